@@ -1,0 +1,261 @@
+"""An architecture: one frozen, canonical point of a space, and its text forms.
+
+    resolution: 32
+    stem: {conv: {stride: 1, activation: none}}
+    stages:
+    - width: 24
+      stride: 1
+      blocks:
+      - {mixer: {depthwise: {kernel: 5}}, channel_mixer: {mlp: {ratio: 2.0}}}
+
+Equal architectures have equal dictionaries, and their `id` is a hash of that: it does not depend
+on the space they came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from search_spaces.errors import SpaceError
+from search_spaces.registry import (
+    CHANNEL_MIXERS,
+    DOWNSAMPLINGS,
+    HEADS,
+    MIXERS,
+    STEMS,
+    Options,
+    Registry,
+)
+
+SCHEMA = 1
+LAYOUTS = ("metaformer", "bare")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A family by name, with all its options decided."""
+
+    kind: str
+    options: Options
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """One key, the kind, holding the options."""
+        return {self.kind: dataclasses.asdict(self.options)}
+
+
+@dataclass(frozen=True)
+class Block:
+    """What mixes positions and what mixes channels."""
+
+    mixer: Choice
+    channel_mixer: Choice
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width; `downsampling` None means that the stage keeps its input's map.
+
+    In layout `bare` the first block itself takes the stage's stride and width.
+    """
+
+    width: int
+    stride: int
+    layout: str
+    downsampling: Choice | None
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A whole network, short of image channels and classes."""
+
+    resolution: int
+    norm: str
+    stem: Choice
+    stem_width: int
+    stages: tuple[Stage, ...]
+    head: Choice
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits; equal architectures have equal ids."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON or YAML."""
+        return {
+            "schema": SCHEMA,
+            "resolution": self.resolution,
+            "norm": self.norm,
+            "stem": self.stem.to_dict(),
+            "stem_width": self.stem_width,
+            "stages": [
+                {
+                    "width": stage.width,
+                    "stride": stage.stride,
+                    "layout": stage.layout,
+                    "downsampling": stage.downsampling and stage.downsampling.to_dict(),
+                    "blocks": [
+                        {
+                            "mixer": block.mixer.to_dict(),
+                            "channel_mixer": block.channel_mixer.to_dict(),
+                        }
+                        for block in stage.blocks
+                    ],
+                }
+                for stage in self.stages
+            ],
+            "head": self.head.to_dict(),
+        }
+
+    def to_yaml(self) -> str:
+        """The text that `from_yaml` reads."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=98)
+
+    @classmethod
+    def from_dict(cls, data: object) -> Architecture:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            SpaceError: naming every mistake with its place.
+        """
+        return _Reader().architecture(data)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Architecture:
+        """Read YAML or JSON text; errors as in `from_dict`."""
+        try:
+            data = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SpaceError(f"This architecture is not valid YAML: {error}") from None
+        return cls.from_dict(data)
+
+
+class _Reader:
+    """Reads an architecture's dictionary, gathering all mistakes before it gives up."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def architecture(self, data: object) -> Architecture:
+        top = self.mapping(data, "", ("schema", "resolution", "norm", "stem", "stem_width"))
+        if not self.problems and top["schema"] != SCHEMA:
+            raise SpaceError(
+                f"This architecture has schema {top['schema']!r}; this version reads {SCHEMA}. "
+                "Use the version that wrote it."
+            )
+        stages = tuple(
+            self.stage(item, f"stages[{i}]")
+            for i, item in enumerate(self.items(top.get("stages"), "stages"))
+        )
+        architecture = Architecture(
+            resolution=self.positive(top.get("resolution"), "resolution"),
+            norm=self.one_of(top.get("norm"), ("layer", "batch"), "norm"),
+            stem=self.choice(top.get("stem"), STEMS, "stem"),
+            stem_width=self.positive(top.get("stem_width"), "stem_width"),
+            stages=stages,
+            head=self.choice(top.get("head"), HEADS, "head"),
+        )
+        if self.problems:
+            listed = "\n".join(f"  {problem}" for problem in self.problems)
+            raise SpaceError(f"This architecture cannot be read:\n{listed}")
+        return architecture
+
+    def stage(self, data: object, where: str) -> Stage:
+        keys = ("width", "stride", "layout", "blocks")
+        stage = self.mapping(data, where, keys)
+        down = stage.get("downsampling")
+        return Stage(
+            width=self.positive(stage.get("width"), f"{where}.width"),
+            stride=self.positive(stage.get("stride"), f"{where}.stride"),
+            layout=self.one_of(stage.get("layout"), LAYOUTS, f"{where}.layout"),
+            downsampling=None
+            if down is None
+            else self.choice(down, DOWNSAMPLINGS, f"{where}.downsampling"),
+            blocks=tuple(
+                self.block(item, f"{where}.blocks[{i}]")
+                for i, item in enumerate(self.items(stage.get("blocks"), f"{where}.blocks"))
+            ),
+        )
+
+    def block(self, data: object, where: str) -> Block:
+        block = self.mapping(data, where, ("mixer", "channel_mixer"))
+        return Block(
+            mixer=self.choice(block.get("mixer"), MIXERS, f"{where}.mixer"),
+            channel_mixer=self.choice(
+                block.get("channel_mixer"), CHANNEL_MIXERS, f"{where}.channel_mixer"
+            ),
+        )
+
+    def mapping(self, data: object, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(data, Mapping):
+            self.problems.append(f"{where or 'the file'}: is {data!r}; it must be a mapping.")
+            return {}
+        for key in keys:
+            if key not in data:
+                self.problems.append(f"{where + '.' if where else ''}{key}: is missing.")
+        return data
+
+    def items(self, data: object, where: str) -> list[object]:
+        if isinstance(data, list):
+            return data
+        self.problems.append(f"{where}: is {data!r}; it must be a list.")
+        return []
+
+    def positive(self, value: object, where: str) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+        if value is not None:
+            self.problems.append(f"{where}: is {value!r}; it must be a positive whole number.")
+        return 1
+
+    def one_of(self, value: object, known: tuple[str, ...], where: str) -> str:
+        if value is not None and value not in known:
+            self.problems.append(f"{where}: is {value!r}; it can be {', '.join(known)}.")
+        return str(value)
+
+    def choice(self, data: object, registry: Registry, where: str) -> Choice:
+        choices: list[Choice] = []
+        if data is not None:
+            try:
+                choices = parse_choices(data, registry)
+            except SpaceError as error:
+                self.problems.append(f"{where}: {error}")
+            else:
+                if len(choices) > 1:
+                    self.problems.append(f"{where}: leaves {len(choices)} choices open.")
+        return choices[0] if choices else Choice("", Options())
+
+
+def parse_choices(data: object, registry: Registry) -> list[Choice]:
+    """The choices that `pool` or `{depthwise: {kernel: [3, 5]}}` stands for.
+
+    Raises:
+        SpaceError: unknown family, option or value.
+    """
+    if isinstance(data, str):
+        kind, values = data, {}
+    elif isinstance(data, Mapping) and len(data) == 1:
+        kind, values = next(iter(data.items()))
+        values = {} if values is None else values
+    else:
+        raise SpaceError(
+            f"{data!r} is no {registry.role}; write a name, or one name with its options, "
+            f"such as {{{registry.names()[-1]}: {{...}}}}."
+        )
+    try:
+        family = registry[str(kind)]
+    except ValueError as error:
+        raise SpaceError(str(error)) from None
+    if not isinstance(values, Mapping):
+        raise SpaceError(f"The options of '{kind}' are {values!r}; they must be a mapping.")
+    return [Choice(family.name, options) for options in family.parse(values)]

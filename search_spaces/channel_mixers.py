@@ -1,0 +1,114 @@
+"""Channel mixers: what a block does to the channels of each position.
+
+    mlp            y = W_2 a(W_1 x)                          hidden = ratio * C
+    depthwise_mlp  y = W_2 a(DW_3(W_1 x))                    PVT v2
+    glu            y = W_2 (a(W_g x) . W_v x)                hidden = 2/3 ratio * C
+    conv_glu       y = W_2 (a(DW_3(W_g x)) . W_v x)          hidden = 2/3 ratio * C, TransNeXt
+
+x, y: (B, C, H, W). The gated kinds take two thirds of the hidden width so that equal ratios cost
+about the same. `none` stands for a block without a channel mixer and has no module.
+Elastic: channels and hidden channels (leading).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_spaces.layers import PointwiseLinear, depthwise
+from search_spaces.registry import CHANNEL_MIXERS, Family, Options, choice
+
+
+@dataclass(frozen=True)
+class RatioOptions(Options):
+    """Hidden width over width."""
+
+    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, default=2.0)
+
+
+@dataclass(frozen=True)
+class NoneOptions(Options):
+    """Nothing to choose."""
+
+
+class MLP(nn.Module):
+    """Two linear layers around a GELU."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio)
+        self.expand = PointwiseLinear(dim, hidden)
+        self.project = PointwiseLinear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = self.project(F.gelu(self.expand(x)))
+        return y
+
+
+class DepthwiseMLP(nn.Module):
+    """An MLP that looks at the 3x3 neighbourhood of its hidden channels."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio)
+        self.expand = PointwiseLinear(dim, hidden)
+        self.depthwise = depthwise(hidden, 3)
+        self.project = PointwiseLinear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = self.project(F.gelu(self.depthwise(self.expand(x))))
+        return y
+
+
+class GLU(nn.Module):
+    """A linear layer gated by another one."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio * 2 / 3)
+        self.gate = PointwiseLinear(dim, hidden)
+        self.value = PointwiseLinear(dim, hidden)
+        self.project = PointwiseLinear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = self.project(F.gelu(self.gate(x)) * self.value(x))
+        return y
+
+
+class ConvGLU(nn.Module):
+    """A GLU whose gate looks at its 3x3 neighbourhood."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio * 2 / 3)
+        self.gate = PointwiseLinear(dim, hidden)
+        self.depthwise = depthwise(hidden, 3)
+        self.value = PointwiseLinear(dim, hidden)
+        self.project = PointwiseLinear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = self.project(F.gelu(self.depthwise(self.gate(x))) * self.value(x))
+        return y
+
+
+def _hidden(dim: int, ratio: float) -> int:
+    return max(1, int(dim * ratio))
+
+
+CHANNEL_MIXERS.register(
+    Family("none", NoneOptions, nn.Identity, paper="https://arxiv.org/abs/2405.15953")
+)
+CHANNEL_MIXERS.register(Family("mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929"))
+CHANNEL_MIXERS.register(
+    Family("depthwise_mlp", RatioOptions, DepthwiseMLP, paper="https://arxiv.org/abs/2106.13797")
+)
+CHANNEL_MIXERS.register(Family("glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202"))
+CHANNEL_MIXERS.register(
+    Family("conv_glu", RatioOptions, ConvGLU, paper="https://arxiv.org/abs/2311.17132")
+)

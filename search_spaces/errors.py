@@ -1,0 +1,51 @@
+"""The root of every error this project raises on purpose, and errors about spaces.
+
+An error says what was asked, what is so and what to do, and carries the values. It is also the
+matching builtin (a wrong name is a ValueError), so that callers need not know our classes.
+The rest of the family is in `nas/errors.py`; the root is here because imports point one way.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class NasError(Exception):
+    """Something a person can act on: shown as one message, never as a traceback."""
+
+    exit_code: ClassVar[int] = 2
+    """Exit status of the command line: 2 the input is wrong, 1 anything else."""
+
+
+class SpaceError(NasError, ValueError):
+    """A space, an architecture or codes that do not describe what they should."""
+
+
+class UnknownNameError(NasError, ValueError):
+    """A name that is not among the known ones."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
+    """The error for `name`, with the nearest known name and the list of all of them.
+
+    Args:
+        what: The kind of thing that was asked for, such as "hardware".
+        name: What was asked for.
+        known: Every name that would have been right.
+        hint: What else a person can do, one sentence.
+    """
+    names = sorted(known)
+    parts = [f"Unknown {what} '{name}'.{did_you_mean(name, names)}"]
+    parts.append(f"Known: {', '.join(names)}." if names else f"There is no {what} to choose from.")
+    if hint:
+        parts.append(hint)
+    return UnknownNameError(" ".join(parts))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question after a wrong name, with a space before it; nothing when no name is near."""
+    by_lower_case = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower_case[near[0]]}'?" if near else ""

@@ -1,0 +1,93 @@
+"""Small layers that every part is made of: norms, activations, token views.
+
+Maps are (B, C, H, W) in channels-last memory, so their tokens (B, H*W, C) are a view.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORMS = ("layer", "batch")
+
+
+class LayerNorm2d(nn.Module):
+    """Layer norm over the channels of a map; (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, dim: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each position over its channels."""
+        y = x.permute(0, 2, 3, 1)
+        y = F.layer_norm(y, self.weight.shape, self.weight, self.bias, self.eps)
+        return y.permute(0, 3, 1, 2)
+
+
+class PointwiseLinear(nn.Linear):
+    """A linear layer over the channels of a map: a 1x1 convolution as a matrix product.
+
+    On channels-last maps this is a plain matrix product without the weight reordering that a
+    convolution pays at every call in eager mode.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W)."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def make_norm(kind: str, dim: int) -> nn.Module:
+    """The norm of that kind over `dim` channels of a map."""
+    return nn.BatchNorm2d(dim) if kind == "batch" else LayerNorm2d(dim)
+
+
+def make_activation(kind: str) -> nn.Module:
+    """'gelu', 'relu' or 'none'."""
+    return {"gelu": nn.GELU, "relu": nn.ReLU, "none": nn.Identity}[kind]()
+
+
+def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """A depthwise convolution that keeps the map's size at stride 1."""
+    return nn.Conv2d(dim, dim, kernel, stride, kernel // 2, groups=dim, bias=bias)
+
+
+def tokens(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H*W, C); a view of channels-last memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def maps(t: Tensor, height: int, width: int) -> Tensor:
+    """(B, H*W, C) -> (B, C, H, W) in channels-last memory."""
+    return t.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def split_heads(t: Tensor, heads: int) -> Tensor:
+    """(B, N, heads*d) -> (B, heads, N, d)."""
+    return t.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(t: Tensor) -> Tensor:
+    """(B, heads, N, d) -> (B, N, heads*d)."""
+    return t.transpose(1, 2).flatten(2)
+
+
+def heads_of(dim: int, head_dim: int) -> int:
+    """How many heads of a fixed width fit into `dim` channels; at least one."""
+    return max(1, dim // head_dim)
+
+
+def drop_path(x: Tensor, rate: float) -> Tensor:
+    """Stochastic depth: each sample's branch is dropped with probability `rate`.
+
+    Draws from torch's global generator, which the training loops seed anew for each step.
+    Paper: Huang et al. 2016, https://arxiv.org/abs/1603.09382
+    """
+    if rate == 0.0:
+        return x
+    keep = 1.0 - rate
+    mask = torch.rand((x.shape[0], 1, 1, 1), device=x.device) < keep
+    return x * mask.to(x.dtype).div_(keep)

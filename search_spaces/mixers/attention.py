@@ -1,0 +1,50 @@
+"""Attention: every position looks at every other one, in heads of a fixed width.
+
+    y = W_o * concat_h softmax(q_h k_h^T / sqrt(d)) v_h        x, y: (B, C, H, W)
+
+Elastic: channels and heads (leading; a head is always `head_dim` wide).
+Paper: ViT, Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929 (Section 3.1)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.registry import MIXERS, Family, Options, choice
+
+
+@dataclass(frozen=True)
+class AttentionOptions(Options):
+    """Width of a head."""
+
+    head_dim: int = choice(16, 32, 64, unit="channels")
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all positions of a map."""
+
+    def __init__(self, dim: int, options: AttentionOptions) -> None:
+        super().__init__()
+        self.heads = heads_of(dim, options.head_dim)
+        inner = self.heads * options.head_dim
+        self.q = nn.Linear(dim, inner)
+        self.k = nn.Linear(dim, inner)
+        self.v = nn.Linear(dim, inner)
+        self.project = nn.Linear(inner, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        height, width = x.shape[2:]
+        t = tokens(x)  # (B, N, C)
+        q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
+        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
+        return maps(self.project(merge_heads(y)), height, width)
+
+
+MIXERS.register(
+    Family("attention", AttentionOptions, Attention, paper="https://arxiv.org/abs/2010.11929")
+)

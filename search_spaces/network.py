@@ -1,0 +1,71 @@
+"""An architecture as a plain network: nothing of the supernet is needed to run it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.architecture import Architecture
+from search_spaces.parts import parts_of
+
+
+class Network(nn.Module):
+    """The parts of an architecture, run one after the other.
+
+    Maps travel in channels-last memory. Each part stands at its own name, so the parameters read
+    `stages.0.blocks.1.mixer.body.q.weight`.
+    """
+
+    def __init__(self, architecture: Architecture, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.in_channels, self.num_classes = in_channels, num_classes
+        parts = parts_of(architecture, in_channels, num_classes)
+        self.part_names = tuple(parts)
+        for name, part in parts.items():
+            plant(self, name, part.build())
+        self.rates = drop_path_slopes(self.part_names)
+
+    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
+        """Class scores.
+
+        Args:
+            x: Images, (B, in_channels, R, R).
+            drop_path_rate: Stochastic depth of the last block; earlier ones have less, linearly.
+
+        Returns:
+            Scores, (B, num_classes).
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        for name, slope in zip(self.part_names, self.rates, strict=True):
+            x = self.get_submodule(name)(x, slope * drop_path_rate)
+        return x
+
+
+def build_network(
+    architecture: Architecture, in_channels: int = 3, num_classes: int = 10
+) -> Network:
+    """A freshly initialised network for images with that many channels and classes."""
+    return Network(architecture, in_channels, num_classes)
+
+
+def drop_path_slopes(names: tuple[str, ...]) -> list[float]:
+    """How much of the drop path rate each part gets: from 0 at the first block to 1 at the last."""
+    blocks = sorted({name.rpartition(".")[0] for name in names if ".blocks." in name}, key=_order)
+    last = max(1, len(blocks) - 1)
+    slope = {block: i / last for i, block in enumerate(blocks)}
+    return [slope.get(name.rpartition(".")[0], 0.0) for name in names]
+
+
+def plant(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module at a dotted name below `root`, making the modules between."""
+    path, _, leaf = name.rpartition(".")
+    for step in path.split(".") if path else ():
+        if step not in root._modules:
+            root.add_module(step, nn.Module())
+        root = root.get_submodule(step)
+    root.add_module(leaf, module)
+
+
+def _order(name: str) -> list[int]:
+    return [int(step) for step in name.split(".") if step.isdigit()]

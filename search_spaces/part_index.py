@@ -1,0 +1,97 @@
+"""From codes to parts by table look-up, so that sums over parts are a gather and a sum.
+
+A slot is a place in the network (the mixer of block 2 of stage 1). Which part stands there
+depends on a few genes only, so each slot has a table over those genes that leads into one list of
+distinct parts. Anything known for each part (MACs, milliseconds) is summed for whole populations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.genes import Gene
+from search_spaces.parts import Part
+from search_spaces.slots import OpenSlot
+
+CHUNK = 8192
+"""Rows that are worked on at once: their codes and indices stay in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in the network, the genes that decide it, and which part each of them gives.
+
+    `index` has one axis per gene and leads into `PartIndex.parts`; 0 means nothing stands there.
+    """
+
+    name: str
+    genes: tuple[int, ...]
+    index: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PartIndex:
+    """All slots of a space and the distinct parts that can stand in them; `parts[0]` is None."""
+
+    slots: tuple[Slot, ...]
+    parts: tuple[Part | None, ...]
+
+    def sums(self, codes: NDArray[np.integer], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of `values` (parts,) over the parts of each architecture: (n, genes) -> (n,)."""
+        return self._reduce(codes, values, np.add)
+
+    def maxima(
+        self, codes: NDArray[np.integer], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Greatest of `values` (parts,) among the parts of each architecture, (n,)."""
+        return self._reduce(codes, values, np.maximum)
+
+    def _reduce(
+        self, codes: NDArray[np.integer], values: NDArray[np.float64], combine: np.ufunc
+    ) -> NDArray[np.float64]:
+        tables = [values[slot.index].ravel() for slot in self.slots]
+        total = np.zeros(len(codes), dtype=np.float64)
+        for start in range(0, len(codes), CHUNK):
+            rows = slice(start, start + CHUNK)
+            columns = np.ascontiguousarray(codes[rows].T, dtype=np.intp)
+            known: dict[tuple[int, ...], NDArray[np.intp]] = {}
+            for slot, table in zip(self.slots, tables, strict=True):
+                found = table[_flat_index(columns, slot, known)]
+                combine(total[rows], found, out=total[rows])
+        return total
+
+
+def build_index(genes: Sequence[Gene], slots: Iterable[OpenSlot]) -> PartIndex:
+    """Tabulate each slot over the choices of the genes that decide it."""
+    place = {gene.name: i for i, gene in enumerate(genes)}
+    parts: dict[Part | None, int] = {None: 0}
+    built = []
+    for name, gene_names, part_at in slots:
+        own = tuple(place[g] for g in gene_names)
+        choices = [genes[g].choices for g in own]
+        index = np.array(
+            [parts.setdefault(part_at(*values), len(parts)) for values in product(*choices)],
+            dtype=np.int32,
+        )
+        built.append(Slot(name, own, index.reshape([len(c) for c in choices])))
+    return PartIndex(tuple(built), tuple(parts))
+
+
+def _flat_index(
+    columns: NDArray[np.intp], slot: Slot, known: dict[tuple[int, ...], NDArray[np.intp]]
+) -> NDArray[np.intp]:
+    """Position in the raveled table; slots that begin with the same genes share the work."""
+    flat = known.get(slot.genes)
+    if flat is None:
+        flat = columns[slot.genes[0]]
+        for depth in range(2, len(slot.genes) + 1):
+            prefix = slot.genes[:depth]
+            if prefix not in known:
+                known[prefix] = flat * slot.index.shape[depth - 1] + columns[prefix[-1]]
+            flat = known[prefix]
+    return flat

@@ -1,0 +1,135 @@
+"""Parts: the pieces a network is a chain of, the unit in which everything else works.
+
+    stem -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
+
+A part is what is shared in a supernet, traced for its cost and measured for its latency. In
+layout `metaformer` a mixer or channel mixer is a whole branch, `x + body(norm(x))`; in layout
+`bare` a mixer stands alone and may change stride and width (NAS-Bench-Macro).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from search_spaces.architecture import Architecture, Choice
+from search_spaces.layers import drop_path, make_norm
+from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+
+__all__ = ["Part", "parts_of"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """All that decides a part's module and the shape it runs on.
+
+    `size` is the side of its input map in positions; it does not change the module.
+    """
+
+    role: str
+    choice: Choice
+    in_dim: int
+    out_dim: int
+    size: int
+    stride: int
+    norm: str
+    residual: bool = True
+
+    @property
+    def kind(self) -> str:
+        """Name of the family."""
+        return self.choice.kind
+
+    @property
+    def out_size(self) -> int:
+        """Side of the output map; a side that the stride does not divide is rounded up."""
+        return -(-self.size // self.stride)
+
+    def input_shape(self, batch_size: int) -> tuple[int, int, int, int]:
+        """Shape of the input, (B, C, H, W)."""
+        return batch_size, self.in_dim, self.size, self.size
+
+    def module_key(self) -> Part:
+        """The part without its map's size: equal keys build equal modules."""
+        return replace(self, size=0)
+
+    def build(self) -> nn.Module:
+        """The plain module, freshly initialised; `forward(x, drop_path=0.0)`."""
+        body = self._body()
+        if self.role in ("mixer", "channel_mixer"):
+            norm = make_norm(self.norm, self.in_dim) if self.residual else None
+            skip = self.in_dim == self.out_dim and self.stride == 1 and self.kind != "identity"
+            return Branch(norm, body, skip=self.residual or skip)
+        return Trunk(body)
+
+    def _body(self) -> nn.Module:
+        kind, options = self.choice.kind, self.choice.options
+        if self.role == "mixer":
+            family = MIXERS[kind]
+            if family.strided:
+                return family.module(self.in_dim, options, self.out_dim, self.stride)
+            return family.module(self.in_dim, options)
+        if self.role == "channel_mixer":
+            return CHANNEL_MIXERS[kind].module(self.in_dim, options)
+        if self.role == "downsampling":
+            module = DOWNSAMPLINGS[kind].module
+            return module(self.in_dim, self.out_dim, self.stride, options, self.norm)
+        registry = STEMS if self.role == "stem" else HEADS
+        return registry[kind].module(self.in_dim, self.out_dim, options, self.norm)
+
+
+class Branch(nn.Module):
+    """`x + body(norm(x))`, or the body alone where a stage begins or nothing is mixed."""
+
+    def __init__(self, norm: nn.Module | None, body: nn.Module, skip: bool) -> None:
+        super().__init__()
+        self.norm, self.body, self.skip = norm, body, skip
+
+    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'); the rate applies to the residual branch."""
+        y: Tensor = self.body(x if self.norm is None else self.norm(x))
+        return x + drop_path(y, drop_path_rate) if self.skip else y
+
+
+class Trunk(nn.Module):
+    """A part without a residual branch: stem, downsampling or head."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
+        """Run the body; there is no path to drop."""
+        y: Tensor = self.body(x)
+        return y
+
+
+def parts_of(architecture: Architecture, in_channels: int, num_classes: int) -> dict[str, Part]:
+    """The parts of a network by name, in the order in which they run."""
+    return dict(_walk(architecture, in_channels, num_classes))
+
+
+def _walk(a: Architecture, in_channels: int, num_classes: int) -> Iterator[tuple[str, Part]]:
+    stride: int = getattr(a.stem.options, "stride", 1)
+    stem = Part("stem", a.stem, in_channels, a.stem_width, a.resolution, stride, a.norm)
+    yield "stem", stem
+    dim, size = stem.out_dim, stem.out_size
+    for i, stage in enumerate(a.stages):
+        bare = stage.layout == "bare"
+        if stage.downsampling is not None:
+            down = Part(
+                "downsampling", stage.downsampling, dim, stage.width, size, stage.stride, a.norm
+            )
+            yield f"stages.{i}.downsampling", down
+            dim, size = stage.width, down.out_size
+        for j, block in enumerate(stage.blocks):
+            step = stage.stride if bare and j == 0 else 1
+            mixer = Part("mixer", block.mixer, dim, stage.width, size, step, a.norm, not bare)
+            yield f"stages.{i}.blocks.{j}.mixer", mixer
+            dim, size = stage.width, mixer.out_size
+            if block.channel_mixer.kind != "none":
+                channel = Part("channel_mixer", block.channel_mixer, dim, dim, size, 1, a.norm)
+                yield f"stages.{i}.blocks.{j}.channel_mixer", channel
+    yield "head", Part("head", a.head, dim, num_classes, size, 1, a.norm)

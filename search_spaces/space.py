@@ -1,0 +1,330 @@
+"""A search space: what can be chosen, as integer codes that whole populations are computed on.
+
+Codes are (n, genes) integers: resolution, stem; per stage width, depth, downsampling; per block
+mixer and channel mixer. Genes of blocks beyond a stage's depth are inactive and zero, so every
+architecture has exactly one code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.architecture import Architecture, Block, Choice, Stage
+from search_spaces.definition import SpaceDefinition, flat, read_file
+from search_spaces.errors import SpaceError, unknown_name
+from search_spaces.genes import Gene, families, ordinal, words_of
+from search_spaces.part_index import PartIndex, build_index
+from search_spaces.slots import slots_of
+from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+
+Codes = NDArray[np.int16]
+NEIGHBOUR_SHARE = 0.5
+"""Share of mutations that go to a neighbour (same family, next option) where there is one."""
+
+
+def space_names() -> tuple[str, ...]:
+    """The spaces that come with the package."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.yaml")))
+
+
+def load_space(name_or_path: str | Path) -> SearchSpace:
+    """A named space, or one from a YAML file.
+
+    Raises:
+        SpaceError: the file cannot be read or has mistakes, all of which are named.
+        UnknownNameError: there is no space of that name.
+    """
+    text = str(name_or_path)
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        return SearchSpace(read_file(Path(text)))
+    if text not in space_names():
+        hint = "A path to a YAML file of your own works too."
+        raise unknown_name("space", text, space_names(), hint)
+    return SearchSpace(read_file(Path(__file__).parent / f"{text}.yaml"))
+
+
+class SearchSpace:
+    """All architectures that a definition allows."""
+
+    def __init__(self, definition: SpaceDefinition) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.genes = tuple(_genes(definition))
+        self.num_genes = len(self.genes)
+        self.cardinalities = np.array([g.cardinality for g in self.genes], dtype=np.int64)
+        self._place = {gene.name: i for i, gene in enumerate(self.genes)}
+        self._depth_gene = np.full(self.num_genes, -1)
+        self._block = np.zeros(self.num_genes, dtype=np.int64)
+        for i, gene in enumerate(self.genes):
+            if gene.block is not None:
+                self._depth_gene[i] = self._place[f"stages.{gene.block[0]}.depth"]
+                self._block[i] = gene.block[1]
+
+    # Size, membership, canonical form
+
+    def size(self) -> int:
+        """The exact number of architectures."""
+        total = 1
+        for gene in self.genes:
+            if gene.block is None and not gene.name.endswith(".depth"):
+                total *= gene.cardinality
+        for stage in self.definition.stages:
+            blocks = [
+                len(stage.mixers_of(j)) * len(stage.channel_mixers_of(j))
+                for j in range(max(stage.depth))
+            ]
+            total *= sum(math.prod(blocks[:depth]) for depth in stage.depth)
+        return total
+
+    def active(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which genes decide anything, (n, genes)."""
+        mask = np.ones(codes.shape, dtype=bool)
+        for i in np.flatnonzero(self._depth_gene >= 0):
+            depth = self._depth_gene[i]
+            depths = np.asarray(self.genes[depth].choices)
+            mask[:, i] = depths[codes[:, depth]] > self._block[i]
+        return mask
+
+    def canonical(self, codes: NDArray[np.integer]) -> Codes:
+        """The same architectures with inactive genes zero."""
+        return np.where(self.active(codes), codes, 0).astype(np.int16)
+
+    def contains(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which rows are canonical codes of this space, (n,)."""
+        if codes.ndim != 2 or codes.shape[1] != self.num_genes:
+            raise SpaceError(
+                f"Codes of '{self.name}' have {self.num_genes} genes; got shape {codes.shape}."
+            )
+        inside = ((codes >= 0) & (codes < self.cardinalities)).all(axis=1)
+        clipped = np.clip(codes, 0, self.cardinalities - 1)
+        return inside & (self.canonical(clipped) == codes).all(axis=1)
+
+    # Populations
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """Draw n codes: families first, then their options; (n, genes)."""
+        return self.canonical(self._draw(n, rng))
+
+    def mutate(
+        self, codes: NDArray[np.integer], rng: np.random.Generator, rate: float | None = None
+    ) -> Codes:
+        """Change at least one active gene of each code.
+
+        Args:
+            codes: Parents, (n, genes).
+            rng: Source of randomness.
+            rate: Chance that a gene changes; by default one and a half genes do on average.
+
+        Returns:
+            Children, (n, genes). Half of the changes go to a neighbouring choice.
+        """
+        n = len(codes)
+        open_genes = self.active(codes) & (self.cardinalities > 1)
+        if rate is None:
+            chance = 0.5 / np.maximum(1, open_genes.sum(axis=1))[:, None]
+        else:
+            chance = np.full((n, 1), rate)
+        forced = np.where(open_genes, rng.random(codes.shape), -1.0).argmax(axis=1)
+        change = rng.random(codes.shape) < chance
+        change[np.arange(n), forced] = True
+        change &= open_genes
+        filled = self._filled(codes, rng)
+        for i, gene in enumerate(self.genes):
+            rows = np.flatnonzero(change[:, i])
+            if len(rows):
+                filled[rows, i] = _other_choice(gene, filled[rows, i], rng)
+        return self.canonical(filled)
+
+    def crossover(
+        self,
+        first: NDArray[np.integer],
+        second: NDArray[np.integer],
+        rng: np.random.Generator,
+    ) -> Codes:
+        """Take each gene from either parent; (n, genes) each."""
+        a, b = self._filled(first, rng), self._filled(second, rng)
+        return self.canonical(np.where(rng.random(a.shape) < 0.5, a, b))
+
+    def smallest(self, rng: np.random.Generator | None = None) -> Codes:
+        """The code with every ordinal gene at its lower end, (genes,).
+
+        Families are the space's reference families, or drawn anew with `rng`.
+        """
+        return self._extreme(False, rng)
+
+    def largest(self, rng: np.random.Generator | None = None) -> Codes:
+        """The code with every ordinal gene at its upper end, (genes,); as `smallest`."""
+        return self._extreme(True, rng)
+
+    def features(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """What surrogates see, (n, features): each gene's options, and their sums by stage."""
+        tables, stages = self._feature_tables
+        active = self.active(codes)
+        columns: list[NDArray[np.float32]] = []
+        sums: dict[tuple[int, str], NDArray[np.float32]] = {}
+        for i, gene in enumerate(self.genes):
+            seen = tables[i][codes[:, i]] * active[:, i, None]
+            columns.append(seen)
+            if gene.block is not None:
+                key = stages[i]
+                sums[key] = sums.get(key, np.float32(0)) + seen
+        return np.concatenate(columns + list(sums.values()), axis=1)
+
+    # Architectures
+
+    def decode(self, code: NDArray[np.integer]) -> Architecture:
+        """The architecture of one canonical code, (genes,)."""
+        if not self.contains(code[None])[0]:
+            raise SpaceError(f"{code.tolist()} is no canonical code of '{self.name}'.")
+        return self._decode(tuple(int(c) for c in code))
+
+    @lru_cache(maxsize=4096)  # noqa: B019  (a space lives as long as its supernet)
+    def _decode(self, code: tuple[int, ...]) -> Architecture:
+        def chosen(name: str) -> Choice:
+            gene = self._place[name]
+            choice: Choice = self.genes[gene].choices[code[gene]]
+            return choice
+
+        def number(name: str) -> int:
+            gene = self._place[name]
+            return int(self.genes[gene].choices[code[gene]])
+
+        stages = []
+        for i, stage in enumerate(self.definition.stages):
+            at = f"stages.{i}"
+            blocks = tuple(
+                Block(chosen(f"{at}.blocks.{j}.mixer"), chosen(f"{at}.blocks.{j}.channel_mixer"))
+                for j in range(number(f"{at}.depth"))
+            )
+            down = chosen(f"{at}.downsampling") if stage.downsampling else None
+            stages.append(Stage(number(f"{at}.width"), stage.stride, stage.layout, down, blocks))
+        return Architecture(
+            resolution=number("resolution"),
+            norm=self.definition.norm,
+            stem=chosen("stem"),
+            stem_width=self.definition.stem_width or stages[0].width,
+            stages=tuple(stages),
+            head=chosen("head"),
+        )
+
+    def encode(self, architecture: Architecture) -> Codes:
+        """The code of an architecture, (genes,).
+
+        Raises:
+            SpaceError: it is not in this space; the message names what differs.
+        """
+        values: dict[str, object] = {
+            "resolution": architecture.resolution,
+            "stem": architecture.stem,
+            "head": architecture.head,
+        }
+        for i, stage in enumerate(architecture.stages):
+            values[f"stages.{i}.width"] = stage.width
+            values[f"stages.{i}.depth"] = len(stage.blocks)
+            values[f"stages.{i}.downsampling"] = stage.downsampling
+            for j, block in enumerate(stage.blocks):
+                values[f"stages.{i}.blocks.{j}.mixer"] = block.mixer
+                values[f"stages.{i}.blocks.{j}.channel_mixer"] = block.channel_mixer
+        code = np.zeros(self.num_genes, dtype=np.int16)
+        for i, gene in enumerate(self.genes):
+            if gene.name in values:
+                if values[gene.name] not in gene.choices:
+                    raise SpaceError(
+                        f"Architecture {architecture.id} is not in '{self.name}': its {gene.name} "
+                        f"is {values[gene.name]}, which the space does not offer."
+                    )
+                code[i] = gene.choices.index(values[gene.name])
+        if not self.contains(code[None])[0] or self.decode(code) != architecture:
+            raise SpaceError(
+                f"Architecture {architecture.id} is not in '{self.name}': its stages, strides, "
+                "layout or norm are not the space's."
+            )
+        return code
+
+    # Parts
+
+    def part_index(self, in_channels: int = 3, num_classes: int = 10) -> PartIndex:
+        """Tables from codes to the distinct parts of this space."""
+        slots = slots_of(self.definition, in_channels, num_classes)
+        return build_index(self.genes, slots)
+
+    def restrict(self, resolution: int) -> SearchSpace:
+        """The part of this space at one resolution.
+
+        Raises:
+            SpaceError: the space does not offer it.
+        """
+        if resolution not in self.definition.resolution:
+            known = ", ".join(map(str, self.definition.resolution))
+            raise SpaceError(f"'{self.name}' has no resolution {resolution}; it has {known}.")
+        return SearchSpace(self.definition.model_copy(update={"resolution": [resolution]}))
+
+    # Private
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Codes:
+        uniform = rng.random((self.num_genes, n))
+        codes = np.empty((n, self.num_genes), dtype=np.int16)
+        for i, gene in enumerate(self.genes):
+            codes[:, i] = np.searchsorted(gene.cumulative, uniform[i], side="right")
+        return codes
+
+    def _filled(self, codes: NDArray[np.integer], rng: np.random.Generator) -> Codes:
+        """Codes whose inactive genes are drawn, so that a block that awakes is not always zero."""
+        return np.where(self.active(codes), codes, self._draw(len(codes), rng)).astype(np.int16)
+
+    def _extreme(self, largest: bool, rng: np.random.Generator | None) -> Codes:
+        code = np.array([g.extreme(largest, rng) for g in self.genes], dtype=np.int16)
+        return self.canonical(code[None])[0]
+
+    @cached_property
+    def _feature_tables(self) -> tuple[list[NDArray[np.float32]], list[tuple[int, str]]]:
+        tables, keys = [], []
+        words: dict[str, list[str]] = {}
+        for gene in self.genes:
+            if isinstance(gene.choices[0], Choice):
+                role = gene.name.rpartition(".")[2]
+                seen = words.setdefault(role, [])
+                for choice in gene.choices:
+                    seen += [w for w in words_of(choice) if w not in seen]
+        for gene in self.genes:
+            role = gene.name.rpartition(".")[2]
+            tables.append(gene.features(words.get(role, [])))
+            keys.append((gene.block[0] if gene.block else -1, role))
+        return tables, keys
+
+
+def _genes(definition: SpaceDefinition) -> Iterator[Gene]:
+    """All genes, in the order of the codes."""
+    weights = definition.family_weights
+    yield ordinal("resolution", definition.resolution)
+    yield families("stem", flat(definition.stem), STEMS)
+    for i, stage in enumerate(definition.stages):
+        at = f"stages.{i}"
+        yield ordinal(f"{at}.width", stage.width)
+        yield ordinal(f"{at}.depth", stage.depth)
+        if stage.downsampling is not None:
+            yield families(f"{at}.downsampling", flat(stage.downsampling), DOWNSAMPLINGS)
+        for j in range(max(stage.depth)):
+            mixers, channels = stage.mixers_of(j), stage.channel_mixers_of(j)
+            kinds = {choice.kind for choice in mixers}
+            reference = stage.reference if stage.reference in kinds else None
+            name = f"{at}.blocks.{j}.mixer"
+            yield families(name, mixers, MIXERS, reference, weights, (i, j))
+            name = f"{at}.blocks.{j}.channel_mixer"
+            yield families(name, channels, CHANNEL_MIXERS, None, weights, (i, j))
+    yield families("head", flat(definition.head), HEADS)
+
+
+def _other_choice(gene: Gene, current: Codes, rng: np.random.Generator) -> Codes:
+    """Another choice than the current one for each row: a neighbour or any, half and half."""
+    uniform = (current + rng.integers(1, gene.cardinality, len(current))) % gene.cardinality
+    table, counts = gene.neighbours
+    pick = (rng.random(len(current)) * counts[current]).astype(np.int64)
+    near = (rng.random(len(current)) < NEIGHBOUR_SHARE) & (counts[current] > 0)
+    return np.where(near, table[current, pick], uniform).astype(np.int16)

@@ -1,0 +1,110 @@
+"""Stems: from the image to the first map.
+
+    conv          a(norm(3x3 convolution at stride 1 or 2))                 CvT, hybrid nets
+    patchify      norm(p x p convolution at stride p)                       ViT
+    large_stride  3x3 convolutions at stride 2 up to a total stride         SHViT
+
+(B, image channels, R, R) -> (B, width, R / stride, R / stride).
+Elastic: output channels (leading).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from search_spaces.layers import make_activation, make_norm
+from search_spaces.registry import STEMS, Family, Options, choice
+
+
+@dataclass(frozen=True)
+class StemOptions(Options):
+    """Options that every stem has; `stride` is the image's side over the map's."""
+
+    stride: int = choice(2, 1, unit="px")
+
+
+@dataclass(frozen=True)
+class ConvStemOptions(StemOptions):
+    """Stride of the convolution, activation after the norm."""
+
+    stride: int = choice(2, 1, unit="px")
+    activation: str = choice("none", "gelu", "relu")
+
+
+@dataclass(frozen=True)
+class PatchifyOptions(StemOptions):
+    """Side of a patch."""
+
+    stride: int = choice(16, 8, 4, 2, default=4, unit="px")
+
+
+@dataclass(frozen=True)
+class LargeStrideOptions(StemOptions):
+    """Total stride of the chain."""
+
+    stride: int = choice(16, 8, 4, default=8, unit="px")
+
+
+class ConvStem(nn.Module):
+    """One 3x3 convolution, a norm and an activation."""
+
+    def __init__(self, in_dim: int, dim: int, options: ConvStemOptions, norm: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_dim, dim, 3, options.stride, 1, bias=norm != "batch")
+        self.norm = make_norm(norm, dim)
+        self.activation = make_activation(options.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+
+class Patchify(nn.Module):
+    """Patches that do not overlap, each projected to a vector."""
+
+    def __init__(self, in_dim: int, dim: int, options: PatchifyOptions, norm: str) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_dim, dim, options.stride, options.stride)
+        self.norm = make_norm(norm, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class LargeStride(nn.Module):
+    """Overlapping convolutions that halve the side and double the width each."""
+
+    def __init__(self, in_dim: int, dim: int, options: LargeStrideOptions, norm: str) -> None:
+        super().__init__()
+        steps = options.stride.bit_length() - 1
+        widths = [in_dim] + [max(1, dim >> i) for i in reversed(range(steps))]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, 2, 1, bias=norm != "batch")
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.norms = nn.ModuleList(make_norm(norm, b) for b in widths[1:])
+        self.activation = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
+        last = len(self.convs) - 1
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = norm(conv(x))
+            x = x if i == last else self.activation(x)
+        return x
+
+
+STEMS.register(Family("conv", ConvStemOptions, ConvStem, paper="https://arxiv.org/abs/2103.15808"))
+STEMS.register(
+    Family("patchify", PatchifyOptions, Patchify, paper="https://arxiv.org/abs/2010.11929")
+)
+STEMS.register(
+    Family(
+        "large_stride", LargeStrideOptions, LargeStride, paper="https://arxiv.org/abs/2401.16456"
+    )
+)
