@@ -60,11 +60,22 @@ def drop_path_slopes(names: tuple[str, ...]) -> list[float]:
 def plant(root: nn.Module, name: str, module: nn.Module) -> None:
     """Put a module at a dotted name below `root`, making the modules between."""
     path, _, leaf = name.rpartition(".")
+    _grow(root, path).add_module(leaf, module)
+
+
+def plant_parameter(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Put a parameter at a dotted name below `root`, making the modules between."""
+    path, _, leaf = name.rpartition(".")
+    _grow(root, path).register_parameter(leaf, parameter)
+
+
+def _grow(root: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path, made of empty modules where there is none yet."""
     for step in path.split(".") if path else ():
         if step not in root._modules:
             root.add_module(step, nn.Module())
         root = root.get_submodule(step)
-    root.add_module(leaf, module)
+    return root
 
 
 def _order(name: str) -> list[int]:

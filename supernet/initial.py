@@ -1,0 +1,101 @@
+"""The shared weights at the start: for each slot and family, a weight as large as any child needs.
+
+Each weight is the initial weight of the plain module whose options make it largest, so that a
+family's own initialisation holds in the supernet as well.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import torch
+from torch import nn
+
+from search_spaces.parts import Part
+from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Options
+from search_spaces.space import SearchSpace
+from supernet.slicing import Shape, union
+
+REGISTRIES = {
+    "stem": STEMS,
+    "downsampling": DOWNSAMPLINGS,
+    "mixer": MIXERS,
+    "channel_mixer": CHANNEL_MIXERS,
+    "head": HEADS,
+}
+
+
+def shared_weights(
+    space: SearchSpace, in_channels: int, num_classes: int
+) -> dict[str, nn.Parameter]:
+    """Freshly initialised shared weights by name, `slot.family.weight`.
+
+    Draws from torch's global generator.
+    """
+    weights: dict[str, nn.Parameter] = {}
+    shapes: dict[Part, dict[str, Shape]] = {}
+    for slot, kind, parts in _families(space, in_channels, num_classes):
+        for part in parts:
+            if part not in shapes:
+                shapes[part] = _shapes(part)
+        wanted = _unions([shapes[part] for part in parts])
+        largest = sorted(parts, key=lambda p: -sum(map(_volume, shapes[p].values())))
+        for part in largest:
+            missing = [n for n, s in wanted.items() if shapes[part].get(n) == s]
+            missing = [n for n in missing if f"{slot}.{kind}.{n}" not in weights]
+            if missing:
+                fresh = dict(part.build().named_parameters())
+                weights |= {f"{slot}.{kind}.{n}": fresh[n] for n in missing}
+    return weights
+
+
+def _families(
+    space: SearchSpace, in_channels: int, num_classes: int
+) -> Iterator[tuple[str, str, list[Part]]]:
+    """Each slot and family with its distinct modules, and the one with the dearest options."""
+    index = space.part_index(in_channels, num_classes)
+    for slot in index.slots:
+        by_kind: dict[str, dict[Part, None]] = defaultdict(dict)
+        for i in sorted(set(slot.index.ravel().tolist())):
+            part = index.parts[i]
+            if part is not None:
+                by_kind[part.kind][part.module_key()] = None
+        for kind, parts in by_kind.items():
+            yield slot.name, kind, [*parts, _dearest(list(parts))]
+
+
+def _dearest(parts: list[Part]) -> Part:
+    """A part as wide as any, with each option at the dearest value that any of them has.
+
+    Where options are listed apart (kernel 5 with expand 2, kernel 3 with expand 4), it is the
+    only one whose weights hold all of them.
+    """
+    first = parts[0]
+    choices = REGISTRIES[first.role][first.kind].choices()
+    options: list[Options] = [part.choice.options for part in parts]
+    dearest = {
+        f.name: max((getattr(o, f.name) for o in options), key=choices[f.name].index)
+        for f in fields(first.choice.options)
+    }
+    return replace(
+        first,
+        choice=replace(first.choice, options=replace(first.choice.options, **dearest)),
+        in_dim=max(part.in_dim for part in parts),
+        out_dim=max(part.out_dim for part in parts),
+    )
+
+
+def _shapes(part: Part) -> dict[str, Shape]:
+    with torch.device("meta"):
+        return {name: tuple(p.shape) for name, p in part.build().named_parameters()}
+
+
+def _unions(shapes: list[dict[str, Shape]]) -> dict[str, Shape]:
+    names = dict.fromkeys(name for each in shapes for name in each)
+    return {name: union([each[name] for each in shapes if name in each]) for name in names}
+
+
+def _volume(shape: Shape) -> int:
+    return int(torch.Size(shape).numel())

@@ -1,0 +1,166 @@
+"""The supernet: one set of weights that holds every architecture of a space.
+
+Each slot of the space's networks keeps, per family, the weights of its plain module at the
+largest of all its options. Running an architecture runs the plain modules on views of them:
+
+    supernet(x, architecture) = network(x) with every weight replaced by its view
+
+so a child and its extracted subnet cannot disagree, and there is no active state to set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from search_spaces.architecture import Architecture
+from search_spaces.network import Network, build_network, drop_path_slopes, plant_parameter
+from search_spaces.parts import Part, parts_of
+from search_spaces.space import SearchSpace
+from supernet.initial import shared_weights
+from supernet.randomness import seeded
+from supernet.slicing import Cut, cut, view
+
+Statistics = Mapping[str, Tensor]
+"""Batch-norm statistics of one child by the names of its subnet's buffers; empty without any."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a part runs on shared weights: its skeleton and where each weight comes from."""
+
+    skeleton: nn.Module
+    weights: tuple[tuple[str, str, Cut], ...]
+    buffers: tuple[str, ...]
+
+
+class Supernet(nn.Module):
+    """Shared weights of all architectures of a space.
+
+    Args:
+        space: What can be chosen.
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+        seed: Of the initial weights.
+    """
+
+    def __init__(
+        self, space: SearchSpace, in_channels: int = 3, num_classes: int = 10, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.in_channels, self.num_classes = in_channels, num_classes
+        with seeded(seed):
+            for name, parameter in shared_weights(space, in_channels, num_classes).items():
+                plant_parameter(self, name, parameter)
+        self._shared = dict(self.named_parameters())
+        self._plans: dict[tuple[str, Part, torch.device, torch.dtype], _Plan] = {}
+
+    def forward(
+        self,
+        x: Tensor,
+        architecture: Architecture,
+        statistics: Statistics | None = None,
+        drop_path_rate: float = 0.0,
+    ) -> Tensor:
+        """Class scores of one child.
+
+        Args:
+            x: Images, (B, in_channels, R, R).
+            architecture: The child; it must belong to the space.
+            statistics: Its batch-norm statistics from `calibrate`; without them batch norms use
+                the batch's own.
+            drop_path_rate: Stochastic depth of the last block; earlier ones have less, linearly.
+
+        Returns:
+            Scores, (B, num_classes).
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        parts = self._parts(architecture)
+        slopes = drop_path_slopes(tuple(parts))
+        for (name, part), slope in zip(parts.items(), slopes, strict=True):
+            plan = self._plan(name, part)
+            tensors = {own: view(self._shared[full], steps) for own, full, steps in plan.weights}
+            if statistics:
+                tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
+            if plan.buffers:
+                plan.skeleton.train(not statistics)
+            x = functional_call(plan.skeleton, tensors, (x, slope * drop_path_rate))
+        return x
+
+    @torch.no_grad()
+    def extract(
+        self, architecture: Architecture, statistics: Statistics | None = None
+    ) -> Network:
+        """The child as a stand-alone network with copies of its weights, in eval mode."""
+        like = next(iter(self._shared.values()))
+        network = build_network(architecture, self.in_channels, self.num_classes)
+        network.to(device=like.device, dtype=like.dtype)
+        own = dict(network.named_parameters())
+        for name, part in self._parts(architecture).items():
+            for parameter, full, steps in self._plan(name, part).weights:
+                own[f"{name}.{parameter}"].copy_(view(self._shared[full], steps))
+        buffers = dict(network.named_buffers())
+        for name, value in (statistics or {}).items():
+            buffers[name].copy_(value)
+        return network.eval()
+
+    @torch.no_grad()
+    def calibrate(self, architecture: Architecture, batches: Iterable[Tensor]) -> Statistics:
+        """Batch-norm statistics of one child: means over some batches of images.
+
+        Returns:
+            Statistics by buffer name; empty when the child has no batch norm, in which case no
+            batch is run.
+        """
+        network = self.extract(architecture)
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+        if not norms:
+            return {}
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+        network.train()
+        for x in batches:
+            network(x)
+        return {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+    def weights_of(self, architecture: Architecture) -> list[str]:
+        """Names of the shared weights that a child touches."""
+        parts = self._parts(architecture).items()
+        return [full for name, part in parts for _, full, _ in self._plan(name, part).weights]
+
+    def _parts(self, architecture: Architecture) -> dict[str, Part]:
+        return parts_of(architecture, self.in_channels, self.num_classes)
+
+    def _plan(self, name: str, part: Part) -> _Plan:
+        """The part's skeleton and cuts, made once for each slot and module."""
+        prefix = f"{name}.{part.kind}"
+        like = next(iter(self._shared.values()))
+        key = (prefix, part.module_key(), like.device, like.dtype)
+        if key not in self._plans:
+            with torch.random.fork_rng():  # building draws initial weights that nobody keeps
+                skeleton = part.build()
+            skeleton.to(device=like.device, dtype=like.dtype)
+            weights = []
+            for own, parameter in skeleton.named_parameters():
+                full = f"{prefix}.{own}"
+                if full not in self._shared:
+                    raise ValueError(f"'{full}' is not in the supernet of '{self.space.name}'.")
+                weights.append((own, full, cut(self._shared[full].shape, parameter.shape)))
+            buffers = tuple(own for own, _ in skeleton.named_buffers())
+            _forget_weights(skeleton)
+            self._plans[key] = _Plan(skeleton, tuple(weights), buffers)
+        return self._plans[key]
+
+
+def _forget_weights(skeleton: nn.Module) -> None:
+    """Leave shapes only: a skeleton runs on the weights it is handed."""
+    for module in skeleton.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            meta = nn.Parameter(parameter.to("meta"), requires_grad=False)
+            module.register_parameter(name, meta)
