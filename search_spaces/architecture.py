@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from search_spaces.errors import SpaceError
+from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.registry import (
     CHANNEL_MIXERS,
     DOWNSAMPLINGS,
@@ -49,6 +49,11 @@ class Choice:
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """One key, the kind, holding the options."""
         return {self.kind: dataclasses.asdict(self.options)}
+
+    def __str__(self) -> str:
+        """`depthwise(kernel=5)`, for messages."""
+        options = ", ".join(f"{k}={v}" for k, v in dataclasses.asdict(self.options).items())
+        return f"{self.kind}({options})" if options else self.kind
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,10 @@ class Architecture:
         """The text that `from_yaml` reads."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=98)
 
+    def to_json(self) -> str:
+        """The same as JSON, which `from_yaml` reads as well."""
+        return json.dumps(self.to_dict(), indent=2)
+
     @classmethod
     def from_dict(cls, data: object) -> Architecture:
         """Read what `to_dict` wrote.
@@ -135,7 +144,7 @@ class Architecture:
         """Read YAML or JSON text; errors as in `from_dict`."""
         try:
             data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise SpaceError(f"This architecture is not valid YAML: {error}") from None
         return cls.from_dict(data)
 
@@ -147,12 +156,13 @@ class _Reader:
         self.problems: list[str] = []
 
     def architecture(self, data: object) -> Architecture:
-        top = self.mapping(data, "", ("schema", "resolution", "norm", "stem", "stem_width"))
-        if not self.problems and top["schema"] != SCHEMA:
+        if isinstance(data, Mapping) and data.get("schema", SCHEMA) != SCHEMA:
             raise SpaceError(
-                f"This architecture has schema {top['schema']!r}; this version reads {SCHEMA}. "
+                f"This architecture has schema {data['schema']!r}; this version reads {SCHEMA}. "
                 "Use the version that wrote it."
             )
+        keys = ("schema", "resolution", "norm", "stem", "stem_width", "stages", "head")
+        top = self.mapping(data, "", keys)
         stages = tuple(
             self.stage(item, f"stages[{i}]")
             for i, item in enumerate(self.items(top.get("stages"), "stages"))
@@ -165,6 +175,8 @@ class _Reader:
             stages=stages,
             head=self.choice(top.get("head"), HEADS, "head"),
         )
+        if not self.problems:
+            self.fit(architecture)
         if self.problems:
             listed = "\n".join(f"  {problem}" for problem in self.problems)
             raise SpaceError(f"This architecture cannot be read:\n{listed}")
@@ -172,7 +184,7 @@ class _Reader:
 
     def stage(self, data: object, where: str) -> Stage:
         keys = ("width", "stride", "layout", "blocks")
-        stage = self.mapping(data, where, keys)
+        stage = self.mapping(data, where, keys, ("downsampling",))
         down = stage.get("downsampling")
         return Stage(
             width=self.positive(stage.get("width"), f"{where}.width"),
@@ -196,19 +208,47 @@ class _Reader:
             ),
         )
 
-    def mapping(self, data: object, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    def fit(self, architecture: Architecture) -> None:
+        """Whether each stage takes the map that the one before it leaves."""
+        width = architecture.stem_width
+        for i, stage in enumerate(architecture.stages):
+            where = f"stages[{i}]"
+            if stage.layout == "bare":
+                kinds = dict.fromkeys(block.mixer.kind for block in stage.blocks)
+                fixed = [kind for kind in kinds if not MIXERS[kind].strided]
+                if fixed or not stage.blocks:
+                    self.problems.append(
+                        f"{where}: layout bare needs at least one block, and mixers that can "
+                        f"stride{'; ' + ', '.join(fixed) + ' cannot' if fixed else ''}."
+                    )
+                if stage.downsampling is not None:
+                    self.problems.append(f"{where}: layout bare takes no downsampling.")
+            elif stage.downsampling is None and (stage.stride, stage.width) != (1, width):
+                self.problems.append(
+                    f"{where}: without downsampling its stride is 1 and its width {width}, that "
+                    f"of the map before; they are {stage.stride} and {stage.width}."
+                )
+            width = stage.width
+
+    def mapping(
+        self, data: object, where: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+    ) -> Mapping[str, Any]:
         if not isinstance(data, Mapping):
             self.problems.append(f"{where or 'the file'}: is {data!r}; it must be a mapping.")
             return {}
-        for key in keys:
-            if key not in data:
-                self.problems.append(f"{where + '.' if where else ''}{key}: is missing.")
+        at = f"{where}." if where else ""
+        for key in data:
+            if key not in keys and key not in optional:
+                wrong = unknown_name("key", str(key), keys + optional)
+                self.problems.append(f"{where or 'the file'}: {wrong}")
+        self.problems += [f"{at}{key}: is missing." for key in keys if data.get(key) is None]
         return data
 
     def items(self, data: object, where: str) -> list[object]:
         if isinstance(data, list):
             return data
-        self.problems.append(f"{where}: is {data!r}; it must be a list.")
+        if data is not None:
+            self.problems.append(f"{where}: is {data!r}; it must be a list.")
         return []
 
     def positive(self, value: object, where: str) -> int:
@@ -242,6 +282,8 @@ def parse_choices(data: object, registry: Registry) -> list[Choice]:
     Raises:
         SpaceError: unknown family, option or value.
     """
+    kind: object
+    values: object
     if isinstance(data, str):
         kind, values = data, {}
     elif isinstance(data, Mapping) and len(data) == 1:

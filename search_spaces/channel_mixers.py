@@ -6,7 +6,7 @@
     conv_glu       y = W_2 (a(DW_3(W_g x)) . W_v x)          hidden = 2/3 ratio * C, TransNeXt
 
 x, y: (B, C, H, W). The gated kinds take two thirds of the hidden width so that equal ratios cost
-about the same. `none` stands for a block without a channel mixer and has no module.
+about the same. A block whose channel mixer is `none` has neither it nor its norm.
 Elastic: channels and hidden channels (leading).
 """
 
@@ -31,6 +31,17 @@ class RatioOptions(Options):
 @dataclass(frozen=True)
 class NoneOptions(Options):
     """Nothing to choose."""
+
+
+class NoChannelMixer(nn.Module):
+    """Nothing: the block mixes positions only."""
+
+    def __init__(self, dim: int, options: NoneOptions) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The map itself."""
+        return x
 
 
 class MLP(nn.Module):
@@ -102,7 +113,7 @@ def _hidden(dim: int, ratio: float) -> int:
 
 
 CHANNEL_MIXERS.register(
-    Family("none", NoneOptions, nn.Identity, paper="https://arxiv.org/abs/2405.15953")
+    Family("none", NoneOptions, NoChannelMixer, paper="https://arxiv.org/abs/2405.15953")
 )
 CHANNEL_MIXERS.register(Family("mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929"))
 CHANNEL_MIXERS.register(

@@ -16,6 +16,7 @@ A family with lists of options stands for every combination of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,34 +28,21 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    PositiveInt,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-import search_spaces.channel_mixers
-import search_spaces.downsampling
-import search_spaces.heads
-import search_spaces.mixers
-import search_spaces.stems  # noqa: F401  (these imports fill the registries)
 from search_spaces.architecture import Choice, parse_choices
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Registry
 
 Choices = list[Choice]
+Location = tuple[int | str, ...]
 
 
-def _reader(registry: Registry) -> Any:
-    """The type of a field that lists families of a registry, read one item at a time."""
-
-    def read(value: object) -> Choices:
-        return parse_choices(value, registry)
-
-    item = Annotated[Any, PlainValidator(read)]
-    return Annotated[
-        list[item], BeforeValidator(_listed), Field(min_length=1), AfterValidator(_distinct)
-    ]
+def _families_of(registry: Registry) -> PlainValidator:
+    """Reads one item of a list of families: all choices that it stands for."""
+    return PlainValidator(lambda value: parse_choices(value, registry))
 
 
 def _listed(value: object) -> object:
@@ -65,11 +53,34 @@ def _distinct(groups: list[Choices]) -> list[Choices]:
     choices = flat(groups)
     twice = next((c for i, c in enumerate(choices) if c in choices[:i]), None)
     if twice is not None:
-        raise ValueError(f"{twice.to_dict()} stands there twice")
+        raise ValueError(f"{twice} stands there twice.")
     return groups
 
 
-Sizes = Annotated[list[PositiveInt], BeforeValidator(_listed), Field(min_length=1)]
+def _ascending(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names a value twice.")
+    return sorted(values)
+
+
+_LIST = (BeforeValidator(_listed), Field(min_length=1))
+Mixers = Annotated[
+    list[Annotated[Choices, _families_of(MIXERS)]], *_LIST, AfterValidator(_distinct)
+]
+ChannelMixers = Annotated[
+    list[Annotated[Choices, _families_of(CHANNEL_MIXERS)]], *_LIST, AfterValidator(_distinct)
+]
+Stems = Annotated[list[Annotated[Choices, _families_of(STEMS)]], *_LIST, AfterValidator(_distinct)]
+Downsamplings = Annotated[
+    list[Annotated[Choices, _families_of(DOWNSAMPLINGS)]], *_LIST, AfterValidator(_distinct)
+]
+Heads = Annotated[list[Annotated[Choices, _families_of(HEADS)]], *_LIST, AfterValidator(_distinct)]
+
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Sizes = Annotated[list[Positive], *_LIST, AfterValidator(_ascending)]
+Depths = Annotated[
+    list[Annotated[int, Field(ge=0, strict=True)]], *_LIST, AfterValidator(_ascending)
+]
 
 
 class _Strict(BaseModel):
@@ -79,44 +90,49 @@ class _Strict(BaseModel):
 class BlockDefinition(_Strict):
     """Choices of one block, where they differ from its stage's."""
 
-    mixers: _reader(MIXERS) | None = None  # type: ignore[valid-type]
-    channel_mixers: _reader(CHANNEL_MIXERS) | None = None  # type: ignore[valid-type]
+    mixers: Mixers | None = None
+    channel_mixers: ChannelMixers | None = None
 
 
 class StageDefinition(_Strict):
     """Choices of one stage."""
 
     width: Sizes
-    depth: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_listed)]
-    stride: PositiveInt = 1
+    depth: Depths
+    stride: Positive = 1
     layout: Literal["metaformer", "bare"] = "metaformer"
-    downsampling: _reader(DOWNSAMPLINGS) | None = None  # type: ignore[valid-type]
-    mixers: _reader(MIXERS)  # type: ignore[valid-type]
-    channel_mixers: _reader(CHANNEL_MIXERS) = [[Choice("none", CHANNEL_MIXERS["none"].options())]]  # type: ignore[valid-type]
+    downsampling: Downsamplings | None = None
+    mixers: Mixers
+    channel_mixers: ChannelMixers = [[Choice("none", CHANNEL_MIXERS["none"].options())]]
     reference: str | None = None
     blocks: list[BlockDefinition] | None = None
 
-    @field_validator("width", "depth")
-    @classmethod
-    def _ascending(cls, values: list[int]) -> list[int]:
-        return _ascending(values)
-
     @model_validator(mode="after")
     def _consistent(self) -> StageDefinition:
-        if self.blocks is not None and len(self.blocks) != max(self.depth):
+        most = max(self.depth)
+        if self.blocks is not None and len(self.blocks) != most:
             raise ValueError(
-                f"'blocks' has {len(self.blocks)} entries, but the greatest depth is "
-                f"{max(self.depth)}; give one for each block"
+                f"'blocks' has {len(self.blocks)} entries, but the greatest depth is {most}; "
+                "give one for each block."
             )
-        kinds = sorted({c.kind for b in range(max(self.depth)) for c in self.mixers_of(b)})
+        problems = []
+        kinds = sorted({choice.kind for j in range(most) for choice in self.mixers_of(j)})
         if self.reference is not None and self.reference not in kinds:
-            raise ValueError(str(unknown_name("reference family", self.reference, kinds)))
+            problems.append(str(unknown_name("reference family", self.reference, kinds)))
         if self.layout == "bare":
             fixed = [kind for kind in kinds if not MIXERS[kind].strided]
             if fixed:
-                raise ValueError(f"layout 'bare' needs mixers that can stride; {fixed} cannot")
+                known = ", ".join(family.name for family in MIXERS if family.strided)
+                problems.append(
+                    f"Layout 'bare' needs mixers that can stride ({known}); {', '.join(fixed)} "
+                    "cannot."
+                )
             if self.downsampling is not None:
-                raise ValueError("layout 'bare' takes no 'downsampling': its first block strides")
+                problems.append("Layout 'bare' takes no 'downsampling': its first block strides.")
+            if min(self.depth) < 1:
+                problems.append("Layout 'bare' strides in its first block; depth must be >= 1.")
+        if problems:
+            raise ValueError(" ".join(problems))
         return self
 
     def mixers_of(self, block: int) -> Choices:
@@ -134,44 +150,46 @@ class SpaceDefinition(_Strict):
     """All of a space's file."""
 
     schema_: Literal[1] = Field(alias="schema")
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     description: str = ""
     norm: Literal["layer", "batch"] = "layer"
     resolution: Sizes
-    stem: _reader(STEMS)  # type: ignore[valid-type]
-    stem_width: PositiveInt | None = None
+    stem: Stems
+    stem_width: Positive | None = None
     stages: Annotated[list[StageDefinition], Field(min_length=1)]
-    head: _reader(HEADS) = [[Choice("linear", HEADS["linear"].options())]]  # type: ignore[valid-type]
-    family_weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    head: Heads = [[Choice("linear", HEADS["linear"].options())]]
+    family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
-    @field_validator("resolution")
-    @classmethod
-    def _ascending(cls, values: list[int]) -> list[int]:
-        return _ascending(values)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SpaceDefinition:
+    def misfits(self) -> Iterator[tuple[Location, str]]:
+        """What is wrong between stages: where, and what to do."""
         blocks = [(stage, j) for stage in self.stages for j in range(max(stage.depth))]
         kinds = {c.kind for stage, j in blocks for c in stage.mixers_of(j)}
         kinds |= {c.kind for stage, j in blocks for c in stage.channel_mixers_of(j)}
         for kind in self.family_weights:
             if kind not in kinds:
-                raise ValueError(str(unknown_name("family in 'family_weights'", kind, kinds)))
+                yield ("family_weights", kind), str(unknown_name("family", kind, kinds))
+        known = ", ".join(DOWNSAMPLINGS.names())
         for i, stage in enumerate(self.stages):
             carried = stage.layout == "bare" or stage.downsampling is not None
-            if i == 0 and not carried and (self.stem_width is not None or stage.stride != 1):
-                raise ValueError(
-                    "the first stage has no 'downsampling': leave out 'stem_width' and its "
-                    "'stride', or give it a 'downsampling'"
+            if i > 0 and not carried:
+                yield ("stages", i), f"A later stage needs a 'downsampling'; there are {known}."
+            if i == 0 and not carried and stage.stride != 1:
+                yield (
+                    ("stages", 0, "stride"),
+                    "The first stage has no 'downsampling' that could stride: leave out "
+                    f"'stride', or give it a 'downsampling' ({known}).",
+                )
+            if i == 0 and not carried and self.stem_width is not None:
+                yield (
+                    ("stem_width",),
+                    "The first stage has no 'downsampling', so its 'width' is the stem's: leave "
+                    "out 'stem_width'.",
                 )
             if i == 0 and carried and self.stem_width is None:
-                raise ValueError("the first stage downsamples, so 'stem_width' must be given")
-            if i > 0 and not carried:
-                known = ", ".join(DOWNSAMPLINGS.names())
-                raise ValueError(f"stages[{i}] needs a 'downsampling'; there are {known}")
-            if stage.layout == "bare" and min(stage.depth) < 1:
-                raise ValueError(f"stages[{i}] strides in its first block; its depth must be >= 1")
-        return self
+                yield (
+                    ("stages", 0),
+                    "The first stage changes the stem's map, so the space must give 'stem_width'.",
+                )
 
 
 def read_definition(text: str, source: str) -> SpaceDefinition:
@@ -187,15 +205,20 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise SpaceError(f"{source} is not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise SpaceError(f"{source} holds no mapping; a space needs at least name and stages.")
+    problems = list(_repeated_keys(node))
     try:
-        return SpaceDefinition.model_validate(data)
+        definition = SpaceDefinition.model_validate(data)
+        problems += list(definition.misfits())
     except ValidationError as error:
-        listed = "\n".join(f"  {_place(node, e['loc'])}: {_message(e)}" for e in error.errors())
-        raise SpaceError(f"{source} has {error.error_count()} mistake(s):\n{listed}") from None
+        problems += [(e["loc"], _message(e)) for e in error.errors()]
+    if problems:
+        listed = "\n".join(f"  {_place(node, where)}: {what}" for where, what in problems)
+        raise SpaceError(f"{source} has {len(problems)} mistake(s):\n{listed}")
+    return definition
 
 
 def read_file(path: Path) -> SpaceDefinition:
@@ -207,18 +230,32 @@ def read_file(path: Path) -> SpaceDefinition:
     return read_definition(text, str(path))
 
 
-def _ascending(values: list[int]) -> list[int]:
-    if len(set(values)) < len(values):
-        raise ValueError(f"{values} names a value twice")
-    return sorted(values)
-
-
 def flat(groups: list[Choices]) -> Choices:
     """The choices that a list of families stands for, one after the other."""
     return [choice for group in groups for choice in group]
 
 
-def _place(node: yaml.Node | None, location: tuple[int | str, ...]) -> str:
+def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[Location, str]]:
+    """Keys that stand twice in one mapping, of which YAML would silently keep the last."""
+    todo: list[tuple[Location, yaml.Node | None]] = [((), root)]
+    seen: set[int] = set()
+    while todo:
+        at, node = todo.pop(0)
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += [((*at, i), item) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            todo += [((*at, key.value), value) for key, value in node.value]
+            keys = [key.value for key, _ in node.value]
+            for i, (key, _) in enumerate(node.value):
+                if key.value in keys[:i]:
+                    line = key.start_mark.line + 1
+                    yield (*at, key.value), f"stands here and on line {line}; keep one of them."
+
+
+def _place(node: yaml.Node | None, location: Location) -> str:
     """`line 7, stages[0].mixers[1]`: the deepest node that the location leads to."""
     line = node.start_mark.line + 1 if node is not None else 1
     words = ""
@@ -249,4 +286,6 @@ def _message(error: Any) -> str:
         return str(unknown_name("key", str(key), names))
     if error["type"] == "missing":
         return "is missing."
-    return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{error['msg']}; it is {error['input']!r}."

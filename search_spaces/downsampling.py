@@ -4,7 +4,7 @@
     pool      s x s average pooling, then a linear layer over the channels           PiT
     residual  the pooled and projected map, plus the strided convolution of norm(x)  ViT-ResNAS
 
-(B, C, H, W) -> (B, C', H / s, W / s). Elastic: both widths (leading).
+(B, C, H, W) -> (B, C', H / s, W / s), rounded up. Elastic: both widths (leading).
 """
 
 from __future__ import annotations

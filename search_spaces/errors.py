@@ -27,6 +27,10 @@ class UnknownNameError(NasError, ValueError):
     """A name that is not among the known ones."""
 
 
+class CheckpointError(NasError, RuntimeError):
+    """A checkpoint that is damaged or belongs to something else."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """The error for `name`, with the nearest known name and the list of all of them.
 

@@ -37,6 +37,11 @@ class Gene:
     block: tuple[int, int] | None = None
 
     @property
+    def role(self) -> str:
+        """The last word of the name: genes of one role choose among the same kind of thing."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def cardinality(self) -> int:
         """How many choices there are."""
         return len(self.choices)
@@ -51,7 +56,11 @@ class Gene:
 
     @cached_property
     def neighbours(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """For each choice those one step away in one option: (card, most) padded, counts (card,)."""
+        """For each choice those one step away in one option.
+
+        Returns:
+            The choices (card, most), padded with 0, and how many they are (card,).
+        """
         near = [
             [j for j in range(self.cardinality) if self._distance(i, j) == 1]
             for i in range(self.cardinality)
@@ -79,29 +88,11 @@ class Gene:
         return (max if largest else min)(members, key=lambda i: (sum(self.ranks[i]), i))
 
     def _distance(self, i: int, j: int) -> int:
-        """Steps between two choices of one kind; two choices of different kinds are far apart."""
+        """Steps between two choices of one kind; choices of different kinds are far apart."""
         if self.kinds[i] != self.kinds[j]:
             return 1 << 30
         pairs = zip(self.ranks[i], self.ranks[j], strict=True)
         return sum(abs(a - b) for a, b in pairs)
-
-    def features(self, vocabulary: Sequence[str]) -> Floats:
-        """What a surrogate sees of each choice, (card, features), all within [0, 1].
-
-        Ordinal genes give their logarithm; families give one column per kind of `vocabulary`
-        and one per option that varies, named `kind` and `.option`, shared between families.
-        """
-        if not isinstance(self.choices[0], Choice):
-            values = np.log1p(np.array(self.choices, dtype=np.float64))
-            return _unit(values)[:, None].astype(np.float32)
-        table = np.zeros((self.cardinality, len(vocabulary)), dtype=np.float32)
-        for i, choice in enumerate(self.choices):
-            for word, value in words_of(choice).items():
-                if word in vocabulary:
-                    table[i, vocabulary.index(word)] = value
-        for column in range(table.shape[1]):
-            table[:, column] = _unit(table[:, column].astype(np.float64))
-        return table
 
 
 def ordinal(name: str, choices: Sequence[int]) -> Gene:
@@ -126,8 +117,44 @@ def families(
     return Gene(name, tuple(choices), kinds, ranks, reference or kinds[0], shares, block)
 
 
-def words_of(choice: Choice) -> dict[str, float]:
+def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
+    """What a surrogate sees of each gene's choices, (card, features) each, all within [0, 1].
+
+    Numbers give their logarithm, from 0 at the gene's least one to 1 at its greatest. Families
+    give one column per kind and one per option of their role, which all genes of that role and
+    all families with such an option share: 0 where it is absent, else from 1/2 at the least value
+    that the space offers to 1 at the greatest. So equal choices look equal in every block.
+    """
+    spans: dict[str, dict[str, tuple[float, float]]] = {}
+    for gene in genes:
+        for choice in gene.choices:
+            for word, value in _words_of(choice).items():
+                span = spans.setdefault(gene.role, {})
+                low, high = span.get(word, (value, value))
+                span[word] = min(low, value), max(high, value)
+    return [_table(gene, spans.get(gene.role, {})) for gene in genes]
+
+
+def _table(gene: Gene, spans: Mapping[str, tuple[float, float]]) -> Floats:
+    if not isinstance(gene.choices[0], Choice):
+        values = np.log1p(np.array(gene.choices, dtype=np.float64))
+        spread = max(float(values[-1] - values[0]), 1e-12)
+        scaled: Floats = ((values - values[0]) / spread)[:, None].astype(np.float32)
+        return scaled
+    table = np.zeros((gene.cardinality, len(spans)), dtype=np.float32)
+    for row, choice in zip(table, gene.choices, strict=True):
+        words = _words_of(choice)
+        for column, (word, (low, high)) in enumerate(spans.items()):
+            if word in words:
+                share = (words[word] - low) / (high - low) if high > low else 1.0
+                row[column] = 0.5 + 0.5 * share
+    return table
+
+
+def _words_of(choice: object) -> dict[str, float]:
     """Features of a choice by name: its kind, and each option as a number."""
+    if not isinstance(choice, Choice):
+        return {}
     words = {choice.kind: 1.0}
     for key, value in dataclasses.asdict(choice.options).items():
         if isinstance(value, str):
@@ -151,11 +178,3 @@ def _ranks(choices: Sequence[Choice], registry: Registry) -> tuple[tuple[int, ..
         )
         for choice in choices
     )
-
-
-def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale to [0, 1]; a constant column is left if it already lies there, else made 1."""
-    low, high = values.min(), values.max()
-    if high > 1.0 or low < 0.0:
-        return values / high if low == 0.0 or low == high else (values - low) / (high - low)
-    return values

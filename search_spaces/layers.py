@@ -47,7 +47,8 @@ def make_norm(kind: str, dim: int) -> nn.Module:
 
 def make_activation(kind: str) -> nn.Module:
     """'gelu', 'relu' or 'none'."""
-    return {"gelu": nn.GELU, "relu": nn.ReLU, "none": nn.Identity}[kind]()
+    kinds: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "none": nn.Identity}
+    return kinds[kind]()
 
 
 def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -62,12 +63,13 @@ def tokens(x: Tensor) -> Tensor:
 
 def maps(t: Tensor, height: int, width: int) -> Tensor:
     """(B, H*W, C) -> (B, C, H, W) in channels-last memory."""
-    return t.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return t.reshape(t.shape[0], height, width, t.shape[2]).permute(0, 3, 1, 2)
 
 
 def split_heads(t: Tensor, heads: int) -> Tensor:
     """(B, N, heads*d) -> (B, heads, N, d)."""
-    return t.unflatten(2, (heads, -1)).transpose(1, 2)
+    batch, count, width = t.shape
+    return t.reshape(batch, count, heads, width // heads).transpose(1, 2)
 
 
 def merge_heads(t: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def build_network(
 
 
 def drop_path_slopes(names: tuple[str, ...]) -> list[float]:
-    """How much of the drop path rate each part gets: from 0 at the first block to 1 at the last."""
+    """The share of the drop path rate each part gets: 0 in the first block, 1 in the last."""
     blocks = sorted({name.rpartition(".")[0] for name in names if ".blocks." in name}, key=_order)
     last = max(1, len(blocks) - 1)
     slope = {block: i / last for i, block in enumerate(blocks)}

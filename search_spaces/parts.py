@@ -56,7 +56,7 @@ class Part:
         return replace(self, size=0)
 
     def build(self) -> nn.Module:
-        """The plain module, freshly initialised; `forward(x, drop_path=0.0)`."""
+        """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0)`."""
         body = self._body()
         if self.role in ("mixer", "channel_mixer"):
             norm = make_norm(self.norm, self.in_dim) if self.residual else None

@@ -7,6 +7,7 @@ counting cost, measuring latency, contract tests, `nas mixers`) walks these regi
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -49,13 +50,8 @@ class Family:
 
     @property
     def summary(self) -> str:
-        """First line of the docstring of the module's file."""
-        import sys
-
-        doc = sys.modules[self.module.__module__].__doc__ or ""
-        own = self.module.__doc__ or ""
-        line = own if own and not doc.lower().startswith(self.name[:4]) else doc
-        return line.strip().splitlines()[0] if line.strip() else ""
+        """First line of the module's docstring."""
+        return (self.module.__doc__ or "").strip().partition("\n")[0]
 
     def choices(self) -> dict[str, tuple[Value, ...]]:
         """Each option's allowed values, cheapest first."""
@@ -100,11 +96,15 @@ class Family:
 
 
 class Registry:
-    """Families of one role, by name, in order of registration."""
+    """Families of one role, by name, in order of registration.
 
-    def __init__(self, role: str) -> None:
-        """`role` is the word used in messages, such as 'mixer family'."""
+    The modules that register them are imported when the registry is first read.
+    """
+
+    def __init__(self, role: str, home: str) -> None:
+        """`role` is the word used in messages, `home` the module that fills the registry."""
         self.role = role
+        self._home = home
         self._families: dict[str, Family] = {}
 
     def register(self, family: Family) -> None:
@@ -115,21 +115,26 @@ class Registry:
 
     def names(self) -> tuple[str, ...]:
         """All names, in order of registration."""
-        return tuple(self._families)
+        return tuple(self._filled())
 
     def __getitem__(self, name: str) -> Family:
         """The family of that name, or an error that says what there is."""
-        if name not in self._families:
-            raise unknown_name(self.role, name, self._families)
-        return self._families[name]
+        families = self._filled()
+        if name not in families:
+            raise unknown_name(self.role, name, families)
+        return families[name]
 
     def __iter__(self) -> Iterator[Family]:
         """All families."""
-        return iter(self._families.values())
+        return iter(self._filled().values())
 
     def __len__(self) -> int:
         """How many families there are."""
-        return len(self._families)
+        return len(self._filled())
+
+    def _filled(self) -> dict[str, Family]:
+        importlib.import_module(self._home)
+        return self._families
 
 
 def _same(given: object, allowed: Value) -> bool:
@@ -139,8 +144,8 @@ def _same(given: object, allowed: Value) -> bool:
     return given == allowed
 
 
-MIXERS = Registry("mixer family")
-CHANNEL_MIXERS = Registry("channel mixer")
-STEMS = Registry("stem")
-DOWNSAMPLINGS = Registry("downsampling")
-HEADS = Registry("head")
+MIXERS = Registry("mixer family", "search_spaces.mixers")
+CHANNEL_MIXERS = Registry("channel mixer", "search_spaces.channel_mixers")
+STEMS = Registry("stem", "search_spaces.stems")
+DOWNSAMPLINGS = Registry("downsampling", "search_spaces.downsampling")
+HEADS = Registry("head", "search_spaces.heads")

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from search_spaces.architecture import Architecture, Block, Choice, Stage
 from search_spaces.definition import SpaceDefinition, flat, read_file
 from search_spaces.errors import SpaceError, unknown_name
-from search_spaces.genes import Gene, families, ordinal, words_of
+from search_spaces.genes import Gene, families, feature_tables, ordinal
 from search_spaces.part_index import PartIndex, build_index
-from search_spaces.slots import slots_of
 from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]
 NEIGHBOUR_SHARE = 0.5
@@ -103,7 +103,8 @@ class SearchSpace:
             )
         inside = ((codes >= 0) & (codes < self.cardinalities)).all(axis=1)
         clipped = np.clip(codes, 0, self.cardinalities - 1)
-        return inside & (self.canonical(clipped) == codes).all(axis=1)
+        mask: NDArray[np.bool_] = inside & (self.canonical(clipped) == codes).all(axis=1)
+        return mask
 
     # Populations
 
@@ -147,9 +148,14 @@ class SearchSpace:
         second: NDArray[np.integer],
         rng: np.random.Generator,
     ) -> Codes:
-        """Take each gene from either parent; (n, genes) each."""
-        a, b = self._filled(first, rng), self._filled(second, rng)
-        return self.canonical(np.where(rng.random(a.shape) < 0.5, a, b))
+        """Take each gene from either parent, or from the one in which it is active.
+
+        All are (n, genes).
+        """
+        active = self.active(first)
+        either = active == self.active(second)
+        own = np.where(either, rng.random(first.shape) < 0.5, active)
+        return self.canonical(np.where(own, first, second))
 
     def smallest(self, rng: np.random.Generator | None = None) -> Codes:
         """The code with every ordinal gene at its lower end, (genes,).
@@ -163,18 +169,22 @@ class SearchSpace:
         return self._extreme(True, rng)
 
     def features(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What surrogates see, (n, features): each gene's options, and their sums by stage."""
-        tables, stages = self._feature_tables
+        """What surrogates see, (n, features), all within [0, 1].
+
+        Each gene's options, zero where it is inactive, and their means over each stage's greatest
+        depth; equal options give equal features in every block.
+        """
         active = self.active(codes)
         columns: list[NDArray[np.float32]] = []
-        sums: dict[tuple[int, str], NDArray[np.float32]] = {}
+        means: dict[tuple[int, str], NDArray[np.float32]] = {}
         for i, gene in enumerate(self.genes):
-            seen = tables[i][codes[:, i]] * active[:, i, None]
+            seen = self._feature_tables[i][codes[:, i]] * active[:, i, None]
             columns.append(seen)
             if gene.block is not None:
-                key = stages[i]
-                sums[key] = sums.get(key, np.float32(0)) + seen
-        return np.concatenate(columns + list(sums.values()), axis=1)
+                stage = gene.block[0]
+                share = seen / np.float32(max(self.definition.stages[stage].depth))
+                means[stage, gene.role] = means.get((stage, gene.role), np.float32(0)) + share
+        return np.concatenate([*columns, *means.values()], axis=1)
 
     # Architectures
 
@@ -279,24 +289,13 @@ class SearchSpace:
         return np.where(self.active(codes), codes, self._draw(len(codes), rng)).astype(np.int16)
 
     def _extreme(self, largest: bool, rng: np.random.Generator | None) -> Codes:
-        code = np.array([g.extreme(largest, rng) for g in self.genes], dtype=np.int16)
-        return self.canonical(code[None])[0]
+        code = np.array([[g.extreme(largest, rng) for g in self.genes]], dtype=np.int16)
+        extreme: Codes = self.canonical(code)[0]
+        return extreme
 
     @cached_property
-    def _feature_tables(self) -> tuple[list[NDArray[np.float32]], list[tuple[int, str]]]:
-        tables, keys = [], []
-        words: dict[str, list[str]] = {}
-        for gene in self.genes:
-            if isinstance(gene.choices[0], Choice):
-                role = gene.name.rpartition(".")[2]
-                seen = words.setdefault(role, [])
-                for choice in gene.choices:
-                    seen += [w for w in words_of(choice) if w not in seen]
-        for gene in self.genes:
-            role = gene.name.rpartition(".")[2]
-            tables.append(gene.features(words.get(role, [])))
-            keys.append((gene.block[0] if gene.block else -1, role))
-        return tables, keys
+    def _feature_tables(self) -> list[NDArray[np.float32]]:
+        return feature_tables(self.genes)
 
 
 def _genes(definition: SpaceDefinition) -> Iterator[Gene]:

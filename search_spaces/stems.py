@@ -4,7 +4,7 @@
     patchify      norm(p x p convolution at stride p)                       ViT
     large_stride  3x3 convolutions at stride 2 up to a total stride         SHViT
 
-(B, image channels, R, R) -> (B, width, R / stride, R / stride).
+(B, image channels, R, R) -> (B, width, R / stride, R / stride), rounded up.
 Elastic: output channels (leading).
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.layers import make_activation, make_norm
@@ -63,15 +64,19 @@ class ConvStem(nn.Module):
 
 
 class Patchify(nn.Module):
-    """Patches that do not overlap, each projected to a vector."""
+    """Patches that do not overlap, each projected to a vector; an image is padded to fit."""
 
     def __init__(self, in_dim: int, dim: int, options: PatchifyOptions, norm: str) -> None:
         super().__init__()
+        self.side = options.stride
         self.conv = nn.Conv2d(in_dim, dim, options.stride, options.stride)
         self.norm = make_norm(norm, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
+        down, right = -x.shape[2] % self.side, -x.shape[3] % self.side
+        if down or right:
+            x = F.pad(x, (0, right, 0, down))
         y: Tensor = self.norm(self.conv(x))
         return y
 

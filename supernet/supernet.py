@@ -93,9 +93,7 @@ class Supernet(nn.Module):
         return x
 
     @torch.no_grad()
-    def extract(
-        self, architecture: Architecture, statistics: Statistics | None = None
-    ) -> Network:
+    def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
         """The child as a stand-alone network with copies of its weights, in eval mode."""
         like = next(iter(self._shared.values()))
         network = build_network(architecture, self.in_channels, self.num_classes)

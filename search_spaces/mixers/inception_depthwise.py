@@ -37,7 +37,7 @@ class InceptionDepthwise(nn.Module):
         self.square = nn.Conv2d(branch, branch, k, padding=k // 2, groups=branch)
         self.row = nn.Conv2d(branch, branch, (1, b), padding=(0, b // 2), groups=branch)
         self.column = nn.Conv2d(branch, branch, (b, 1), padding=(b // 2, 0), groups=branch)
-        self.split = (dim - 3 * branch, branch, branch, branch)
+        self.split = [dim - 3 * branch, branch, branch, branch]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

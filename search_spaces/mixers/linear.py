@@ -1,5 +1,6 @@
-"""Linear attention: a positive feature map in place of the softmax, a depthwise convolution of
-the values to restore the rank that is lost.
+"""Linear attention: positive features of queries and keys in place of their softmax.
+
+A depthwise convolution of the values restores the rank that is lost.
 
     f(u) = |r| * r^p / |r^p|,  r = relu(u)        focused;  f(u) = relu(u)  simplified
     y_i = f(q_i) (sum_j f(k_j)^T v_j) / (f(q_i) . sum_j f(k_j)) + DW_k(v)_i
@@ -68,8 +69,9 @@ class LinearAttention(nn.Module):
         if not self.focused:
             return r
         cubed = r**FOCUS
-        norms = r.norm(dim=-1, keepdim=True), cubed.norm(dim=-1, keepdim=True)
-        return cubed * (norms[0] / (norms[1] + EPS))
+        norm, cubed_norm = (torch.linalg.vector_norm(u, dim=-1, keepdim=True) for u in (r, cubed))
+        y: Tensor = cubed * (norm / (cubed_norm + EPS))
+        return y
 
 
 MIXERS.register(

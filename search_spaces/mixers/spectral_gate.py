@@ -37,7 +37,7 @@ class SpectralGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         height, width = x.shape[2:]
-        gate = self.gate  # (C, 2, grid, grid // 2 + 1)
+        gate: Tensor = self.gate  # (C, 2, grid, grid // 2 + 1)
         if gate.shape[2:] != (height, width // 2 + 1):
             size = (height, width // 2 + 1)
             gate = F.interpolate(gate, size, mode="bilinear", align_corners=True)
@@ -45,7 +45,7 @@ class SpectralGate(nn.Module):
         wide = torch.promote_types(x.dtype, torch.float32)
         spectrum = torch.fft.rfft2(x.to(wide), norm="ortho")  # (B, C, H, W // 2 + 1)
         spectrum = spectrum * torch.complex(*gate.to(wide).unbind(1))
-        y = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
+        y: Tensor = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho").to(x.dtype)
         return y.contiguous(memory_format=torch.channels_last)
 
 

@@ -11,8 +11,10 @@ Paper: Swin Transformer, Liu et al. 2021, https://arxiv.org/abs/2103.14030 (Sect
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Concatenate, ParamSpec, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,8 @@ from torch import Tensor, nn
 
 from search_spaces.layers import heads_of, merge_heads, split_heads
 from search_spaces.registry import MIXERS, Family, Options, choice
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ class WindowAttention(nn.Module):
         t = t.reshape(batch * rows * columns, side * side, -1)  # (B * windows, N, C)
 
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        bias = self._bias(side)[None]  # (1, heads, N, N)
+        bias = self._bias(side, t)[None]  # (1, heads, N, N)
         if shift:
-            mask = _shift_mask(rows, columns, side, shift, x.device).to(bias.dtype)
+            mask = _shift_mask(t, rows, columns, side, shift, x.device).to(bias.dtype)
             bias = (bias + mask[:, None]).repeat(batch, 1, 1, 1)  # (B * windows, heads, N, N)
         t = self.project(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias)))
 
@@ -75,23 +79,27 @@ class WindowAttention(nn.Module):
             x = torch.roll(x, (shift, shift), (1, 2))
         return x[:, :height, :width].permute(0, 3, 1, 2)
 
-    def _bias(self, side: int) -> Tensor:
-        """Relative position bias (heads, N, N) of a window of that side, N = side**2."""
+    def _bias(self, side: int, x: Tensor) -> Tensor:
+        """Relative position bias (heads, N, N) of a window of that side in `x`, N = side**2."""
         centre = self.size - side
         table = self.bias[:, centre : centre + 2 * side - 1, centre : centre + 2 * side - 1]
-        index = _offsets(side, table.device)
-        return table.flatten(1)[:, index].unflatten(1, (side**2, side**2))
+        index = _offsets(x, side, table.device)
+        return table.flatten(1)[:, index].reshape(-1, side**2, side**2)
 
 
-def _constants(function):  # type: ignore[no-untyped-def]
-    """Cache a function that builds constant tensors, except while a graph is being captured."""
-    cached = lru_cache(maxsize=256)(function)
+def _constants(build: Callable[P, Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """Cache a function that builds constants for running on the tensor given before its arguments.
 
-    def constant(*args: object) -> Tensor:
-        if torch.compiler.is_compiling():
-            return function(*args)  # type: ignore[no-any-return]
+    Not while a graph is captured, nor for tensors of another type than `Tensor`: a fake one's
+    constants are fake too, and would be found by the next real one.
+    """
+    cached = cast(Callable[P, Tensor], lru_cache(maxsize=256)(build))
+
+    def constant(x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if torch.compiler.is_compiling() or type(x) is not Tensor:
+            return build(*args, **kwargs)
         with torch.inference_mode(False), torch.no_grad():
-            return cached(*args)
+            return cached(*args, **kwargs)
 
     return constant
 

@@ -1,0 +1,134 @@
+"""The `nas` program: its commands, and what happens when one of them fails.
+
+0    done
+2    the input is wrong or the budget is infeasible: one message
+1    anything else (disk full, a defect): one message, the traceback is in the run's log
+130  interrupted: how to continue
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from nas import __version__
+from nas.cli.doctor import doctor
+from nas.cli.export import export
+from nas.cli.hardware import hardware
+from nas.cli.ls import ls
+from nas.cli.measure import measure
+from nas.cli.mixers import mixers
+from nas.cli.predict import predict
+from nas.cli.report import report
+from nas.cli.resume import resume
+from nas.cli.retrain import retrain
+from nas.cli.search import search
+from nas.cli.searchers import searchers
+from nas.cli.spaces import spaces
+from nas.cli.train import train
+from nas.errors import NasError, StorageError
+from nas.storage import storing
+
+
+class Guarded(TyperGroup):
+    """Commands whose errors end in one message and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; what it raises becomes what a person reads."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
+            raise  # typer's own: usage errors, help, a closed pipe
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params["debug"]:
+                traceback.print_exception(error)
+            sys.stderr.write(f"{explanation(error)}\n")
+            raise typer.Exit(exit_code(error)) from None
+
+
+def explanation(error: BaseException) -> str:
+    """The one message for an error; a run adds what to do next as a note (PEP 678)."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    if isinstance(error, KeyboardInterrupt):
+        return " ".join(["Interrupted.", *notes])
+    error = _named(error)
+    if isinstance(error, NasError):
+        return "\n".join([str(error), *(notes if error.exit_code != 2 else [])])
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    hint = "Run it again with --debug for the traceback."
+    return "\n".join([f"Something went wrong that should not have ({what}). {hint}", *notes])
+
+
+def exit_code(error: BaseException) -> int:
+    """130 interrupted, 2 the input is wrong, 1 anything else."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return error.exit_code if isinstance(error, NasError) else 1
+
+
+def _named(error: BaseException) -> BaseException:
+    """A full disk that a library met says what a full disk says everywhere else."""
+    if not isinstance(error, OSError) or isinstance(error, NasError):
+        return error
+    try:
+        with storing(Path(error.filename or "a file")):
+            raise error
+    except StorageError as named:
+        return named
+    except Exception:
+        return error
+
+
+app = typer.Typer(
+    name="nas",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_COMMANDS = {
+    "Search": (search, resume, ls, report),
+    "One step at a time": (train, measure, predict, retrain, export),
+    "What there is": (spaces, mixers, searchers, hardware, doctor),
+}
+for _panel, _functions in _COMMANDS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_panel)(_function)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nas(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; goes with every command.")
+    ] = False,
+) -> None:
+    """Find the best vision network that runs within a latency on your hardware.
+
+    Example: nas search --hardware cpu --budget 5ms
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = ["--debug"] if len(arguments) < len(sys.argv) - 1 else []
+    app(args=[*debug, *arguments], prog_name="nas")

@@ -1,0 +1,52 @@
+"""`nas ls`: the runs there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli import options
+
+
+def ls(
+    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("results"),
+    json: options.Json = False,
+) -> None:
+    """List the runs in a folder and how far each has come.
+
+    Example: nas ls
+    """
+    from nas.cli.console import show_json, show_lines, show_table
+    from nas.runs import list_runs, read_run
+    from nas.steps import STEPS
+    from nas.units import format_ms
+
+    runs = [read_run(path) for path in list_runs(folder)]
+    if json:
+        show_json(
+            [
+                {
+                    "path": str(run.path),
+                    "complete": run.complete,
+                    "finished": list(run.steps),
+                    "settings": run.settings.model_dump(),
+                }
+                for run in runs
+            ]
+        )
+    elif not runs:
+        show_lines([f"No runs in '{folder}'. Start one: nas search --hardware cpu --budget 5ms"])
+    else:
+        rows = [
+            (
+                run.path.name,
+                run.settings.hardware,
+                "-" if run.settings.budget_ms is None else format_ms(run.settings.budget_ms),
+                run.settings.data,
+                "complete" if run.complete else f"{len(run.steps)} of {len(STEPS)} steps",
+            )
+            for run in runs
+        ]
+        show_table(f"Runs in {folder}", ("run", "hardware", "budget", "data", "state"), rows)

@@ -1,0 +1,93 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_TARGET = "The target: what a latency is a latency of"
+_TRAINING = "Training"
+
+Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Decides every random choice; same seed, same result.")
+]
+Space = Annotated[
+    str, typer.Option(help="A named space (see `nas spaces`) or a YAML file.", metavar="NAME|FILE")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="digits, fashion-mnist:DIR, cifar10:DIR, folder:DIR (a folder per class), npz:FILE.",
+        metavar="SPEC",
+    ),
+]
+
+Hardware = Annotated[
+    str, typer.Option(help="A device (see `nas hardware`).", rich_help_panel=_TARGET)
+]
+Runtime = Annotated[
+    str | None, typer.Option(help="How it is run, such as eager.", rich_help_panel=_TARGET)
+]
+Precision = Annotated[
+    str | None, typer.Option(help="Number format, such as float32.", rich_help_panel=_TARGET)
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="Memory layout, such as channels_last.", rich_help_panel=_TARGET),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Images per batch.", rich_help_panel=_TARGET)
+]
+Resolution = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Input side in pixels; restricts the space to it.",
+        show_default="the architecture's",
+        rich_help_panel=_TARGET,
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads to run with.", rich_help_panel=_TARGET)
+]
+
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of the supernet.",
+        show_default="the recipe's",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Recipe = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Another value in the supernet's recipe; repeat for more.",
+        metavar="KEY=VALUE",
+        rich_help_panel=_TRAINING,
+    ),
+]
+RetrainEpochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of each retrained network.",
+        show_default="the recipe's",
+        rich_help_panel=_TRAINING,
+    ),
+]
+FromScratch = Annotated[
+    bool,
+    typer.Option(
+        "--from-scratch",
+        help="Retrain from new weights, not from the supernet's.",
+        rich_help_panel=_TRAINING,
+    ),
+]

@@ -1,0 +1,18 @@
+"""`nas report`: the pictures and the page of a run."""
+
+from __future__ import annotations
+
+from nas.cli import options
+
+
+def report(run: options.Run, json: options.Json = False) -> None:
+    """Draw a run's front and curves, and write one self-contained HTML page.
+
+    Example: nas report results/my-run
+    """
+    from nas import pipeline
+    from nas.cli.console import show_outcome, working
+
+    with working() as console:
+        outcome = pipeline.report(run, console=console)
+    show_outcome(outcome, json)

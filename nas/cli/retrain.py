@@ -1,0 +1,34 @@
+"""`nas retrain`: train networks of a front to the end, and score the test split once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nas.cli import options
+
+
+def retrain(
+    run: options.Run,
+    top: Annotated[int, typer.Option(min=1, help="How many, from the most accurate on.")] = 1,
+    epochs: options.RetrainEpochs = None,
+    from_scratch: options.FromScratch = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Decides every random choice.", show_default="the run's"),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Retrain the best networks of a run's front.
+
+    Example: nas retrain results/my-run --top 3 --from-scratch
+    """
+    from nas import pipeline
+    from nas.cli.console import show_result, working
+
+    with working() as console:
+        result = pipeline.retrain(
+            run, top=top, from_scratch=from_scratch, epochs=epochs, seed=seed, console=console
+        )
+    show_result(result, json)

@@ -1,0 +1,132 @@
+"""`nas search`: the whole flow, from a space to an exported network and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli import options
+from nas.cli.values import checked_hardware, parsed, recipe_values
+from nas.steps import STEPS, Step
+
+_BUDGET = "Budgets: all of them hold at once"
+_SEARCH = "The search"
+
+
+def search(
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Longest latency of one batch, such as 5ms, 800us or 0.1s.",
+            metavar="TIME",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    max_params: Annotated[
+        str | None,
+        typer.Option(
+            help="Most parameters, such as 2M.", metavar="COUNT", rich_help_panel=_BUDGET
+        ),
+    ] = None,
+    max_macs: Annotated[
+        str | None,
+        typer.Option(
+            help="Most multiply-adds per image, such as 50M.",
+            metavar="COUNT",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Most activation memory, such as 16MiB.",
+            metavar="MEMORY",
+            rich_help_panel=_BUDGET,
+        ),
+    ] = None,
+    space: options.Space = "hybrid-tiny",
+    data: options.Data = "digits",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder; one that holds the same run is continued.",
+            show_default="a new one under results/",
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    hardware: options.Hardware = "cpu",
+    runtime: options.Runtime = None,
+    precision: options.Precision = None,
+    layout: options.Layout = None,
+    batch_size: options.BatchSize = None,
+    resolution: options.Resolution = None,
+    threads: options.Threads = None,
+    searcher: Annotated[
+        str, typer.Option(help="An algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
+    ] = "evolution",
+    evaluations: Annotated[
+        int,
+        typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
+    ] = 200,
+    metric: Annotated[
+        str, typer.Option(help="accuracy or balanced_accuracy.", rich_help_panel=_SEARCH)
+    ] = "accuracy",
+    until: Annotated[
+        Step | None,
+        typer.Option(
+            help=f"Stop after a step: {', '.join(STEPS)}.", metavar="STEP", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    epochs: options.Epochs = None,
+    recipe: options.Recipe = None,
+    retrain_top: Annotated[
+        int,
+        typer.Option(min=0, help="How many of the front to retrain.", rich_help_panel="Training"),
+    ] = 1,
+    retrain_epochs: options.RetrainEpochs = None,
+    from_scratch: options.FromScratch = False,
+) -> None:
+    """Find the best networks within a budget, retrain the best one and export it.
+
+    Runs every step of the flow and reuses what is cached: the supernet of this space and data,
+    and the latency profile of this machine.
+
+    Example: nas search --hardware cpu --budget 5ms --max-params 2M --data folder:my-images
+    """
+    from nas.settings import Settings
+    from nas.units import parse_count, parse_duration, parse_memory
+
+    settings = Settings(
+        space=space,
+        data=data,
+        seed=seed,
+        hardware=checked_hardware(hardware),
+        runtime=runtime,
+        precision=precision,
+        layout=layout,
+        batch_size=batch_size,
+        resolution=resolution,
+        threads=threads,
+        budget_ms=parsed(parse_duration, budget),
+        max_macs=parsed(parse_count, max_macs),
+        max_params=parsed(parse_count, max_params),
+        max_memory_mib=parsed(parse_memory, max_memory),
+        searcher=searcher,
+        evaluations=evaluations,
+        metric=metric,  # type: ignore[arg-type]  # checked by Settings
+        epochs=epochs,
+        recipe=recipe_values(recipe),
+        retrain_top=retrain_top,
+        retrain_epochs=retrain_epochs,
+        from_scratch=from_scratch,
+    )
+
+    from nas import pipeline
+    from nas.cli.console import show_result, working
+
+    with working() as console:
+        result = pipeline.run(settings, out=out, until=until, console=console)
+    show_result(result, json)

@@ -1,0 +1,32 @@
+"""`nas train`: the supernet of a space on some data, once."""
+
+from __future__ import annotations
+
+from nas.cli import options
+from nas.cli.values import recipe_values
+
+
+def train(
+    space: options.Space = "hybrid-tiny",
+    data: options.Data = "digits",
+    seed: options.Seed = 0,
+    epochs: options.Epochs = None,
+    recipe: options.Recipe = None,
+    json: options.Json = False,
+) -> None:
+    """Train a supernet and keep it in the cache, where every later search finds it.
+
+    Example: nas train --space hybrid-cifar --data cifar10:data/cifar10 --epochs 50
+    """
+    from nas.settings import Settings
+
+    settings = Settings(
+        space=space, data=data, seed=seed, epochs=epochs, recipe=recipe_values(recipe)
+    )
+
+    from nas import pipeline
+    from nas.cli.console import show_outcome, working
+
+    with working() as console:
+        outcome = pipeline.train(settings, console=console)
+    show_outcome(outcome, json)

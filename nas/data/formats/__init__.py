@@ -1,0 +1,1 @@
+"""Readers, one per file: from a path to a `Source` (the splits found, classes, notes)."""

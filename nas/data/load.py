@@ -1,0 +1,195 @@
+"""From what a person writes (`folder:flowers`) to a `Dataset`: read, check, split, describe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nas.data.formats import cifar10, digits, folder, idx, npz
+from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
+from nas.data.randomness import Stream, generator
+from nas.data.splits import hold_out
+from nas.errors import DataError, unknown_name
+
+READERS: dict[str, Callable[[Path], Source]] = {
+    "fashion-mnist": idx.read,
+    "cifar10": cifar10.read,
+    "folder": folder.read,
+    "npz": npz.read,
+}
+"""Kinds of data that are read from a path."""
+
+KINDS: tuple[str, ...] = ("digits", *READERS)
+"""Every kind of data that `load_data` understands."""
+
+_IMBALANCE = 3.0
+"""A largest class this many times the smallest is worth a note: accuracy starts to mislead."""
+
+
+def load_data(
+    spec: str,
+    *,
+    seed: int = 0,
+    validation_share: float = 0.15,
+    test_share: float = 0.15,
+) -> Dataset:
+    """Reads a data set and splits it. Official splits are used where they exist.
+
+    Args:
+        spec: `digits`, `fashion-mnist:DIR`, `cifar10:DIR`, `folder:DIR` or `npz:FILE`.
+        seed: Decides which images are held out, whatever the state of global generators.
+        validation_share: Of the training images (after the test), if no validation split exists.
+        test_share: Of all images, if no test split exists.
+
+    Raises:
+        UnknownNameError: the kind of data is none of `KINDS`.
+        DataError: the data is missing, damaged, or cannot be split.
+    """
+    _check_share("validation_share", validation_share)
+    _check_share("test_share", test_share)
+    kind, path = parse_spec(spec)
+    source = _read(spec, kind, path)
+    _check_classes(source)
+    notes = list(source.notes)
+    train, validation, test = source.train, source.validation, source.test
+    if test is None:
+        train, test = hold_out(train, test_share, generator(seed, Stream.TEST_SPLIT))
+        notes.append(
+            f"test: {test_share:.0%} of the images held out; the data brings no test split"
+        )
+    if validation is None:
+        rng = generator(seed, Stream.VALIDATION_SPLIT)
+        train, validation = hold_out(train, validation_share, rng)
+        notes.append(f"validation: {validation_share:.0%} of the training images held out")
+    return Dataset(
+        kind=kind,
+        name=_name(kind, path),
+        id=_identify(source.classes, train, validation, test),
+        classes=source.classes,
+        train=train,
+        validation=validation,
+        normalisation=Normalisation.of(train),
+        notes=(
+            _describe_size(train),
+            *notes,
+            *_describe_balance(source.classes, train),
+            *_describe_absent("validation", source.classes, validation),
+            *_describe_absent("test", source.classes, test),
+        ),
+        _test=test,
+    )
+
+
+def parse_spec(spec: str) -> tuple[str, Path | None]:
+    """The kind of data and its path, None for `digits`.
+
+    Raises:
+        UnknownNameError: the kind is none of `KINDS`.
+        DataError: a path is missing, or there is one where none belongs.
+    """
+    kind, _, path = spec.partition(":")
+    if kind not in KINDS:
+        raise unknown_name("data", kind, KINDS, _hint_for_a_bare_path(spec))
+    if kind in READERS and not path:
+        example = "path/to/images.npz" if kind == "npz" else "path/to/folder"
+        raise DataError(f"Data '{spec}' needs a path, for example `{kind}:{example}`.")
+    if kind not in READERS and path:
+        raise DataError(f"Data '{kind}' is built in and takes no path, but got '{path}'.")
+    return kind, Path(path).expanduser() if path else None
+
+
+def _name(kind: str, path: Path | None) -> str:
+    """The kind for well-known data; a person's own data is called as its folder or file."""
+    if path is None or kind not in ("folder", "npz"):
+        return kind
+    return path.resolve().name if kind == "folder" else path.stem
+
+
+def _hint_for_a_bare_path(spec: str) -> str:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return f"To use the folder of images '{spec}', write `folder:{spec}`."
+    if path.is_file():
+        return f"To use the arrays of the file '{spec}', write `npz:{spec}`."
+    return "All but digits take a path, as in `folder:path/to/folder`."
+
+
+def _read(spec: str, kind: str, path: Path | None) -> Source:
+    if path is None:
+        return digits.read()
+    if not path.exists():
+        raise DataError(f"Data '{spec}' cannot be read: '{path}' does not exist. Check the path.")
+    try:
+        return READERS[kind](path)
+    except OSError as error:
+        raise DataError(f"Data '{spec}' cannot be read: {error}.") from error
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0.0 < share < 1.0:
+        raise DataError(f"{name} is {share}, but a share of the images lies between 0 and 1.")
+
+
+def _check_classes(source: Source) -> None:
+    """Two classes or more, and of each enough images for every split that must be held out."""
+    if len(source.classes) < 2:
+        raise DataError(
+            f"There is only one class, '{source.classes[0]}', so there is nothing to tell apart. "
+            "Add images of at least one more class."
+        )
+    held_out = [
+        name
+        for name, split in (("validation", source.validation), ("test", source.test))
+        if split is None
+    ]
+    needed = 1 + len(held_out)
+    counts = count_classes(source.train.labels, len(source.classes))
+    few = {name: n for name, n in zip(source.classes, counts, strict=True) if n < needed}
+    if few:
+        listed = ", ".join(f"'{name}' {n}" for name, n in list(few.items())[:5])
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        raise DataError(
+            f"Too few images in {len(few)} of {len(counts)} classes: {listed}{more}. Each needs "
+            f"at least {needed}, one for each of {', '.join(['training', *held_out])}. "
+            "Add images or leave these classes out."
+        )
+
+
+def _identify(classes: tuple[str, ...], *splits: Images) -> str:
+    """12 hex digits of the splits' contents: other images or another split, another id."""
+    digest = hashlib.blake2b(json.dumps(classes).encode(), digest_size=6)
+    for split in splits:
+        for array in (split.pixels, split.labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _describe_size(images: Images) -> str:
+    height, width = images.size
+    colours = {1: "grey", 3: "RGB"}.get(images.channels, f"{images.channels} channels")
+    note = f"images are {width}x{height}, {colours}; each architecture resizes them to its own"
+    return f"{note} resolution" + (" (square: they are squeezed)" if height != width else "")
+
+
+def _describe_balance(classes: tuple[str, ...], train: Images) -> tuple[str, ...]:
+    counts = count_classes(train.labels, len(classes))
+    most, least = int(np.argmax(counts)), int(np.argmin(counts))
+    if counts[most] <= _IMBALANCE * counts[least]:
+        return ()
+    return (
+        f"imbalanced: '{classes[most]}' has {counts[most]} training images, '{classes[least]}' "
+        f"{counts[least]}; balanced accuracy says more than accuracy here",
+    )
+
+
+def _describe_absent(split: str, classes: tuple[str, ...], images: Images) -> tuple[str, ...]:
+    counts = count_classes(images.labels, len(classes))
+    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if not absent:
+        return ()
+    return (f"{split} has no image of {len(absent)} classes, such as '{absent[0]}'",)

@@ -1,0 +1,131 @@
+"""What a result was made with: versions, machine, threads, commit. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "nas-vision",
+    "torch",
+    "timm",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "optuna",
+    "moocore",
+    "matplotlib",
+    "safetensors",
+    "pydantic",
+    "PyYAML",
+    "typer",
+    "rich",
+)
+
+
+def environment() -> dict[str, Any]:
+    """Everything that can change a number besides the settings."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": cpu_name(),
+        "usable_threads": usable_cpus(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "commit": git_commit(),
+        "command": sys.argv,
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_name() -> str:
+    """The processor's marketing name where the system tells it."""
+    return cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def cpu_field(field: str) -> str | None:
+    """A line of Linux' /proc/cpuinfo, for the first processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() == field:
+            return value.strip()
+    return None
+
+
+def cpu() -> dict[str, Any]:
+    """The machine's processor: name, cores, hardware threads, caches."""
+    return {
+        "model": cpu_name(),
+        "cores": _cores(),
+        "usable_threads": usable_cpus(),
+        **_caches(),
+    }
+
+
+def usable_cpus() -> int:
+    """Logical processors this process may run on (a container may have few of them)."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout this code runs from, `+changes` when it is edited."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return f"{commit}+changes" if _git(root, "status", "--porcelain", "-uno") else commit
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _cores() -> int | None:
+    """Physical cores; hardware threads of one core list the same siblings."""
+    topology = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+    return len({_text(siblings) for siblings in topology}) or None
+
+
+def _caches() -> dict[str, str]:
+    """Data caches of the first core, such as {"l1_cache": "48K", "l2_cache": "2048K"}."""
+    indices = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    return {
+        f"l{_text(index / 'level')}_cache": _text(index / "size")
+        for index in indices
+        if _text(index / "type") != "Instruction"
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    ).stdout.strip()

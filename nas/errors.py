@@ -1,0 +1,77 @@
+"""Every error of the project in one place, each also the matching builtin.
+
+`NasError` and what the lower packages raise live in `search_spaces/errors.py`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from search_spaces.errors import (
+    CheckpointError,
+    NasError,
+    SpaceError,
+    UnknownNameError,
+    did_you_mean,
+    unknown_name,
+)
+
+__all__ = [
+    "BudgetError",
+    "CheckpointError",
+    "DataError",
+    "InfeasibleError",
+    "MissingExtraError",
+    "NasError",
+    "NotFittedError",
+    "RunError",
+    "SettingsError",
+    "SpaceError",
+    "StorageError",
+    "UnknownNameError",
+    "did_you_mean",
+    "missing_extra",
+    "unknown_name",
+]
+
+
+class DataError(NasError, ValueError):
+    """Images or labels that cannot be used as they are."""
+
+
+class BudgetError(NasError, ValueError):
+    """A limit that does not say what it should: no unit, not positive, not a number."""
+
+
+class InfeasibleError(BudgetError):
+    """A well-formed limit that nothing in the space satisfies."""
+
+
+class SettingsError(NasError, ValueError):
+    """Settings that are unknown, wrong, or differ from those of the run at hand."""
+
+
+class RunError(NasError, RuntimeError):
+    """A run folder that cannot be used as asked: missing, in use, not writable, not finished."""
+
+
+class NotFittedError(NasError, RuntimeError):
+    """A prediction was asked of something that has measured nothing yet."""
+
+
+class MissingExtraError(NasError, ImportError):
+    """An optional package that is not installed."""
+
+
+class StorageError(NasError, OSError):
+    """The disk, not the person, is at fault: it is full or failing."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
+    """The error for an optional `package` that `purpose` needs, naming the extra to install."""
+    return MissingExtraError(
+        f"{purpose} needs '{package}', which is not installed. "
+        f"Install it with `pip install -c constraints.txt -e '.[{extra}]'`."
+    )

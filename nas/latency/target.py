@@ -1,0 +1,114 @@
+"""A target: all that a latency depends on besides the network.
+
+    cpu (eager, fp32, channels_last, batch 1, resolution as the architecture's, 2 threads)
+
+What is left out takes the device's default, so that an object always holds and prints the whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nas.environment import usable_cpus
+from nas.errors import SettingsError, unknown_name
+from nas.latency.devices import Device, check
+
+
+@dataclass(frozen=True)
+class Target:
+    """Device, runtime, precision, layout, images per batch, their side and threads.
+
+    `resolution` None follows each architecture's own. After construction only it can be None.
+
+    Raises:
+        UnknownNameError: no such device, or the device has no such runtime, precision or layout.
+        SettingsError: a number that is not positive.
+    """
+
+    device: str
+    runtime: str | None = None
+    precision: str | None = None
+    layout: str | None = None
+    batch_size: int | None = None
+    resolution: int | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Fill in what was left out and check the rest."""
+        device = check(self.device)
+        defaults = {
+            "runtime": device.runtimes[0],
+            "precision": device.precisions[0],
+            "layout": device.layouts[0],
+            "batch_size": 1,
+            "threads": usable_cpus(),
+        }
+        for field, value in defaults.items():
+            if getattr(self, field) is None:
+                object.__setattr__(self, field, value)
+        self._check_words(device)
+        self._check_numbers()
+
+    def __str__(self) -> str:
+        side = "as the architecture's" if self.resolution is None else f"{self.resolution} px"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"{self.device} ({self.runtime}, {self.precision}, {self.layout}, "
+            f"batch {self.batch_size}, resolution {side}, {threads})"
+        )
+
+    @property
+    def images(self) -> int:
+        """Images per batch."""
+        assert self.batch_size is not None
+        return self.batch_size
+
+    @property
+    def thread_count(self) -> int:
+        """Threads that run one operation."""
+        assert self.threads is not None
+        return self.threads
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Target:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            SettingsError: there is no device, or a field that no target has.
+        """
+        fields = [field.name for field in dataclasses.fields(cls)]
+        for name in data:
+            if name not in fields:
+                raise unknown_name("field of a target", name, fields)
+        if "device" not in data:
+            raise SettingsError("This target names no device; give one, such as 'cpu'.")
+        return cls(**data)
+
+    def _check_words(self, device: Device) -> None:
+        offered = {
+            "runtime": device.runtimes,
+            "precision": device.precisions,
+            "layout": device.layouts,
+        }
+        for field, values in offered.items():
+            if getattr(self, field) not in values:
+                raise unknown_name(f"{field} on {device.name}", getattr(self, field), values)
+
+    def _check_numbers(self) -> None:
+        for field in ("batch_size", "resolution", "threads"):
+            value = getattr(self, field)
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                words = field.replace("_", " ")
+                raise SettingsError(
+                    f"The target's {words} is {value!r}; it has to be a whole number of at least "
+                    "1. Leave it out for the default."
+                )

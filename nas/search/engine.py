@@ -1,0 +1,154 @@
+"""The search loop: ask, evaluate, record, tell, in an order that time cannot change.
+
+    candidate i is asked after the results 0 ... i-L have been told      (L = lag)
+
+    L = 3:   ask 0, 1, 2 | result 0, tell 0, ask 3 | result 1, tell 1, ask 4 | ...
+
+Up to L candidates may be evaluated at once, and however long each takes, the searcher sees the
+same sequence: one process and a cluster find the same. For the same reason no searcher state is
+saved: a resumed search replays the record through `ask` and `tell`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas.errors import RunError
+from nas.search.problem import Evaluation, Problem
+from nas.search.protocol import Codes, Searcher
+from nas.search.records import Record
+from nas.storage import append_line, read_lines
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is, after each evaluation."""
+
+    done: int
+    total: int
+    record: Record
+    best: float
+    """The best score so far by the problem's metric; NaN if every evaluation failed."""
+    replayed: bool
+    """Whether the evaluation was read from the record instead of made."""
+
+
+def search(
+    problem: Problem,
+    searcher: Searcher,
+    *,
+    evaluations: int,
+    record: Path,
+    lag: int = 16,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Record]:
+    """Run a search, or continue the one in `record`.
+
+    Args:
+        problem: What is searched and how candidates are evaluated.
+        searcher: At its start, also when a search is continued.
+        evaluations: How many in all; fewer are made when the space has no more.
+        record: The `evaluations.jsonl` to read first, then to append to.
+        lag: How many candidates may be asked ahead of the results, at least 1.
+        progress: Called after each evaluation, replayed ones included.
+
+    Returns:
+        The evaluations in the order they were asked.
+
+    Raises:
+        RunError: the record was made by another search.
+    """
+    known = read_records(record)
+    asked: list[Codes] = []
+    done: list[Record] = []
+
+    def tell_next() -> None:
+        index, code = len(done), asked[len(done)]
+        replayed = index < len(known)
+        result = known[index] if replayed else _evaluate(problem, index, code)
+        if not replayed:
+            append_line(record, result.to_dict())
+        done.append(result)
+        evaluation = Evaluation(result.accuracy, result.balanced_accuracy, result.loss)
+        searcher.tell(code[None], problem.objectives(evaluation, result.latency_ms)[None])
+        if progress is not None:
+            best = best_score(done, problem.metric)
+            progress(Progress(len(done), evaluations, result, best, replayed))
+
+    while len(asked) < evaluations:
+        if len(asked) - len(done) >= lag:
+            tell_next()
+        codes = searcher.ask(1)
+        if not len(codes):
+            break
+        _check_same(codes[0], len(asked), known, record)
+        asked.append(codes[0])
+    if len(asked) < min(len(known), evaluations):
+        raise _other_search(record, len(asked))
+    while len(done) < len(asked):
+        tell_next()
+    return done
+
+
+def best_score(records: list[Record], metric: str) -> float:
+    """The highest score among the records that have one, else NaN."""
+    scores = [float(getattr(record, metric)) for record in records if not record.failed]
+    return max(scores, default=float("nan"))
+
+
+def read_records(path: Path) -> list[Record]:
+    """The evaluations in an `evaluations.jsonl`; an unfinished last line is left out.
+
+    Raises:
+        RunError: lines are missing, or of another version.
+        CheckpointError: a line is damaged.
+    """
+    records = [Record.from_dict(line) for line in read_lines(path)]
+    for position, record in enumerate(records):
+        if record.index != position:
+            raise RunError(
+                f"'{path}' holds evaluation {record.index} where {position} should be. "
+                "Lines were removed or added; start a new run."
+            )
+    return records
+
+
+def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
+    start = time.perf_counter()
+    evaluation = problem.evaluate(code)
+    seconds = time.perf_counter() - start
+    measures = problem.measures(code[None])
+    return Record(
+        index=index,
+        id=problem.identify(code),
+        code=tuple(int(gene) for gene in code),
+        accuracy=float(evaluation.accuracy),
+        balanced_accuracy=float(evaluation.balanced_accuracy),
+        loss=float(evaluation.loss),
+        latency_ms=float(measures.latency_ms[0]),
+        low_ms=float(measures.low_ms[0]),
+        high_ms=float(measures.high_ms[0]),
+        macs=int(measures.macs[0]),
+        params=int(measures.params[0]),
+        memory_mib=float(measures.memory_mib[0]),
+        seconds=round(seconds, 4),
+    )
+
+
+def _check_same(code: Codes, index: int, known: list[Record], path: Path) -> None:
+    """A replayed ask must give the recorded code."""
+    if index < len(known) and not np.array_equal(code, known[index].code):
+        raise _other_search(path, index)
+
+
+def _other_search(path: Path, index: int) -> RunError:
+    return RunError(
+        f"'{path}' was made by another search: its evaluation {index} is not what this one asks. "
+        "The space, latency profile, seed, searcher, lag or the version of nas differ; "
+        "start a new run."
+    )

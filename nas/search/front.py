@@ -1,0 +1,73 @@
+"""The non-dominated set, its hypervolume, and how crowded its members are.
+
+All objectives are minimised. A row with a NaN is a failed evaluation: it is on no front and adds
+no volume.
+
+Paper: hypervolume, Fonseca et al. 2006, https://doi.org/10.1109/CEC.2006.1688440 (by moocore);
+crowding distance, Deb et al. 2002 (NSGA-II), https://doi.org/10.1109/4235.996017 (Section III-B)
+"""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+
+from nas.search.protocol import Bools, Floats
+
+
+def non_dominated(objectives: Floats) -> Bools:
+    """Which rows no other row dominates: (n,). Of equal rows, all are kept."""
+    objectives = np.asarray(objectives, dtype=float)
+    mask: Bools = np.logical_not(np.isnan(objectives).any(axis=1))
+    if mask.any():
+        mask[mask] = moocore.is_nondominated(objectives[mask], keep_weakly=True)
+    return mask
+
+
+def ranks(objectives: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Front number of each row, 0 the non-dominated: (n,). Rows with a NaN come after all."""
+    objectives = np.asarray(objectives, dtype=float)
+    result = np.full(len(objectives), np.iinfo(np.int64).max)
+    good = ~np.isnan(objectives).any(axis=1)
+    if good.any():
+        result[good] = moocore.pareto_rank(objectives[good])
+    return result
+
+
+def hypervolume(points: Floats, reference: Floats) -> float:
+    """The volume that `points` (n, m) dominate up to `reference` (m,)."""
+    points = np.asarray(points, dtype=float)
+    reference = np.asarray(reference, dtype=float)
+    points = points[(points < reference).all(axis=1)]
+    return float(moocore.hypervolume(points, ref=reference)) if len(points) else 0.0
+
+
+def hypervolume_curve(objectives: Floats, reference: Floats) -> Floats:
+    """Hypervolume after 1, 2, ... n evaluations: (n,), never falling."""
+    objectives = np.asarray(objectives, dtype=float)
+    curve = np.zeros(len(objectives))
+    front = np.empty((0, objectives.shape[1]))
+    volume = 0.0
+    for i, row in enumerate(objectives):
+        dominated = (front <= row).all(axis=1).any()
+        if not np.isnan(row).any() and not dominated:
+            front = np.concatenate([front[~(row <= front).all(axis=1)], row[None]])
+            volume = hypervolume(front, reference)
+        curve[i] = volume
+    return curve
+
+
+def crowding(objectives: Floats) -> Floats:
+    """How far each row's neighbours are along each objective, summed: (n,); extremes are inf."""
+    objectives = np.asarray(objectives, dtype=float)
+    n, m = objectives.shape
+    distance = np.zeros(n)
+    for j in range(m):
+        order = np.argsort(objectives[:, j], kind="stable")
+        column = objectives[order, j]
+        if n < 3 or column[-1] == column[0]:
+            distance[order[[0, -1]] if n else order] = np.inf
+            continue
+        distance[order[[0, -1]]] = np.inf
+        distance[order[1:-1]] += (column[2:] - column[:-2]) / (column[-1] - column[0])
+    return distance

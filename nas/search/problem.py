@@ -1,0 +1,80 @@
+"""One search problem: a space, what is known beforehand, and the dear evaluation.
+
+    told objectives   (error, latency_ms)
+    error = (1 - accuracy) + 1e-10 * loss / (1 + loss)
+
+A small validation set ties often (270 images), so ties are broken by loss. The second term stays
+below 1e-10. Accuracies that differ do so by at least 1/images, so it reorders none of them; so
+with balanced accuracies, but for ones nearer than 1e-10 to each other. The front is chosen by
+accuracy and latency alone, see `nas/search/selection.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nas.search.objectives import Budgets, MeasuresOf
+from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
+
+Metric = Literal["accuracy", "balanced_accuracy"]
+
+_TIE = 1e-10
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a child does on the validation split; NaN everywhere when it failed."""
+
+    accuracy: float
+    balanced_accuracy: float
+    loss: float
+
+
+Evaluate = Callable[[Codes], Evaluation]
+"""One code (genes,) to its evaluation."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the engine needs to search."""
+
+    space: CodeSpace
+    evaluate: Evaluate
+    measures: MeasuresOf
+    budgets: Budgets
+    identify: Callable[[Codes], str]
+    """One code (genes,) to its architecture's id."""
+    metric: Metric = "accuracy"
+
+    @property
+    def constraints(self) -> Constraints | None:
+        """The budgets as a searcher takes them; None without any."""
+        return self._excess if self.budgets.limits() else None
+
+    @property
+    def cheap(self) -> Cheap:
+        """Every objective but the error, known without an evaluation: (n, 1) latency in ms."""
+        return self._latency
+
+    def objectives(self, evaluation: Evaluation, latency_ms: float) -> Floats:
+        """What a searcher is told of one evaluation: (2,)."""
+        score = evaluation.accuracy
+        if self.metric == "balanced_accuracy":
+            score = evaluation.balanced_accuracy
+        return np.array([error(score, evaluation.loss), latency_ms])
+
+    def _excess(self, codes: Codes) -> Floats:
+        return self.budgets.excess(self.measures(codes))
+
+    def _latency(self, codes: Codes) -> Floats:
+        return np.asarray(self.measures(codes).latency_ms, dtype=float)[:, None]
+
+
+def error(score: float, loss: float) -> float:
+    """1 - score, plus less than 1e-10 that grows with the loss; NaN for a NaN score."""
+    loss = max(loss, 0.0) if np.isfinite(loss) else np.inf
+    return (1.0 - score) + _TIE * (1.0 - 1.0 / (1.0 + loss))

@@ -1,0 +1,65 @@
+"""One line of `evaluations.jsonl`: what was asked and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from nas.errors import RunError
+
+_MAY_FAIL = ("accuracy", "balanced_accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Record:
+    """An evaluated architecture. Scores are NaN where the evaluation failed."""
+
+    index: int
+    """Position in the order of asking, from 0."""
+    id: str
+    code: tuple[int, ...]
+    accuracy: float
+    balanced_accuracy: float
+    loss: float
+    latency_ms: float
+    """Predicted, with its 90 % interval."""
+    low_ms: float
+    high_ms: float
+    macs: int
+    params: int
+    memory_mib: float
+    seconds: float
+    """What the evaluation took."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no accuracy."""
+        return math.isnan(self.accuracy)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no NaN: null instead."""
+        line = asdict(self)
+        line["code"] = list(self.code)
+        for name in _MAY_FAIL:
+            line[name] = line[name] if math.isfinite(line[name]) else None
+        return line
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any]) -> Record:
+        """A record as `to_dict` gave it.
+
+        Raises:
+            RunError: fields are missing or unknown.
+        """
+        known = {field.name for field in fields(cls)}
+        if wrong := sorted(known.symmetric_difference(line)):
+            raise RunError(
+                f"An evaluation has missing or unknown fields: {', '.join(wrong)}. It was made by "
+                "another version of nas; start a new run, or use that version."
+            )
+        values = {**line, "code": tuple(line["code"])}
+        for name in _MAY_FAIL:
+            values[name] = math.nan if values[name] is None else values[name]
+        return cls(**values)

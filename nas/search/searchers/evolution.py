@@ -1,0 +1,201 @@
+"""Pareto evolution over codes, its children screened by a surrogate.
+
+    told --> parents: two best fronts, the less crowded first
+         --> children: half crossed over, all mutated to neighbours; and a few fresh samples
+         --> only those feasible and never asked
+         --> the child with the largest expected gain in hypervolume is asked
+
+The error is predicted (`Surrogate`), cheap objectives are exact; what is being evaluated counts
+with its prediction, so that asks without tells between them spread out. One brood of children
+serves 4 asks. The first 16 asks are samples at even steps of the first cheap objective.
+
+Paper: NSGA-II, Deb et al. 2002, https://doi.org/10.1109/4235.996017 (ranks, crowding);
+LINAS, Cummings et al. 2022, https://arxiv.org/abs/2205.10358 (a predictor in the loop)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.search.acquisition import expected_gain
+from nas.search.candidates import Candidates
+from nas.search.front import crowding, ranks
+from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
+from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.surrogate import Surrogate
+
+_START = 16
+_LEAST_TOLD = 6
+_RENEW = 4
+_SAMPLES = 1024
+_CHILDREN = 384
+_STRANGERS = 96
+
+
+@dataclass
+class _Brood:
+    """Children of one generation with what is expected of them; used for a few asks."""
+
+    codes: Codes
+    mean: Floats
+    std: Floats
+    known: Floats
+    """Objectives of what was told, and predicted ones of what is being evaluated."""
+    reference: Floats
+    told: int
+    asks: int = 0
+
+    def pop(self) -> Codes:
+        """The child with the largest expected gain: (1, genes); it counts as known from now."""
+        gains = expected_gain(self.known, self.mean, self.std, self.reference)
+        best = int(np.argmax(gains))
+        code = self.codes[best : best + 1]
+        self.known = np.concatenate([self.known, self.mean[best : best + 1]])
+        self.codes = np.delete(self.codes, best, axis=0)
+        self.mean = np.delete(self.mean, best, axis=0)
+        self.std = np.delete(self.std, best)
+        self.asks += 1
+        return code
+
+
+class EvolutionSearcher:
+    """See the module; state follows from the seed, the asks and the tells."""
+
+    def __init__(
+        self, space: CodeSpace, seed: int, constraints: Constraints | None, cheap: Cheap | None
+    ) -> None:
+        self._space = space
+        self._rng = np.random.default_rng(seed)
+        self._candidates = Candidates(space, self._rng, constraints)
+        self._cheap = cheap
+        self._start: list[Codes] | None = None
+        self._pending: dict[bytes, Codes] = {}
+        self._codes: list[Codes] = []
+        self._objectives: list[Floats] = []
+        self._ceiling: Floats | None = None
+        self._brood: _Brood | None = None
+
+    def ask(self, n: int) -> Codes:
+        """At most `n` codes that were not asked before: (<= n, genes)."""
+        asked: list[Codes] = []
+        while len(asked) < n:
+            codes = self._next()
+            if not len(codes):
+                break
+            self._candidates.mark(codes)
+            self._pending[_key(codes[0])] = codes[0]
+            asked.append(codes[0])
+        return np.stack(asked) if asked else self._candidates.empty()
+
+    def tell(self, codes: Codes, objectives: Floats) -> None:
+        """Learn from (n, m) objectives; failed evaluations become no parents."""
+        self._candidates.mark(codes)
+        for code, row in zip(codes, np.asarray(objectives, dtype=float), strict=True):
+            self._pending.pop(_key(code), None)
+            if np.isfinite(row).all():
+                self._codes.append(code)
+                self._objectives.append(row)
+
+    def _next(self) -> Codes:
+        """The next code to ask, none when nothing is left: (<= 1, genes)."""
+        if self._start is None:
+            self._start = list(self._starting_codes())
+        if self._start:
+            return self._start.pop()[None]
+        if len(self._codes) < _LEAST_TOLD:
+            return self._candidates.take(1)
+        brood = self._brood
+        told = len(self._codes)
+        if brood is None or not len(brood.codes) or max(told - brood.told, brood.asks) >= _RENEW:
+            children = self._children()
+            if not len(children):
+                return self._candidates.take(1)
+            brood = self._brood = self._screened(children)
+        return brood.pop()
+
+    def _starting_codes(self) -> Codes:
+        """Samples spread evenly over the first cheap objective, both ends included."""
+        codes = self._candidates.fresh(self._space.sample(_SAMPLES, self._rng))
+        if len(codes) < _START:
+            return codes
+        if self._cheap is None:
+            return codes[:_START]
+        cheap = np.asarray(self._cheap(codes), dtype=float)
+        self._ceiling = cheap.max(axis=0, initial=-np.inf)
+        if not cheap.shape[1]:
+            return codes[:_START]
+        order = np.argsort(cheap[:, 0], kind="stable")
+        steps = np.linspace(0, len(codes) - 1, _START).astype(int)
+        spread: Codes = codes[order[self._rng.permutation(steps)]]
+        return spread
+
+    def _children(self) -> Codes:
+        """Fresh children of the best, and fresh samples: (p, genes)."""
+        codes, objectives = np.stack(self._codes), np.stack(self._objectives)
+        parents = np.flatnonzero(ranks(objectives) <= 1)
+        spread = crowding(objectives[parents])
+        duel = self._rng.integers(len(parents), size=(2, 2, _CHILDREN))
+        wins = np.where(spread[duel[0]] >= spread[duel[1]], duel[0], duel[1])
+        first, second = codes[parents[wins]]
+        crossed = self._rng.random(_CHILDREN) < 0.5
+        children = np.where(
+            crossed[:, None], self._space.crossover(first, second, self._rng), first
+        )
+        children = self._space.mutate(children, self._rng)
+        strangers = self._space.sample(_STRANGERS, self._rng)
+        return self._candidates.fresh(np.concatenate([children, strangers]))
+
+    def _screened(self, children: Codes) -> _Brood:
+        """The children with their predicted objectives, by a surrogate of all that was told."""
+        objectives = np.stack(self._objectives)
+        objectives[:, 0] = _scaled(objectives[:, 0])
+        learnt = objectives if self._cheap is None else objectives[:, :1]
+        surrogate = Surrogate(self._space.features(np.stack(self._codes)), learnt, self._rng)
+        reference = objectives.max(axis=0)
+        if self._ceiling is not None:
+            reference[1:] = np.maximum(reference[1:], self._ceiling)
+        pending = list(self._pending.values())
+        codes = np.concatenate([np.stack(pending), children]) if pending else children
+        mean, std = surrogate.predict(self._space.features(codes))
+        if self._cheap is not None:
+            mean = np.concatenate([mean, np.asarray(self._cheap(codes), dtype=float)], axis=1)
+        known = np.concatenate([objectives, mean[: len(pending)]])
+        after = slice(len(pending), None)
+        return _Brood(children, mean[after], std[after], known, reference, len(self._codes))
+
+
+def _scaled(errors: Floats) -> Floats:
+    """Errors on a logarithmic scale: halving one is worth the same anywhere."""
+    if errors.min() < 0:
+        return errors
+    least = 1e-3 * float(errors.max()) or 1.0
+    scaled: Floats = np.log(np.maximum(errors, least))
+    return scaled
+
+
+def _key(code: Codes) -> bytes:
+    return code.astype(np.int32).tobytes()
+
+
+def _build(
+    space: CodeSpace,
+    *,
+    seed: int,
+    constraints: Constraints | None,
+    cheap: Cheap | None,
+    supernet: object | None,
+) -> EvolutionSearcher:
+    return EvolutionSearcher(space, seed, constraints, cheap)
+
+
+register(
+    SearcherEntry(
+        name="evolution",
+        description="Pareto evolution without repeats, children screened by a surrogate.",
+        paper="https://arxiv.org/abs/2205.10358",
+        needs="evaluations",
+        build=_build,
+    )
+)

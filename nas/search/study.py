@@ -1,0 +1,149 @@
+"""An Optuna study that mirrors `evaluations.jsonl`, so that optuna-dashboard opens it.
+
+    optuna-dashboard results/<run>/study.journal
+
+The record is the truth and the study a copy: trials are appended in batches, and a study that is
+damaged or belongs to other evaluations is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nas.search.problem import Metric
+from nas.search.records import Record
+from nas.storage import storing
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+STUDY = "search"
+
+
+class NamedGene(Protocol):
+    """One gene of a code, as a person reads it."""
+
+    @property
+    def name(self) -> str:
+        """What the gene decides."""
+        ...
+
+    @property
+    def choices(self) -> Sequence[object]:
+        """What its values 0, 1, ... mean."""
+        ...
+
+
+def mirror(
+    path: Path, records: Sequence[Record], genes: Sequence[NamedGene], metric: Metric = "accuracy"
+) -> int:
+    """Bring the study at `path` up to the records; how many trials were added.
+
+    Doing it again adds nothing. Call it once in a while, not for each evaluation.
+
+    Raises:
+        StorageError: the disk is full.
+        RunError: the file cannot be written to.
+    """
+    with _quiet(), storing(path):
+        try:
+            study = _open(path, metric)
+            present = study.get_trials(deepcopy=False)
+            fits = _same(present, records)
+        except Exception:  # torn by a crash; optuna names no error for it
+            fits = False
+        if not fits:
+            path.unlink(missing_ok=True)
+            study, present = _open(path, metric), []
+        distributions = _distributions(genes)
+        missing = records[len(present) :]
+        study.add_trials(_trial(record, genes, distributions, metric) for record in missing)
+        return len(missing)
+
+
+def _open(path: Path, metric: Metric) -> Study:
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(path))),
+        study_name=STUDY,
+        directions=["maximize", "minimize"],
+        load_if_exists=True,
+    )
+    names = [metric, "latency_ms"]
+    if study.metric_names != names:
+        study.set_metric_names(names)
+    return study
+
+
+def _same(present: Sequence[FrozenTrial], records: Sequence[Record]) -> bool:
+    """Whether the trials are the first of the records."""
+    if len(present) > len(records):
+        return False
+    return all(
+        trial.state.is_finished() and trial.user_attrs.get("id") == record.id
+        for trial, record in zip(present, records, strict=False)
+    )
+
+
+def _distributions(genes: Sequence[NamedGene]) -> dict[str, BaseDistribution]:
+    from optuna.distributions import CategoricalDistribution
+
+    return {gene.name: CategoricalDistribution(_labels(gene)) for gene in genes}
+
+
+def _labels(gene: NamedGene) -> list[str]:
+    """Each choice in words, numbered where two read the same."""
+    labels = [str(choice) for choice in gene.choices]
+    if len(set(labels)) < len(labels):
+        labels = [f"{number}: {label}" for number, label in enumerate(labels)]
+    return labels
+
+
+def _trial(
+    record: Record,
+    genes: Sequence[NamedGene],
+    distributions: dict[str, BaseDistribution],
+    metric: Metric,
+) -> FrozenTrial:
+    import optuna
+
+    params = {
+        gene.name: _labels(gene)[value] for gene, value in zip(genes, record.code, strict=True)
+    }
+    attributes = {
+        name: value for name, value in record.to_dict().items() if name not in ("code", "index")
+    }
+    values = None if record.failed else [float(getattr(record, metric)), record.latency_ms]
+    state = optuna.trial.TrialState.FAIL if record.failed else optuna.trial.TrialState.COMPLETE
+    return optuna.trial.create_trial(
+        state=state,
+        values=values,
+        params=params,
+        distributions=distributions,
+        user_attrs=attributes,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna without its log lines and its notes on experimental parts."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)

@@ -1,0 +1,9 @@
+"""The names of the pipeline's steps, in order. Imports nothing, so that the help is quick."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Step = Literal["space", "supernet", "latency", "search", "measure", "retrain", "export", "report"]
+
+STEPS: tuple[Step, ...] = get_args(Step)

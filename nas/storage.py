@@ -1,0 +1,199 @@
+"""Files that survive a crash: written whole or not at all, appended line by line, locked.
+
+Every file of a run and of the cache goes through here, so that `kill -9` or a full disk at any
+moment leaves either the old content or the new one, never a half.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.errors import CheckpointError, RunError, StorageError
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Put `content` at `path`, whole or not at all, also across a power cut.
+
+    Raises:
+        StorageError: the disk is full; the old file, if any, is untouched.
+        RunError: the folder cannot be written to.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                temporary.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append `record` as one line of JSON; what an earlier crash left half-written is cut off.
+
+    Raises:
+        StorageError: the disk is full; the file is as it was.
+        RunError: the file cannot be written to.
+    """
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "r+b", buffering=0) as file:
+            end = _end_of_whole_lines(file.fileno())
+            file.truncate(end)
+            file.seek(end)
+            try:
+                written = file.write(line)
+                if written != len(line):  # a full disk takes what still fits
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a file that `append_line` wrote; an unfinished last line is left out.
+
+    Raises:
+        CheckpointError: a finished line is not a JSON object.
+    """
+    if not path.exists():
+        return []
+    *lines, _unfinished = path.read_bytes().split(b"\n")
+    return [_record(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"Cannot read '{path}': {error}.") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"Cannot read '{path}': it does not hold a JSON object.")
+    return content
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the file `path` against other processes; it is let go when the process ends, however.
+
+    Args:
+        wait: Until the holder lets go; without it a held lock is an error.
+
+    Raises:
+        RunError: another process holds it, or the folder cannot be written to.
+    """
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _acquire(descriptor, path, wait)
+        with storing(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def cache_dir() -> Path:
+    """Where supernets and latency profiles are kept between runs.
+
+    `$NAS_CACHE_DIR`, else `$XDG_CACHE_HOME/nas`, else `~/.cache/nas`.
+    """
+    if own := os.environ.get("NAS_CACHE_DIR"):
+        return Path(own).expanduser().absolute()
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared).expanduser().absolute() / "nas"
+    return Path.home() / ".cache" / "nas"
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while `path` is written into what a person can do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL and not isinstance(error, StorageError):
+            raise StorageError(
+                f"The disk is full ({error.strerror}): '{path}' was not written, and nothing was "
+                "left half-written. Free some space, then run the same command again."
+            ) from error
+        if error.errno in _FORBIDDEN:
+            raise RunError(
+                f"Cannot write '{path}': {error.strerror}. "
+                "Make its folder writable, or choose another one."
+            ) from error
+        if error.errno in _NOT_A_FOLDER:
+            raise RunError(
+                f"Cannot write '{path}': {error.strerror}. A file and a folder are in each "
+                "other's place; choose another folder."
+            ) from error
+        raise
+
+
+def _acquire(descriptor: int, path: Path, wait: bool) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
+        raise RunError(
+            f"'{path.parent}' is in use by process {holder}. "
+            "Wait until it is done, or choose another folder with --out."
+        ) from None
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise CheckpointError(f"Line {number} of '{path}' is damaged: it is not a JSON object.")
+    return record
+
+
+def _end_of_whole_lines(descriptor: int) -> int:
+    """The position after the last newline."""
+    size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return size
+    return os.pread(descriptor, size, 0).rfind(b"\n") + 1
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,31 @@
+"""A recipe: how a network or a supernet is trained. Parts of it can be set by name.
+
+AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth,
+stochastic depth, clipping by norm and a moving average of the weights.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Recipe(BaseModel):
+    """Settings of one training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: Annotated[int, Field(ge=1)] = 60
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    warmup_share: Share = 0.1
+    drop_path: Share = 0.05
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    ema_decay: Share = 0.998
+    random_children: Annotated[int, Field(ge=0)] = 2
+    label_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a distilled child's loss that comes from the labels, not from the teacher."""

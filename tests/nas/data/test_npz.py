@@ -1,0 +1,180 @@
+"""Archives of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.data import load_data
+from nas.data.formats.npz import read
+from nas.errors import DataError
+
+MakeNpz = Callable[..., Path]
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 5, 7, 3), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+
+
+def test_images_and_labels_are_enough(make_npz: MakeNpz) -> None:
+    data = load_data(f"npz:{make_npz(images=IMAGES, labels=LABELS)}")
+    assert (data.name, data.classes) == ("arrays", ("0", "1", "2"))
+    assert data.native_size == (5, 7)
+    assert data.notes[0] == (
+        "images are 7x5, RGB; each architecture resizes them to its own resolution "
+        "(square: they are squeezed)"
+    )
+
+
+def test_grey_images_need_no_channel_axis(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES[..., 0], labels=LABELS))
+    np.testing.assert_array_equal(source.train.pixels, IMAGES[..., :1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.uint16, np.int32, np.bool_])
+def test_numbers_that_are_no_bytes_become_float32_as_they_are(
+    make_npz: MakeNpz, dtype: Any
+) -> None:
+    images = np.random.default_rng(0).integers(0, 2, (12, 4, 4, 9)).astype(dtype)
+    data = load_data(f"npz:{make_npz(images=images, labels=LABELS)}")
+    assert data.train.pixels.dtype == np.float32 and data.in_channels == 9
+    assert set(np.unique(data.train.pixels)) == {0.0, 1.0}
+    assert data.normalisation.scale == 1.0 and len(data.normalisation.mean) == 9
+    assert any("kept as float32" in note for note in data.notes)
+    assert "9 channels" in data.notes[0]
+
+
+def test_labels_may_be_names(make_npz: MakeNpz) -> None:
+    names = np.array(["plane", "car", "boat"])[LABELS]
+    source = read(make_npz(images=IMAGES, labels=names))
+    assert source.classes == ("boat", "car", "plane")
+    np.testing.assert_array_equal(source.train.labels[:3], [2, 1, 0])
+
+
+def test_labels_may_be_any_whole_numbers(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES, labels=LABELS * 10 - 5))
+    assert source.classes == ("-5", "5", "15")
+    np.testing.assert_array_equal(source.train.labels, LABELS)
+
+
+def test_classes_name_the_labels(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES, labels=LABELS, classes=["a", "b", "c"]))
+    assert source.classes == ("a", "b", "c")
+
+
+def test_medmnist_names_and_shapes_are_read(make_npz: MakeNpz) -> None:
+    parts = {f"{split}_images": IMAGES for split in ("train", "val", "test")}
+    parts |= {f"{split}_labels": LABELS[:, None] for split in ("train", "val", "test")}
+    source = read(make_npz(**parts))
+    assert source.validation is not None and source.test is not None
+    np.testing.assert_array_equal(source.test.labels, LABELS)
+
+
+@pytest.mark.parametrize("names", [["train", "val", "test"], [0, 1, 2]])
+def test_an_array_may_name_the_split_of_each_image(make_npz: MakeNpz, names: list[Any]) -> None:
+    split = np.array(names)[np.repeat([0, 1, 2], [6, 3, 3])]
+    source = read(make_npz(images=IMAGES, labels=LABELS, split=split))
+    assert source.validation is not None and source.test is not None
+    np.testing.assert_array_equal(source.train.pixels, IMAGES[:6])
+    np.testing.assert_array_equal(source.validation.pixels, IMAGES[6:9])
+    np.testing.assert_array_equal(source.test.labels, LABELS[9:])
+
+
+def test_arrays_that_are_not_used_are_named(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES, labels=LABELS, val_image=IMAGES))
+    assert source.notes == ("arrays not used: val_image",)
+
+
+def _with_nan() -> np.ndarray:
+    images = IMAGES.astype(np.float32)
+    images[[2, 5], 0, 0, 0] = np.nan, np.inf
+    return images
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": LABELS}, r"no array 'images' \(found: labels\)"),
+        ({"images": IMAGES}, r"no array 'labels' \(found: images\)"),
+        ({"x": IMAGES}, r"no array 'images' \(found: no array of a known name\)"),
+        ({"images": IMAGES, "labels": LABELS, "val_images": IMAGES}, r"no array 'val_labels'"),
+        ({"images": IMAGES, "labels": LABELS[:5]}, r"'images' has 12 entries but 'labels' 5"),
+        ({"images": _with_nan(), "labels": LABELS}, r"NaN or infinite values in 2 of 12 images"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"shape \(0, 5, 7, 3\); expected \(N, H"),
+        ({"images": IMAGES[0, 0], "labels": LABELS}, r"shape \(7, 3\); expected \(N, H, W\)"),
+        (
+            {"images": np.zeros((12, 3, 8, 8), np.uint8), "labels": LABELS},
+            r"looks like \(N, C, H, W\)\..* np\.moveaxis\(images, 1, -1\)",
+        ),
+        ({"images": IMAGES.astype(str), "labels": LABELS}, r"'images' .* is <U3, not numbers"),
+        ({"images": IMAGES, "labels": np.eye(12)}, r"shape \(12, 12\); expected one label per"),
+        ({"images": IMAGES, "labels": LABELS + 0.5}, r"is float64; labels are whole numbers or"),
+        (
+            {"images": IMAGES, "labels": np.array([None] * 12)},
+            r"Array 'labels' .* cannot be read \(Object arrays .* Objects are refused",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "split": LABELS[:4]},
+            r"'split' has shape \(4,\) for 12 images",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "split": LABELS + 1},
+            r"'split' .* holds '3'; expected train, val, test or 0, 1, 2",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "split": np.full(12, "test")},
+            r"gives no image to train\. Found: \['test'\]",
+        ),
+        (
+            {
+                **{"images": IMAGES, "labels": LABELS, "split": LABELS},
+                **{"test_images": IMAGES, "test_labels": LABELS},
+            },
+            r"both 'split' and val_ or test_ arrays",
+        ),
+        (
+            {
+                **{"images": IMAGES, "labels": LABELS},
+                **{"test_images": IMAGES[..., :1], "test_labels": LABELS},
+            },
+            r"test images are uint8 \(5, 7, 1\) but train images are uint8 \(5, 7, 3\)",
+        ),
+        (
+            {
+                **{"images": IMAGES, "labels": LABELS},
+                **{"val_images": IMAGES, "val_labels": LABELS + 1},
+            },
+            r"validation has label '3', which is not among the training labels",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "classes": ["a", "b"]},
+            r"train has label '2', which is not a position in 'classes'",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS.astype(str), "classes": ["a", "b", "c"]},
+            r"train labels are <U21, where whole numbers were expected",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    make_npz: MakeNpz, arrays: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(make_npz(**arrays))
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    for content in (b"", b"not an archive", b"PK\x03\x04 cut off"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="is not an npz archive"):
+            read(path)
+
+
+def test_a_single_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", IMAGES)
+    with pytest.raises(DataError, match="is one array, not an npz archive of `images`"):
+        read(tmp_path / "x.npy")

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from nas.search import make_searcher
+from nas.search.engine import search
+from nas.search.study import STUDY, mirror
+
+
+@pytest.fixture
+def records(problem, tmp_path):
+    searcher = make_searcher("random", problem.space, seed=0, constraints=problem.constraints)
+    records = search(problem, searcher, evaluations=9, record=tmp_path / "e.jsonl")
+    nothing = {"accuracy": np.nan, "balanced_accuracy": np.nan, "loss": np.nan}
+    return [*records[:8], dataclasses.replace(records[8], **nothing)]
+
+
+def trials(path):
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    study = optuna.load_study(study_name=STUDY, storage=storage)
+    assert study.directions == [
+        optuna.study.StudyDirection.MAXIMIZE,
+        optuna.study.StudyDirection.MINIMIZE,
+    ]
+    assert study.metric_names == ["accuracy", "latency_ms"]
+    return study.trials
+
+
+def essence(found):
+    return [(t.number, t.state, t.values, t.params, t.user_attrs) for t in found]
+
+
+def test_a_study_holds_each_evaluation(records, space, tmp_path):
+    path = tmp_path / "study.journal"
+    assert mirror(path, records, space.genes) == 9
+    found = trials(path)
+    for trial, record in zip(found, records, strict=True):
+        assert trial.user_attrs["id"] == record.id
+        assert trial.user_attrs["high_ms"] == record.high_ms
+        assert trial.params == {
+            gene.name: str(value) for gene, value in zip(space.genes, record.code, strict=True)
+        }
+    assert found[0].values == [records[0].accuracy, records[0].latency_ms]
+    assert found[8].state == optuna.trial.TrialState.FAIL
+
+
+def test_mirroring_in_batches_or_again_gives_the_same_study(records, space, tmp_path):
+    mirror(tmp_path / "once", records, space.genes)
+    assert mirror(tmp_path / "batches", records[:4], space.genes) == 4
+    assert mirror(tmp_path / "batches", records, space.genes) == 5
+    assert mirror(tmp_path / "batches", records, space.genes) == 0
+    assert essence(trials(tmp_path / "batches")) == essence(trials(tmp_path / "once"))
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"op_code": 4,\n', b"not json\n{}\n"])
+def test_a_damaged_study_is_made_anew(records, space, tmp_path, damage):
+    path = tmp_path / "study.journal"
+    mirror(path, records, space.genes)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + damage + whole[len(whole) // 2 :])
+    mirror(path, records, space.genes)
+    assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
+
+
+def test_a_study_of_other_evaluations_is_made_anew(records, space, tmp_path):
+    path = tmp_path / "study.journal"
+    mirror(path, records[::-1], space.genes)
+    assert mirror(path, records, space.genes) == 9
+    assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
+
+
+def test_choices_that_read_the_same_are_numbered(records, space, tmp_path):
+    class Same:
+        def __str__(self):
+            return "same"
+
+    genes = [
+        dataclasses.replace(gene, choices=tuple(Same() for _ in gene.choices))
+        for gene in space.genes
+    ]
+    mirror(tmp_path / "study", records, genes)
+    assert trials(tmp_path / "study")[0].params["gene0"] == f"{records[0].code[0]}: same"
+
+
+def test_mirroring_is_quiet_and_leaves_optuna_as_it_was(records, space, tmp_path, capfd):
+    level = optuna.logging.get_verbosity()
+    mirror(tmp_path / "study", records, space.genes)
+    assert optuna.logging.get_verbosity() == level
+    assert capfd.readouterr() == ("", "")
