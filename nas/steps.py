@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Step = Literal["space", "supernet", "latency", "search", "measure", "retrain", "export", "report"]
+Step = Literal["space", "latency", "supernet", "search", "measure", "retrain", "export", "report"]
 
 STEPS: tuple[Step, ...] = get_args(Step)

@@ -40,6 +40,13 @@ _declare_missing_operators()
 from timm import create_model  # noqa: E402
 from timm.data.auto_augment import rand_augment_transform  # noqa: E402
 from timm.data.mixup import Mixup  # noqa: E402
-from timm.models import is_model, register_model  # noqa: E402
+from timm.models import build_model_with_cfg, is_model, register_model  # noqa: E402
 
-__all__ = ["Mixup", "create_model", "is_model", "rand_augment_transform", "register_model"]
+__all__ = [
+    "Mixup",
+    "build_model_with_cfg",
+    "create_model",
+    "is_model",
+    "rand_augment_transform",
+    "register_model",
+]

@@ -175,6 +175,8 @@ class _Reader:
             stages=stages,
             head=self.choice(top.get("head"), HEADS, "head"),
         )
+        if top.get("stages") == []:
+            self.problems.append("stages: is empty; a network needs at least one.")
         if not self.problems:
             self.fit(architecture)
         if self.problems:

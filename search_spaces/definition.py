@@ -46,6 +46,8 @@ def _families_of(registry: Registry) -> PlainValidator:
 
 
 def _listed(value: object) -> object:
+    if value == []:
+        raise ValueError("is an empty list; give at least one value.")
     return value if isinstance(value, list) else [value]
 
 
@@ -63,23 +65,23 @@ def _ascending(values: list[int]) -> list[int]:
     return sorted(values)
 
 
-_LIST = (BeforeValidator(_listed), Field(min_length=1))
+_LIST = BeforeValidator(_listed)
 Mixers = Annotated[
-    list[Annotated[Choices, _families_of(MIXERS)]], *_LIST, AfterValidator(_distinct)
+    list[Annotated[Choices, _families_of(MIXERS)]], _LIST, AfterValidator(_distinct)
 ]
 ChannelMixers = Annotated[
-    list[Annotated[Choices, _families_of(CHANNEL_MIXERS)]], *_LIST, AfterValidator(_distinct)
+    list[Annotated[Choices, _families_of(CHANNEL_MIXERS)]], _LIST, AfterValidator(_distinct)
 ]
-Stems = Annotated[list[Annotated[Choices, _families_of(STEMS)]], *_LIST, AfterValidator(_distinct)]
+Stems = Annotated[list[Annotated[Choices, _families_of(STEMS)]], _LIST, AfterValidator(_distinct)]
 Downsamplings = Annotated[
-    list[Annotated[Choices, _families_of(DOWNSAMPLINGS)]], *_LIST, AfterValidator(_distinct)
+    list[Annotated[Choices, _families_of(DOWNSAMPLINGS)]], _LIST, AfterValidator(_distinct)
 ]
-Heads = Annotated[list[Annotated[Choices, _families_of(HEADS)]], *_LIST, AfterValidator(_distinct)]
+Heads = Annotated[list[Annotated[Choices, _families_of(HEADS)]], _LIST, AfterValidator(_distinct)]
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
-Sizes = Annotated[list[Positive], *_LIST, AfterValidator(_ascending)]
+Sizes = Annotated[list[Positive], _LIST, AfterValidator(_ascending)]
 Depths = Annotated[
-    list[Annotated[int, Field(ge=0, strict=True)]], *_LIST, AfterValidator(_ascending)
+    list[Annotated[int, Field(ge=0, strict=True)]], _LIST, AfterValidator(_ascending)
 ]
 
 

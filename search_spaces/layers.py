@@ -56,6 +56,11 @@ def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.C
     return nn.Conv2d(dim, dim, kernel, stride, kernel // 2, groups=dim, bias=bias)
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """The same map in channels-last memory; a convolution of a grey image may leave another."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def tokens(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, H*W, C); a view of channels-last memory."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)

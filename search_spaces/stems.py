@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.layers import make_activation, make_norm
+from search_spaces.layers import channels_last, make_activation, make_norm
 from search_spaces.registry import STEMS, Family, Options, choice
 
 
@@ -59,7 +59,7 @@ class ConvStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
-        y: Tensor = self.activation(self.norm(self.conv(x)))
+        y: Tensor = self.activation(self.norm(channels_last(self.conv(x))))
         return y
 
 
@@ -77,7 +77,7 @@ class Patchify(nn.Module):
         down, right = -x.shape[2] % self.side, -x.shape[3] % self.side
         if down or right:
             x = F.pad(x, (0, right, 0, down))
-        y: Tensor = self.norm(self.conv(x))
+        y: Tensor = self.norm(channels_last(self.conv(x)))
         return y
 
 
@@ -99,7 +99,7 @@ class LargeStride(nn.Module):
         """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
         last = len(self.convs) - 1
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = norm(conv(x))
+            x = norm(channels_last(conv(x)))
             x = x if i == last else self.activation(x)
         return x
 

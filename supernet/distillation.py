@@ -27,7 +27,7 @@ class Loss(Protocol):
 class InPlaceDistillation:
     """Cross entropy with the teacher's distribution, mixed with the labels'."""
 
-    def __init__(self, label_weight: float = 0.0) -> None:
+    def __init__(self, label_weight: float) -> None:
         self.label_weight = label_weight
 
     def __call__(self, scores: Tensor, targets: Tensor, teacher: Tensor | None) -> Tensor:

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces.architecture import Architecture
+from supernet.scores import Evaluation
 from supernet.supernet import Supernet
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """Images (B, C, R, R) and class numbers (B,)."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Shares of right answers and the mean cross entropy over a set of images."""
-
-    accuracy: float
-    balanced_accuracy: float
-    loss: float
-
-
 @torch.inference_mode()
 def evaluate(run: Callable[[Tensor], Tensor], batches: Batches) -> Evaluation:
-    """Evaluate anything that maps images to scores.
-
-    Balanced accuracy is the mean over the classes present of the share that is recognised.
-    """
+    """Evaluate anything that maps images to scores, on whatever device it keeps its weights."""
     right, losses, labels = [], [], []
     for images, classes in batches:
-        scores = run(images).float()
-        losses.append(F.cross_entropy(scores, classes, reduction="none").double().cpu())
-        right.append((scores.argmax(dim=1) == classes).double().cpu())
-        labels.append(classes.cpu())
+        scores = run(images).float().cpu()
+        losses.append(F.cross_entropy(scores, classes, reduction="none").double())
+        right.append((scores.argmax(dim=1) == classes).double())
+        labels.append(classes)
     hits, classes = torch.cat(right), torch.cat(labels)
     by_class = [hits[classes == c].mean() for c in sorted(set(classes.tolist()))]
     return Evaluation(
@@ -61,10 +49,10 @@ def evaluate_child(
         calibration: Training images at a resolution, for batch-norm statistics; not asked for
             where the child has no batch norm.
     """
-    network = supernet.extract(
-        architecture, supernet.calibrate(architecture, _lazily(calibration, architecture))
-    )
-    return evaluate(network, batches(architecture.resolution))
+    device = next(supernet.parameters()).device
+    images = (x.to(device) for x in _lazily(calibration, architecture))
+    network = supernet.extract(architecture, supernet.calibrate(architecture, images))
+    return evaluate(lambda x: network(x.to(device)), batches(architecture.resolution))
 
 
 def _lazily(

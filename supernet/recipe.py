@@ -20,12 +20,12 @@ class Recipe(BaseModel):
 
     epochs: Annotated[int, Field(ge=1)] = 60
     batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    warmup_share: Share = 0.1
+    warmup_share: Share = 0.05
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    ema_decay: Share = 0.998
+    ema_decay: Share = 0.99
     random_children: Annotated[int, Field(ge=0)] = 2
-    label_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    label_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of a distilled child's loss that comes from the labels, not from the teacher."""

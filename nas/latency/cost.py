@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.trace import Kernel, peak_activation_bytes, trace
+from nas.latency.tracing import Kernel, peak_activation_bytes, trace
 from search_spaces.architecture import Architecture
 from search_spaces.parts import Part, parts_of
 from search_spaces.space import SearchSpace
@@ -89,5 +89,5 @@ def _module(key: Part):  # type: ignore[no-untyped-def]
 
 
 def _macs(kernels: list[Kernel]) -> int:
-    counted = ("product", "convolution", "attention")
+    counted = ("product", "convolution", "depthwise", "attention")
     return sum(kernel.flops for kernel in kernels if kernel.kind in counted) // 2

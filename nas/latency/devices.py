@@ -58,13 +58,8 @@ def fingerprint() -> dict[str, Any]:
     Threads that sleep between operations rather than spin make small networks up to twice as
     slow (hybrid-cifar at batch 1 on 2 virtual cores: 9.4 ms spinning, 16.8 ms passive).
     """
-    found = cpu()
-    return {
-        "model": found["model"],
-        "cores": found["cores"],
-        "caches": found["caches"],
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower(),
-    }
+    facts = {fact: value for fact, value in cpu().items() if fact != "usable_threads"}
+    return {**facts, "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower()}
 
 
 def _memory_bytes() -> int:

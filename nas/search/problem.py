@@ -19,19 +19,11 @@ import numpy as np
 
 from nas.search.objectives import Budgets, MeasuresOf
 from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
+from supernet.scores import Evaluation
 
 Metric = Literal["accuracy", "balanced_accuracy"]
 
 _TIE = 1e-10
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a child does on the validation split; NaN everywhere when it failed."""
-
-    accuracy: float
-    balanced_accuracy: float
-    loss: float
 
 
 Evaluate = Callable[[Codes], Evaluation]

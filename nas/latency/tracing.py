@@ -18,7 +18,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-Kind = Literal["product", "convolution", "attention", "fft", "memory"]
+Kind = Literal["product", "convolution", "depthwise", "attention", "fft", "memory"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Shape = tuple[int, ...]
 
 
@@ -72,12 +73,11 @@ def trace(module: nn.Module, *input_shapes: Shape) -> list[Kernel]:
     weights = {name: _on_meta(tensor) for name, tensor in state.items()}
     inputs = tuple(_input(shape) for shape in input_shapes)
     with _evaluation(module), torch.no_grad():
-        # The first call fills caches of constants (window offsets), which later calls only read.
-        functional_call(module, weights, inputs)
-        recorder = _Recorder(weights, inputs)
-        with _WholeAttention(recorder), recorder:
-            functional_call(module, weights, inputs)
-    return recorder.kernels
+        kernels = _record(module, weights, inputs)
+        if any(_makes_constants(kernel) for kernel in kernels):
+            # A first call fills caches of constants (window offsets), which later ones only read.
+            kernels = _record(module, weights, inputs)
+    return kernels
 
 
 def peak_activation_bytes(kernels: Sequence[Kernel]) -> int:
@@ -104,11 +104,25 @@ def peak_activation_bytes(kernels: Sequence[Kernel]) -> int:
     return peak
 
 
-class _Recorder(TorchDispatchMode):
+def _record(
+    module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...]
+) -> list[Kernel]:
+    recorder = _Recorder(weights, inputs)
+    with _WholeAttention(recorder), recorder:
+        functional_call(module, dict(weights), inputs)
+    return recorder.kernels
+
+
+def _makes_constants(kernel: Kernel) -> bool:
+    """Whether a kernel sees neither an input nor a weight, nor what was made of them."""
+    return not kernel.reads
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every operation below autograd that launches something."""
 
     def __init__(self, weights: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kernels: list[Kernel] = []
         self.paused = False
         self._kept: list[Any] = []  # storages stay alive, so that their ids stay unique
@@ -122,8 +136,8 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if not self.paused and not _is_view(func):
+        result = _run(func, args, kwargs)
+        if not self.paused and _tensors(result) and not _is_view(func):
             packet = func.overloadpacket
             kind, flops = _work(packet, args, kwargs, result)
             self.record(str(packet), kind, flops, (args, kwargs), result)
@@ -169,15 +183,15 @@ class _WholeAttention(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is not F.scaled_dot_product_attention:
             return func(*args, **kwargs)
+        names = ("query", "key", "value")
+        q, k, v = (args[i] if len(args) > i else kwargs[name] for i, name in enumerate(names))
+        # Fused kernels leave the heads beside the channels, (B, N, heads, d) in memory.
+        shape = (*q.shape[:-3], q.shape[-2], *q.shape[-3:-2], v.shape[-1])
         self.recorder.paused = True
         try:
-            result = func(*args, **kwargs)
+            result = q.new_empty(shape).transpose(-3, -2) if q.dim() > 2 else func(*args, **kwargs)
         finally:
             self.recorder.paused = False
-        names = ("query", "key", "value")
-        q, k, v = (
-            args[i] if len(args) > i else kwargs[name] for i, name in enumerate(names)
-        )
         flops = 2 * math.prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
         self.recorder.record(
             "scaled_dot_product_attention", "attention", flops, (args, kwargs), result
@@ -190,7 +204,10 @@ def _work(packet: Any, args: Any, kwargs: Any, result: Any) -> tuple[Kind, int]:
     name = str(packet)
     if packet in flop_registry:
         flops = int(flop_registry[packet](*args, **kwargs, out_val=result))
-        return ("convolution" if "conv" in name else "product"), flops
+        if "conv" not in name:
+            return "product", flops
+        # As many groups as channels: bound by memory, unlike a dense convolution.
+        return ("depthwise" if 1 < args[1].shape[0] == args[-1] else "convolution"), flops
     if "_fft_" in name:
         return "fft", _fft_flops(name, args, result)
     return "memory", 0
@@ -205,8 +222,44 @@ def _fft_flops(name: str, args: Any, result: Tensor) -> int:
     return int(flops if "c2c" in name else flops / 2)
 
 
+def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operation on meta tensors; one already seen on equal shapes is only imitated.
+
+    Torch works out many shapes in Python, at 0.2 ms each; a space repeats a few hundred of them.
+    """
+    if func._schema.is_mutable or any(r.alias_info for r in func._schema.returns):
+        return func(*args, **kwargs)
+    key = (func, _described(args), _described(list(kwargs.items())))
+    if key not in _SEEN:
+        result = func(*args, **kwargs)
+        results = result if isinstance(result, tuple) else (result,)
+        plain = all(isinstance(r, Tensor) and r.device.type == "meta" for r in results)
+        _SEEN[key] = [_described(r) for r in results] if plain else None
+        return result
+    seen = _SEEN[key]
+    if seen is None:
+        return func(*args, **kwargs)
+    made = tuple(torch.empty_strided(*d[1:3], dtype=d[3], device="meta") for d in seen)
+    return made if len(func._schema.returns) > 1 else made[0]
+
+
+_SEEN: dict[Any, Any] = {}
+"""Results of operations on meta tensors, which depend on shapes alone."""
+
+
+def _described(value: Any) -> Any:
+    """All that decides what a meta operation makes of a value."""
+    if isinstance(value, Tensor):
+        return Tensor, tuple(value.shape), value.stride(), value.dtype
+    if isinstance(value, (tuple, list)):
+        return type(value), *map(_described, value)
+    return type(value), repr(value)
+
+
 def _is_view(func: Any) -> bool:
     """Whether the results only look at memory that the arguments have."""
+    if func is torch.ops.aten._unsafe_view.default:
+        return True
     returns = func._schema.returns
     aliases = [r.alias_info for r in returns]
     return bool(aliases) and all(a is not None and not a.is_write for a in aliases)

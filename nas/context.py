@@ -1,0 +1,177 @@
+"""What a run's settings name: the space, the images, the target, the recipe.
+
+Each is made when it is first needed and then kept. Nothing here reads the test split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from nas.data import Dataset, SearchData, load_data
+from nas.data.augment import Augmentation, default_augmentation
+from nas.data.batches import EvalBatches, TrainBatches
+from nas.errors import SettingsError, did_you_mean
+from nas.latency import Target
+from nas.search.objectives import Budgets
+from nas.settings import Settings, explain
+from search_spaces import Architecture, SearchSpace, load_space
+from supernet.evaluation import evaluate_child
+from supernet.recipe import Recipe
+from supernet.scores import Evaluation
+from supernet.supernet import Supernet
+
+EVALUATION_BATCH = 256
+CALIBRATION_BATCHES = 4
+SUPERNET_STEPS = 900
+"""Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
+
+
+class Context:
+    """The things that settings name.
+
+    Args:
+        settings: A run's choices.
+
+    Raises:
+        NasError: a name, a path or a value is wrong; raised when the thing is first needed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @cached_property
+    def whole_space(self) -> SearchSpace:
+        """The space as its file defines it: what the supernet is trained on."""
+        return load_space(self.settings.space)
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The space that is searched: at one resolution where the target names one."""
+        resolution = self.settings.resolution
+        return self.whole_space if resolution is None else self.whole_space.restrict(resolution)
+
+    @cached_property
+    def target(self) -> Target:
+        """Device, runtime, precision, layout, batch, resolution and threads of the latency."""
+        s = self.settings
+        chosen = {
+            "runtime": s.runtime,
+            "precision": s.precision,
+            "layout": s.layout,
+            "batch_size": s.batch_size,
+            "resolution": s.resolution,
+            "threads": s.threads,
+        }
+        given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
+        return Target(s.hardware, **given)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """All limits of the run."""
+        s = self.settings
+        return Budgets(
+            latency_ms=s.budget_ms,
+            max_macs=s.max_macs,
+            max_params=s.max_params,
+            max_memory_mib=s.max_memory_mib,
+        )
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """All splits; only retraining opens the test split."""
+        return load_data(self.settings.data, seed=self.settings.seed)
+
+    @cached_property
+    def data(self) -> SearchData:
+        """Training and validation images: all that training and search can reach."""
+        return self.dataset.search_view()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How the supernet is trained."""
+        values = {k: v for k, v in self.settings.recipe.items() if k in Recipe.model_fields}
+        self._check_recipe_names()
+        try:
+            recipe = Recipe(**values)  # type: ignore[arg-type]  # pydantic checks the types
+        except ValidationError as error:
+            raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
+        if self.settings.epochs is not None:
+            return recipe.model_copy(update={"epochs": self.settings.epochs})
+        if "epochs" in values:
+            return recipe
+        steps = max(1, len(self.data.train) // recipe.batch_size)
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-SUPERNET_STEPS // steps)))
+        return recipe.model_copy(update={"epochs": epochs})
+
+    @cached_property
+    def augmentation(self) -> Augmentation:
+        """How training images are varied: the data's default, changed where the recipe says."""
+        self._check_recipe_names()
+        fields = Augmentation.__dataclass_fields__
+        base = default_augmentation(self.data)
+        values: dict[str, Any] = {name: getattr(base, name) for name in fields}
+        values |= {k: v for k, v in self.settings.recipe.items() if k in fields}
+        return Augmentation(**values)
+
+    def training_batches(self, seed: int) -> TrainBatches:
+        """Augmented training images by step number."""
+        data = self.data
+        return TrainBatches(
+            data.train, data.normalisation, self.augmentation, data.num_classes, seed
+        )
+
+    @cached_property
+    def _validation(self) -> EvalBatches:
+        return EvalBatches(self.data.validation, self.data.normalisation)
+
+    @cached_property
+    def _calibration(self) -> EvalBatches:
+        first = torch.arange(min(len(self.data.train), EVALUATION_BATCH * CALIBRATION_BATCHES))
+        return EvalBatches(self.data.train.select(first.numpy()), self.data.normalisation)
+
+    def validation_batches(self, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The validation split at a resolution."""
+        return self._validation.batches(resolution, EVALUATION_BATCH)
+
+    def calibration_images(self, resolution: int) -> Iterator[Tensor]:
+        """Training images without augmentation, for batch-norm statistics."""
+        for images, _ in self._calibration.batches(resolution, EVALUATION_BATCH):
+            yield images
+
+    def evaluate(self, supernet: Supernet, architecture: Architecture) -> Evaluation:
+        """A child's scores on the validation split, with the shared weights."""
+        return evaluate_child(
+            supernet, architecture, self.validation_batches, self.calibration_images
+        )
+
+    def supernet_key(self) -> str:
+        """Names a trained supernet: a hash of all that decides its weights."""
+        parts = {
+            "space": self.whole_space.definition.model_dump_json(by_alias=True),
+            "data": self.dataset.id,
+            "recipe": self.recipe.model_dump_json(),
+            "augmentation": repr(self.augmentation),
+            "seed": self.settings.seed,
+            "torch": torch.__version__,
+            "device": self.device.type,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _check_recipe_names(self) -> None:
+        known = [*Recipe.model_fields, *Augmentation.__dataclass_fields__]
+        wrong = [name for name in self.settings.recipe if name not in known]
+        if wrong:
+            lines = [f"'{name}'.{did_you_mean(name, known)}" for name in wrong]
+            raise SettingsError(
+                f"The recipe has no {', '.join(lines)} It has: {', '.join(sorted(known))}."
+            )

@@ -1,0 +1,65 @@
+"""Costs that are counted, latencies that are measured, and predictions of them.
+
+    Target          device, runtime, precision, layout, batch, resolution, threads
+    trace           any module to the kernels it launches
+    CostTable       MACs, parameters and activation memory of populations
+    predictor_for   latencies of populations, each with its 90 % interval
+    measure_finalists  whole networks on the device at hand
+
+Names are imported when they are used: `nas hardware` needs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.latency.calibrate import Plan
+    from nas.latency.cost import Cost, CostTable, cost_of
+    from nas.latency.cpu import CpuPredictor, Prediction
+    from nas.latency.fitted import predictor_for
+    from nas.latency.measure import Effort, Measurement, measure_finalists, measure_networks
+    from nas.latency.target import Target
+    from nas.latency.tracing import Kernel, trace
+
+_HOMES = {
+    "Cost": "cost",
+    "CostTable": "cost",
+    "CpuPredictor": "cpu",
+    "Effort": "measure",
+    "Kernel": "tracing",
+    "Measurement": "measure",
+    "Plan": "calibrate",
+    "Prediction": "cpu",
+    "Target": "target",
+    "cost_of": "cost",
+    "measure_finalists": "measure",
+    "measure_networks": "measure",
+    "predictor_for": "fitted",
+    "trace": "tracing",
+}
+
+__all__ = [
+    "Cost",
+    "CostTable",
+    "CpuPredictor",
+    "Effort",
+    "Kernel",
+    "Measurement",
+    "Plan",
+    "Prediction",
+    "Target",
+    "cost_of",
+    "measure_finalists",
+    "measure_networks",
+    "predictor_for",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

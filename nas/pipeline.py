@@ -1,0 +1,178 @@
+"""The whole flow, from a space to an exported network, as one function to read.
+
+    space -> latency -> supernet -> search -> measure -> retrain -> export -> report
+
+Latency comes before the supernet, so that a budget nothing can keep ends a run at once. Each step
+leaves its result in the run folder or the cache before it counts as finished: a run that was
+stopped at any moment goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nas import finishing, reporting
+from nas.latency import measure_finalists
+from nas.progress import Progress, Silent
+from nas.result import RunResult
+from nas.runs import RunFolder, open_run, resume_run
+from nas.search.searchers import make_searcher
+from nas.search.selection import front_document, write_front
+from nas.search.study import mirror
+from nas.settings import Settings
+from nas.steps import STEPS, Step
+from nas.storage import atomic_write
+from nas.summary import result_of
+from nas.work import Work, to_json
+
+_LOG = logging.getLogger(__name__)
+
+
+def run(
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    until: Step | None = None,
+    console: Progress | None = None,
+) -> RunResult:
+    """Search for the best networks within the budgets, retrain the best and export them.
+
+    Args:
+        settings: All choices.
+        out: The run's folder; a new one under `results/` by default.
+        until: The last step to take.
+        console: Who is told.
+
+    Raises:
+        NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
+    """
+    with open_run(settings, out) as folder:
+        return _take_steps(folder, until, console or Silent())
+
+
+def resume(path: Path, *, console: Progress | None = None) -> RunResult:
+    """Continue an interrupted run with the settings it was started with."""
+    with resume_run(path) as folder:
+        return _take_steps(folder, None, console or Silent())
+
+
+def _take_steps(folder: RunFolder, until: Step | None, console: Progress) -> RunResult:
+    work = Work(folder, console)
+    for step in STEPS:
+        if not folder.finished(step):
+            console.step(step)
+            started = time.monotonic()
+            _STEPS[step](work)
+            seconds = time.monotonic() - started
+            folder.finish(step, seconds)
+            _LOG.info("%s took %.1f s", step, seconds)
+        if step == until:
+            break
+    return result_of(work)
+
+
+def _space(work: Work) -> None:
+    """Everything the settings name is there and fits together."""
+    context = work.context
+    space, data = context.whole_space, context.data
+    make_searcher(work.settings.searcher, context.space, seed=0)
+    work.console.say(f"{space.name}: {space.size():.2e} architectures")
+    work.console.say(
+        f"{data.name}: {len(data.train)} images to train, {len(data.validation)} to validate"
+    )
+    for note in data.notes:
+        work.console.say(note)
+    recipe, varied = context.recipe, context.augmentation
+    _LOG.info("recipe %s, augmentation %s", recipe, varied)
+
+
+def _latency(work: Work) -> None:
+    """The target's latencies are known, and something keeps the budget."""
+    work.console.say(str(work.context.target))
+    work.console.say(str(work.predictor))
+    feasibility = work.feasibility()
+    work.console.say(str(feasibility))
+
+
+def _supernet(work: Work) -> None:
+    """One set of weights for all architectures."""
+    last = work.trained.curve[-1]
+    said = ", ".join(f"{k} {last[k]:.1%}" for k in ("largest", "smallest", "random"))
+    work.console.say(f"validation accuracy of children: {said}")
+
+
+def _search(work: Work) -> None:
+    """Children evaluated one after the other; what is worth having goes to `front.json`."""
+    records = work.search(work.settings.searcher, work.path / "evaluations.jsonl")
+    space = work.context.space
+    mirror(work.path / "study.journal", records, space.genes, work.settings.metric)
+    document = front_document(
+        records,
+        budgets=work.context.budgets,
+        metric=work.settings.metric,
+        describe=lambda code: space.decode(np.array(code)).to_dict(),
+        supernet=work.trained.key,
+        latency_profile=work.predictor.id,
+        data=work.context.dataset.id,
+    )
+    write_front(work.path / "front.json", document)
+    work.console.say(f"{len(document['front'])} architectures on the front")
+
+
+def _measure(work: Work) -> None:
+    """The front on the device itself."""
+    front = work.front()
+    data = work.context.data
+    networks = {}
+    if front:
+        measured = measure_finalists(
+            [member.architecture for member in front],
+            work.context.target,
+            data.in_channels,
+            data.num_classes,
+            progress=work.console,
+        )
+        networks = {
+            member.id: {"ms": float(ms), "spread": float(spread)}
+            for member, ms, spread in zip(front, measured.ms, measured.spread, strict=True)
+        }
+        work.console.say(f"repeat noise of this machine: {measured.repeat_noise:.1%}")
+    document = {"target": work.context.target.to_dict(), "networks": networks}
+    atomic_write(work.path / "measured.json", to_json(document))
+    over = [member.id for member in work.front() if not work.keeps_budget(member)]
+    if over:
+        work.console.say(f"measured beyond the budget, so left out: {', '.join(over)}")
+
+
+def _retrain(work: Work) -> None:
+    """The best of the front, trained to the end and scored on the test split."""
+    s = work.settings
+    finishing.retrain_chosen(work, s.retrain_top, s.from_scratch, s.retrain_epochs, s.seed)
+
+
+def _export(work: Work) -> None:
+    """What was retrained, or else the best child, as files that run without us."""
+    finishing.export_chosen(work, finishing.DEFAULT_FORMATS)
+
+
+def _report(work: Work) -> None:
+    """Figures and one page."""
+    path = reporting.report(work)
+    work.console.say(f"open {path}")
+
+
+_STEPS: Mapping[Step, Callable[[Work], None]] = {
+    "space": _space,
+    "latency": _latency,
+    "supernet": _supernet,
+    "search": _search,
+    "measure": _measure,
+    "retrain": _retrain,
+    "export": _export,
+    "report": _report,
+}

@@ -1,0 +1,126 @@
+"""All that a report shows, as plain values. Nothing here reads a file or runs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.result import FrontMember
+from nas.retrain.result import NetworkResult
+from nas.search.front import hypervolume_curve
+from nas.search.objectives import Budgets
+from nas.search.problem import Metric
+from nas.search.protocol import Floats
+from nas.search.records import Record
+from nas.search.selection import within
+from search_spaces.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class LatencyPair:
+    """A network that was both predicted and measured, and that no predictor was fitted on."""
+
+    predicted_ms: float
+    low_ms: float
+    high_ms: float
+    measured_ms: float
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What the page and its figures are made of; what is empty or None is left out, and said so.
+
+    Attributes:
+        title: What the run is called.
+        target: The whole target in words.
+        records: All evaluations of the search, in the order of asking.
+        front: The front, fastest first.
+        budgets: The limits that were asked for.
+        metric: Which score counts.
+        searcher: Name of the algorithm that gave `records`.
+        random_records: As many evaluations of a random search on the same shared weights.
+        reference: The (accuracy, latency in ms) from which hypervolume counts; without it, the
+            least accuracy and the largest latency within the budgets of both searches.
+        latency_pairs: The predictor's held-out networks.
+        supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
+        retrained: Results of the networks that were trained to the end.
+        best: The architecture that is drawn.
+        settings: The run's settings by name.
+        environment: What it was made with.
+        notes: Sentences a person should read.
+        exported: Folders of exported networks.
+    """
+
+    title: str
+    target: str
+    records: Sequence[Record]
+    front: Sequence[FrontMember]
+    budgets: Budgets = field(default_factory=Budgets)
+    metric: Metric = "accuracy"
+    searcher: str = "search"
+    random_records: Sequence[Record] = ()
+    reference: tuple[float, float] | None = None
+    latency_pairs: Sequence[LatencyPair] = ()
+    supernet_curve: Sequence[Mapping[str, float]] = ()
+    retrained: Sequence[NetworkResult] = ()
+    best: Architecture | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    exported: Sequence[Path] = ()
+
+    @cached_property
+    def feasible(self) -> list[Record]:
+        """The evaluations that keep every budget."""
+        return within(self.records, self.budgets)
+
+    @cached_property
+    def infeasible(self) -> list[Record]:
+        """Those that do not; failed ones are in neither list."""
+        kept = {record.index for record in self.feasible}
+        return [r for r in self.records if not r.failed and r.index not in kept]
+
+    @cached_property
+    def reference_point(self) -> tuple[float, float] | None:
+        """The (accuracy, latency in ms) from which hypervolume counts; None without any record."""
+        if self.reference is not None:
+            return self.reference
+        known = [*self.feasible, *within(self.random_records, self.budgets)]
+        if not known:
+            return None
+        scores = [self.score(record) for record in known]
+        return min(scores), max(record.latency_ms for record in known)
+
+    @cached_property
+    def hypervolumes(self) -> dict[str, Floats]:
+        """By searcher: the hypervolume after 1, 2, ... evaluations; a share of `reference`'s box.
+
+        1 would be a network of accuracy 1 that takes no time.
+        """
+        searches = {self.searcher: self.records, "random": self.random_records}
+        return {name: self._volume(records) for name, records in searches.items() if records}
+
+    def score(self, record: Record) -> float:
+        """The score that counts."""
+        value: float = getattr(record, self.metric)
+        return value
+
+    def _volume(self, records: Sequence[Record]) -> Floats:
+        if self.reference_point is None:
+            return np.zeros(len(records))
+        accuracy, latency_ms = self.reference_point
+        kept = {record.index for record in within(records, self.budgets)}
+        points = np.array(
+            [
+                (1.0 - self.score(r), r.latency_ms) if r.index in kept else (np.nan, np.nan)
+                for r in records
+            ]
+        )
+        box = (1.0 - accuracy) * latency_ms
+        volume: Floats = hypervolume_curve(points, np.array([1.0 - accuracy, latency_ms]))
+        return volume / box if box > 0 else volume

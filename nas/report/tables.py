@@ -1,0 +1,122 @@
+"""The tables of the page, as HTML; the first cell of a row is its header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from nas.report.content import ReportContent
+from nas.units import format_count, format_mib
+
+NOTHING = "\N{EN DASH}"
+
+
+def front_table(content: ReportContent) -> str:
+    """The front, fastest first; the drawn architecture in bold."""
+    head = (
+        "network",
+        f"{content.metric.replace('_', ' ')}, validation",
+        "predicted ms",
+        "90 % interval",
+        "measured ms",
+        "MACs",
+        "parameters",
+        "activations",
+        "test accuracy, retrained",
+    )
+    rows = [
+        (
+            member.id,
+            f"{member.accuracy:.2%}",
+            _ms(member.predicted_ms),
+            f"{_ms(member.low_ms)} to {_ms(member.high_ms)}",
+            NOTHING if member.measured_ms is None else _ms(member.measured_ms),
+            format_count(member.macs),
+            format_count(member.params),
+            format_mib(member.memory_mib),
+            NOTHING if member.test_accuracy is None else f"{member.test_accuracy:.2%}",
+        )
+        for member in content.front
+    ]
+    chosen = None if content.best is None else content.best.id
+    caption = f"Milliseconds per batch on {content.target}. Validation scores are those of the "
+    return _table(caption + "supernet's shared weights.", head, rows, chosen=chosen)
+
+
+def retrained_table(content: ReportContent) -> str:
+    """How the networks that were trained to the end were trained, and their scores."""
+    head = ("network", "test accuracy", "balanced", "validation", "from", "epochs", "seed", "took")
+    rows = [
+        (
+            result.id,
+            f"{result.test.accuracy:.2%}",
+            f"{result.test.balanced_accuracy:.2%}",
+            f"{result.validation.accuracy:.2%}",
+            "scratch" if result.from_scratch else "shared weights",
+            str(result.recipe.epochs),
+            str(result.seed),
+            f"{result.seconds:.0f} s",
+        )
+        for result in content.retrained
+    ]
+    return _table("Retrained networks. The test split was opened for this table only.", head, rows)
+
+
+def settings_table(content: ReportContent) -> str:
+    """Every setting of the run."""
+    return _words("Settings", content.settings)
+
+
+def environment_table(content: ReportContent) -> str:
+    """What the run was made with."""
+    flat: dict[str, Any] = {}
+    for name, value in content.environment.items():
+        flat |= dict(value) if isinstance(value, Mapping) else {name: value}
+    return _words("Environment", flat)
+
+
+def _ms(milliseconds: float) -> str:
+    """Three digits, so that a column's numbers can be compared."""
+    return f"{milliseconds:#.3g}".rstrip(".")
+
+
+def _words(title: str, values: Mapping[str, Any]) -> str:
+    rows = [(name, _shown(value)) for name, value in values.items()]
+    table = _table("", ("name", "value"), rows, words=True)
+    return f"<details><summary>{escape(title)}</summary>{table}</details>" if rows else ""
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        return " ".join(value)
+    return json.dumps(value, default=str)
+
+
+def _table(
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    chosen: str | None = None,
+    words: bool = False,
+) -> str:
+    if not rows:
+        return ""
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr{" class=chosen" if row[0] == chosen else ""}><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>\n"
+        for row in rows
+    )
+    kind = ' class="words"' if words else ""
+    label = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="scroll"><table{kind}>{label}<thead><tr>{top}</tr></thead>'
+        f"<tbody>\n{body}</tbody></table></div>"
+    )

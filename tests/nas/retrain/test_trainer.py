@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nas.retrain import calibrate, default_recipe, fresh_network, retrain
+from search_spaces import Architecture, Network
+from supernet.loop import Checkpoints, Progress
+from supernet.recipe import Recipe
+from supernet.training import TrainingData
+
+RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=1e-2, drop_path=0.2, ema_decay=0.9)
+
+
+def trained(architecture: Architecture, data: TrainingData, recipe: Recipe = RECIPE) -> Network:
+    network = fresh_network(architecture, 1, 3, seed=1)
+    retrain(network, data, recipe, seed=7)
+    return network
+
+
+def assert_equal(one: Network, other: Network) -> None:
+    others = other.state_dict()
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, others[name]), name
+
+
+def test_training_lowers_the_loss_and_tells_it_by_epoch(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    network = fresh_network(architecture, 1, 3, seed=1)
+    curve = retrain(network, data, RECIPE.model_copy(update={"epochs": 8}), seed=0)
+    assert [entry["epoch"] for entry in curve] == list(range(1, 9))
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+    assert not network.training
+
+
+def test_the_global_generator_changes_nothing_and_is_left_alone(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    torch.manual_seed(1)
+    one = trained(architecture, data)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    other = trained(architecture, data)
+    assert torch.equal(before, torch.get_rng_state())
+    assert_equal(one, other)
+
+
+def test_another_seed_drops_other_paths(architecture: Architecture, data: TrainingData) -> None:
+    one, other = trained(architecture, data), fresh_network(architecture, 1, 3, seed=1)
+    retrain(other, data, RECIPE, seed=8)
+    assert any(
+        not torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True)
+    )
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 5, 11])
+def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
+    architecture: Architecture, data: TrainingData, stop: int
+) -> None:
+    kept: list[bytes] = []
+    checkpoints = Checkpoints(
+        "this network", lambda: kept[-1] if kept else None, kept.append, seconds=0
+    )
+
+    def halt(progress: Progress) -> None:
+        if progress.step == stop + 1:
+            raise Stopped
+
+    def validate(network: Network) -> dict[str, float]:
+        assert not network.training
+        x = data.batch(99, 8, 8).images
+        return {"sum": float(network(x).sum())}
+
+    whole = fresh_network(architecture, 1, 3, seed=1)
+    curve = retrain(whole, data, RECIPE, seed=7, validate=validate)
+    cut = fresh_network(architecture, 1, 3, seed=1)
+    with pytest.raises(Stopped):
+        retrain(
+            cut, data, RECIPE, seed=7, validate=validate, checkpoints=checkpoints, progress=halt
+        )
+    resumed = fresh_network(architecture, 1, 3, seed=2)
+    resumed_curve = retrain(
+        resumed, data, RECIPE, seed=7, validate=validate, checkpoints=checkpoints
+    )
+    assert_equal(whole, resumed)
+    assert resumed_curve == curve
+
+
+def test_validating_does_not_change_what_is_learnt(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    network = fresh_network(architecture, 1, 3, seed=1)
+    retrain(network, data, RECIPE, seed=7, validate=lambda net: {"one": 1.0})
+    assert_equal(network, trained(architecture, data))
+
+
+@pytest.mark.parametrize("architecture", ["batch"], indirect=True)
+def test_batch_norm_statistics_are_those_of_the_averaged_weights(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    network = trained(architecture, data)
+    # With the statistics of exactly one batch, eval mode gives what train mode gives on it.
+    calibrate(network, data, 16, batches=1)
+    x = data.batch(0, 16, 8).images
+    evaluated = network(x)
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert len(norms) == 5 and {norm.momentum for norm in norms} == {0.1}
+    network.train()
+    # Running variances are unbiased, a batch's own is not: n / (n - 1), n = 16 * 16 positions.
+    torch.testing.assert_close(evaluated, network(x), rtol=0.02, atol=0.02)
+
+
+def test_a_teacher_is_learnt_from_beside_the_labels(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    asked = []
+
+    def teacher(images: torch.Tensor) -> torch.Tensor:
+        asked.append(len(images))
+        return torch.tensor([9.0, 0.0, 0.0]).expand(len(images), 3)
+
+    network = fresh_network(architecture, 1, 3, seed=1)
+    retrain(network, data, RECIPE, seed=0, teacher=teacher)
+    assert asked == [16] * 12
+    answers = network(data.batch(50, 32, 8).images).argmax(dim=1)
+    assert answers.tolist() == [0] * 32  # whatever the labels say
+
+
+def test_equal_seeds_give_equal_fresh_networks(architecture: Architecture) -> None:
+    torch.manual_seed(3)
+    one = fresh_network(architecture, 1, 3, seed=5)
+    torch.manual_seed(4)
+    assert_equal(one, fresh_network(architecture, 1, 3, seed=5))
+    weight = next(fresh_network(architecture, 1, 3, seed=6).parameters())
+    assert not torch.equal(weight, next(one.parameters()))
+
+
+def test_the_default_recipe_trains_longer_and_faster_from_scratch() -> None:
+    shared, scratch = default_recipe(False, 1298), default_recipe(True, 1298)
+    assert (shared.epochs, scratch.epochs) == (30, 60)
+    assert shared.learning_rate < scratch.learning_rate
+    assert default_recipe(False, 10**6).epochs == 10
+    assert default_recipe(True, 5).epochs == 100

@@ -1,0 +1,156 @@
+"""Stems, downsamplings and heads: shapes for any size, and formulas in plain PyTorch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_spaces.architecture import Choice
+from search_spaces.layers import NORMS
+from search_spaces.parts import Part
+from search_spaces.registry import DOWNSAMPLINGS, HEADS, STEMS, Registry
+
+WIDTHS = (20, 32, 48)
+every_norm = pytest.mark.parametrize("norm", NORMS)
+every_stem = pytest.mark.parametrize("kind", STEMS.names())
+every_downsampling = pytest.mark.parametrize("kind", DOWNSAMPLINGS.names())
+every_head = pytest.mark.parametrize("kind", HEADS.names())
+
+
+def choices(registry: Registry, kind: str) -> list[Choice]:
+    return [Choice(kind, options) for options in registry[kind].every_options()]
+
+
+def run(part: Part, batch: int = 2) -> Tensor:
+    """Run a part on random maps, and check what holds for every part."""
+    module = part.build().eval()
+    x = torch.randn(part.input_shape(batch)).contiguous(memory_format=torch.channels_last)
+    y = module(x)
+    assert y.isfinite().all(), part
+    parameters = list(module.parameters())
+    weights = torch.randn(y.shape)
+    for gradient in torch.autograd.grad((y * weights).sum(), parameters):
+        assert gradient.abs().max() > 0, part
+    torch.testing.assert_close(module.double()(x.double()).float(), y, rtol=1e-3, atol=1e-3)
+    return y
+
+
+def test_the_registries_hold_the_parts_of_the_first_wave() -> None:
+    assert [len(registry) for registry in (STEMS, DOWNSAMPLINGS, HEADS)] == [3, 3, 2]
+    assert [len(choices(STEMS, kind)) for kind in STEMS.names()] == [6, 4, 3]
+    assert [len(choices(HEADS, kind)) for kind in HEADS.names()] == [1, 3]
+
+
+@every_norm
+@every_stem
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32), (5, 9)])
+def test_a_stem_turns_any_image_into_a_map_of_its_width(
+    kind: str, norm: str, width: int, channels: int, side: int
+) -> None:
+    for choice in choices(STEMS, kind):
+        part = Part("stem", choice, channels, width, side, choice.options.stride, norm)
+        y = run(part)
+        assert y.shape == (2, width, part.out_size, part.out_size), choice
+        assert y.stride(1) == 1
+
+
+@every_norm
+@every_downsampling
+@pytest.mark.parametrize(("width", "wider"), [(20, 32), (48, 20)])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_downsampling_rounds_the_size_of_its_map_up(
+    kind: str, norm: str, width: int, wider: int, stride: int
+) -> None:
+    for side in (1, 5, 8):
+        for choice in choices(DOWNSAMPLINGS, kind):
+            part = Part("downsampling", choice, width, wider, side, stride, norm)
+            y = run(part)
+            assert y.shape == (2, wider, part.out_size, part.out_size), side
+            assert y.stride(1) == 1
+
+
+@every_norm
+@every_head
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_head_gives_one_score_for_each_class(kind: str, norm: str, width: int) -> None:
+    for side in (1, 5):
+        for choice in choices(HEADS, kind):
+            part = Part("head", choice, width, 7, side, 1, norm)
+            assert run(part, batch=3).shape == (3, 7)
+
+
+def statistics(module: nn.Module) -> None:
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point():
+            (nn.init.uniform_ if name.endswith("var") else nn.init.normal_)(tensor)
+    module.eval()
+
+
+def normed(x: Tensor, norm: nn.Module) -> Tensor:
+    """Layer or batch norm of a map by its formula."""
+    if isinstance(norm, nn.BatchNorm2d):
+        mean, variance = norm.running_mean[:, None, None], norm.running_var[:, None, None]
+    else:
+        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
+    y = (x - mean) / (variance + norm.eps).sqrt()
+    return y * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+def built(registry: Registry, role: str, kind: str, norm: str, stride: int) -> nn.Module:
+    options = registry[kind].options()
+    module = Part(role, Choice(kind, options), 20, 32, 8, stride, norm).build().body
+    statistics(module)
+    return module
+
+
+def matrix(layer: nn.Linear, x: Tensor) -> Tensor:
+    return torch.einsum("oc,bchw->bohw", layer.weight, x) + layer.bias[:, None, None]
+
+
+@every_norm
+@every_downsampling
+def test_a_downsampling_equals_its_formula(kind: str, norm: str) -> None:
+    module = built(DOWNSAMPLINGS, "downsampling", kind, norm, 2)
+    x = torch.randn(2, 20, 8, 6)
+    y = normed(x, module.norm)
+    expected = torch.zeros(2, 32, 4, 3)
+    if kind in ("conv", "residual"):
+        expected += F.conv2d(y, module.conv.weight, module.conv.bias, 2, 1)
+    if kind in ("pool", "residual"):
+        mapped = y if kind == "pool" else x
+        quarters = [mapped[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        expected += matrix(module.project, sum(quarters) / 4)
+    torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@every_norm
+def test_heads_equal_their_formulas(norm: str) -> None:
+    x = torch.randn(2, 20, 3, 5)
+    linear = built(HEADS, "head", "linear", norm, 1)
+    expected = normed(x, linear.norm).mean((2, 3)) @ linear.classifier.weight.T
+    torch.testing.assert_close(linear(x), expected + linear.classifier.bias, rtol=1e-4, atol=1e-4)
+    wide = built(HEADS, "head", "conv", norm, 1)
+    y = normed(F.conv2d(x, wide.conv.weight, wide.conv.bias), wide.norm).relu().mean((2, 3))
+    expected = y @ wide.classifier.weight.T + wide.classifier.bias
+    torch.testing.assert_close(wide(x), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_patches_beyond_the_image_are_zero() -> None:
+    choice = Choice("patchify", STEMS["patchify"].options(stride=4))
+    module = Part("stem", choice, 3, 20, 10, 4, "layer").build()
+    x = torch.randn(2, 3, 10, 10)
+    torch.testing.assert_close(module(x), module(F.pad(x, (0, 2, 0, 2))))
+
+
+def test_a_large_stride_stem_doubles_its_width_each_time_it_halves_the_side() -> None:
+    choice = Choice("large_stride", STEMS["large_stride"].options(stride=16))
+    module = Part("stem", choice, 3, 48, 64, 16, "batch").build()
+    assert [conv.weight.shape[:2] for conv in module.body.convs] == [
+        (6, 3),
+        (12, 6),
+        (24, 12),
+        (48, 24),
+    ]
