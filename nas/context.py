@@ -157,7 +157,7 @@ class Context:
     def supernet_key(self) -> str:
         """Names a trained supernet: a hash of all that decides its weights."""
         parts = {
-            "space": self.whole_space.definition.model_dump_json(by_alias=True),
+            "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
             "recipe": self.recipe.model_dump_json(),
             "augmentation": repr(self.augmentation),

@@ -1,3 +1,7 @@
 """Placeholder while the report is written."""
+
 from pathlib import Path
-def report(work) -> Path: return work.path
+
+
+def report(work) -> Path:
+    return work.path

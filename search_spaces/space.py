@@ -7,6 +7,8 @@ architecture has exactly one code.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -65,6 +67,17 @@ class SearchSpace:
             if gene.block is not None:
                 self._depth_gene[i] = self._place[f"stages.{gene.block[0]}.depth"]
                 self._block[i] = gene.block[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of all that decides this space's networks and sampling."""
+        genes = [
+            [g.name, [c.to_dict() if isinstance(c, Choice) else c for c in g.choices], g.weights]
+            for g in self.genes
+        ]
+        fixed = [[stage.stride, stage.layout] for stage in self.definition.stages]
+        content = [genes, fixed, self.definition.norm, self.definition.stem_width]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     # Size, membership, canonical form
 

@@ -31,11 +31,11 @@ def export(
 
     Example: nas export results/my-run --format timm
     """
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = pipeline.export(
+        outcome = commands.export(
             source, formats=tuple(format or ()), ids=tuple(id or ()), console=console
         )
     show_outcome(outcome, json)

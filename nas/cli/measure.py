@@ -41,9 +41,9 @@ def measure(
         threads=threads,
     )
 
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = pipeline.measure(settings, console=console)
+        outcome = commands.measure(settings, console=console)
     show_outcome(outcome, json)

@@ -14,7 +14,7 @@ def predict(
     network: Annotated[
         str,
         typer.Argument(
-            help="timm:NAME, an architecture file (YAML or JSON), or RUN/ID of a front.",
+            help="An architecture file (YAML or JSON), or RUN/ID of a front.",
         ),
     ],
     hardware: options.Hardware = "cpu",
@@ -29,7 +29,7 @@ def predict(
 ) -> None:
     """Predict a network's latency, with its 90 % interval. Nothing is run.
 
-    Example: nas predict timm:resnet18 --hardware cpu --batch-size 1 --resolution 224
+    Example: nas predict results/quickstart/ID --hardware cpu
     """
     from nas.settings import Settings
 
@@ -44,9 +44,9 @@ def predict(
         threads=threads,
     )
 
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = pipeline.predict(network, settings, console=console)
+        outcome = commands.predict(network, settings, console=console)
     show_outcome(outcome, json)

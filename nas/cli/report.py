@@ -10,9 +10,9 @@ def report(run: options.Run, json: options.Json = False) -> None:
 
     Example: nas report results/my-run
     """
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = pipeline.report(run, console=console)
+        outcome = commands.report(run, console=console)
     show_outcome(outcome, json)

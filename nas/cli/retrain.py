@@ -24,11 +24,11 @@ def retrain(
 
     Example: nas retrain results/my-run --top 3 --from-scratch
     """
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_result, working
 
     with working() as console:
-        result = pipeline.retrain(
+        result = commands.retrain(
             run, top=top, from_scratch=from_scratch, epochs=epochs, seed=seed, console=console
         )
     show_result(result, json)

@@ -24,9 +24,9 @@ def train(
         space=space, data=data, seed=seed, epochs=epochs, recipe=recipe_values(recipe)
     )
 
-    from nas import pipeline
+    from nas import commands
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = pipeline.train(settings, console=console)
+        outcome = commands.train(settings, console=console)
     show_outcome(outcome, json)

@@ -94,8 +94,8 @@ def calibrate(
         raise NotFittedError(
             f"Measuring '{space.name}' on {target} gave nothing to rely on: predictions would be "
             f"off by a factor of {math.exp(half_width):.2g}. The machine was busy: its speed "
-            f"changed by {whole.drift:.0%} meanwhile, and {whole.disturbed:.0%} of the passes were "
-            "interrupted. Close other programs and try again, or use fewer threads."
+            f"changed by {whole.drift:.0%} meanwhile, and {whole.disturbed:.0%} of the passes "
+            "were interrupted. Close other programs and try again, or use fewer threads."
         )
     return Profile(
         conditions=_conditions(space, target, index, in_channels, num_classes, whole),

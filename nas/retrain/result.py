@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nas.errors import CheckpointError
+from nas.settings import explain
 from supernet.loop import Curve
 from supernet.recipe import Recipe
 from supernet.scores import Evaluation
@@ -59,8 +60,11 @@ class NetworkResult:
             values["test"] = Evaluation(**values["test"])
             values["recipe"] = Recipe(**values["recipe"])
             return cls(**values)
-        except (KeyError, TypeError, ValueError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError) as error:
+            said = str(error)
+            if isinstance(error, ValidationError):
+                said = explain(error, Recipe.model_fields, "recipe")
             raise CheckpointError(
-                f"A retrained network's result cannot be read: {error}. It is damaged or of "
+                f"A retrained network's result cannot be read: {said}. It is damaged or of "
                 "another version of nas; retrain the network to write it anew."
             ) from None

@@ -99,7 +99,8 @@ def retrain(
 
     def validated() -> Mapping[str, float]:
         calibrate(network, data, recipe.batch_size)
-        return {} if validate is None else validate(network)
+        with torch.no_grad():
+            return {} if validate is None else validate(network)
 
     curve = run_steps(
         network,
