@@ -68,7 +68,7 @@ def _retrain(
 ) -> NetworkResult:
     context, architecture = work.context, member.architecture
     data, folder = context.data, work.network_folder(member.id)
-    recipe = default_recipe(from_scratch)
+    recipe = default_recipe(from_scratch, len(data.train))
     if epochs is not None:
         recipe = recipe.model_copy(update={"epochs": epochs})
     batches = context.training_batches(seed)

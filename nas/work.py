@@ -101,7 +101,7 @@ class Work:
             high_ms=prediction.high_ms,
             macs=self.costs.macs(codes),
             params=self.costs.params(codes),
-            memory_mib=self.costs.memory_mib(codes, self.context.target.batch_size),
+            memory_mib=self.costs.memory_mib(codes, self.context.target.images),
         )
 
     def feasibility(self) -> Feasibility:

@@ -77,7 +77,8 @@ def export_network(
             raise unknown_name("export format", name, FORMATS)
     plain = copy.deepcopy(network).cpu().float().eval()
     tensors = {name: tensor.contiguous() for name, tensor in plain.state_dict().items()}
-    weights = safetensors.torch.save(tensors, {"format": "pt", "id": plain.architecture.id})
+    # One entry of metadata: safetensors writes several in an order of chance.
+    weights = safetensors.torch.save(tensors, {"format": "pt"})
     description = ExportDescription(
         plain.architecture, data, dict(scores), hashlib.sha256(weights).hexdigest()
     )

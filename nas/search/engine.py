@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import RunError
-from nas.search.problem import Evaluation, Problem
+from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
 from nas.search.records import Record
 from nas.storage import append_line, read_lines
+from supernet.scores import Evaluation
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nas.search.objectives import Budgets, Measures
-from nas.search.problem import Evaluation, Problem
+from nas.search.problem import Problem
+from supernet.scores import Evaluation
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 from nas.errors import RunError
 from nas.search import make_searcher
 from nas.search.engine import best_score, read_records, search
-from nas.search.problem import Evaluation
 from nas.search.records import Record
+from supernet.scores import Evaluation
 
 
 class Stop(Exception):

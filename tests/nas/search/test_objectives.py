@@ -7,7 +7,8 @@ import pytest
 
 from nas.errors import BudgetError, InfeasibleError
 from nas.search.objectives import Budgets, check_feasible
-from nas.search.problem import Evaluation, error
+from nas.search.problem import error
+from supernet.scores import Evaluation
 
 
 def rng():

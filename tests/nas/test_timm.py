@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.errors import CheckpointError, SettingsError, SpaceError
+from nas.export import DataDescription, ExportError, export_network, timm_config
+from search_spaces import Architecture, Network, build_network
+
+ARCHITECTURE = Architecture.from_dict(
+    {
+        "schema": 1,
+        "resolution": 8,
+        "norm": "batch",
+        "stem": {"conv": {"stride": 2, "activation": "gelu"}},
+        "stem_width": 12,
+        "stages": [
+            {
+                "width": 12,
+                "stride": 1,
+                "layout": "metaformer",
+                "blocks": [
+                    {"mixer": {"attention": {"head_dim": 16}}, "channel_mixer": {"none": {}}},
+                    {"mixer": {"depthwise": {"kernel": 5}}, "channel_mixer": {"mlp": {}}},
+                ],
+            }
+        ],
+        "head": {"conv": {"width": 320}},
+    }
+)
+DATA = DataDescription("shapes", ("a", "b", "c"), 2, (0.25, 0.5), (0.2, 0.4), 255.0)
+NAME = f"nas_{ARCHITECTURE.id}"
+
+
+def create(name: str, **options: object) -> torch.nn.Module:
+    """timm.create_model, once our names are known; timm takes seconds to import."""
+    import nas.timm
+
+    return nas.timm.create_model(name, **options)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    network = build_network(ARCHITECTURE, 2, 3)
+    network(torch.randn(64, 2, 8, 8))  # fills the batch norms' buffers
+    return network.eval()
+
+
+@pytest.fixture
+def folder(network: Network, tmp_path: Path) -> Path:
+    export_network(network, tmp_path / "net", data=DATA, scores={})
+    return tmp_path / "net"
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_model_from_the_folder_or_by_its_id_gives_the_networks_scores(
+    folder: Path, network: Network, images: torch.Tensor
+) -> None:
+    for name in (f"local-dir:{folder}", NAME):
+        model = create(name, pretrained=True).eval()
+        assert torch.equal(model(images), network(images)), name
+        # Fresh weights when none are asked for.
+        assert not torch.equal(create(name).eval()(images), network(images))
+
+
+def test_the_default_configuration_says_how_to_prepare_images(folder: Path) -> None:
+    for name in (f"local-dir:{folder}", NAME):
+        model = create(name, pretrained=True)
+        cfg = model.default_cfg
+        assert cfg is model.pretrained_cfg
+        assert tuple(cfg["input_size"]) == (2, 8, 8)
+        assert tuple(cfg["mean"]) == (0.25, 0.5) and tuple(cfg["std"]) == (0.2, 0.4)
+        assert cfg["num_classes"] == 3 and tuple(cfg["label_names"]) == ("a", "b", "c")
+        assert cfg["crop_pct"] == 1.0 and cfg["interpolation"] == "bilinear"
+
+
+def test_timm_lists_exported_networks_as_pretrained(folder: Path) -> None:
+    import timm
+
+    assert NAME in timm.list_models("nas_*", pretrained=True)
+    assert "nas_network" in timm.list_models("nas_*")
+
+
+def test_other_classes_reset_the_head_and_keep_the_rest(
+    folder: Path, network: Network, images: torch.Tensor
+) -> None:
+    model = create(NAME, pretrained=True, num_classes=7).eval()
+    assert model(images).shape == (3, 7)
+    for name, value in model.state_dict().items():
+        if "classifier" not in name:
+            assert torch.equal(value, network.state_dict()[name]), name
+
+
+def test_no_classes_give_features(folder: Path, images: torch.Tensor) -> None:
+    features = create(NAME, pretrained=True, num_classes=0).eval()
+    model = create(NAME, pretrained=True).eval()
+    assert model.num_features == model.head_hidden_size == 320
+    last = model.forward_features(images)
+    assert last.shape == (3, 12, 4, 4)
+    assert torch.equal(model.forward_head(last, pre_logits=True), features(images))
+    assert torch.equal(model.forward_head(last), model(images))
+    assert model.get_classifier().out_features == 3
+
+
+def test_a_reset_classifier_has_the_classes_asked_for(folder: Path, images: torch.Tensor) -> None:
+    model = create(NAME).eval()
+    model.reset_classifier(5)
+    assert model.num_classes == 5 and model(images).shape == (3, 5)
+    with pytest.raises(SettingsError, match="global_pool is 'max'; these networks take the mean"):
+        model.reset_classifier(5, "max")
+
+
+def test_dropout_and_stochastic_depth_act_in_training_only(
+    folder: Path, network: Network, images: torch.Tensor
+) -> None:
+    for option in ("drop_rate", "drop_path_rate"):
+        model = create(NAME, pretrained=True, **{option: 0.5})
+        assert torch.equal(model.eval()(images), network(images))
+        torch.manual_seed(0)
+        first = model.train()(images)
+        assert not torch.equal(first, model(images)), option
+
+
+def test_pretrained_weights_refuse_other_channels(folder: Path) -> None:
+    with pytest.raises(SettingsError, match=r"images of 2 channels, and in_chans=3 was asked"):
+        create(NAME, pretrained=True, in_chans=3)
+    assert create(NAME, in_chans=3).eval()(torch.randn(1, 3, 8, 8)).shape == (1, 3)
+
+
+def test_any_architecture_is_built_from_a_file_or_a_dictionary(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(ARCHITECTURE.to_yaml())
+    for given in (file, str(file), ARCHITECTURE, ARCHITECTURE.to_dict()):
+        model = create("nas_network", architecture=given, num_classes=4, in_chans=1)
+        assert model(torch.randn(2, 1, 8, 8)).shape == (2, 4)
+        assert tuple(model.default_cfg["input_size"]) == (1, 8, 8)
+    with pytest.raises(SpaceError, match="cannot be read"):
+        create("nas_network", architecture={"schema": 1})
+
+
+def test_what_cannot_be_built_is_said() -> None:
+    with pytest.raises(SettingsError, match="'nas_network' needs to know which one"):
+        create("nas_network")
+    with pytest.raises(SettingsError, match="'features_only' does not work"):
+        create("nas_network", architecture=ARCHITECTURE, features_only=True)
+
+
+def test_a_damaged_config_is_said(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="config.json' is damaged"):
+        create(NAME)
+
+
+def test_an_export_that_is_gone_is_said(folder: Path) -> None:
+    import nas.timm
+
+    assert nas.timm.register_exports() == [NAME]
+    shutil.rmtree(folder)
+    with pytest.raises(CheckpointError, match=f"{ARCHITECTURE.id} was exported once, but"):
+        create(NAME)
+    assert nas.timm.register_exports() == []
+
+
+def test_a_damaged_line_of_the_index_is_passed_over(folder: Path, tmp_path: Path) -> None:
+    for name, text in (("1", "{"), ("2", "{}"), ("3", "[]"), ("4", '{"folder": 1}')):
+        (tmp_path / "cache" / "exports" / f"{name}.json").write_text(text)
+    assert timm_config.exports() == {ARCHITECTURE.id: folder}
+
+
+def test_the_latest_export_of_an_id_counts(
+    folder: Path, network: Network, tmp_path: Path, images: torch.Tensor
+) -> None:
+    network.get_parameter("head.body.classifier.bias").data += 1.0
+    export_network(network, tmp_path / "later", data=DATA, scores={})
+    assert torch.equal(create(NAME, pretrained=True).eval()(images), network(images))
+
+
+def test_a_copy_of_timms_that_differs_is_caught(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nas.timm
+
+    create_model = nas.timm.create_model
+    monkeypatch.setattr(
+        nas.timm, "create_model", lambda name, **options: create_model(name).eval()
+    )
+    with pytest.raises(ExportError, match="The copy that timm loads of network"):
+        export_network(network, tmp_path / "net", data=DATA, scores={})
+    assert not (tmp_path / "net").exists()
+
+
+def test_the_config_is_json_that_timm_documents(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architecture"] == "nas_network"
+    assert config["num_features"] == 320
+    assert config["model_args"] == {"architecture": ARCHITECTURE.to_dict()}
