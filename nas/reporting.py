@@ -1,7 +1,60 @@
-"""Placeholder while the report is written."""
+"""A run's report, filled from what the steps left in its folder."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
+from nas.report import LatencyPair, ReportContent, write_report
+from nas.retrain import NetworkResult
+from nas.search.engine import read_records
+from nas.storage import read_json
+from nas.summary import result_of
+from nas.work import Work
 
-def report(work) -> Path:
-    return work.path
+
+def report(work: Work) -> Path:
+    """Draw the figures and write the page.
+
+    For comparison a random search with as many evaluations is made first, on the same weights;
+    its record is kept, so that it is made once.
+    """
+    result = result_of(work)
+    random_record = work.path / "random.jsonl"
+    if work.settings.searcher != "random":
+        work.search("random", random_record)
+    best = work.chosen(1)
+    retrained = [NetworkResult.from_dict(d) for d in work.network_results().values()]
+    content = ReportContent(
+        title=work.path.name,
+        target=result.target,
+        records=read_records(work.path / "evaluations.jsonl"),
+        front=result.front,
+        budgets=work.context.budgets,
+        metric=work.settings.metric,
+        searcher=work.settings.searcher,
+        random_records=read_records(random_record),
+        latency_pairs=_held_out(work),
+        supernet_curve=work.trained.curve,
+        retrained=retrained,
+        best=best[0].architecture if best else None,
+        settings=work.settings.model_dump(),
+        environment=read_json(work.path / "environment.json"),
+        notes=(*work.context.data.notes, *result.notes),
+        exported=result.exported,
+    )
+    return write_report(work.path, content)
+
+
+def _held_out(work: Work) -> list[LatencyPair]:
+    """Networks that were measured for the profile, each predicted by a fit without it."""
+    predictor = work.predictor
+    factor = predictor.interval_factor
+    return [
+        LatencyPair(
+            predicted_ms=network["predicted_ms"],
+            low_ms=network["predicted_ms"] / factor,
+            high_ms=network["predicted_ms"] * factor,
+            measured_ms=network["ms"],
+        )
+        for network in predictor.profile.networks
+    ]

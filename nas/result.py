@@ -37,7 +37,6 @@ class RunResult:
     finished: tuple[str, ...]
     front: tuple[FrontMember, ...] = ()
     evaluations: int = 0
-    hypervolume: float | None = None
     exported: tuple[Path, ...] = ()
     report: Path | None = None
     notes: tuple[str, ...] = ()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from nas.result import FrontMember, RunResult
 from nas.runs import read_run
 from nas.search.engine import read_records
-from nas.search.front import hypervolume
-from nas.search.records import Record
 from nas.work import Member, Work
 
 
@@ -28,32 +26,10 @@ def result_of(work: Work) -> RunResult:
         finished=read_run(work.path).steps,
         front=tuple(_front_member(work, member, tested.get(member.id)) for member in kept),
         evaluations=len(read_records(work.path / "evaluations.jsonl")),
-        hypervolume=front_hypervolume(work, [m.entry for m in front]) if front else None,
         exported=tuple(exported),
         report=report if report.exists() else None,
         notes=tuple(notes),
     )
-
-
-def reference_point(work: Work, records: list[Record]) -> tuple[float, float]:
-    """Where hypervolumes are measured from: the lowest accuracy seen and the budget.
-
-    Without a latency budget the slowest evaluation stands in for it.
-    """
-    good = [record for record in records if not record.failed]
-    worst = min((getattr(r, work.settings.metric) for r in good), default=0.0)
-    slowest = max((r.latency_ms for r in good), default=1.0)
-    return 1.0 - worst, work.settings.budget_ms or slowest
-
-
-def front_hypervolume(work: Work, entries: list[dict[str, object]]) -> float:
-    """Accuracy times milliseconds that the front dominates."""
-    import numpy as np
-
-    records = read_records(work.path / "evaluations.jsonl")
-    metric = work.settings.metric
-    points = np.array([[1.0 - e[metric], e["prediction"]["ms"]] for e in entries])  # type: ignore
-    return float(hypervolume(points, np.array(reference_point(work, records))))
 
 
 def _front_member(work: Work, member: Member, tested: float | None) -> FrontMember:

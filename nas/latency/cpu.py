@@ -76,6 +76,11 @@ class CpuPredictor:
         """Of the profile: equal ids predict the same."""
         return self.profile.id
 
+    @property
+    def interval_factor(self) -> float:
+        """The 90 % interval is this factor to either side."""
+        return math.exp(self.profile.log_half_width)
+
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
         """Latency of each architecture on this predictor's target.
 
@@ -83,7 +88,7 @@ class CpuPredictor:
             codes: Architectures of `self.space`, shape (n, genes).
         """
         ms = self.index.sums(codes, self._table) + self.profile.terms.constant_ms
-        factor = math.exp(self.profile.log_half_width)
+        factor = self.interval_factor
         return Prediction(ms, ms / factor, ms * factor)
 
     def __str__(self) -> str:

@@ -125,7 +125,7 @@ def test_a_teacher_is_learnt_from_beside_the_labels(
         return torch.tensor([9.0, 0.0, 0.0]).expand(len(images), 3)
 
     network = fresh_network(architecture, 1, 3, seed=1)
-    recipe = RECIPE.model_copy(update={"epochs": 8, "learning_rate": 0.05})
+    recipe = RECIPE.model_copy(update={"epochs": 8, "learning_rate": 0.05, "label_weight": 0.0})
     retrain(network, data, recipe, seed=0, teacher=teacher)
     assert asked == [16] * 32
     answers = network(data.batch(50, 32, 8).images).argmax(dim=1)

@@ -1,0 +1,29 @@
+"""How the scripts beside this one keep what they saw: figures with all their conditions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from nas.environment import environment
+from nas.storage import atomic_write
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
+    """Write `results/<folder>/<name>.json`: command, environment, figures and what is given."""
+    document = {
+        "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "figures": figures,
+        **more,
+        "environment": environment(),
+    }
+    path = RESULTS / folder / f"{name}.json"
+    atomic_write(path, json.dumps(document, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+    print(f"written to {path}")
+    return path

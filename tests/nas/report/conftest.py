@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.report import LatencyPair, ReportContent
+from nas.result import FrontMember
+from nas.retrain import NetworkResult
+from nas.search.objectives import Budgets
+from nas.search.records import Record
+from search_spaces import Architecture
+from supernet.recipe import Recipe
+from supernet.scores import Evaluation
+
+BLOCK = {"mixer": {"window": {"size": 4, "shifted": True}}, "channel_mixer": {"mlp": {}}}
+ARCHITECTURE = Architecture.from_dict(
+    {
+        "schema": 1,
+        "resolution": 8,
+        "norm": "layer",
+        "stem": {"conv": {"stride": 1, "activation": "gelu"}},
+        "stem_width": 12,
+        "stages": [
+            {"width": 12, "stride": 1, "layout": "metaformer", "blocks": [BLOCK]},
+            {
+                "width": 20,
+                "stride": 2,
+                "layout": "metaformer",
+                "downsampling": {"pool": {}},
+                "blocks": [BLOCK, {"mixer": {"pool": {}}, "channel_mixer": {"none": {}}}],
+            },
+        ],
+        "head": {"linear": {}},
+    }
+)
+
+
+def records(count: int, seed: int) -> list[Record]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(count):
+        ms, accuracy = float(rng.uniform(1, 8)), float(rng.uniform(0.5, 1))
+        accuracy = float("nan") if i == 3 else accuracy
+        made.append(
+            Record(
+                i, f"{i:012x}", (i,), accuracy, accuracy, 0.1, ms, ms * 0.9, ms * 1.1,
+                10**6, 10**5, 0.5, 1.0,
+            )
+        )  # fmt: skip
+    return made
+
+
+def member(id: str, accuracy: float, ms: float, **more: float) -> FrontMember:
+    return FrontMember(id, accuracy, ms, ms * 0.9, ms * 1.1, 1_500_000, 120_000, 0.5, **more)
+
+
+@pytest.fixture
+def full() -> ReportContent:
+    """Everything that a report can show."""
+    score = Evaluation(0.99, 0.98, 0.05)
+    return ReportContent(
+        title="tiny <on> digits",
+        target="cpu (eager, fp32, channels_last, batch 1, resolution 8 px, 2 threads)",
+        records=records(30, 0),
+        front=[
+            member("0" * 12, 0.8, 1.5, measured_ms=1.6),
+            member(ARCHITECTURE.id, 0.9, 3.0, measured_ms=2.9, test_accuracy=0.99),
+        ],
+        budgets=Budgets(latency_ms=5.0),
+        searcher="evolution",
+        random_records=records(30, 1),
+        latency_pairs=[LatencyPair(2.0, 1.8, 2.2, 2.1), LatencyPair(3.0, 2.7, 3.3, 3.5)],
+        supernet_curve=[
+            {"epoch": e, "loss": 1.0, "largest": 0.9, "smallest": 0.5, "random": 0.7}
+            for e in (1.0, 2.0)
+        ],
+        retrained=[NetworkResult(ARCHITECTURE.id, score, score, False, 4, Recipe(), [], 61.0)],
+        best=ARCHITECTURE,
+        settings={"space": "tiny", "threads": None, "recipe": {}},
+        environment={"python": "3.11", "packages": {"torch": "2.9"}, "command": ["nas", "search"]},
+        notes=("images are <small>",),
+        exported=(Path("results/run/networks/x"),),
+    )
+
+
+@pytest.fixture
+def empty() -> ReportContent:
+    """A run that has hardly begun."""
+    return ReportContent(title="nothing yet", target="cpu", records=(), front=())

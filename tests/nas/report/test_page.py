@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import dataclasses
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from nas.errors import RunError
+from nas.report import ReportContent, drawing, write_report
+from nas.report.page import FIGURES
+from nas.report.style import png_size
+from nas.search.objectives import Budgets
+
+
+class Outline(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+        assert self.opened == [], "every element is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.attributes if name == tag]
+
+
+def written(content: ReportContent, run: Path) -> Outline:
+    page = write_report(run, content)
+    assert page == run / "report.html"
+    return Outline(page.read_text())
+
+
+def test_a_full_report_has_every_figure_as_a_file_and_in_the_page(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    page = written(full, tmp_path)
+    files = {file.stem for file in (tmp_path / "figures").iterdir()}
+    assert files == set(FIGURES) and len(files) == 5
+    for file in (tmp_path / "figures").iterdir():
+        content = file.read_bytes()
+        assert content.startswith(b"\x89PNG") and min(png_size(content)) > 300
+    pictures = page.all("img")
+    assert len(pictures) == 5
+    for picture in pictures:
+        assert (picture["src"] or "").startswith("data:image/png;base64,")
+        assert len(picture["alt"] or "") > 20
+
+
+def test_the_page_needs_nothing_from_elsewhere(full: ReportContent, tmp_path: Path) -> None:
+    page = written(full, tmp_path)
+    for _, attributes in page.attributes:
+        for value in attributes.values():
+            assert "http" not in (value or "") and not (value or "").startswith("//")
+    assert "@import" not in page.words and "url(" not in page.words
+    assert not page.all("script") and not page.all("link")
+
+
+def test_the_page_says_the_target_the_numbers_and_how_to_go_on(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    words = written(full, tmp_path).words
+    for said in (
+        full.target,
+        "90.00%",
+        "2.70 to 3.30",
+        "2.90",
+        "1.5M",
+        "120k",
+        "512 KiB",
+        "99.00%",
+        "tiny <on> digits",
+        "images are <small>",
+        "load_exported('results/run/networks/x')",
+        "Of 2 held-out networks, 1 were predicted within 10 % and 1 lie",
+        "not set",
+        "nas search",
+        "shared weights",
+    ):
+        assert said in words, said
+    assert "No random search was run" not in words
+
+
+def test_headers_name_rows_and_columns(full: ReportContent, tmp_path: Path) -> None:
+    page = written(full, tmp_path)
+    assert page.all("html")[0]["lang"] == "en"
+    assert all(attributes["scope"] in ("row", "col") for attributes in page.all("th"))
+    chosen = [attributes for attributes in page.all("tr") if attributes.get("class") == "chosen"]
+    assert len(chosen) == 1
+
+
+def test_a_search_without_a_random_one_beside_it_says_so(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    words = written(dataclasses.replace(full, random_records=()), tmp_path).words
+    assert "No random search was run to compare with." in words
+
+
+def test_what_is_not_there_is_left_out(empty: ReportContent, tmp_path: Path) -> None:
+    page = written(empty, tmp_path)
+    assert "The search has found no front yet." in page.words
+    assert page.all("img") == [] and not (tmp_path / "figures").exists()
+
+
+def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    front = [dataclasses.replace(m, measured_ms=None, test_accuracy=None) for m in full.front]
+    content = dataclasses.replace(
+        full, front=front, latency_pairs=(), budgets=Budgets(), retrained=(), best=None
+    )
+    page = written(content, tmp_path)
+    assert len(page.all("img")) == 3  # front, hypervolume, supernet
+    assert "Stars are retrained" not in page.words
+
+
+def test_equal_content_gives_an_equal_report(full: ReportContent, tmp_path: Path) -> None:
+    one, two = write_report(tmp_path / "a", full), write_report(tmp_path / "b", full)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_folder_that_is_a_file_is_refused(empty: ReportContent, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(RunError, match="Cannot write"):
+        write_report(tmp_path / "run", empty)
+
+
+def test_the_drawing_is_described_in_words(full: ReportContent) -> None:
+    assert full.best is not None
+    words = drawing.describe(full.best)
+    assert words.startswith("Images of 8 pixels; stem conv(stride=1, activation=gelu); stage 1")
+    assert "stage 2, 20 channels: window(size=4, shifted=True" in words
