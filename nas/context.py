@@ -5,6 +5,7 @@ Each is made when it is first needed and then kept. Nothing here reads the test 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import EvalBatches, TrainBatches
 from nas.errors import SettingsError, did_you_mean
 from nas.latency import Target
+from nas.retrain import retrain_augmentation
 from nas.search.objectives import Budgets
 from nas.settings import Settings, explain
 from search_spaces import Architecture, SearchSpace, load_space
@@ -116,20 +118,27 @@ class Context:
 
     @cached_property
     def augmentation(self) -> Augmentation:
-        """How training images are varied: the data's default, changed where the recipe says."""
-        self._check_recipe_names()
-        fields = Augmentation.__dataclass_fields__
-        base = default_augmentation(self.data)
-        values: dict[str, Any] = {name: getattr(base, name) for name in fields}
-        values |= {k: v for k, v in self.settings.recipe.items() if k in fields}
-        return Augmentation(**values)
+        """How the supernet's images are varied: the data's default, changed by the recipe."""
+        return self._with_recipe(default_augmentation(self.data))
 
     def training_batches(self, seed: int) -> TrainBatches:
-        """Augmented training images by step number."""
+        """Augmented training images of the supernet by step number."""
+        return self._batches(self.augmentation, seed)
+
+    def retraining_batches(self, seed: int) -> TrainBatches:
+        """The same for a network that is trained alone, which needs more variation."""
+        varied = self._with_recipe(retrain_augmentation(default_augmentation(self.data)))
+        return self._batches(varied, seed)
+
+    def _with_recipe(self, base: Augmentation) -> Augmentation:
+        self._check_recipe_names()
+        fields = Augmentation.__dataclass_fields__
+        chosen: dict[str, Any] = {k: v for k, v in self.settings.recipe.items() if k in fields}
+        return dataclasses.replace(base, **chosen)
+
+    def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
         data = self.data
-        return TrainBatches(
-            data.train, data.normalisation, self.augmentation, data.num_classes, seed
-        )
+        return TrainBatches(data.train, data.normalisation, augmentation, data.num_classes, seed)
 
     @cached_property
     def _validation(self) -> EvalBatches:

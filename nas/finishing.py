@@ -71,7 +71,7 @@ def _retrain(
     recipe = default_recipe(from_scratch, len(data.train))
     if epochs is not None:
         recipe = recipe.model_copy(update={"epochs": epochs})
-    batches = context.training_batches(seed)
+    batches = context.retraining_batches(seed)
     if len(data.train) < recipe.batch_size:
         recipe = recipe.model_copy(update={"batch_size": max(2, len(data.train))})
     network = (

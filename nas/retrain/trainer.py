@@ -25,27 +25,8 @@ from supernet.training import TrainingData
 
 CALIBRATION_BATCHES = 20
 
-SCRATCH_STEPS, SHARED_STEPS = 1200, 600
-"""Steps for small data by default; on the digits 60 and 30 epochs."""
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
-
 _INITIAL_WEIGHTS = 2**31
 """Place of the initial weights among a seed's random numbers: no step has this number."""
-
-
-def default_recipe(from_scratch: bool, images: int) -> Recipe:
-    """What trains small networks well, from shared weights or from none.
-
-    Small data is seen for a number of steps, large data for a number of epochs.
-
-    Args:
-        from_scratch: Whether training begins with fresh weights.
-        images: Training images.
-    """
-    rate, steps = (8e-3, SCRATCH_STEPS) if from_scratch else (4e-3, SHARED_STEPS)
-    recipe = Recipe(learning_rate=rate, ema_decay=0.99)
-    epochs = round(steps / max(1, images // recipe.batch_size))
-    return recipe.model_copy(update={"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))})
 
 
 def fresh_network(

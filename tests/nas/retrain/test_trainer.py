@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nas.retrain import calibrate, default_recipe, fresh_network, retrain
+from nas.retrain import calibrate, fresh_network, retrain
 from search_spaces import Architecture, Network
 from supernet.loop import Checkpoints, Progress
 from supernet.recipe import Recipe
@@ -139,11 +139,3 @@ def test_equal_seeds_give_equal_fresh_networks(architecture: Architecture) -> No
     assert_equal(one, fresh_network(architecture, 1, 3, seed=5))
     weight = next(fresh_network(architecture, 1, 3, seed=6).parameters())
     assert not torch.equal(weight, next(one.parameters()))
-
-
-def test_the_default_recipe_trains_longer_and_faster_from_scratch() -> None:
-    shared, scratch = default_recipe(False, 1298), default_recipe(True, 1298)
-    assert (shared.epochs, scratch.epochs) == (30, 60)
-    assert shared.learning_rate < scratch.learning_rate
-    assert default_recipe(False, 10**6).epochs == 10
-    assert default_recipe(True, 5).epochs == 100
