@@ -1,0 +1,214 @@
+"""The whole flow on a minute space: to the end, to the same end, and past any interruption."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas import commands, pipeline
+from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
+from nas.export import load_exported
+from nas.latency import Effort, Plan, Target, predictor_for
+from nas.progress import Silent
+from nas.settings import Settings
+from search_spaces import load_space
+
+SPACE = """
+schema: 1
+name: minute
+resolution: 8
+stem: [conv: {stride: [2, 1]}]
+stages:
+- {width: [8, 16], depth: [1, 2], mixers: [pool, depthwise: {kernel: [3, 5]}],
+   channel_mixers: [none, mlp: {ratio: [1, 2]}]}
+"""
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from nas import pipeline
+from nas.progress import Silent
+from nas.settings import Settings
+import supernet.loop
+from contextlib import contextmanager
+
+supernet.loop.CHECKPOINT_SECONDS = 0.0
+task, count = sys.argv[1], int(sys.argv[2])
+
+class Deadly(Silent):
+    @contextmanager
+    def task(self, what, total):
+        def advance(done, note):
+            if what.startswith(task) and done >= count:
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield advance
+
+pipeline.run(Settings.from_json(Path(sys.argv[3]).read_text()), out=Path(sys.argv[4]),
+             until="retrain", console=Deadly())
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Images, a space and a cache that holds the latency profile."""
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    images = rng.integers(0, 80, (240, 8, 8), dtype=np.uint8)
+    for label in range(3):
+        images[labels == label, label * 2 : label * 2 + 3] += 120
+    np.savez(home / "images.npz", images=images, labels=labels)
+    (home / "minute.yaml").write_text(SPACE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
+        brief = Effort(0.0, least=2, most=2)
+        plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
+        predictor_for(load_space(home / "minute.yaml"), Target("cpu"), 1, 3, plan=plan)
+        yield home
+
+
+def _settings(home: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "space": str(home / "minute.yaml"),
+        "data": f"npz:{home / 'images.npz'}",
+        "epochs": 2,
+        "evaluations": 12,
+        "retrain_epochs": 2,
+        "lag": 4,
+    }
+    return Settings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path) -> Path:
+    """An uninterrupted run."""
+    pipeline.run(_settings(home), out=home / "whole")
+    return home / "whole"
+
+
+def _weights(run: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(run.glob("networks/*/network.safetensors"))]
+
+
+def test_a_run_leaves_all_that_the_readme_names(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert names >= {
+        "settings.json",
+        "environment.json",
+        "evaluations.jsonl",
+        "study.journal",
+        "front.json",
+        "measured.json",
+        "report.html",
+        "figures",
+        "networks",
+        "log.txt",
+    }
+    assert len((whole / "evaluations.jsonl").read_text().splitlines()) == 12
+    (network,) = (whole / "networks").iterdir()
+    files = {path.name for path in network.iterdir()}
+    assert files >= {"architecture.yaml", "model.safetensors", "config.json", "model.pt2"}
+    assert load_exported(network)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+
+
+def test_a_finished_run_says_its_result_again_and_does_nothing(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.json*")}
+    result = pipeline.resume(whole)
+    assert result.finished == pipeline.STEPS
+    assert len(result.exported) == 1
+    assert any(member.test_accuracy is not None for member in result.front)
+    assert json.dumps(result.to_dict())
+    assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.json*")}
+
+
+def test_equal_seeds_find_equal_fronts_whatever_the_global_states(home: Path, whole: Path) -> None:
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1)
+    shutil.rmtree(home / "cache" / "supernets")
+    pipeline.run(_settings(home), out=home / "again", until="retrain")
+    assert (home / "again/front.json").read_bytes() == (whole / "front.json").read_bytes()
+    assert _weights(home / "again") == _weights(whole)
+
+
+@pytest.mark.parametrize(
+    ("task", "count"), [("training the supernet", 3), ("searching", 7), ("training ", 4)]
+)
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    home: Path, whole: Path, tmp_path: Path, task: str, count: int
+) -> None:
+    if task == "training the supernet":
+        shutil.rmtree(home / "cache" / "supernets")
+    (tmp_path / "settings.json").write_text(_settings(home).to_json())
+    run = tmp_path / "run"
+    words = [sys.executable, "-c", KILLER, task, str(count), str(tmp_path / "settings.json")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([*words, str(run)], env=environment, check=False)
+    assert killed.returncode == -9
+    assert not (run / "networks").exists() or not list(run.glob("networks/*/result.json"))
+    pipeline.run(_settings(home), out=run, until="retrain")
+    assert (run / "front.json").read_bytes() == (whole / "front.json").read_bytes()
+    assert _weights(run) == _weights(whole)
+
+
+def test_other_settings_in_the_same_folder_are_refused_with_what_differs(
+    home: Path, whole: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"evaluations: 12 -> 13"):
+        pipeline.run(_settings(home, evaluations=13), out=whole)
+
+
+def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
+    home: Path, tmp_path: Path
+) -> None:
+    settings = _settings(home, budget_ms=1e-6, seed=7)
+    with pytest.raises(InfeasibleError, match=r"No architecture of 'minute' .* the fastest"):
+        pipeline.run(settings, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "evaluations.jsonl").exists()
+
+
+def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Unknown searcher 'evolutoin'. Did you mean"):
+        pipeline.run(_settings(home, searcher="evolutoin"), out=tmp_path / "a")
+    with pytest.raises(UnknownNameError, match="Unknown space 'hybrid-tinny'. Did you mean"):
+        pipeline.run(_settings(home, space="hybrid-tinny"), out=tmp_path / "b")
+    with pytest.raises(SettingsError, match="The recipe has no 'epoch'. Did you mean 'epochs'"):
+        pipeline.run(_settings(home, recipe={"epoch": 3}), out=tmp_path / "c")
+    with pytest.raises(SettingsError, match="learning_rate"):
+        pipeline.run(_settings(home, recipe={"learning_rate": -1}), out=tmp_path / "d")
+
+
+def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    run = tmp_path / "run"
+    front = json.loads((run / "front.json").read_text())["front"]
+    silent = Silent()
+    result = commands.retrain(run, top=2, from_scratch=True, epochs=1, seed=3, console=silent)
+    assert sum(m.test_accuracy is not None for m in result.front) == min(2, len(result.front))
+    id = front[0]["id"]
+    outcome = commands.export(run, formats=("timm",), ids=(id,), console=silent)
+    assert (Path(outcome.document["exported"][0]) / "architecture.yaml").exists()
+    predicted = commands.predict(f"{run}/{id}", _settings(home), console=silent)
+    assert predicted.document["latency_ms"] == pytest.approx(front[0]["prediction"]["ms"])
+    assert commands.train(_settings(home), console=silent).document["curve"]
+    assert commands.measure(_settings(home), console=silent).document["held_out"]
+    with pytest.raises(RunError, match="is on the front of"):
+        commands.export(run, formats=(), ids=("nothing",), console=silent)
+    with pytest.raises(RunError, match="There is no 'nothing' on the front"):
+        commands.predict(f"{run}/nothing", _settings(home), console=silent)
+
+
+def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
+    pipeline.run(_settings(home), out=tmp_path / "run", until="space")
+    with pytest.raises(RunError, match="has no front yet"):
+        commands.report(tmp_path / "run", console=Silent())
