@@ -116,7 +116,7 @@ class Work:
             self.context.budgets,
             self.measures,
             np.random.default_rng(FEASIBILITY_SEED),
-            name=f"'{space.name}'",
+            name=space.name,
             target=str(self.context.target),
             smallest=space.smallest(),
         )

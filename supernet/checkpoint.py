@@ -29,12 +29,10 @@ def to_bytes(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> b
         description: Anything JSON can hold.
     """
     packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    metadata = {
-        "schema": SCHEMA,
-        "description": json.dumps(description, sort_keys=True),
-        "checksum": _checksum(packed),
-    }
-    return safetensors.torch.save(packed, metadata)
+    about = {"schema": SCHEMA, "description": description, "checksum": _checksum(packed)}
+    # One key: safetensors writes several in an order of their own, and equal contents are to
+    # give equal bytes.
+    return safetensors.torch.save(packed, {"nas": json.dumps(about, sort_keys=True)})
 
 
 def from_bytes(content: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -50,9 +48,9 @@ def from_bytes(content: bytes, source: str) -> tuple[dict[str, Tensor], dict[str
     try:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        schema, checksum = metadata["schema"], metadata["checksum"]
-        description = json.loads(metadata["description"])
+        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["nas"])
+        schema, checksum = about["schema"], about["checksum"]
+        description = about["description"]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"The checkpoint {source} is damaged ({error}). Delete it to start again."
