@@ -20,6 +20,7 @@ __all__ = [
     "BudgetError",
     "CheckpointError",
     "DataError",
+    "ExportError",
     "InfeasibleError",
     "MissingExtraError",
     "NasError",
@@ -61,6 +62,10 @@ class NotFittedError(NasError, RuntimeError):
 
 class MissingExtraError(NasError, ImportError):
     """An optional package that is not installed."""
+
+
+class ExportError(NasError, RuntimeError):
+    """A network that a format cannot hold, or that comes back from it as another one."""
 
 
 class StorageError(NasError, OSError):

@@ -33,6 +33,7 @@ def report(work: Work) -> Path:
         metric=work.settings.metric,
         searcher=work.settings.searcher,
         random_records=read_records(random_record),
+        reference=_reference(work),
         latency_pairs=_held_out(work),
         supernet_curve=work.trained.curve,
         retrained=retrained,
@@ -43,6 +44,16 @@ def report(work: Work) -> Path:
         exported=result.exported,
     )
     return write_report(work.path, content)
+
+
+def _reference(work: Work) -> tuple[float, float] | None:
+    """Where hypervolume counts from: the smallest architecture's accuracy, and the budget."""
+    budget = work.settings.budget_ms
+    if budget is None:
+        return None
+    space = work.context.space
+    smallest = work.context.evaluate(work.trained.supernet, space.decode(space.smallest()))
+    return float(getattr(smallest, work.settings.metric)), budget
 
 
 def _held_out(work: Work) -> list[LatencyPair]:

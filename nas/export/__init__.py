@@ -10,10 +10,10 @@ A folder gets `architecture.yaml` and `model.safetensors`, then one more file pe
 
 from __future__ import annotations
 
+from nas.errors import ExportError
 from nas.export.description import DataDescription, read_architecture
 from nas.export.export import FORMATS, export_network, installed_formats
 from nas.export.load import load_exported
-from nas.export.verification import ExportError
 
 __all__ = [
     "FORMATS",

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.errors import missing_extra
+from nas.errors import ExportError, missing_extra
 from nas.export.description import ExportDescription
-from nas.export.verification import ExportError, check_same, random_images
+from nas.export.verification import check_same, random_images
 from search_spaces.network import Network
 
 FILE = "model.onnx"

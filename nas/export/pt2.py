@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from nas.errors import ExportError
 from nas.export.description import ExportDescription
-from nas.export.verification import ExportError, check_same, random_images
+from nas.export.verification import check_same, random_images
 from search_spaces.network import Network
 
 FILE = "model.pt2"

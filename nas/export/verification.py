@@ -7,17 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nas.errors import NasError
+from nas.errors import ExportError
 from search_spaces.network import Network
 
 BATCH_SIZES = (2, 1, 5)
 """Two as in the example that exporters see, one, and one that no exporter has seen."""
 
 Run = Callable[[Tensor], Tensor]
-
-
-class ExportError(NasError, RuntimeError):
-    """A network that a format cannot hold, or that comes back from it as another one."""
 
 
 @torch.no_grad()
