@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from nas import finishing, reporting
+from nas.errors import InfeasibleError
 from nas.latency import measure_finalists
 from nas.progress import Progress, Silent
 from nas.result import RunResult
@@ -28,7 +29,8 @@ from nas.settings import Settings
 from nas.steps import STEPS, Step
 from nas.storage import atomic_write
 from nas.summary import result_of
-from nas.work import Work, to_json
+from nas.units import format_ms
+from nas.work import Member, Work, to_json
 
 _LOG = logging.getLogger(__name__)
 
@@ -144,9 +146,22 @@ def _measure(work: Work) -> None:
         work.console.say(f"repeat noise of this machine: {measured.repeat_noise:.1%}")
     document = {"target": work.context.target.to_dict(), "networks": networks}
     atomic_write(work.path / "measured.json", to_json(document))
-    over = [member.id for member in work.front() if not work.keeps_budget(member)]
+    over = [member for member in work.front() if not work.keeps_budget(member)]
+    if over and len(over) == len(front):
+        raise _nothing_kept(work, over)
     if over:
-        work.console.say(f"measured beyond the budget, so left out: {', '.join(over)}")
+        named = ", ".join(member.id for member in over)
+        work.console.say(f"measured beyond the budget, so left out: {named}")
+
+
+def _nothing_kept(work: Work, over: list[Member]) -> InfeasibleError:
+    fastest = min(member.measured_ms or 0.0 for member in over)
+    return InfeasibleError(
+        f"All {len(over)} architectures of the front are predicted to keep the budget of "
+        f"{format_ms(work.settings.budget_ms or 0.0)}, but none was measured within it: the "
+        f"fastest took {format_ms(fastest)}. The machine is slower now than when its latencies "
+        "were measured. Continue when it is quiet, or raise --budget."
+    )
 
 
 def _retrain(work: Work) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +178,20 @@ def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
     with pytest.raises(InfeasibleError, match=r"(?s)No architecture of 'minute' .*the fastest"):
         pipeline.run(settings, out=tmp_path / "run")
     assert not (tmp_path / "run" / "evaluations.jsonl").exists()
+
+
+def test_a_front_measured_beyond_the_budget_is_told(
+    home: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.measure_finalists
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        found = real(*arguments, **more)
+        return dataclasses.replace(found, ms=found.ms * 0 + 2000.0)
+
+    monkeypatch.setattr(pipeline, "measure_finalists", slow)
+    with pytest.raises(InfeasibleError, match=r"none was measured within it: the fastest took 2"):
+        pipeline.run(_settings(home, budget_ms=1000.0), out=tmp_path / "run")
 
 
 def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
