@@ -37,6 +37,17 @@ def expected_gain(known: Floats, mean: Floats, std: Floats, reference: Floats) -
     return _gain_in_many(known, mean, std, reference)
 
 
+def expected_improvement(known: Floats, mean: Floats, std: Floats) -> Floats:
+    """Expected gain over the least error so far, whatever the other objectives: (p,).
+
+    Args:
+        known: Objectives of what was evaluated or is being evaluated, (n, m), n >= 1.
+        mean: Objectives of the candidates, (p, m).
+        std: Standard deviation of their first objective, (p,).
+    """
+    return _improvement(known[:, 0].min(), mean[:, 0], std)
+
+
 def _improvement(best: Floats | float, mean: Floats, std: Floats) -> Floats:
     """Expected improvement of a normal variable below `best`."""
     u = (best - mean) / std

@@ -23,6 +23,7 @@ from search_spaces.mixers.spatial_reduction import (
     SpatialReductionAttention,
     SpatialReductionOptions,
 )
+from search_spaces.parts import parts_of
 from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
 from search_spaces.space import SearchSpace
 from supernet import Supernet
@@ -104,6 +105,34 @@ def test_running_a_child_equals_its_extracted_copy(name: str, dtype: torch.dtype
                 torch.testing.assert_close(shared, alone, rtol=0, atol=1e-12)
             else:
                 assert torch.equal(shared, alone)
+
+
+def _written_out(weight: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The slice of a shared weight that a child of that shape is to have."""
+    if len(shape) < 3:
+        return weight[tuple(slice(size) for size in shape)]
+    *channels, height, width = shape
+    top, left = (weight.shape[-2] - height) // 2, (weight.shape[-1] - width) // 2
+    window = (slice(top, top + height), slice(left, left + width))
+    return weight[(*(slice(size) for size in channels), *window)]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_extracted_weights_are_leading_in_channels_and_central_in_space(name: str) -> None:
+    space = SPACES[name]
+    supernet = Supernet(space, in_channels=2, num_classes=3, seed=1)
+    shared = dict(supernet.named_parameters())
+    for code in space.sample(8, np.random.default_rng(0)):
+        child = space.decode(code)
+        subnet = supernet.extract(child)
+        parts = parts_of(child, 2, 3)
+        seen = 0
+        for part_name, part in parts.items():
+            for own, weight in subnet.get_submodule(part_name).named_parameters():
+                full = shared[f"{part_name}.{part.kind}.{own}"]
+                assert torch.equal(weight, _written_out(full, tuple(weight.shape)))
+                seen += 1
+        assert seen == len(list(subnet.parameters()))
 
 
 def _zeroed(largest: nn.Module, child: nn.Module) -> nn.Module:

@@ -3,7 +3,8 @@
     told --> parents: two best fronts, the less crowded first
          --> children: half crossed over, all mutated to neighbours; and a few fresh samples
          --> only those feasible and never asked
-         --> the child with the largest expected gain in hypervolume is asked
+         --> the child with the largest expected gain in hypervolume is asked; under a budget
+             every second one is the one with the largest expected gain in accuracy
 
 The error is predicted (`Surrogate`), cheap objectives are exact; what is being evaluated counts
 with its prediction, so that asks without tells between them spread out. One brood of children
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search.acquisition import expected_gain
+from nas.search.acquisition import expected_gain, expected_improvement
 from nas.search.candidates import Candidates
 from nas.search.front import crowding, ranks
 from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
@@ -45,11 +46,16 @@ class _Brood:
     """Objectives of what was told, and predicted ones of what is being evaluated."""
     reference: Floats
     told: int
+    budget: bool
+    """Whether there is one: then every second child is the one that may have the least error."""
     asks: int = 0
 
     def pop(self) -> Codes:
         """The child with the largest expected gain: (1, genes); it counts as known from now."""
-        gains = expected_gain(self.known, self.mean, self.std, self.reference)
+        if self.budget and self.asks % 2:
+            gains = expected_improvement(self.known, self.mean, self.std)
+        else:
+            gains = expected_gain(self.known, self.mean, self.std, self.reference)
         best = int(np.argmax(gains))
         code = self.codes[best : best + 1]
         self.known = np.concatenate([self.known, self.mean[best : best + 1]])
@@ -67,6 +73,7 @@ class EvolutionSearcher:
         self, space: CodeSpace, seed: int, constraints: Constraints | None, cheap: Cheap | None
     ) -> None:
         self._space = space
+        self._constraints = constraints
         self._rng = np.random.default_rng(seed)
         self._candidates = Candidates(space, self._rng, constraints)
         self._cheap = cheap
@@ -163,7 +170,15 @@ class EvolutionSearcher:
             mean = np.concatenate([mean, np.asarray(self._cheap(codes), dtype=float)], axis=1)
         known = np.concatenate([objectives, mean[: len(pending)]])
         after = slice(len(pending), None)
-        return _Brood(children, mean[after], std[after], known, reference, len(self._codes))
+        return _Brood(
+            children,
+            mean[after],
+            std[after],
+            known,
+            reference,
+            told=len(self._codes),
+            budget=self._constraints is not None,
+        )
 
 
 def _scaled(errors: Floats) -> Floats:
