@@ -24,6 +24,7 @@ from nas.errors import SettingsError, did_you_mean
 from nas.latency import Target
 from nas.retrain import retrain_augmentation
 from nas.search.objectives import Budgets
+from nas.search.searchers import make_searcher
 from nas.settings import Settings, explain
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet.evaluation import evaluate_child
@@ -51,6 +52,15 @@ class Context:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def check(self) -> None:
+        """Make all that does not take long, so that wrong input is told before anything is written.
+
+        Raises:
+            NasError: a name, a path or a value is wrong.
+        """
+        make_searcher(self.settings.searcher, self.space, seed=0)
+        _ = self.target, self.budgets, self.data, self.recipe, self.augmentation
 
     @cached_property
     def whole_space(self) -> SearchSpace:

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from nas import finishing, reporting
+from nas.context import Context
 from nas.errors import InfeasibleError
 from nas.latency import measure_finalists
 from nas.progress import Progress, Silent
 from nas.result import RunResult
-from nas.runs import RunFolder, open_run, resume_run
-from nas.search.searchers import make_searcher
+from nas.runs import open_run, resume_run
 from nas.search.selection import front_document, write_front
 from nas.search.study import mirror
 from nas.settings import Settings
@@ -53,21 +53,23 @@ def run(
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
+    context = Context(settings)
+    context.check()
     with open_run(settings, out) as folder:
-        return _take_steps(folder, until, console or Silent())
+        return _take_steps(Work(folder, console or Silent(), context), until)
 
 
 def resume(path: Path, *, console: Progress | None = None) -> RunResult:
     """Continue an interrupted run with the settings it was started with."""
     with resume_run(path) as folder:
-        return _take_steps(folder, None, console or Silent())
+        return _take_steps(Work(folder, console or Silent()), until=None)
 
 
-def _take_steps(folder: RunFolder, until: Step | None, console: Progress) -> RunResult:
-    work = Work(folder, console)
+def _take_steps(work: Work, until: Step | None) -> RunResult:
+    folder = work.folder
     for step in STEPS:
         if not folder.finished(step):
-            console.step(step)
+            work.console.step(step)
             started = time.monotonic()
             _STEPS[step](work)
             seconds = time.monotonic() - started
@@ -79,18 +81,16 @@ def _take_steps(folder: RunFolder, until: Step | None, console: Progress) -> Run
 
 
 def _space(work: Work) -> None:
-    """Everything the settings name is there and fits together."""
+    """What is searched, on what."""
     context = work.context
     space, data = context.whole_space, context.data
-    make_searcher(work.settings.searcher, context.space, seed=0)
     work.console.say(f"{space.name}: {space.size():.2e} architectures")
     work.console.say(
         f"{data.name}: {len(data.train)} images to train, {len(data.validation)} to validate"
     )
     for note in data.notes:
         work.console.say(note)
-    recipe, varied = context.recipe, context.augmentation
-    _LOG.info("recipe %s, augmentation %s", recipe, varied)
+    _LOG.info("recipe %s, augmentation %s", context.recipe, context.augmentation)
 
 
 def _latency(work: Work) -> None:

@@ -59,10 +59,12 @@ class Member:
 class Work:
     """What the steps of one run share; each thing is made when it is first needed."""
 
-    def __init__(self, folder: RunFolder, console: Progress) -> None:
+    def __init__(
+        self, folder: RunFolder, console: Progress, context: Context | None = None
+    ) -> None:
         self.folder, self.console = folder, console
         self.settings = folder.settings
-        self.context = Context(folder.settings)
+        self.context = context or Context(folder.settings)
 
     @property
     def path(self) -> Path:

@@ -203,6 +203,7 @@ def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
         pipeline.run(_settings(home, recipe={"epoch": 3}), out=tmp_path / "c")
     with pytest.raises(SettingsError, match="learning_rate"):
         pipeline.run(_settings(home, recipe={"learning_rate": -1}), out=tmp_path / "d")
+    assert not list(tmp_path.iterdir())
 
 
 def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class FakePipeline:
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
     fake = FakePipeline()
     monkeypatch.setattr(nas, "pipeline", fake, raising=False)
+    monkeypatch.setattr(nas, "commands", fake, raising=False)
     return fake
 
 

@@ -90,9 +90,9 @@ def test_every_option_of_a_search_reaches_the_settings(
         ("train --epochs 3", "train", (Settings(epochs=3),), {}),
         ("measure --threads 2", "measure", (Settings(threads=2),), {}),
         (
-            "predict timm:resnet18 --batch-size 8",
+            "predict r/ab --batch-size 8",
             "predict",
-            ("timm:resnet18", Settings(batch_size=8)),
+            ("r/ab", Settings(batch_size=8)),
             {},
         ),
     ],
