@@ -54,7 +54,7 @@ class Context:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def check(self) -> None:
-        """Make all that does not take long, so that wrong input is told before anything is written.
+        """Make what the settings name, so that mistakes are told before anything is written.
 
         Raises:
             NasError: a name, a path or a value is wrong.

@@ -22,6 +22,18 @@ from pathlib import Path
 import numpy as np
 import results_file
 
+SPACE = """
+schema: 1
+name: small
+resolution: [8, 12]
+stem: [conv: {stride: [2, 1]}]
+stages:
+- width: [8, 16]
+  depth: [1, 2]
+  mixers: [pool, depthwise: {kernel: [3, 5]}, attention]
+  channel_mixers: [none, mlp: {ratio: [1, 2]}]
+- {width: [16, 24], depth: [1, 2], stride: 2, downsampling: conv, mixers: [pool, linear]}
+"""
 STEPS = ("supernet", "search", "retrain")
 BEFORE = {"supernet": "latency", "search": "supernet", "retrain": "measure"}
 PROGRAM = [sys.executable, "-c", "from nas.cli import main; main()"]
@@ -31,15 +43,17 @@ def main() -> None:
     """One run to the end, then many that are killed and resumed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=10, help="of each step")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--evaluations", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     settings = ["--epochs", str(arguments.epochs), "--evaluations", str(arguments.evaluations)]
-    settings += ["--retrain-epochs", "3", "--max-params", "200k", "--hardware", "cpu"]
+    settings += ["--retrain-epochs", "20", "--hardware", "cpu", "--threads", "1"]
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
+        (home / "small.yaml").write_text(SPACE)
+        settings += ["--space", str(home / "small.yaml")]
         whole = Trial(home / "whole", home / "cache", settings)
         whole.start().wait()
         expected = whole.outcome()
