@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -230,3 +231,16 @@ def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
     pipeline.run(_settings(home), out=tmp_path / "run", until="space")
     with pytest.raises(RunError, match="has no front yet"):
         commands.report(tmp_path / "run", console=Silent())
+
+
+def test_the_readmes_python_runs(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    assert len(blocks) == 2
+    (network,) = (path.parent for path in whole.glob("networks/*/model.pt2"))
+    asked: list[Settings] = []
+    monkeypatch.setattr(pipeline, "run", asked.append)
+    for block in blocks:
+        text = block.replace("results/quickstart/networks/<id>", str(network))
+        exec(text.replace("<id>", network.name), {})
+    assert asked == [Settings(data="digits", budget_ms=5.0)]
