@@ -6,11 +6,15 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typer.testing import Result
 
 from nas.cli import app
 from nas.result import RunResult
+
+if TYPE_CHECKING:
+    from conftest import FakePipeline
 
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
