@@ -55,9 +55,9 @@ def export_chosen(work: Work, formats: tuple[str, ...], ids: tuple[str, ...] = (
     front = {member.id: member for member in work.front()}
     wanted = list(ids) or list(work.network_results()) or [m.id for m in work.chosen(1)]
     missing = [id for id in wanted if id not in front]
-    if missing or not wanted:
+    if missing:
         raise RunError(
-            f"{', '.join(missing) or 'Nothing'} is on the front of '{work.path}'. "
+            f"Not on the front of '{work.path}': {', '.join(missing)}. "
             f"There are: {', '.join(front) or 'none'}."
         )
     return [_export(work, front[id], formats) for id in wanted]

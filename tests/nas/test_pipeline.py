@@ -221,7 +221,7 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     assert predicted.document["latency_ms"] == pytest.approx(front[0]["prediction"]["ms"])
     assert commands.train(_settings(home), console=silent).document["curve"]
     assert commands.measure(_settings(home), console=silent).document["held_out"]
-    with pytest.raises(RunError, match="is on the front of"):
+    with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)
     with pytest.raises(RunError, match="There is no 'nothing' on the front"):
         commands.predict(f"{run}/nothing", _settings(home), console=silent)
