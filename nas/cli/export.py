@@ -13,11 +13,11 @@ from nas.cli import options
 def export(
     source: Annotated[
         Path,
-        typer.Argument(help="A run, or an architecture file (YAML).", metavar="RUN|FILE"),
+        typer.Argument(help="A run's folder, or its name under results/.", metavar="RUN"),
     ],
     format: Annotated[
         list[str] | None,
-        typer.Option(help="A format; repeat for more.", show_default="every one installed"),
+        typer.Option(help="A format; repeat for more.", show_default="timm and pt2"),
     ] = None,
     id: Annotated[
         list[str] | None,
