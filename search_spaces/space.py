@@ -60,6 +60,7 @@ class SearchSpace:
         self.genes = tuple(_genes(definition))
         self.num_genes = len(self.genes)
         self.cardinalities = np.array([g.cardinality for g in self.genes], dtype=np.int64)
+        self._indices: dict[tuple[int, int], PartIndex] = {}
         self._place = {gene.name: i for i, gene in enumerate(self.genes)}
         self._depth_gene = np.full(self.num_genes, -1)
         self._block = np.zeros(self.num_genes, dtype=np.int64)
@@ -274,8 +275,10 @@ class SearchSpace:
 
     def part_index(self, in_channels: int = 3, num_classes: int = 10) -> PartIndex:
         """Tables from codes to the distinct parts of this space."""
-        slots = slots_of(self.definition, in_channels, num_classes)
-        return build_index(self.genes, slots)
+        key = (in_channels, num_classes)
+        if key not in self._indices:
+            self._indices[key] = build_index(self.genes, slots_of(self.definition, *key))
+        return self._indices[key]
 
     def restrict(self, resolution: int) -> SearchSpace:
         """The part of this space at one resolution.
@@ -286,6 +289,8 @@ class SearchSpace:
         if resolution not in self.definition.resolution:
             known = ", ".join(map(str, self.definition.resolution))
             raise SpaceError(f"'{self.name}' has no resolution {resolution}; it has {known}.")
+        if self.definition.resolution == [resolution]:
+            return self
         return SearchSpace(self.definition.model_copy(update={"resolution": [resolution]}))
 
     # Private

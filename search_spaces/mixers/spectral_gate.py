@@ -32,7 +32,8 @@ class SpectralGate(nn.Module):
 
     def __init__(self, dim: int, options: SpectralGateOptions, grid: int = GRID) -> None:
         super().__init__()
-        self.gate = nn.Parameter(torch.randn(dim, 2, grid, grid // 2 + 1) * 0.02)
+        self.gate = nn.Parameter(torch.empty(dim, 2, grid, grid // 2 + 1))
+        nn.init.normal_(self.gate, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

@@ -86,8 +86,8 @@ def every_code(space: SearchSpace) -> np.ndarray:
     return grid[space.contains(grid)]
 
 
-def test_there_are_three_named_spaces() -> None:
-    assert space_names() == ("hybrid-cifar", "hybrid-tiny", "macro")
+def test_there_are_four_named_spaces() -> None:
+    assert space_names() == ("hybrid-224", "hybrid-cifar", "hybrid-tiny", "macro")
     assert [load_space(name).name for name in space_names()] == list(space_names())
 
 
@@ -108,6 +108,7 @@ def test_the_size_of_a_space_counts_only_active_blocks() -> None:
 def test_the_hybrid_spaces_are_too_large_to_enumerate() -> None:
     assert load_space("hybrid-tiny").size() > 10**12
     assert load_space("hybrid-cifar").size() > 10**12
+    assert load_space("hybrid-224").size() > 10**20
 
 
 def test_encoding_a_decoded_code_gives_it_back(space: SearchSpace) -> None:
@@ -375,8 +376,8 @@ def test_an_architecture_of_another_space_is_refused_with_what_differs() -> None
 
 def test_an_unknown_space_is_refused_with_the_nearest_name() -> None:
     message = (
-        r"Unknown space 'hybrid-tny'\. Did you mean 'hybrid-tiny'\? Known: hybrid-cifar, "
-        r"hybrid-tiny, macro\. A path to a YAML file of your own works too\."
+        r"Unknown space 'hybrid-tny'\. Did you mean 'hybrid-tiny'\? Known: hybrid-224, "
+        r"hybrid-cifar, hybrid-tiny, macro\. A path to a YAML file of your own works too\."
     )
     with pytest.raises(UnknownNameError, match=message):
         load_space("hybrid-tny")
