@@ -54,6 +54,9 @@ class Settings(BaseModel):
     max_params: Whole | None = None
     max_memory_mib: Positive | None = None
 
+    # A latency budget is checked against the upper end of an interval of this coverage.
+    confidence: Annotated[float, Field(ge=0.5, le=0.98)] = 0.9
+
     # The search. `lag`: candidate i is asked after the results 0 ... i - lag have been told.
     searcher: str = "evolution"
     evaluations: Whole = 200

@@ -11,6 +11,20 @@ from nas.errors import SettingsError
 from nas.settings import SCHEMA, Settings
 
 
+def test_settings_from_before_there_was_a_confidence_have_the_usual_one() -> None:
+    older = json.loads(Settings().to_json())
+    del older["confidence"]
+    settings = Settings.from_json(json.dumps(older))
+    assert settings.diff(Settings()) == []
+    assert settings.diff(Settings(confidence=0.95)) == ["confidence: 0.9 -> 0.95"]
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.49, 0.981, 1.0, float("nan")])
+def test_a_confidence_without_a_known_interval_is_refused(confidence: float) -> None:
+    with pytest.raises(SettingsError, match="confidence"):
+        Settings(confidence=confidence)
+
+
 def test_settings_survive_their_json() -> None:
     settings = Settings(budget_ms=5.0, max_params=2_000_000, recipe={"epochs": 3, "ema": False})
     assert Settings.from_json(settings.to_json()) == settings

@@ -1,0 +1,108 @@
+"""The devices that a latency can be asked for. Imports no torch, so that `nas hardware` is quick.
+
+    device.py   what is known of a device
+    file.py     its YAML file, checked
+    folder.py   where the files lie
+    *.yaml      those that come with nas; each number names the document that it is from
+
+`cpu` is the processor of the machine at hand; it is measured, never looked up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from nas.environment import cpu, cpu_name
+from nas.errors import unknown_name
+from nas.latency.devices.device import CPU_PRECISIONS, LAYOUTS, RUNTIMES, Device
+from nas.latency.devices.folder import add, files, find, plain, read
+
+__all__ = ["Device", "add", "basis", "check", "describe_cpu", "fingerprint", "known"]
+
+
+def known() -> tuple[str, ...]:
+    """The names of all devices, `cpu` first.
+
+    Raises:
+        SettingsError: one of a person's own has the name of another device.
+    """
+    return ("cpu", *sorted(files()))
+
+
+def check(name: str) -> Device:
+    """The device of that name or alias, however it is written: `RTX 4090` is `rtx4090`.
+
+    Raises:
+        UnknownNameError: there is none.
+        SettingsError: its file is wrong.
+    """
+    if plain(name) == "cpu":
+        return _this_cpu()
+    path = find(name)
+    if path is None:
+        hint = "Describe another one in a file: `nas hardware add --help`."
+        raise unknown_name("hardware", name, known(), hint)
+    return read(path)
+
+
+def basis(device: Device) -> str:
+    """What predictions for a device rest on, with the error on it where one was measured."""
+    if device.kind != "gpu":
+        return "measured here" if device.kind == "cpu" else "measured there, with a kit"
+    content = _gpu_model()["content"]
+    base = device.name.partition("-")[0]
+    measured = {pair.partition(" ")[0] for pair in content["conditions"]["devices"]}
+    # A variant has the same chip: jetson-orin says nothing of jetson-nano.
+    kin = [name for name in measured if name.partition("-")[0] == base]
+    if not any(check(name).architecture == device.architecture for name in kin):
+        return "specification only"
+    error = content["accuracy"][base]["median"]
+    return f"calibrated on public data; without it, a median error of {error:.0%}"
+
+
+@cache
+def _gpu_model() -> dict[str, Any]:
+    """The shipped model, read without torch; `nas.latency.gpu.model` checks it."""
+    file = resources.files("nas.latency") / "gpu" / "model.json"
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+def describe_cpu() -> dict[str, Any]:
+    """The processor at hand: model, cores, usable threads, caches and memory."""
+    return {**cpu(), "memory_gib": round(_memory_bytes() / 2**30, 1)}
+
+
+def fingerprint() -> dict[str, Any]:
+    """What has to be equal for a measured profile to hold: the processor and how threads wait.
+
+    Threads that sleep between operations rather than spin make small networks up to twice as
+    slow (hybrid-cifar at batch 1 on 2 virtual cores: 9.4 ms spinning, 16.8 ms passive).
+    """
+    facts = {fact: value for fact, value in cpu().items() if fact != "usable_threads"}
+    return {**facts, "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower()}
+
+
+@cache
+def _this_cpu() -> Device:
+    return Device(
+        name="cpu",
+        title=cpu_name(),
+        kind="cpu",
+        runtimes=RUNTIMES["cpu"],
+        precisions=CPU_PRECISIONS,
+        layouts=LAYOUTS["cpu"],
+        architecture=platform.machine(),
+    )
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0
