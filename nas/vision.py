@@ -9,10 +9,15 @@ The import takes seconds, so others import from here inside the function that ne
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from nas.errors import UnknownNameError, did_you_mean, unknown_name
 
 _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -37,16 +42,115 @@ def _declare_missing_operators() -> None:
 
 _declare_missing_operators()
 
-from timm import create_model  # noqa: E402
+from timm import create_model, list_models  # noqa: E402
 from timm.data.auto_augment import rand_augment_transform  # noqa: E402
 from timm.data.mixup import Mixup  # noqa: E402
-from timm.models import build_model_with_cfg, is_model, register_model  # noqa: E402
+from timm.layers.config import set_fused_attn, use_fused_attn  # noqa: E402
+from timm.models import (  # noqa: E402
+    build_model_with_cfg,
+    is_model,
+    list_pretrained,
+    model_entrypoint,
+    register_model,
+)
+from timm.utils.model import reparameterize_model  # noqa: E402
 
 __all__ = [
     "Mixup",
     "build_model_with_cfg",
+    "check_name",
     "create_model",
+    "family_of",
+    "folded",
+    "input_shape",
     "is_model",
+    "list_models",
     "rand_augment_transform",
     "register_model",
+    "shapes_only",
+    "unfused_attention",
 ]
+
+
+def check_name(name: str) -> None:
+    """Whether timm has a model of that name, and the pretrained tag after its dot.
+
+    Raises:
+        UnknownNameError: it has not.
+    """
+    architecture, _, tag = name.partition(".")
+    if not is_model(architecture):
+        known = list_models()
+        raise UnknownNameError(
+            f"timm has no model '{architecture}'.{did_you_mean(architecture, known)} "
+            f"`timm.list_models()` lists all {len(known):,}."
+        )
+    tags = [full.partition(".")[2] for full in list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise unknown_name(f"pretrained tag of {architecture}", tag, tags)
+
+
+def shapes_only(
+    name: str,
+    resolution: int | None = None,
+    in_channels: int | None = None,
+    num_classes: int | None = None,
+) -> torch.nn.Module:
+    """A timm model whose weights have shapes and no memory where it can be built so.
+
+    Args:
+        name: A model of timm, with or without its pretrained tag.
+        resolution: Side of its images where the model depends on it; None for its own.
+        in_channels: Channels of its images; None for its own.
+        num_classes: None for its own.
+    """
+    asked = {"in_chans": in_channels, "num_classes": num_classes}
+    changes = {field: value for field, value in asked.items() if value is not None}
+    return _build(name, resolution, ("meta", "cpu"), changes)
+
+
+def input_shape(model: torch.nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a timm model is made for."""
+    config: Any = model.pretrained_cfg
+    channels, height, width = config["input_size"]
+    return channels, height, width
+
+
+def _build(
+    name: str,
+    resolution: int | None,
+    devices: tuple[str, ...],
+    changes: Mapping[str, Any] | None = None,
+) -> torch.nn.Module:
+    """The first that can be built: not every model takes a size, or is built on meta tensors."""
+    sized: dict[str, Any] = {} if resolution is None else {"img_size": resolution}
+    attempts = [(arguments, device) for arguments in (sized, {}) for device in devices]
+    for i, (arguments, device) in enumerate(attempts):
+        try:
+            with torch.device(device):
+                return create_model(name, **arguments, **(changes or {})).eval()
+        except Exception:
+            if i == len(attempts) - 1:
+                raise
+    raise AssertionError
+
+
+def folded(name: str, resolution: int | None = None) -> torch.nn.Module:
+    """A timm model with its parallel branches and norms folded, as it would be deployed."""
+    return reparameterize_model(_build(name, resolution, ("cpu",)))
+
+
+def family_of(name: str) -> str:
+    """The module of timm that defines a model: `resnet` for resnet50."""
+    return model_entrypoint(name.split(".")[0]).__module__.rpartition(".")[2]
+
+
+@contextlib.contextmanager
+def unfused_attention() -> Iterator[None]:
+    """Models built meanwhile write attention out as products and a softmax."""
+    before = use_fused_attn()
+    set_fused_attn(False)
+    try:
+        yield
+    finally:
+        set_fused_attn(before)

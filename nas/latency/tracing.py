@@ -1,6 +1,6 @@
 """From a module to the kernels it launches, without running any: op, shapes, FLOPs, bytes.
 
-    kernels = trace(module, (1, 3, 32, 32))
+    kernels = trace(module, (1, 3, 32, 32), precision="amp")
 
 The module runs on meta tensors, which have shapes and no memory. Views launch nothing. Attention
 and Fourier transforms are recorded whole, with formulas of our own:
@@ -9,7 +9,7 @@ and Fourier transforms are recorded whole, with formulas of our own:
     FFT         5 n log2 n, half if real    FLOPs per transform of n points (radix-2 count)
 
 The FLOPs of products and convolutions (2 per multiply-accumulate) are torch's own, see
-`torch.utils.flop_counter`.
+`torch.utils.flop_counter`. With `amp` the casts of CUDA's autocast are kernels of their own.
 """
 
 from __future__ import annotations
@@ -26,12 +26,41 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
-Kind = Literal["product", "convolution", "depthwise", "attention", "fft", "memory"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-Shape = tuple[int, ...]
+from nas.latency.operations import KINDS, Kind, Operation, Product, run, tensors_in
+from nas.latency.shapes import CHANNELS_LAST, Shape, is_channels_last, strides_of
+
+__all__ = [
+    "KINDS",
+    "PRECISIONS",
+    "Buffer",
+    "Kernel",
+    "Kind",
+    "Layout",
+    "Precision",
+    "Product",
+    "peak_activation_bytes",
+    "trace",
+]
+
+Precision = Literal["fp32", "tf32", "amp", "fp16", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Layout = Literal["channels_last", "channels_first"]
+
+_HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_AUTOCAST_HALF = frozenset(
+    ("convolution", "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "_convolution")
+)
+"""Operations that autocast runs in half precision, as they are below autograd."""
+_AUTOCAST_SINGLE = frozenset(
+    (
+        *("native_layer_norm", "native_group_norm", "_softmax", "_log_softmax", "pow", "exp"),
+        *("log", "reciprocal", "rsqrt", "softplus", "sum", "prod", "cumsum", "linalg_vector_norm"),
+        *("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "logsumexp"),
+        *("_upsample_nearest_exact2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
+    )
+)
+"""Operations that autocast runs in single precision; torch/aten/src/ATen/autocast_mode.h."""
 
 
 class Buffer(NamedTuple):
@@ -44,39 +73,64 @@ class Buffer(NamedTuple):
 
 @dataclass(frozen=True)
 class Kernel:
-    """One operation that runs on the device.
-
-    `bytes_read` and `bytes_written` count each tensor once; `reads` and `writes` are the whole
-    buffers behind them, from which follows what is alive when.
-    """
+    """One operation that runs on the device; each tensor's bytes count once."""
 
     op: str
     kind: Kind
+    dtype: str
+    """Of its first operand: float32, float16, ..."""
+    channels_last: bool
+    """Whether its first operand is a map in channels-last memory."""
+    strided: bool
+    """Whether an operand lies in another order in memory than the result."""
+    product: Product | None
+    """Matrix products and convolutions as the product they are."""
     input_shapes: tuple[Shape, ...]
     output_shapes: tuple[Shape, ...]
     flops: int
-    bytes_read: int
-    bytes_written: int
+    input_bytes: tuple[int, ...]
+    output_bytes: tuple[int, ...]
     reads: tuple[Buffer, ...]
+    """The whole buffers behind the operands, from which follows what is alive when."""
     writes: tuple[Buffer, ...]
 
+    @property
+    def bytes_read(self) -> int:
+        """Of all operands."""
+        return sum(self.input_bytes)
 
-def trace(module: nn.Module, *input_shapes: Shape) -> list[Kernel]:
+    @property
+    def bytes_written(self) -> int:
+        """Of all results."""
+        return sum(self.output_bytes)
+
+
+def trace(
+    module: nn.Module,
+    *input_shapes: Shape,
+    precision: Precision = "fp32",
+    layout: Layout = "channels_last",
+) -> list[Kernel]:
     """The kernels of one forward pass in evaluation mode, in order.
 
     Args:
         module: Any module; it is left as it is. Its weights and buffers are replaced by meta
             tensors for the time of the trace.
-        input_shapes: Shape of each float32 input; maps are channels-last.
+        input_shapes: Shape of each floating-point input.
+        precision: Of weights and inputs; `amp` keeps them in single precision and casts what
+            autocast would.
+        layout: Memory layout of maps and of convolutions' weights.
     """
+    dtype = _HALF.get(precision, torch.float32)
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    weights = {name: _on_meta(tensor) for name, tensor in state.items()}
-    inputs = tuple(_input(shape) for shape in input_shapes)
+    weights = {name: _on_meta(tensor, dtype, layout) for name, tensor in state.items()}
+    inputs = tuple(_input(shape, dtype, layout) for shape in input_shapes)
+    autocast = precision == "amp"
     with _evaluation(module), torch.no_grad():
-        kernels = _record(module, weights, inputs)
+        kernels = _record(module, weights, inputs, autocast)
         if any(_makes_constants(kernel) for kernel in kernels):
             # A first call fills caches of constants (window offsets), which later ones only read.
-            kernels = _record(module, weights, inputs)
+            kernels = _record(module, weights, inputs, autocast)
     return kernels
 
 
@@ -105,9 +159,9 @@ def peak_activation_bytes(kernels: Sequence[Kernel]) -> int:
 
 
 def _record(
-    module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...]
+    module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...], autocast: bool
 ) -> list[Kernel]:
-    recorder = _Recorder(weights, inputs)
+    recorder = _Recorder(weights, inputs, autocast)
     with _WholeAttention(recorder), recorder:
         functional_call(module, dict(weights), inputs)
     return recorder.kernels
@@ -121,10 +175,14 @@ def _makes_constants(kernel: Kernel) -> bool:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every operation below autograd that launches something."""
 
-    def __init__(self, weights: Mapping[str, Tensor], inputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, weights: Mapping[str, Tensor], inputs: Sequence[Tensor], autocast: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kernels: list[Kernel] = []
         self.paused = False
+        self.autocast = autocast
+        self._cast_weights: dict[int, Tensor] = {}  # autocast casts each weight once
         self._kept: list[Any] = []  # storages stay alive, so that their ids stay unique
         self._buffers: dict[int, Buffer] = {}
         for tensor in weights.values():
@@ -136,25 +194,68 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = _run(func, args, kwargs)
-        if not self.paused and _tensors(result) and not _is_view(func):
-            packet = func.overloadpacket
-            kind, flops = _work(packet, args, kwargs, result)
-            self.record(str(packet), kind, flops, (args, kwargs), result)
+        operation = Operation.of(func)
+        if self.autocast and not self.paused:
+            args = self._autocast(operation.name, args)
+        result, work = run(operation, args, kwargs)
+        if not self.paused and operation.launches and work is not None:
+            read = (args, kwargs) if kwargs else args
+            self.record(operation.title, work.kind, work.flops, read, result, work.product)
         return result
 
-    def record(self, op: str, kind: Kind, flops: int, read: Any, written: Any) -> None:
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch imports its compiler, which takes a second
+
+    def _autocast(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Operands as CUDA's autocast would hand them over."""
+        if name in _AUTOCAST_HALF:
+            return self.cast(args, torch.float16)
+        if name in _AUTOCAST_SINGLE:
+            return self.cast(args, torch.float32)
+        return args
+
+    def cast(self, args: tuple[Any, ...], dtype: torch.dtype) -> tuple[Any, ...]:
+        """Floating-point operands in a precision; every cast that happens is recorded."""
+        return tuple(
+            self._as_dtype(a, dtype)
+            if isinstance(a, Tensor) and a.is_floating_point() and a.dtype is not dtype
+            else a
+            for a in args
+        )
+
+    def _as_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        buffer = self._buffer(tensor, "constant")
+        key = buffer.id
+        if buffer.role == "weight" and key in self._cast_weights:
+            return torch.empty_like(tensor, dtype=dtype).set_(
+                self._cast_weights[key].untyped_storage(), 0, tensor.shape, tensor.stride()
+            )
+        result = torch.empty_like(tensor, dtype=dtype)
+        self.record("aten._to_copy", "copy", 0, tensor, result, None)
+        if buffer.role == "weight":
+            self._cast_weights[key] = result
+        return result
+
+    def record(
+        self, op: str, kind: Kind, flops: int, read: Any, written: Any, product: Product | None
+    ) -> None:
         """Add a kernel that reads and writes the tensors in two trees of arguments."""
-        sources, results = _tensors(read), _tensors(written)
+        sources, results = tensors_in(read), tensors_in(written)
+        first = sources[0] if sources else results[0]
         self.kernels.append(
             Kernel(
                 op=op,
                 kind=kind,
+                dtype=str(first.dtype).removeprefix("torch."),
+                channels_last=is_channels_last(first),
+                strided=any(_differs(tensor, results[0]) for tensor in sources),
+                product=product,
                 input_shapes=tuple(tuple(t.shape) for t in sources),
                 output_shapes=tuple(tuple(t.shape) for t in results),
                 flops=flops,
-                bytes_read=sum(map(_bytes, sources)),
-                bytes_written=sum(map(_bytes, results)),
+                input_bytes=tuple(map(_bytes, sources)),
+                output_bytes=tuple(map(_bytes, results)),
                 reads=tuple(self._buffer(t, "constant") for t in sources),
                 writes=tuple(self._buffer(t, "activation") for t in results),
             )
@@ -182,9 +283,16 @@ class _WholeAttention(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is not F.scaled_dot_product_attention:
+            if self.recorder.autocast and getattr(func, "__name__", "").startswith("conv"):
+                args = self.recorder.cast(args, torch.float16)  # it checks before dispatching
             return func(*args, **kwargs)
         names = ("query", "key", "value")
-        q, k, v = (args[i] if len(args) > i else kwargs[name] for i, name in enumerate(names))
+        operands = tuple(
+            args[i] if len(args) > i else kwargs[name] for i, name in enumerate(names)
+        )
+        if self.recorder.autocast:
+            operands = self.recorder.cast(operands, torch.float16)
+        q, k, v = operands
         # Fused kernels leave the heads beside the channels, (B, N, heads, d) in memory.
         shape = (*q.shape[:-3], q.shape[-2], *q.shape[-3:-2], v.shape[-1])
         self.recorder.paused = True
@@ -193,80 +301,18 @@ class _WholeAttention(TorchFunctionMode):
         finally:
             self.recorder.paused = False
         flops = 2 * math.prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+        product = Product(math.prod(q.shape[:-2]), q.shape[-2], k.shape[-2], q.shape[-1])
+        read = (q, k, v, args[3:], kwargs)
         self.recorder.record(
-            "scaled_dot_product_attention", "attention", flops, (args, kwargs), result
+            "scaled_dot_product_attention", "attention", flops, read, result, product
         )
         return result
 
 
-def _work(packet: Any, args: Any, kwargs: Any, result: Any) -> tuple[Kind, int]:
-    """What kind of work an operation is, and its FLOPs; memory-bound ones count none."""
-    name = str(packet)
-    if packet in flop_registry:
-        flops = int(flop_registry[packet](*args, **kwargs, out_val=result))
-        if "conv" not in name:
-            return "product", flops
-        # As many groups as channels: bound by memory, unlike a dense convolution.
-        return ("depthwise" if 1 < args[1].shape[0] == args[-1] else "convolution"), flops
-    if "_fft_" in name:
-        return "fft", _fft_flops(name, args, result)
-    return "memory", 0
-
-
-def _fft_flops(name: str, args: Any, result: Tensor) -> int:
-    """5 n log2 n for each transform; a real side halves the work."""
-    signal = result if "c2r" in name else args[0]  # the side that has all points
-    points = math.prod(signal.shape[d] for d in args[1])
-    transforms = signal.numel() // points
-    flops = transforms * 5 * points * math.log2(max(points, 2))
-    return int(flops if "c2c" in name else flops / 2)
-
-
-def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run an operation on meta tensors; one already seen on equal shapes is only imitated.
-
-    Torch works out many shapes in Python, at 0.2 ms each; a space repeats a few hundred of them.
-    """
-    if func._schema.is_mutable or any(r.alias_info for r in func._schema.returns):
-        return func(*args, **kwargs)
-    key = (func, _described(args), _described(list(kwargs.items())))
-    if key not in _SEEN:
-        result = func(*args, **kwargs)
-        results = result if isinstance(result, tuple) else (result,)
-        plain = all(isinstance(r, Tensor) and r.device.type == "meta" for r in results)
-        _SEEN[key] = [_described(r) for r in results] if plain else None
-        return result
-    seen = _SEEN[key]
-    if seen is None:
-        return func(*args, **kwargs)
-    made = tuple(torch.empty_strided(*d[1:3], dtype=d[3], device="meta") for d in seen)
-    return made if len(func._schema.returns) > 1 else made[0]
-
-
-_SEEN: dict[Any, Any] = {}
-"""Results of operations on meta tensors, which depend on shapes alone."""
-
-
-def _described(value: Any) -> Any:
-    """All that decides what a meta operation makes of a value."""
-    if isinstance(value, Tensor):
-        return Tensor, tuple(value.shape), value.stride(), value.dtype
-    if isinstance(value, (tuple, list)):
-        return type(value), *map(_described, value)
-    return type(value), repr(value)
-
-
-def _is_view(func: Any) -> bool:
-    """Whether the results only look at memory that the arguments have."""
-    if func is torch.ops.aten._unsafe_view.default:
-        return True
-    returns = func._schema.returns
-    aliases = [r.alias_info for r in returns]
-    return bool(aliases) and all(a is not None and not a.is_write for a in aliases)
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+def _differs(operand: Tensor, result: Tensor) -> bool:
+    """Whether two tensors of one shape are stored in different orders."""
+    same: bool = operand.shape == result.shape
+    return same and operand.stride() != result.stride()
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -274,13 +320,26 @@ def _bytes(tensor: Tensor) -> int:
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
-def _input(shape: Shape) -> Tensor:
-    format_ = torch.channels_last if len(shape) == 4 else torch.contiguous_format
-    return torch.empty(shape, device="meta", memory_format=format_)
+def _input(shape: Shape, dtype: torch.dtype, layout: Layout) -> Tensor:
+    return torch.empty_strided(shape, _strides(shape, layout), dtype=dtype, device="meta")
 
 
-def _on_meta(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="meta")
+def _on_meta(tensor: Tensor, dtype: torch.dtype, layout: Layout) -> Tensor:
+    """A weight without memory, in the precision and the layout of a trace."""
+    chosen = dtype if tensor.is_floating_point() else tensor.dtype
+    if tensor.dim() == 4 and layout == "channels_last":
+        strides = _strides(tensor.shape, layout)
+    elif tensor.is_contiguous():
+        strides = tensor.stride()
+    else:
+        strides = torch.empty_like(tensor, device="meta").stride()
+    return torch.empty_strided(tensor.shape, strides, dtype=chosen, device="meta")
+
+
+def _strides(shape: Shape, layout: Layout) -> Shape:
+    """Of a tensor without gaps; only maps have a layout."""
+    maps = len(shape) == 4 and layout == "channels_last"
+    return strides_of(shape, CHANNELS_LAST if maps else None)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -143,6 +145,53 @@ def test_repeated_operations_are_imitated_exactly() -> None:
     options = MIXERS["attention"].options
     part = Part("mixer", Choice("attention", options()), 32, 32, 8, 1, "layer")
     assert _without_ids(part_kernels(part)[1]) == _without_ids(part_kernels(part)[1])
+
+
+class Table(nn.Module):
+    """Multiplies by a table that it makes on the processor."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+    def forward(self, x: Tensor) -> Tensor:
+        table = torch.zeros(7, device=self.device).cos().tan()
+        assert table.device.type == self.device
+        return x * table.to(x.device)
+
+
+@pytest.mark.parametrize("devices", [("meta", "cpu"), ("cpu", "meta")])
+def test_an_operation_seen_on_one_device_is_not_imitated_on_another(
+    devices: tuple[str, str],
+) -> None:
+    for device in devices:
+        assert trace(Table(device), (2, 7))[-1].op == "aten.mul"
+
+
+class Reshaped(nn.Module):
+    """Products of more than two dimensions view their results in another shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x @ x.transpose(-2, -1)).relu() @ x).relu()
+
+
+def test_memory_is_followed_through_undeclared_views_also_when_repeated() -> None:
+    for _ in range(2):
+        kernels = trace(Reshaped(), (2, 3, 6, 5), layout="channels_first")
+        assert [k.kind for k in kernels] == ["product", "elementwise"] * 2
+        for before, after in itertools.pairwise(kernels):
+            assert before.writes[0] in after.reads
+        assert {b.role for k in kernels for b in k.reads} == {"input", "activation"}
+
+
+class Halves(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = torch.unsafe_split(x, 3, dim=1)
+        return left + right
+
+
+def test_an_unsafe_split_launches_nothing() -> None:
+    assert [k.op for k in trace(Halves(), (2, 6))] == ["aten.add"]
 
 
 def _without_ids(kernels: list[Kernel]) -> list[object]:
