@@ -1,0 +1,261 @@
+"""How well GPUs are predicted that the model was not fitted on: `results/latency/gpu-accuracy.*`.
+
+    python scripts/gpu_latency_accuracy.py
+
+    rtx4090     fitted without any row of an RTX 4090, families of networks held out on every GPU;
+                compile without and with ten measured networks of other families
+    a100        fitted without any row of an A100; then ten measured networks, other models tested
+    runtimes    a runtime never seen on any GPU
+    lookup      another GPU's time of the same network: times one constant, times our ratio
+
+Traces are taken from the cache; run `scripts/fit_gpu_model.py` before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from fit_gpu_model import measurements
+from results_file import write
+
+from nas.latency.fewshot import Prior
+from nas.latency.fewshot import fit as calibrate
+from nas.latency.gpu.fitting import TERMS, Fitted, fit, predict, terms, without
+from nas.latency.gpu.model import RUNTIMES, way_of
+from nas.latency.gpu.public import Measured
+from nas.latency.gpu.validation import (
+    Floats,
+    Groups,
+    by_group,
+    covered,
+    family_fits,
+    half_widths,
+    leave_devices_out,
+    leave_families_out,
+    leave_runtimes_out,
+)
+from nas.latency.prediction import agreement
+from nas.storage import atomic_write
+
+CALIBRATION = 10
+DRAWS = 10
+PRIOR = Prior.around(np.ones(len(TERMS)), spread=0.3, common=0.3)
+Table = list[dict[str, Any]]
+Widths = dict[str, dict[str, float]]
+
+
+def main() -> None:
+    """Print and write every table."""
+    rows = measurements()
+    table: Table = []
+    within, between = _unseen_gpu(rows, table)
+    _lookup(rows, table)
+    _a100(rows, table, within, between)
+    _unseen_runtimes(rows, within, table)
+    path = write("latency", "gpu-accuracy", {"table": table})
+    atomic_write(path.with_suffix(".md"), _page(table))
+
+
+def _page(table: Table) -> str:
+    """The table to read."""
+    lines = [
+        "# GPUs, runtimes and networks that the model was not fitted on",
+        "",
+        "`python scripts/gpu_latency_accuracy.py`; conditions in `gpu-accuracy.json`. Errors are "
+        "of predicted over published times; *inside* is the share within the 90 % interval.",
+        "",
+        "| test | networks | median error | MAPE | Spearman | bias (log) | inside |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in table:
+        inside = f"{row['covered']:.0%}" if row["covered"] is not None else "-"
+        lines.append(
+            f"| {row['test']} | {row['networks']} | {row['median']:.1%} | {row['mape']:.1%} "
+            f"| {row['spearman']:.3f} | {row['bias']:+.3f} | {inside} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _add(
+    table: Table, test: str, rows: Sequence[Measured], ms: Floats, cover: float | None
+) -> None:
+    measured = np.array([row.ms for row in rows])
+    found = agreement(ms, measured)
+    table.append(
+        {
+            "test": test,
+            "networks": len(rows),
+            "median": round(found["median"], 4),
+            "mape": round(found["mape"], 4),
+            "spearman": round(found["spearman"], 4),
+            "bias": round(float(np.median(np.log(ms / measured))), 4),
+            "covered": None if cover is None else round(cover, 3),
+        }
+    )
+    print(table[-1], flush=True)
+
+
+def _unseen_gpu(rows: Sequence[Measured], table: Table) -> tuple[Groups, Groups]:
+    """The 4090's tables; returns the other devices' errors, known and left out."""
+    others = without(rows, ["rtx4090"])
+    networks = [row for row in others if not row.is_kernel]
+    within = by_group(networks, leave_families_out(others, networks))
+    between = {
+        group: errors
+        for _, tested, ms in leave_devices_out(others)
+        for group, errors in by_group(tested, ms).items()
+    }
+    widths = half_widths(within, between)  # of devices other than the 4090
+    tested = [row for row in rows if row.device == "rtx4090"]
+    predicted, ten = np.zeros(len(tested)), np.zeros(len(tested))
+    inside = np.zeros(len(tested))
+    rng = np.random.default_rng(0)
+    for fitted, held, rest in family_fits(others, tested):
+        predicted[held] = predict(fitted, [tested[i] for i in held])
+        for source in sorted({row.source for row in tested if row.runtime == "compile"}):
+            pool = [tested[i] for i in rest if tested[i].source == source]
+            here = [i for i in held if tested[i].source == source]
+            ten[here], inside[here] = _calibrated(fitted, pool, [tested[i] for i in here], rng)
+    for source in sorted({row.source for row in tested}):
+        chosen = [i for i, row in enumerate(tested) if row.source == source]
+        here_rows = [tested[i] for i in chosen]
+        ms = np.array([row.ms for row in here_rows])
+        cover = covered(predicted[chosen], ms, _width(widths, here_rows[0]))
+        _add(table, f"unseen: {source}", here_rows, predicted[chosen], cover)
+        if here_rows[0].runtime == "compile":
+            share = float(inside[chosen].mean())
+            _add(table, f"unseen, ten networks measured: {source}", here_rows, ten[chosen], share)
+    return within, between
+
+
+def _width(widths: Widths, row: Measured) -> float:
+    """Of the 90 % interval where the device was not measured."""
+    return widths[f"device {way_of(row.runtime)}"]["0.9"]
+
+
+def _calibrated(
+    fitted: Fitted,
+    pool: Sequence[Measured],
+    tested: Sequence[Measured],
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Predictions after ten of a pool were measured, and whether the interval holds.
+
+    Ten are drawn at random several times; what is returned is the draw of middling error.
+    """
+    offered, features = terms(fitted, pool), terms(fitted, tested)
+    ms = np.array([row.ms for row in tested])
+    drawn = []
+    for _ in range(DRAWS):
+        chosen = rng.choice(len(pool), CALIBRATION, replace=False)
+        few = calibrate(offered[chosen], np.array([pool[int(i)].ms for i in chosen]), PRIOR)
+        drawn.append(few.predict(features))
+    errors = [float(np.abs(prediction.ms / ms - 1).mean()) for prediction in drawn]
+    middle = drawn[int(np.argsort(errors)[len(errors) // 2])]
+    return middle.ms, ((ms >= middle.low_ms) & (ms <= middle.high_ms)).astype(float)
+
+
+def _lookup(rows: Sequence[Measured], table: Table) -> None:
+    """Carry the 3090's measured time of a network to the 4090."""
+    others = without(rows, ["rtx4090"])
+    fitted = fit(others)
+    for layout in ("nchw", "nhwc"):
+        here = {r.name: r for r in rows if r.source == f"timm {layout}-pt240-cu124-rtx4090"}
+        there = {r.name: r for r in rows if r.source == f"timm {layout}-pt240-cu124-rtx3090"}
+        both = [name for name in here if name in there]
+        new, old = [here[name] for name in both], [there[name] for name in both]
+        old = [_at_batch_of(a, b) for a, b in zip(old, new, strict=True)]
+        kept = [i for i, row in enumerate(old) if row is not None]
+        new, known = [new[i] for i in kept], [row for row in old if row is not None]
+        ms_old, ms_new = (np.array([row.ms for row in x]) for x in (known, new))
+        ratio = predict(fitted, new, known_boards=False)
+        ratio /= predict(fitted, known, known_boards=False)
+        constant = np.full(len(new), float(np.median(ms_new / ms_old)))
+        _add(
+            table,
+            f"lookup {layout}: one constant (fitted on the 4090)",
+            new,
+            ms_old * constant,
+            0.0,
+        )
+        _add(table, f"lookup {layout}: our ratio", new, ms_old * ratio, None)
+
+
+def _at_batch_of(old: Measured, new: Measured) -> Measured | None:
+    same = old.batch_size == new.batch_size and old.launches.kinds == new.launches.kinds
+    return old if same else None
+
+
+def _a100(rows: Sequence[Measured], table: Table, within: Groups, between: Groups) -> None:
+    widths = half_widths(_not_a100(within), _not_a100(between))
+    fitted = fit(without(rows, ["a100"]))
+    tested = [
+        row
+        for row in rows
+        if row.device.startswith("a100") and not row.is_kernel and row.precision in ("fp16", "amp")
+    ]
+    tests: dict[str, Callable[[Measured], bool]] = {
+        "fused, batch >= 8": lambda row: _fused(row) and row.batch_size >= 8,
+        "fused, batch 1": lambda row: _fused(row) and row.batch_size == 1,
+        "eager and jit, batch >= 32": lambda row: not _fused(row) and row.batch_size >= 32,
+        "eager of convolutional networks, batch >= 32": (
+            lambda row: row.runtime == "eager-ngc" and row.batch_size >= 32
+        ),
+        "all, batch 1": lambda row: row.batch_size == 1,
+        "all, batch >= 8": lambda row: row.batch_size >= 8,
+    }
+    for name, chosen in tests.items():
+        here = [row for row in tested if chosen(row)]
+        ms = predict(fitted, here)
+        cover = float(
+            np.mean(
+                [
+                    covered(ms[i : i + 1], np.array([row.ms]), _width(widths, row))
+                    for i, row in enumerate(here)
+                ]
+            )
+        )
+        _add(table, f"A100 unseen: {name}", here, ms, cover)
+    for name in ("all, batch >= 8", "all, batch 1"):
+        here = [row for row in tested if tests[name](row)]
+        _a100_with_ten(fitted, here, f"A100, ten networks: {name}", table)
+
+
+def _not_a100(groups: Groups) -> Groups:
+    return {group: e for group, e in groups.items() if not group[0].startswith("a100")}
+
+
+def _a100_with_ten(fitted: Fitted, tested: Sequence[Measured], name: str, table: Table) -> None:
+    """Each model in turn is tested; ten rows of the other models calibrate, per runtime family."""
+    found, inside = np.zeros(len(tested)), np.zeros(len(tested))
+    rng = np.random.default_rng(0)
+    models = sorted({row.name for row in tested})
+    for model in models:
+        held = [i for i, row in enumerate(tested) if row.name == model]
+        pool = [row for row in tested if row.name != model]
+        found[held], inside[held] = _calibrated(fitted, pool, [tested[i] for i in held], rng)
+    _add(table, name, tested, found, float(inside.mean()))
+
+
+def _fused(row: Measured) -> bool:
+    return RUNTIMES[row.runtime].fusion.startswith("engine")
+
+
+def _unseen_runtimes(rows: Sequence[Measured], within: Groups, table: Table) -> None:
+    found = list(leave_runtimes_out(rows))
+    for name, tested, ms in found:
+        between = {
+            group: errors
+            for other, others, predicted in found
+            if other != name
+            for group, errors in by_group(others, predicted).items()
+        }
+        width = half_widths(within, between, between)[f"runtime {way_of(name)}"]["0.9"]
+        cover = covered(ms, np.array([row.ms for row in tested]), width)
+        _add(table, f"runtime never seen: {name}", tested, ms, cover)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Fitting finds what times were made with; published tables are whole; batches are linear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.latency.devices import check
+from nas.latency.gpu import public
+from nas.latency.gpu.fitting import fit, predict, terms, without
+from nas.latency.gpu.launches import Launches, launches_of
+from nas.latency.gpu.model import RUNTIMES
+from nas.latency.gpu.public import Key, Measured
+from nas.latency.gpu.validation import COVERAGES, fold_of, half_widths
+from nas.latency.tracing import trace
+
+
+@pytest.fixture(scope="module")
+def kernels() -> list[Measured]:
+    """Every tenth published kernel."""
+    return list(public.kernels())[::10]
+
+
+def test_fitting_explains_published_kernels_of_a_device_left_out(kernels: list[Measured]) -> None:
+    fitted = fit(without(kernels, ["v100"]), steps=20)
+    tested = [row for row in kernels if row.device.startswith("v100")]
+    error = np.abs(np.log(predict(fitted, tested) / [row.ms for row in tested]))
+    assert np.median(error) < 0.3
+
+
+def test_a_planted_slowness_is_found(kernels: list[Measured]) -> None:
+    slow = [replace(row, ms=row.ms * 3) if row.name == "softmax" else row for row in kernels]
+    before, after = (fit(rows, steps=20) for rows in (kernels, slow))
+    softmax = [row for row in kernels if row.name == "softmax" and row.ms > 0.1]
+    ratio = np.median(predict(after, softmax) / predict(before, softmax))
+    assert 1.5 < ratio < 3.5
+
+
+def test_terms_add_up_to_the_prediction(kernels: list[Measured]) -> None:
+    fitted = fit(kernels, steps=5)
+    parts = terms(fitted, kernels)
+    assert parts.min() >= 0
+    assert parts.sum(axis=1) == pytest.approx(
+        predict(fitted, kernels, known_boards=False), rel=1e-3
+    )
+
+
+def test_without_leaves_out_every_variant(kernels: list[Measured]) -> None:
+    assert {row.device for row in without(kernels, ["a100"])} == {
+        row.device for row in kernels if not row.device.startswith("a100")
+    }
+
+
+def test_published_rows_name_known_devices_and_runtimes() -> None:
+    rows = public.table()
+    assert len(rows) > 10_000
+    for device in {row["device"] for row in rows}:
+        assert check(device).kind == "gpu"
+    assert {row["runtime"] for row in rows} <= set(RUNTIMES)
+    assert all(float(row["ms"]) > 0 for row in rows)
+
+
+def test_launches_at_a_batch_are_those_of_a_trace_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path))
+    from nas.vision import shapes_only
+
+    key = Key("test_efficientnet", 64, "amp", "channels_first", "plain")
+    for fusion in ("none", "compile"):
+        traced = public.traced(key, fusion)  # type: ignore[arg-type]
+        assert traced is not None
+        module = shapes_only("test_efficientnet", 64)
+        kernels = trace(module, (5, 3, 64, 64), precision="amp", layout="channels_first")
+        if fusion == "none":
+            direct = Launches.of(launches_of(kernels, "none"))
+            ours = traced.at(5)
+            assert sorted(ours.kinds) == sorted(direct.kinds)
+            assert ours.sizes[:, 0] @ ours.counts == pytest.approx(
+                direct.sizes[:, 0] @ direct.counts
+            )
+            assert ours.sizes[:, 1] @ ours.counts == pytest.approx(
+                direct.sizes[:, 1] @ direct.counts
+            )
+
+
+def test_folds_keep_families_together(kernels: list[Measured]) -> None:
+    rows = [
+        replace(kernels[0], runtime="eager", family=family, device=device)
+        for family in "abcdefg"
+        for device in ("v100", "t4")
+    ]
+    folds = fold_of([*rows, *kernels[:3]])
+    assert list(folds[-3:]) == [-1, -1, -1]
+    assert all(folds[2 * i] == folds[2 * i + 1] for i in range(7))
+
+
+def test_half_widths_cover_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    groups = {
+        (str(i), runtime): rng.normal(0, 0.1, 500)
+        for i in range(4)
+        for runtime in ("eager", "compile")
+    }
+    same = half_widths(groups, groups)
+    for coverage in COVERAGES:
+        width = same["known launched"][str(coverage)]
+        inside = np.mean([np.abs(g) <= width for g in groups.values()])
+        assert inside == pytest.approx(coverage, abs=0.02)
+    moved = {key: errors + 0.3 for key, errors in groups.items()}
+    wider = half_widths(groups, moved)["device fused"]["0.9"]
+    assert wider == pytest.approx(np.hypot(same["known fused"]["0.9"], 0.3), rel=0.1)
+
+
+def test_runtimes_no_longer_in_use_widen_nothing() -> None:
+    groups = {("t4", "eager"): np.array([0.1, -0.1]), ("t4", "compile"): np.array([0.1, -0.1])}
+    old = {("t4", "jit"): np.array([5.0]), ("t4", "eager-torch1"): np.array([5.0])}
+    assert half_widths({**groups, **old}, groups) == half_widths(groups, groups)
