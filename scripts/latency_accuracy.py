@@ -1,9 +1,11 @@
 """Predicted against measured latency on this machine: networks that the fit has not seen.
 
     python scripts/latency_accuracy.py --space hybrid-cifar --networks 40
+    python scripts/latency_accuracy.py --timm 30
 
 Measures the profile if none is cached (`--fresh` measures it in any case), then random networks,
-interleaved, and writes `results/latency/<conditions>.json` and `.md`.
+interleaved, and writes `results/latency/<conditions>.json` and `.md`. Networks of a space are
+predicted from its parts, models of timm from their operations.
 """
 
 from __future__ import annotations
@@ -17,19 +19,54 @@ import shlex
 import sys
 import tempfile
 import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from nas.environment import environment
-from nas.latency import Effort, Target, measure_finalists, predictor_for
-from nas.latency.cpu import agreement
+from nas.latency import (
+    Effort,
+    Measurement,
+    Target,
+    measure_finalists,
+    measure_networks,
+    measured_predictor,
+    trace,
+)
+from nas.latency.cpu_kernels import NETWORKS, KernelPredictor, reference_networks
+from nas.latency.prediction import Prediction, agreement
 from nas.storage import atomic_write
 from search_spaces.space import load_space
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency"
 ANCHORS = 10
+MOST_GMACS = 3.0
+LARGEST_SIDE = 260
+"""Of timm's models: moderate ones, as measuring them takes seconds each."""
+
+Network = tuple[nn.Module, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was predicted, what was measured, and on what the predictions rest."""
+
+    name: str
+    prediction: Prediction
+    measured: Measurement
+    drift: float
+    """How much slower the machine is than when it was fitted, by networks of the fit."""
+    interval_factor: float
+    figures: dict[str, float]
+    networks: list[dict[str, Any]]
+    profile: dict[str, Any]
 
 
 def main() -> None:
@@ -37,52 +74,34 @@ def main() -> None:
     arguments = _arguments()
     if arguments.fresh:
         os.environ["NAS_CACHE_DIR"] = tempfile.mkdtemp()
-    space = load_space(arguments.space)
-    target = Target("cpu", threads=arguments.threads, batch_size=arguments.batch_size)
-    print(f"{space.name} on {target}")
-    begin = time.perf_counter()
-    predictor = predictor_for(space, target)
-    fit_seconds = time.perf_counter() - begin
-    print(f"profile in {fit_seconds:.0f} s; {predictor}")
-
-    rng = np.random.default_rng(arguments.seed)
-    fitted_on = {tuple(network["code"]) for network in predictor.profile.networks}
-    drawn = [c for c in space.sample(2 * arguments.networks, rng) if tuple(c) not in fitted_on]
-    codes = np.array(drawn[: arguments.networks])
-    # Some of the profile's own networks are measured again beside them: what these now take
-    # longer than then is the machine's drift, not the predictor's error.
-    anchors = predictor.profile.networks[:: max(1, len(predictor.profile.networks) // ANCHORS)]
-    both = measure_finalists(
-        [space.decode(c) for c in [*codes, *(np.array(a["code"]) for a in anchors)]],
-        target,
-        effort=Effort(arguments.seconds, least=6, most=60),
-        seed=arguments.seed,
+    target = Target(
+        "cpu",
+        runtime=arguments.runtime,
+        threads=arguments.threads,
+        batch_size=arguments.batch_size,
     )
-    n = len(codes)
-    measured = dataclasses.replace(
-        both, ms=both.ms[:n], spread=both.spread[:n], quarters_ms=both.quarters_ms[:n]
-    )
-    drift = float(np.median(both.ms[n:] / np.array([a["ms"] for a in anchors])))
-    prediction = predictor.predict(codes)
-    inside = (measured.ms >= prediction.low_ms) & (measured.ms <= prediction.high_ms)
+    print(target)
+    found = _timm(arguments, target) if arguments.timm else _space(arguments, target)
+    prediction, measured, ms = found.prediction, found.measured, found.measured.ms
+    inside = (ms >= prediction.low_ms) & (ms <= prediction.high_ms)
+    at_equal_speed = agreement(prediction.ms * found.drift, ms)
     figures = {
-        **agreement(prediction.ms, measured.ms),
+        **agreement(prediction.ms, ms),
         "interval_coverage": float(inside.mean()),
-        "interval_factor": math.exp(predictor.profile.log_half_width),
-        "machine_slower_than_when_fitted": drift,
-        **{
-            f"{k}_at_equal_speed": v
-            for k, v in agreement(prediction.ms * drift, measured.ms).items()
-        },
-        "median_ratio": float(np.median(measured.ms / prediction.ms)),
+        "interval_factor": found.interval_factor,
+        "machine_slower_than_when_fitted": found.drift,
+        **{f"{name}_at_equal_speed": value for name, value in at_equal_speed.items()},
+        "median_ratio": float(np.median(ms / prediction.ms)),
         "repeat_noise_median": measured.repeat_noise,
         "drift_while_measuring": measured.drift,
         "spread_median": float(np.median(measured.spread)),
         "disturbed_passes": measured.disturbed,
         "rounds": measured.rounds,
-        "fit_seconds": round(fit_seconds, 1),
-        "parts_timed": sum(n > 0 for n in predictor.profile.parts_timed),
+        **found.figures,
     }
+    rows = zip(
+        found.networks, prediction.ms, prediction.low_ms, prediction.high_ms, ms, strict=True
+    )
     document = {
         "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "note": arguments.note,
@@ -90,24 +109,145 @@ def main() -> None:
         "target": str(target),
         "figures": figures,
         "environment": environment(),
-        "profile": {
-            "conditions": predictor.profile.conditions,
-            "terms": vars(predictor.profile.terms),
-            "held_out": predictor.profile.held_out,
-        },
+        "profile": found.profile,
         "networks": [
-            {"code": c.tolist(), "predicted_ms": p, "low_ms": lo, "high_ms": hi, "measured_ms": m}
-            for c, p, lo, hi, m in zip(
-                codes,
-                prediction.ms,
-                prediction.low_ms,
-                prediction.high_ms,
-                measured.ms,
-                strict=True,
-            )
+            {**network, "predicted_ms": p, "low_ms": low, "high_ms": high, "measured_ms": m}
+            for network, p, low, high, m in rows
         ],
     }
-    _write(f"{space.name}-cpu-batch{target.batch_size}-{target.threads}threads", document)
+    runtime = "" if target.runtime == "eager" else f"-{target.runtime}"
+    threads = f"{target.threads}threads"
+    _write(f"{found.name}-cpu{runtime}-batch{target.batch_size}-{threads}", document)
+
+
+def _space(arguments: argparse.Namespace, target: Target) -> Comparison:
+    """Networks of a space, predicted from its parts."""
+    space = load_space(arguments.space)
+    begin = time.perf_counter()
+    predictor = measured_predictor(space, target)
+    seconds = time.perf_counter() - begin
+    profile = predictor.profile
+    print(f"{space.name}: profile in {seconds:.0f} s; {predictor}")
+    rng = np.random.default_rng(arguments.seed)
+    fitted_on = {tuple(network["code"]) for network in profile.networks}
+    drawn = [c for c in space.sample(2 * arguments.networks, rng) if tuple(c) not in fitted_on]
+    codes = np.array(drawn[: arguments.networks])
+    prediction = predictor.predict(codes)
+    # Some of the profile's own networks are measured again beside them: what these now take
+    # longer than then is the machine's drift, not the predictor's error.
+    anchors = profile.networks[:: max(1, len(profile.networks) // ANCHORS)]
+    both = measure_finalists(
+        [space.decode(c) for c in [*codes, *(np.array(a["code"]) for a in anchors)]],
+        target,
+        effort=_effort(arguments),
+        seed=arguments.seed,
+    )
+    measured, drift = _split(both, np.array([a["ms"] for a in anchors]))
+    timed = sum(n > 0 for n in profile.parts_timed)
+    return Comparison(
+        name=space.name,
+        prediction=prediction,
+        measured=measured,
+        drift=drift,
+        interval_factor=math.exp(profile.log_half_width),
+        figures={"fit_seconds": round(seconds, 1), "parts_timed": timed},
+        networks=[{"code": code.tolist()} for code in codes],
+        profile={
+            "conditions": profile.conditions,
+            "terms": vars(profile.terms),
+            "held_out": profile.held_out,
+        },
+    )
+
+
+def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
+    """Models of timm, one of each family at most, predicted from their operations."""
+    begin = time.perf_counter()
+    predictor = KernelPredictor.of(target)
+    seconds = time.perf_counter() - begin
+    print(f"timm: fitted in {seconds:.0f} s; {predictor}")
+    chosen = _moderate_models(arguments.timm, np.random.default_rng(arguments.seed), target)
+    known, taken = len(predictor.store.ms), []
+    predictions = []
+    for module, shape in chosen.values():
+        begin = time.perf_counter()
+        predictions.append(predictor.predict([module], [shape]))
+        taken.append(time.perf_counter() - begin)
+    prediction = Prediction(
+        *(
+            np.concatenate([getattr(one, field.name) for one in predictions])
+            for field in dataclasses.fields(Prediction)
+        )
+    )
+    from nas import vision
+
+    networks = [vision.create_model(name).eval() for name in chosen]
+    for network in networks:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    anchors = reference_networks(target)
+    both = measure_networks(
+        [*networks, *(module for module, _ in anchors)],
+        [*(shape for _, shape in chosen.values()), *(shape for _, shape in anchors)],
+        target,
+        effort=_effort(arguments),
+        seed=arguments.seed,
+    )
+    fitted = predictor.store.fitted
+    measured, drift = _split(both, np.array(fitted["networks_ms"]))
+    return Comparison(
+        name="timm",
+        prediction=prediction,
+        measured=measured,
+        drift=drift,
+        interval_factor=math.exp(fitted["log_half_width"]),
+        figures={
+            "fit_seconds": round(seconds, 1),
+            "seconds_to_predict_median": float(np.median(taken)),
+            "seconds_to_predict_longest": max(taken),
+            "operations_timed_to_fit": known,
+            "operations_timed_to_predict": len(predictor.store.ms) - known,
+        },
+        networks=[{"name": name} for name in chosen],
+        profile={"conditions": {**predictor.store.conditions, **fitted}},
+    )
+
+
+def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[str, Network]:
+    """Random models with shapes only, none of them fitted on, by name."""
+    from nas import vision
+
+    chosen: dict[str, Network] = {}
+    families: set[str] = set()
+    for name in rng.permutation(vision.list_models()):
+        family = vision.family_of(str(name))
+        if len(chosen) == n or name in NETWORKS or family in families:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of timm about names that it will drop
+            module = vision.shapes_only(str(name))
+        channels, height, width = vision.input_shape(module)
+        if max(height, width) > LARGEST_SIDE:
+            continue
+        flops = sum(kernel.flops for kernel in trace(module, (1, channels, height, width)))
+        if flops / 2e9 > MOST_GMACS:
+            continue
+        families.add(family)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        chosen[str(name)] = (module, (target.images, channels, height, width))
+    return chosen
+
+
+def _split(both: Measurement, anchors_ms: NDArray[np.float64]) -> tuple[Measurement, float]:
+    """The networks' own measurement, and how much slower the anchors after them now are."""
+    n = len(both.ms) - len(anchors_ms)
+    own = dataclasses.replace(
+        both, ms=both.ms[:n], spread=both.spread[:n], quarters_ms=both.quarters_ms[:n]
+    )
+    return own, float(np.median(both.ms[n:] / anchors_ms))
+
+
+def _effort(arguments: argparse.Namespace) -> Effort:
+    return Effort(arguments.seconds, least=6, most=60)
 
 
 def _write(name: str, document: dict[str, Any]) -> None:
@@ -126,6 +266,7 @@ def _write(name: str, document: dict[str, Any]) -> None:
             "| figure | value |",
             "|---|---|",
             *rows,
+            *_models(document["networks"]),
             "",
         ]
     )
@@ -134,10 +275,24 @@ def _write(name: str, document: dict[str, Any]) -> None:
     atomic_write(RESULTS / f"{name}.md", text)
 
 
+def _models(networks: Sequence[dict[str, Any]]) -> list[str]:
+    """A table of the networks, where they have names."""
+    if "name" not in networks[0]:
+        return []
+    rows = [
+        f"| {one['name']} | {one['predicted_ms']:.2f} | {one['measured_ms']:.2f} "
+        f"| {one['predicted_ms'] / one['measured_ms'] - 1:+.1%} |"
+        for one in networks
+    ]
+    return ["", "| model | predicted, ms | measured, ms | error |", "|---|---|---|---|", *rows]
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", default="hybrid-cifar")
-    parser.add_argument("--networks", type=int, default=40)
+    parser.add_argument("--networks", type=int, default=40, help="of the space")
+    parser.add_argument("--timm", type=int, metavar="N", help="models of timm, not of a space")
+    parser.add_argument("--runtime", default="eager", help="eager, onnxruntime or compile")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--seconds", type=float, default=60.0, help="of measuring the networks")

@@ -3,7 +3,8 @@
     Target          device, runtime, precision, layout, batch, resolution, threads
     trace           any module to the kernels it launches
     CostTable       MACs, parameters and activation memory of populations
-    predictor_for   latencies of populations, each with its 90 % interval
+    predictor_for   latencies of populations, each with its interval
+    predict_module  any network on the processor at hand, from its operations
     measure_finalists  whole networks on the device at hand
 
 Names are imported when they are used: `nas hardware` needs no torch.
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.latency.calibrate import Plan
     from nas.latency.cost import Cost, CostTable, cost_of
-    from nas.latency.cpu import CpuPredictor, Prediction
-    from nas.latency.fitted import predictor_for
+    from nas.latency.cpu import CpuPredictor
+    from nas.latency.cpu_kernels import predict_module
+    from nas.latency.fitted import measured_predictor, predictor_for
     from nas.latency.measure import Effort, Measurement, measure_finalists, measure_networks
+    from nas.latency.prediction import Prediction, Predictor
     from nas.latency.target import Target
     from nas.latency.tracing import Kernel, trace
 
@@ -31,11 +34,14 @@ _HOMES = {
     "Kernel": "tracing",
     "Measurement": "measure",
     "Plan": "calibrate",
-    "Prediction": "cpu",
+    "Prediction": "prediction",
+    "Predictor": "prediction",
     "Target": "target",
     "cost_of": "cost",
     "measure_finalists": "measure",
     "measure_networks": "measure",
+    "measured_predictor": "fitted",
+    "predict_module": "cpu_kernels",
     "predictor_for": "fitted",
     "trace": "tracing",
 }
@@ -49,10 +55,13 @@ __all__ = [
     "Measurement",
     "Plan",
     "Prediction",
+    "Predictor",
     "Target",
     "cost_of",
     "measure_finalists",
     "measure_networks",
+    "measured_predictor",
+    "predict_module",
     "predictor_for",
     "trace",
 ]

@@ -1,8 +1,13 @@
-"""From a space and a target to a profile: time the parts inside networks, then whole networks.
+"""From a space and a target on the processor at hand to a profile.
+
+Eager, where parts can be timed while a network runs:
 
 1  few networks that hold every part twice (`covering.py`), timed part by part
 2  forty other networks from all over the predicted range, timed whole
 3  the whole-network terms and the interval from those (`cpu.py`)
+
+In other runtimes, where a network is one piece: forty networks timed whole, sixteen where each
+takes half a minute to compile; what their kernels take follows from those (`few.py`).
 """
 
 from __future__ import annotations
@@ -21,23 +26,26 @@ from nas.environment import version
 from nas.errors import NotFittedError
 from nas.latency.cost import CostTable, part_kernels
 from nas.latency.covering import covering_codes, parts_in, stratified_codes
-from nas.latency.cpu import (
-    agreement,
-    conformal_half_width,
-    fit_terms,
-    leave_one_out,
-    network_features,
-)
+from nas.latency.cpu import fit_terms, leave_one_out, network_features
 from nas.latency.devices import fingerprint
+from nas.latency.few import (
+    PartFeatures,
+    drawn_at_random,
+    few_networks_profile,
+    network_records,
+    telling_codes,
+)
 from nas.latency.kernel_model import fit_relative, kernel_features
 from nas.latency.measure import (
     Effort,
     Measurement,
     chain_pass,
     interleave,
+    measure_finalists,
     summary,
     whole_pass,
 )
+from nas.latency.prediction import agreement, conformal_half_width
 from nas.latency.profile import Profile, parts_hash
 from nas.latency.target import Target
 from nas.progress import Progress
@@ -60,9 +68,13 @@ class Plan:
     most_networks: int = 320
     """Parts that these do not cover are guessed from their kernels."""
     whole_networks: int = 40
+    compiled_networks: int = 16
+    """The same with runtime `compile`, which takes half a minute for each."""
     widest: float = 2.0
     """A 90 % interval of more than this factor to either side is refused: nothing was learned."""
     effort: Effort = field(default_factory=lambda: Effort(120.0, least=2, most=16))
+    whole_effort: Effort = field(default_factory=lambda: Effort(20.0, least=4, most=200))
+    """Where only whole networks are timed, after they are prepared."""
 
 
 def calibrate(
@@ -79,16 +91,20 @@ def calibrate(
 
     Raises:
         NotFittedError: the machine was too busy for the figures to mean anything.
+        MissingExtraError: the target's runtime, or the compiler it needs, is not installed.
     """
     index = space.part_index(in_channels, num_classes)
     rng = np.random.default_rng(seed)
+    if target.runtime != "eager":
+        features = PartFeatures.of(index, target.images)
+        return _from_whole(space, target, features, in_channels, num_classes, plan, rng, progress)
     covering = covering_codes(space, index, rng, plan.times, plan.most_networks)
     chosen = _whole_codes(space, rng, plan.whole_networks, in_channels, num_classes)
     times, whole = _measure(space, index, target, covering, chosen, plan.effort, seed, progress)
     parts_ms, parts_mib = _tables(index, times, target.images)
 
-    features = network_features(parts_in(index, chosen), parts_ms, parts_mib)
-    predicted = leave_one_out(features, whole.ms)
+    terms = network_features(parts_in(index, chosen), parts_ms, parts_mib)
+    predicted = leave_one_out(terms, whole.ms)
     half_width = conformal_half_width(predicted[:, None], whole.quarters_ms)
     if math.exp(half_width) > plan.widest:
         raise NotFittedError(
@@ -102,10 +118,44 @@ def calibrate(
         parts_ms=tuple(map(float, parts_ms)),
         parts_mib=tuple(map(float, parts_mib)),
         parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
-        terms=fit_terms(features, whole.ms),
+        terms=fit_terms(terms, whole.ms),
         log_half_width=half_width,
         held_out=agreement(predicted, whole.ms),
-        networks=_networks(chosen, whole, predicted),
+        networks=network_records(chosen, whole.ms, predicted, whole.spread),
+    )
+
+
+def _from_whole(
+    space: SearchSpace,
+    target: Target,
+    features: PartFeatures,
+    in_channels: int,
+    num_classes: int,
+    plan: Plan,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Profile:
+    """Measure networks whole, in a runtime that knows no parts."""
+    compiles = target.runtime == "compile"
+    networks = plan.compiled_networks if compiles else plan.whole_networks
+    codes = telling_codes(space, features, rng, networks)
+    whole = measure_finalists(
+        [space.decode(code) for code in codes],
+        target,
+        in_channels,
+        num_classes,
+        effort=plan.whole_effort,
+        progress=progress,
+    )
+    return few_networks_profile(
+        features,
+        codes,
+        whole.ms,
+        whole.quarters_ms,
+        whole.spread,
+        np.arange(len(codes)) < drawn_at_random(len(codes)),
+        _conditions(space, target, features.index, in_channels, num_classes, whole),
+        plan.widest,
     )
 
 
@@ -223,16 +273,3 @@ def _conditions(
         "drift": whole.drift,
         "date": now.isoformat(timespec="seconds"),
     }
-
-
-def _networks(codes: Codes, whole: Measurement, predicted: Floats) -> tuple[dict[str, Any], ...]:
-    rows = zip(codes, whole.ms, predicted, whole.spread, strict=True)
-    return tuple(
-        {
-            "code": [int(gene) for gene in code],
-            "ms": float(ms),
-            "predicted_ms": float(guess),
-            "spread": float(spread),
-        }
-        for code, ms, guess, spread in rows
-    )

@@ -6,11 +6,17 @@ Each distinct part is traced once; an architecture's costs are a gather and a su
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.latency.tracing import Kernel, peak_activation_bytes, trace
 from search_spaces.architecture import Architecture
@@ -43,7 +49,7 @@ def part_cost(part: Part) -> Cost:
 
 def part_kernels(part: Part, batch_size: int = 1) -> tuple[int, list[Kernel]]:
     """A part's number of parameters and its trace."""
-    module = _module(part.module_key())
+    module = part_module(part)
     params = sum(parameter.numel() for parameter in module.parameters())
     return params, trace(module, part.input_shape(batch_size))
 
@@ -82,12 +88,37 @@ class CostTable:
         return self.index.maxima(codes, self._memory) * batch_size
 
 
-@lru_cache(maxsize=8)
-def _module(key: Part):  # type: ignore[no-untyped-def]
-    """The module of parts that differ only in the size of their map."""
-    return key.build().to("meta")
+def part_module(part: Part) -> nn.Module:
+    """A part's module on meta tensors, shared by parts that differ in the size of their map."""
+    return _module(part.module_key())
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Modules that are built meanwhile are on meta tensors, and quickly so."""
+    with torch.device("meta"), _Uninitialised():  # type: ignore[no-untyped-call]
+        yield
+
+
+@lru_cache(maxsize=1024)
+def _module(key: Part) -> nn.Module:
+    with without_memory():
+        return key.build()
 
 
 def _macs(kernels: list[Kernel]) -> int:
     counted = ("product", "convolution", "depthwise", "attention")
     return sum(kernel.flops for kernel in kernels if kernel.kind in counted) // 2
+
+
+class _Uninitialised(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Without memory there is nothing to initialise, which torch would take its time for."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        return args[0] if func._schema.is_mutable else func(*args, **(kwargs or {}))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in `tracing.py`

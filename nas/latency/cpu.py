@@ -19,31 +19,20 @@ Paper: split conformal prediction, Lei et al. 2018, https://arxiv.org/abs/1604.0
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from nas.errors import CheckpointError
 from nas.latency.kernel_model import fit_relative
+from nas.latency.prediction import COVERAGE, Prediction, widened
 from nas.latency.profile import Profile, Terms, parts_hash
 from nas.latency.target import Target
 from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
-COVERAGE = 0.9
 BUSY = 0.25
 """Share of disturbed passes above which a profile says so."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Milliseconds per batch and their 90 % interval, each (n,)."""
-
-    ms: Floats
-    low_ms: Floats
-    high_ms: Floats
 
 
 class CpuPredictor:
@@ -56,9 +45,15 @@ class CpuPredictor:
         profile: Profile,
         in_channels: int = 3,
         num_classes: int = 10,
+        confidence: float = COVERAGE,
     ) -> None:
-        """Raises CheckpointError: the profile belongs to another space."""
+        """Raises CheckpointError: the profile belongs to another space.
+
+        A profile holds the half width of 90 % intervals; for another `confidence` it is scaled by
+        the ratio of normal quantiles.
+        """
         self.space, self.target, self.profile = space, target, profile
+        self.confidence = confidence
         self.index = space.part_index(in_channels, num_classes)
         if profile.conditions["parts"] != parts_hash(self.index):
             raise CheckpointError(
@@ -78,8 +73,8 @@ class CpuPredictor:
 
     @property
     def interval_factor(self) -> float:
-        """The 90 % interval is this factor to either side."""
-        return math.exp(self.profile.log_half_width)
+        """The interval is this factor to either side."""
+        return math.exp(widened(self.profile.log_half_width, self.confidence))
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
         """Latency of each architecture on this predictor's target.
@@ -94,17 +89,23 @@ class CpuPredictor:
     def __str__(self) -> str:
         """One sentence on what the predictions rest on."""
         held, conditions = self.profile.held_out, self.profile.conditions
-        busy = conditions["disturbed"] > BUSY
-        guessed = sum(timed == 0 for timed in self.profile.parts_timed[1:])
-        return (
-            f"{self.target}: measured here on {conditions['device']['model']}, "
+        timed = [times > 0 for times in self.profile.parts_timed[1:]]
+        here = "here " if self.target.device == "cpu" else ""
+        said = (
+            f"{self.target}: measured {here}on {conditions['device']['model']}, "
             f"{conditions['date'][:10]}; {held['networks']:.0f} networks left out one by one: "
             f"mean error {held['mape']:.1%}, {held['within_10_percent']:.0%} within 10 %, "
-            f"Spearman {held['spearman']:.3f}; the machine's own repeat noise "
-            f"{conditions['repeat_noise']:.1%}"
-            + (f"; {guessed} parts guessed from their kernels" if guessed else "")
-            + ("; the machine was busy meanwhile, measure again when it is quiet" if busy else "")
+            f"Spearman {held['spearman']:.3f}"
         )
+        if conditions["repeat_noise"] is not None:
+            said += f"; the machine's own repeat noise {conditions['repeat_noise']:.1%}"
+        if not any(timed):
+            said += f"; from {len(self.profile.networks)} whole networks and the kernels in them"
+        elif not all(timed):
+            said += f"; {timed.count(False)} parts guessed from their kernels"
+        if (conditions["disturbed"] or 0.0) > BUSY:
+            said += "; the machine was busy meanwhile, measure again when it is quiet"
+        return said
 
 
 def fit_terms(features: Floats, measured: Floats) -> Terms:
@@ -135,21 +136,3 @@ def leave_one_out(features: Floats, measured: Floats) -> Floats:
             for i, rest in enumerate(others)
         ]
     )
-
-
-def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:
-    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|; the largest at most."""
-    scores = np.sort(np.abs(np.log(measured / predicted)), axis=None)
-    rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
-    return float(scores[rank - 1])
-
-
-def agreement(predicted: Floats, measured: Floats) -> dict[str, float]:
-    """How well predictions meet measurements."""
-    error = np.abs(predicted / measured - 1.0)
-    return {
-        "networks": float(len(measured)),
-        "mape": float(error.mean()),
-        "within_10_percent": float((error <= 0.1).mean()),
-        "spearman": float(spearmanr(predicted, measured).statistic),
-    }

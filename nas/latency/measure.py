@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.latency.drift import drift_of
+from nas.latency.runtimes import Prepared, prepare_all
 from nas.latency.target import Target
 from nas.progress import Progress, Silent
 from search_spaces.architecture import Architecture
@@ -148,21 +149,28 @@ def measure_networks(
     progress: Progress | None = None,
     what: str = "Measuring networks",
 ) -> Measurement:
-    """Measure any modules that take one tensor.
+    """Measure any modules that take one tensor, in the target's runtime.
 
     Args:
         networks: What to measure; left in evaluation mode.
         shapes: Shape of each one's input.
-        target: Only its threads are set here; batch and resolution are in `shapes`.
-        effort: How long to measure.
+        target: Runtime and threads; batch and resolution are in `shapes`.
+        effort: How long to measure, once all networks are prepared.
         seed: Of the order of visits and of the inputs.
         progress: Who is told.
         what: What they are told.
+
+    Raises:
+        MissingExtraError: the runtime, or the compiler that it needs, is not installed.
+        ExportError: the runtime cannot run one of the networks.
     """
-    passes = [whole_pass(network.eval()) for network in networks]
-    samples = interleave(
-        passes, shapes, target, effort or Effort(), seed, progress or Silent(), what
-    )
+    progress, rng = progress or Silent(), np.random.default_rng(seed)
+    modules = [network.eval() for network in networks]
+    with quiet(target.thread_count):
+        examples = [_random_input(shape, rng) for shape in shapes]
+        prepared = prepare_all(modules, examples, target, progress)
+    passes = [whole_pass(network) for network in prepared]
+    samples = interleave(passes, shapes, target, effort or Effort(), seed, progress, what)
     return summary(samples)
 
 
@@ -194,7 +202,7 @@ def interleave(
     stamps: list[list[list[int]]] = []
     disturbed: list[list[bool]] = []
     begin, rounds = time.perf_counter(), max(2, effort.most)
-    with _quiet(target.thread_count), progress.task(what, rounds * len(passes)) as advance:
+    with quiet(target.thread_count), progress.task(what, rounds * len(passes)) as advance:
         for round_ in range(rounds):
             if round_ >= max(2, effort.least) and time.perf_counter() - begin > effort.seconds:
                 break
@@ -208,14 +216,35 @@ def interleave(
     return _by_network(len(passes), np.array(visited), stamps, disturbed)
 
 
+def preemptions() -> int:
+    """How often the system has taken a processor away from any thread of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+@contextlib.contextmanager
+def quiet(threads: int) -> Iterator[None]:
+    """Inference with the target's threads and without garbage collection; all put back."""
+    collects, before = gc.isenabled(), torch.get_num_threads()
+    gc.collect()
+    gc.disable()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+        if collects:
+            gc.enable()
+
+
 def _visit(run: Pass, x: Tensor) -> tuple[list[list[int]], list[bool]]:
     """Stamps of each timed pass, and whether it was disturbed."""
     run(x)
     times, preempted = [], []
     for _ in range(PASSES):
-        before = _preemptions()
+        before = preemptions()
         times.append(run(x))
-        preempted.append(_preemptions() != before)
+        preempted.append(preemptions() != before)
     return times, preempted
 
 
@@ -254,7 +283,7 @@ def chain_pass(parts: Sequence[nn.Module]) -> Pass:
     return run
 
 
-def whole_pass(network: nn.Module) -> Pass:
+def whole_pass(network: Prepared) -> Pass:
     """A network as one piece."""
 
     def run(x: Tensor) -> list[int]:
@@ -268,24 +297,3 @@ def whole_pass(network: nn.Module) -> Pass:
 def _random_input(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
     x = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-
-
-def _preemptions() -> int:
-    """How often the system has taken a processor away from any thread of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-@contextlib.contextmanager
-def _quiet(threads: int) -> Iterator[None]:
-    """Inference with the target's threads and without garbage collection; all put back."""
-    collects, before = gc.isenabled(), torch.get_num_threads()
-    gc.collect()
-    gc.disable()
-    torch.set_num_threads(threads)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(before)
-        if collects:
-            gc.enable()

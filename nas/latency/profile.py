@@ -124,16 +124,18 @@ class Profile:
 
 
 def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes: int) -> Path:
-    """Where the profile of this machine, target and space is cached."""
+    """Where the profile of a target and space is cached; for `cpu`, of this machine only."""
     key = {
         "schema": SCHEMA,
         "target": target.to_dict(),
-        "device": fingerprint(),
-        "torch": version("torch"),
         "parts": parts_hash(index),
         "in_channels": in_channels,
         "num_classes": num_classes,
     }
+    if target.device == "cpu":
+        key |= {"device": fingerprint(), "torch": version("torch")}
+        if target.runtime == "onnxruntime":
+            key |= {"onnxruntime": version("onnxruntime")}
     return cache_dir() / "latency" / f"{target.device}-{checksum(key)[:16]}.json"
 
 

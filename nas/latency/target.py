@@ -1,6 +1,7 @@
 """A target: all that a latency depends on besides the network.
 
     cpu (eager, fp32, channels_last, batch 1, resolution as the architecture's, 2 threads)
+    a100 (eager, fp16, channels_last, batch 1, resolution as the architecture's)
 
 What is left out takes the device's default, so that an object always holds and prints the whole.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.environment import usable_cpus
-from nas.errors import SettingsError, unknown_name
+from nas.errors import SettingsError, UnknownNameError, did_you_mean, unknown_name
 from nas.latency.devices import Device, check
 
 
@@ -21,11 +22,13 @@ from nas.latency.devices import Device, check
 class Target:
     """Device, runtime, precision, layout, images per batch, their side and threads.
 
-    `resolution` None follows each architecture's own. After construction only it can be None.
+    `device` may be an alias, such as "RTX 4090"; the object holds the device's name. `resolution`
+    None follows each architecture's own. Threads are the processor's: None on a GPU. After
+    construction only these two can be None.
 
     Raises:
         UnknownNameError: no such device, or the device has no such runtime, precision or layout.
-        SettingsError: a number that is not positive.
+        SettingsError: a number that is not positive, threads for a GPU, or a wrong device file.
     """
 
     device: str
@@ -39,26 +42,31 @@ class Target:
     def __post_init__(self) -> None:
         """Fill in what was left out and check the rest."""
         device = check(self.device)
+        object.__setattr__(self, "device", device.name)
         defaults = {
             "runtime": device.runtimes[0],
             "precision": device.precisions[0],
             "layout": device.layouts[0],
             "batch_size": 1,
-            "threads": usable_cpus(),
+            "threads": usable_cpus() if device.kind == "cpu" else device.cores or None,
         }
         for field, value in defaults.items():
             if getattr(self, field) is None:
                 object.__setattr__(self, field, value)
         self._check_words(device)
         self._check_numbers()
+        if device.kind == "gpu" and self.threads is not None:
+            raise SettingsError(
+                f"Threads are the processor's, and {device.name} is a GPU; leave them out."
+            )
 
     def __str__(self) -> str:
         side = "as the architecture's" if self.resolution is None else f"{self.resolution} px"
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return (
-            f"{self.device} ({self.runtime}, {self.precision}, {self.layout}, "
-            f"batch {self.batch_size}, resolution {side}, {threads})"
-        )
+        words = [self.runtime, self.precision, self.layout, f"batch {self.batch_size}"]
+        words.append(f"resolution {side}")
+        if self.threads is not None:
+            words.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        return f"{self.device} ({', '.join(map(str, words))})"
 
     @property
     def images(self) -> int:
@@ -68,7 +76,7 @@ class Target:
 
     @property
     def thread_count(self) -> int:
-        """Threads that run one operation."""
+        """Threads that run one operation on a processor."""
         assert self.threads is not None
         return self.threads
 
@@ -98,8 +106,12 @@ class Target:
             "layout": device.layouts,
         }
         for field, values in offered.items():
-            if getattr(self, field) not in values:
-                raise unknown_name(f"{field} on {device.name}", getattr(self, field), values)
+            value = getattr(self, field)
+            if value not in values:
+                raise UnknownNameError(
+                    f"{device.name} has no {field} '{value}'.{did_you_mean(str(value), values)} "
+                    f"It has {', '.join(values)}; left out, it is {values[0]}."
+                )
 
     def _check_numbers(self) -> None:
         for field in ("batch_size", "resolution", "threads"):

@@ -13,16 +13,15 @@ from nas.errors import CheckpointError, NotFittedError, SpaceError
 from nas.latency import CpuPredictor, Plan, Target, predictor_for
 from nas.latency.covering import covering_codes, parts_in, stratified_codes
 from nas.latency.cpu import (
-    agreement,
     apply_terms,
-    conformal_half_width,
     fit_terms,
     leave_one_out,
     network_features,
 )
-from nas.latency.kernel_model import fit_relative, kernel_features
+from nas.latency.kernel_model import ROWS, fit_relative, kernel_features
+from nas.latency.prediction import agreement, conformal_half_width
 from nas.latency.profile import parts_hash
-from nas.latency.tracing import KINDS, trace
+from nas.latency.tracing import trace
 from search_spaces.space import SearchSpace, load_space
 
 TARGET = Target("cpu", threads=1)
@@ -92,7 +91,7 @@ def test_kernels_are_counted_by_kind() -> None:
     from torch import nn
 
     features = kernel_features(trace(nn.Conv2d(2, 4, 1, bias=False), (1, 2, 8, 8)))
-    row = features.reshape(len(KINDS), 3)[KINDS.index("convolution")]
+    row = features.reshape(len(ROWS), 3)[ROWS.index("convolution")]
     moved = 4 * (2 * 64 + 8 + 4 * 64) / 2**20
     assert row.tolist() == pytest.approx([1.0, 2 * 2 * 4 * 64 / 1e9, moved])
 

@@ -1,0 +1,180 @@
+"""The operations of one forward pass with their operands described, ready to be run alone.
+
+    calls = calls_of(module, (1, 3, 224, 224))
+
+The module runs on fake tensors of the processor: shapes, strides and types are those of a real
+pass, nothing is computed. Operations are kept whole as inference hands them over (`linear`,
+`batch_norm`, `scaled_dot_product_attention`), views among them, and equal ones are equal.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from nas.errors import SettingsError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor argument; `memory` numbers those of one call that share memory."""
+
+    shape: Shape
+    stride: Shape
+    dtype: torch.dtype
+    offset: int
+    """Elements from the first one of this memory that the call uses."""
+    memory: int
+    weight: bool
+    """Whether it is a parameter or buffer: each pass reads it once, so it is seldom in a cache."""
+
+    @property
+    def extent(self) -> int:
+        """Elements of memory from the first to the last one used, those before it included."""
+        if 0 in self.shape:
+            return self.offset
+        steps = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
+        return self.offset + steps + 1
+
+    def __str__(self) -> str:
+        name = str(self.dtype).removeprefix("torch.")
+        shape, stride = (",".join(map(str, values)) for values in (self.shape, self.stride))
+        role = "weight" if self.weight else "memory"
+        return f"{name}[{shape}]/[{stride}]@{role}{self.memory}+{self.offset}"
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """An operation of ATen with its arguments, tensors described by `Operand`."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+    launches: bool
+    """Whether it computes anything: a view does not."""
+    key: str
+    """Equal for calls that do the same work."""
+
+    @property
+    def operands(self) -> list[Operand]:
+        """All tensors among the arguments."""
+        leaves = tree_leaves((self.arguments, self.named))
+        return [leaf for leaf in leaves if isinstance(leaf, Operand)]
+
+
+def calls_of(module: nn.Module, *input_shapes: Shape) -> list[Call]:
+    """The operations of one pass in evaluation mode, in order.
+
+    Args:
+        module: Any module; it is left as it is. Its weights may have shapes and no memory.
+        input_shapes: Shape of each float32 input; maps are channels-last.
+
+    Raises:
+        SettingsError: the module does not run on such inputs, or decides by values what it runs.
+    """
+    try:
+        return _recorded(module, input_shapes)
+    except Exception as error:  # whatever the network raises
+        sizes = ", ".join("x".join(map(str, shape)) for shape in input_shapes)
+        raise SettingsError(
+            f"The operations of {type(module).__name__} on inputs of {sizes} cannot be listed: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}. Give inputs "
+            "that it takes; a network whose operations depend on the values in its inputs has to "
+            "be measured."
+        ) from error
+
+
+def _recorded(module: nn.Module, input_shapes: Sequence[Shape]) -> list[Call]:
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    # A copy with the same weights: what a network caches about its inputs must not stay in it.
+    module = copy.deepcopy(module, {id(tensor): tensor for tensor in state.values()}).eval()
+    with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
+        weights = {name: _fake(tensor) for name, tensor in state.items()}
+        inputs = tuple(_fake_input(shape) for shape in input_shapes)
+        for _ in range(2):  # the first pass fills caches of constants
+            recorder = _Recorder(weights.values())
+            with recorder:
+                functional_call(module, weights, inputs)
+    return recorder.calls
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes down every operation that is handed a tensor."""
+
+    def __init__(self, weights: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[Call] = []
+        self._weights = {_memory(tensor) for tensor in weights}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        before = {_memory(t) for t in _tensors((args, kwargs))}
+        arguments, named = _described((args, kwargs), self._weights)
+        result = func(*args, **kwargs)
+        results = _tensors(result)
+        if results and func.namespace == "aten":
+            mutates = func._schema.is_mutable
+            launches = mutates or any(_memory(t) not in before for t in results)
+            key = f"{func}({_text(arguments)};{_text(named)})"
+            self.calls.append(Call(func, arguments, named, launches, key))
+        return result
+
+
+def _described(tree: Any, weights: set[int]) -> Any:
+    """The arguments with `Operand`s for tensors; offsets count from the first element used."""
+    first: dict[int, int] = {}
+    for tensor in _tensors(tree):
+        memory, offset = _memory(tensor), int(tensor.storage_offset())
+        first[memory] = min(first.get(memory, offset), offset)
+    numbers = {memory: i for i, memory in enumerate(first)}
+
+    def operand(tensor: Tensor) -> Operand:
+        memory = _memory(tensor)
+        return Operand(
+            tuple(tensor.shape),
+            tensor.stride(),
+            tensor.dtype,
+            int(tensor.storage_offset()) - first[memory],
+            numbers[memory],
+            memory in weights,
+        )
+
+    return tree_map_only(Tensor, operand, tree)
+
+
+def _fake(tensor: Tensor) -> Tensor:
+    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
+
+
+def _fake_input(shape: Shape) -> Tensor:
+    order = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    return torch.empty(shape, device="cpu", memory_format=order)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={_text(one)}" for name, one in value.items())
+    if isinstance(value, (tuple, list)):
+        return f"({','.join(map(_text, value))})"
+    return str(value)
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]

@@ -1,0 +1,240 @@
+"""Milliseconds of single operations on the processor at hand, measured once and kept.
+
+Every operation that is not in the store yet runs a few times, all of them in turns and in the
+order of their network, on operands as it finds them there:
+
+    activations   written just before, by the same threads
+    weights       from memory that nothing else has read for long
+
+So timed, the operations of 15 models of timm, alone and summed, took 0.95 to 1.02 of what the
+models took (one thread of an AMD EPYC, batch 1). At once again, with weights in the cache, they
+took 0.65 to 0.89 of it: what ran just before is warm in more ways than it is in a network.
+
+Each session times a few operations of its own kind beside them, the same in all sessions, so
+that a slow hour of the machine does not stay in the store.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from nas.environment import version
+from nas.errors import CheckpointError
+from nas.latency.calls import Call, Operand, calls_of
+from nas.latency.devices import fingerprint
+from nas.latency.measure import preemptions, quiet
+from nas.latency.profile import checksum
+from nas.latency.target import Target
+from nas.progress import Progress
+from nas.storage import atomic_write, cache_dir
+
+SCHEMA = 1
+COLD_MIB = 128
+"""Weights are taken from so much memory in turn: more than caches hold."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long operations are timed: `least` rounds (two at the least), then until `seconds`."""
+
+    seconds: float = 8.0
+    least: int = 5
+    most: int = 25
+
+
+@dataclass
+class KernelTimes:
+    """Milliseconds by `Call.key`, and the file that keeps them."""
+
+    path: Path
+    conditions: dict[str, Any]
+    ms: dict[str, float] = field(default_factory=dict)
+    fitted: dict[str, Any] = field(default_factory=dict)
+    """What follows from whole networks, as plain data; see `cpu_kernels.py`."""
+
+    @classmethod
+    def of(cls, target: Target) -> KernelTimes:
+        """The store of this machine and target, empty where nothing was measured.
+
+        Raises:
+            CheckpointError: its file is damaged or was changed.
+        """
+        conditions = {
+            "threads": target.thread_count,
+            "batch_size": target.images,
+            "device": fingerprint(),
+            "torch": version("torch"),
+        }
+        name = checksum({"schema": SCHEMA, **conditions})[:16]
+        store = cls(cache_dir() / "latency" / f"kernels-{name}.json", conditions)
+        if store.path.exists():
+            store._load()
+        return store
+
+    def measure(self, calls: Sequence[Call], progress: Progress, pace: Pace | None = None) -> int:
+        """Time those of the calls that are not known yet, and keep them; how many there were."""
+        missing = {call.key: call for call in calls if call.launches}
+        missing = {key: call for key, call in missing.items() if key not in self.ms}
+        if not missing:
+            return 0
+        reference = _reference()
+        timed = [*reference, *missing.values()]
+        threads = self.conditions["threads"]
+        found = _timed(timed, threads, pace or Pace(), progress)
+        slowness = self._slowness(reference, found)
+        for call, ms in zip(timed, found, strict=True):
+            self.ms.setdefault(call.key, ms / slowness)
+        self.save()
+        return len(missing)
+
+    def _slowness(self, reference: Sequence[Call], found: Sequence[float]) -> float:
+        """How many times slower the machine is than when the store began."""
+        known = [(call.key, ms) for call, ms in zip(reference, found, strict=False)]
+        ratios = [ms / self.ms[key] for key, ms in known if key in self.ms]
+        return float(np.median(ratios)) if ratios else 1.0
+
+    def save(self) -> None:
+        """Write the store, whole or not at all."""
+        content = {
+            "conditions": {**self.conditions, "date": _now()},
+            "ms": self.ms,
+            "fitted": self.fitted,
+        }
+        document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
+        atomic_write(self.path, json.dumps(document, indent=0) + "\n")
+
+    def _load(self) -> None:
+        again = f"Delete '{self.path}', and the next prediction measures again."
+        try:
+            document = json.loads(self.path.read_text())
+            content, stated = document["content"], document["checksum"]
+            ms = {key: float(value) for key, value in content["ms"].items()}
+            fitted, _conditions = content["fitted"], dict(content["conditions"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"The times of operations in '{self.path}' cannot be read ({error!r}). {again}"
+            ) from None
+        if checksum(content) != stated:
+            raise CheckpointError(
+                f"The times of operations in '{self.path}' were changed after they were "
+                f"measured: the checksum does not match. {again}"
+            )
+        if {**content["conditions"], **self.conditions} != content["conditions"]:
+            raise CheckpointError(
+                f"The times of operations in '{self.path}' were measured under other conditions "
+                f"than {self.conditions}. {again}"
+            )
+        self.ms, self.fitted = ms, fitted
+
+
+def _timed(calls: Sequence[Call], threads: int, pace: Pace, progress: Progress) -> list[float]:
+    visits: list[list[tuple[float, bool]]] = [[] for _ in calls]
+    begin = time.perf_counter()
+    largest = max(sum(o.extent for o in call.operands if o.weight) for call in calls)
+    with quiet(threads), progress.task("Timing operations", pace.most) as advance:
+        weights = _Weights(max(COLD_MIB * 2**18, largest))
+        for round_ in range(pace.most):
+            if round_ >= pace.least and time.perf_counter() - begin > pace.seconds:
+                break
+            for call, kept in zip(calls, visits, strict=True):
+                kept.append(_visit(call, weights))
+            advance(round_ + 1, f"{len(calls)} operations")
+        advance(pace.most, "done")
+    return [_typical(kept[1:]) for kept in visits]  # the first round warms up
+
+
+def _visit(call: Call, weights: _Weights) -> tuple[float, bool]:
+    """Milliseconds, and whether the system took a processor away meanwhile."""
+    arguments, named, activations = _made(call, weights)
+    for tensor in activations:
+        tensor.fill_(0)
+    before = preemptions()
+    begin = time.perf_counter_ns()
+    call.function(*arguments, **named)
+    ms = (time.perf_counter_ns() - begin) / 1e6
+    return ms, preemptions() != before
+
+
+def _typical(visits: Sequence[tuple[float, bool]]) -> float:
+    """Median of the undisturbed visits, or of the fastest quarter where these are fewer."""
+    calm = [ms for ms, disturbed in visits if not disturbed]
+    enough = max(1, len(visits) // 4)
+    if len(calm) < enough:
+        calm = sorted(ms for ms, _ in visits)[:enough]
+    return float(np.median(calm))
+
+
+class _Weights:
+    """Numbers between 0.5 and 1.5, handed out in turn from more memory than caches hold."""
+
+    def __init__(self, elements: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self._pool = torch.rand(elements, generator=generator).add_(0.5)
+        self._next = 0
+
+    def take(self, elements: int) -> Tensor:
+        """The next so many numbers."""
+        if self._next + elements > len(self._pool):
+            self._next = 0
+        begin = self._next
+        self._next += -(-elements // 16) * 16  # whole cache lines
+        return self._pool[begin : begin + elements]
+
+
+def _made(call: Call, weights: _Weights) -> tuple[tuple[Any, ...], dict[str, Any], list[Tensor]]:
+    """Arguments with real tensors; and the memory of those that are no weights."""
+    extents: dict[int, int] = {}
+    for operand in call.operands:
+        extents[operand.memory] = max(extents.get(operand.memory, 0), operand.extent)
+    memories: dict[int, Tensor] = {}
+    activations = []
+    for operand in call.operands:
+        if operand.memory in memories:
+            continue
+        elements = extents[operand.memory]
+        if operand.weight and operand.dtype is torch.float32:
+            memories[operand.memory] = weights.take(elements)
+        else:
+            memories[operand.memory] = torch.zeros(elements, dtype=operand.dtype)
+            activations.append(memories[operand.memory])
+
+    def tensor(operand: Operand) -> Tensor:
+        memory = memories[operand.memory]
+        return memory.as_strided(
+            operand.shape, operand.stride, memory.storage_offset() + operand.offset
+        )
+
+    arguments, named = tree_map_only(Operand, tensor, (call.arguments, call.named))
+    return arguments, named, activations
+
+
+def _reference() -> list[Call]:
+    """Operations of every kind that networks spend their time in, 3 ms in all."""
+    network = nn.Sequential(
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(64, 64, 7, padding=3, groups=64),
+        nn.BatchNorm2d(64),
+        nn.Conv2d(64, 256, 1),
+        nn.GELU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(256, 4096),
+    )
+    calls = {call.key: call for call in calls_of(network, (1, 64, 28, 28)) if call.launches}
+    return list(calls.values())
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,88 @@
+"""What a predictor says: milliseconds, never without their interval.
+
+Intervals are split-conformal on |log(measured / predicted)|: Lei et al. 2018,
+https://arxiv.org/abs/1604.04173
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.latency.target import Target
+from search_spaces.part_index import PartIndex
+from search_spaces.space import SearchSpace
+
+Floats = NDArray[np.float64]
+COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Milliseconds per batch and their interval, each (n,)."""
+
+    ms: Floats
+    low_ms: Floats
+    high_ms: Floats
+
+    @classmethod
+    def around(cls, ms: Floats, log_half_width: float) -> Prediction:
+        """The interval is a factor of exp(`log_half_width`) to either side."""
+        factor = math.exp(log_half_width)
+        return cls(ms, ms / factor, ms * factor)
+
+
+class Predictor(Protocol):
+    """Predicts whole populations of one space on one target."""
+
+    space: SearchSpace
+    target: Target
+    index: PartIndex
+    confidence: float
+    """Share of networks that the interval covers."""
+
+    @property
+    def id(self) -> str:
+        """Equal ids predict the same."""
+
+    def predict(self, codes: NDArray[np.integer]) -> Prediction:
+        """Latency of each architecture, codes (n, genes)."""
+
+
+def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:
+    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|; the largest at most."""
+    scores = np.sort(np.abs(np.log(measured / predicted)), axis=None)
+    rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
+    return float(scores[rank - 1])
+
+
+def widened(log_half_width: float, confidence: float) -> float:
+    """A half width of coverage `COVERAGE`, for another coverage.
+
+    The ratio of normal quantiles: errors in the logarithm are taken for normal, for few networks
+    say little about the tails.
+    """
+
+    def quantile(coverage: float) -> float:
+        return NormalDist().inv_cdf((1 + coverage) / 2)
+
+    return log_half_width * quantile(confidence) / quantile(COVERAGE)
+
+
+def agreement(predicted: Floats, measured: Floats) -> dict[str, float]:
+    """How well predictions meet measurements."""
+    from scipy.stats import spearmanr  # takes half a second to import
+
+    error = np.abs(predicted / measured - 1.0)
+    return {
+        "networks": float(len(measured)),
+        "mape": float(error.mean()),
+        "median": float(np.median(error)),
+        "within_10_percent": float((error <= 0.1).mean()),
+        "spearman": float(spearmanr(predicted, measured).statistic),
+    }

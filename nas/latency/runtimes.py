@@ -1,0 +1,154 @@
+"""How a network becomes something that can be timed on the processor at hand.
+
+    eager        the module as it is
+    compile      torch.compile: Inductor writes C++ and a compiler builds it, 10-40 s a network
+    onnxruntime  exported to ONNX in memory and optimised by onnxruntime, 2-4 s a network
+
+Input shapes are fixed, as they are where a network is deployed at one resolution and batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nas.errors import ExportError, MissingExtraError, missing_extra
+from nas.latency.target import Target
+from nas.progress import Progress
+
+Prepared = Callable[[Tensor], object]
+"""Runs a network on images, (B, C, H, W) channels-last float32."""
+
+INPUT, OUTPUT = "images", "scores"
+
+
+def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
+    """A network ready to be timed in the target's runtime, with nothing left to be built.
+
+    Call it under the conditions of the timing: inference mode and the target's threads.
+
+    Args:
+        module: Any module that takes one tensor, in evaluation mode.
+        example: An input of the shape and layout that it will be given.
+        target: Runtime and threads.
+
+    Raises:
+        MissingExtraError: the runtime, or the compiler that it needs, is not installed.
+        ExportError: the runtime cannot run this network.
+    """
+    if target.runtime == "onnxruntime":
+        return _Session(module, example, target.thread_count)
+    if target.runtime == "compile":
+        return _compiled(module, example)
+    return module
+
+
+def prepare_all(
+    modules: Sequence[nn.Module], examples: Sequence[Tensor], target: Target, progress: Progress
+) -> list[Prepared]:
+    """Each network prepared; says so where it takes a while."""
+    if target.runtime == "eager":
+        return list(modules)
+    what = "Compiling networks" if target.runtime == "compile" else "Exporting networks"
+    prepared = []
+    with progress.task(what, len(modules)) as advance:
+        for module, example in zip(modules, examples, strict=True):
+            prepared.append(prepare(module, example, target))
+            advance(len(prepared), str(target.runtime))
+    return prepared
+
+
+def onnx_bytes(module: nn.Module, example: Tensor) -> bytes:
+    """An ONNX model of a module, for inputs of the example's shape only.
+
+    Raises:
+        MissingExtraError: the exporter is not installed.
+        ExportError: the module cannot be exported.
+    """
+    for package in ("onnx", "onnxscript"):
+        _installed(package)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # of the exporter's own libraries
+            with torch.inference_mode(False), torch.no_grad():
+                program = torch.onnx.export(
+                    module,
+                    (example.clone(),),
+                    dynamo=True,
+                    input_names=[INPUT],
+                    output_names=[OUTPUT],
+                    verbose=False,
+                )
+    except Exception as error:  # whatever the exporter raises
+        raise ExportError(f"This network cannot be exported to ONNX: {error}") from error
+    assert program is not None  # only without dynamo
+    return bytes(program.model_proto.SerializeToString())
+
+
+class _Session:
+    """A network in onnxruntime."""
+
+    def __init__(self, module: nn.Module, example: Tensor, threads: int) -> None:
+        runtime = _installed("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        model = onnx_bytes(module, example)
+        self._session = runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        self._given: Tensor | None = None
+        self._array = np.empty(0, dtype=np.float32)
+
+    def __call__(self, images: Tensor) -> object:
+        """Run; the first time that images come they are put in onnxruntime's own order."""
+        if images is not self._given:
+            self._given, self._array = images, np.ascontiguousarray(images.numpy())
+        return self._session.run([OUTPUT], {INPUT: self._array})
+
+
+def _compiled(module: nn.Module, example: Tensor) -> Prepared:
+    _require_compiler()
+
+    def network(images: Tensor) -> object:
+        return module(images)
+
+    # Torch keeps what it compiled by code object, and gives up after eight of one.
+    network.__code__ = network.__code__.replace(co_name=f"network_{id(module)}")
+    compiled = torch.compile(network, dynamic=False, fullgraph=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler about its own choices
+            compiled(example)
+    except Exception as error:  # whatever the compiler raises
+        raise ExportError(
+            f"This network cannot be compiled: {error}. Choose another --runtime."
+        ) from error
+    return compiled
+
+
+def _require_compiler() -> None:
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
+        raise MissingExtraError(
+            f"The runtime 'compile' needs the C++ compiler '{compiler}', which is not installed. "
+            "Install it (`apt install g++`), name another one in the environment variable CXX, "
+            "or choose another --runtime."
+        )
+
+
+def _installed(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise missing_extra(package, "onnx", "The runtime 'onnxruntime'") from error

@@ -1,0 +1,40 @@
+"""Intervals of other coverages than the usual."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from nas.latency import CpuPredictor, Plan, Target, predictor_for
+from nas.latency.prediction import COVERAGE, widened
+from search_spaces.space import SearchSpace
+
+
+def test_a_usual_interval_is_not_widened() -> None:
+    assert widened(0.2, COVERAGE) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.98])
+def test_other_intervals_are_as_wide_as_normal_quantiles_say(confidence: float) -> None:
+    ratio = norm.ppf((1 + confidence) / 2) / norm.ppf((1 + COVERAGE) / 2)
+    assert widened(0.2, confidence) == pytest.approx(0.2 * ratio)
+
+
+def test_a_measured_prediction_keeps_its_middle_and_changes_its_ends(
+    space: SearchSpace, plan: Plan
+) -> None:
+    target = Target("cpu", threads=1)
+    codes = space.sample(5, np.random.default_rng(0))
+    usual = predictor_for(space, target, plan=plan)
+    sure = predictor_for(space, target, confidence=0.98)
+    assert isinstance(usual, CpuPredictor)
+    assert isinstance(sure, CpuPredictor)
+    assert (usual.confidence, sure.confidence) == (COVERAGE, 0.98)
+    np.testing.assert_array_equal(usual.predict(codes).ms, sure.predict(codes).ms)
+    np.testing.assert_allclose(
+        np.log(sure.predict(codes).high_ms / sure.predict(codes).ms),
+        widened(math.log(usual.interval_factor), 0.98),
+    )
