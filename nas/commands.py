@@ -1,4 +1,4 @@
-"""One step at a time: what `nas train`, `measure`, `predict`, `retrain`, `export`, `report` do."""
+"""One step at a time: what `nas train`, `measure`, `retrain`, `export`, `report` do."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from pathlib import Path
 from nas import finishing, reporting
 from nas.context import Context
 from nas.errors import RunError
-from nas.latency import predictor_for
+from nas.latency import CpuPredictor, measured_predictor
+from nas.latency import kit as kits
 from nas.progress import Progress
 from nas.result import Outcome, RunResult
-from nas.runs import find_run, resume_run
+from nas.runs import resume_run
 from nas.settings import Settings
-from nas.storage import read_json
 from nas.summary import result_of
 from nas.supernets import supernet_of
-from nas.units import format_ms
 from nas.work import Work
-from search_spaces import Architecture
 
 
 def train(settings: Settings, *, console: Progress) -> Outcome:
@@ -31,52 +29,66 @@ def train(settings: Settings, *, console: Progress) -> Outcome:
 
 
 def measure(settings: Settings, *, console: Progress) -> Outcome:
-    """Measure this machine for a space, once; searches reuse the profile."""
+    """Measure this machine for a space, now; searches use the profile from then on."""
     context = Context(settings)
     data = context.data
-    predictor = predictor_for(
-        context.space, context.target, data.in_channels, data.num_classes, progress=console
+    here = context.target.device == "cpu"
+    predictor = measured_predictor(
+        context.space,
+        context.target,
+        data.in_channels,
+        data.num_classes,
+        again=here,
+        progress=console,
     )
-    held_out = dict(predictor.profile.held_out)
-    document = {
-        "profile": predictor.id,
-        "target": context.target.to_dict(),
-        "conditions": predictor.profile.conditions,
-        "held_out": held_out,
-    }
-    return Outcome((str(predictor),), document)
+    return _profiled(predictor)
 
 
-def predict(network: str, settings: Settings, *, console: Progress) -> Outcome:
-    """The latency of one architecture of a space, with its 90 % interval.
-
-    Args:
-        network: An architecture file, or RUN/ID of a front.
-        settings: The target, and the space whose profile predicts.
-        console: Who is told.
+def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome:
+    """Write networks of a space that a device which cannot host us is measured with.
 
     Raises:
-        RunError: there is no such file or member.
-        SpaceError: the file is no architecture of the space.
+        RunError: the folder is not empty.
+        MissingExtraError: the ONNX exporter is not installed.
     """
     context = Context(settings)
-    architecture = _architecture(network)
     data = context.data
-    predictor = predictor_for(
-        context.space, context.target, data.in_channels, data.num_classes, progress=console
+    kit = kits.write_kit(
+        folder,
+        context.space,
+        context.target,
+        data.in_channels,
+        data.num_classes,
+        seed=settings.seed,
+        progress=console,
     )
-    found = predictor.predict(context.space.encode(architecture)[None])
-    ms, low, high = float(found.ms[0]), float(found.low_ms[0]), float(found.high_ms[0])
-    document = {
-        "id": architecture.id,
-        "target": context.target.to_dict(),
-        "latency_ms": ms,
-        "low_ms": low,
-        "high_ms": high,
-        "throughput_img_s": 1000.0 * context.target.images / ms,
-    }
-    line = f"{architecture.id}: predicted {format_ms(ms)} ({format_ms(low)} to {format_ms(high)})"
-    return Outcome((line, f"on {context.target}"), document)
+    line = f"{len(kit.codes)} networks of {context.space.name} to measure: {folder}"
+    document = {"kit": str(folder), **kit.conditions, "probes": list(kit.codes)}
+    return Outcome((line, f"What to do with them is in {folder / 'README.md'}"), document)
+
+
+def import_times(settings: Settings, times: Path, folder: Path, *, console: Progress) -> Outcome:
+    """Keep the times of a kit's networks as the profile of their device.
+
+    Raises:
+        SettingsError: the times or the target are wrong, or not the kit's.
+        NotFittedError: the times do not go with the networks.
+    """
+    context = Context(settings)
+    data = context.data
+    kits.import_times(
+        times, folder, context.space, context.target, data.in_channels, data.num_classes
+    )
+    return _profiled(
+        measured_predictor(
+            context.space,
+            context.target,
+            data.in_channels,
+            data.num_classes,
+            measure=False,
+            progress=console,
+        )
+    )
 
 
 def retrain(
@@ -118,6 +130,17 @@ def report(path: Path, *, console: Progress) -> Outcome:
     return Outcome((str(page),), {"report": str(page)})
 
 
+def _profiled(predictor: CpuPredictor) -> Outcome:
+    """What a profile rests on."""
+    document = {
+        "profile": predictor.id,
+        "target": predictor.target.to_dict(),
+        "conditions": predictor.profile.conditions,
+        "held_out": dict(predictor.profile.held_out),
+    }
+    return Outcome((str(predictor),), document)
+
+
 def _children(entry: dict[str, float]) -> list[str]:
     return [name for name in ("largest", "smallest", "random") if name in entry]
 
@@ -128,18 +151,3 @@ def _require_front(work: Work) -> None:
             f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
             f"Continue with: nas resume {work.path}"
         )
-
-
-def _architecture(network: str) -> Architecture:
-    path = Path(network)
-    if path.is_file():
-        from nas.export import read_architecture
-
-        return read_architecture(path)
-    run = find_run(path.parent)
-    front = {entry["id"]: entry for entry in read_json(run / "front.json")["front"]}
-    if path.name not in front:
-        raise RunError(
-            f"There is no '{path.name}' on the front of '{run}'. There are: {', '.join(front)}."
-        )
-    return Architecture.from_dict(front[path.name]["architecture"])

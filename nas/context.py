@@ -22,6 +22,8 @@ from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import EvalBatches, TrainBatches
 from nas.errors import SettingsError, did_you_mean
 from nas.latency import Target
+from nas.latency.devices import check
+from nas.latency.gpu.predictor import GpuModel
 from nas.retrain import retrain_augmentation
 from nas.search.objectives import Budgets
 from nas.search.searchers import make_searcher
@@ -59,8 +61,16 @@ class Context:
         Raises:
             NasError: a name, a path or a value is wrong.
         """
+        self.check_names()
+        _ = self.data, self.recipe, self.augmentation
+
+    def check_names(self) -> None:
+        """The same, without reading the data."""
         make_searcher(self.settings.searcher, self.space, seed=0)
-        _ = self.target, self.budgets, self.data, self.recipe, self.augmentation
+        _ = self.target, self.budgets
+        if check(self.target.device).kind == "gpu":
+            GpuModel(self.target).half_width(self.settings.confidence)
+        self._check_recipe_names()
 
     @cached_property
     def whole_space(self) -> SearchSpace:

@@ -95,10 +95,8 @@ def _space(work: Work) -> None:
 
 def _latency(work: Work) -> None:
     """The target's latencies are known, and something keeps the budget."""
-    work.console.say(str(work.context.target))
     work.console.say(str(work.predictor))
-    feasibility = work.feasibility()
-    work.console.say(str(feasibility))
+    work.console.say(str(work.feasibility()))
 
 
 def _supernet(work: Work) -> None:
@@ -127,11 +125,16 @@ def _search(work: Work) -> None:
 
 
 def _measure(work: Work) -> None:
-    """The front on the device itself."""
+    """The front on the device itself, where that is at hand."""
     front = work.front()
     data = work.context.data
     networks = {}
-    if front:
+    if not work.at_hand:
+        work.console.say(
+            f"{work.context.target.device} is not at hand, so nothing is measured: latencies stay "
+            "predictions"
+        )
+    elif front:
         measured = measure_finalists(
             [member.architecture for member in front],
             work.context.target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.latency import CpuPredictor
 from nas.report import LatencyPair, ReportContent, write_report
 from nas.retrain import NetworkResult
 from nas.search.engine import read_records
@@ -40,7 +41,8 @@ def report(work: Work) -> Path:
         best=best[0].architecture if best else None,
         settings=work.settings.model_dump(),
         environment=read_json(work.path / "environment.json"),
-        notes=(*work.context.data.notes, *result.notes),
+        confidence=result.confidence,
+        notes=(*work.context.data.notes, *result.notes, str(work.predictor)),
         exported=result.exported,
     )
     return write_report(work.path, content)
@@ -59,6 +61,8 @@ def _reference(work: Work) -> tuple[float, float] | None:
 def _held_out(work: Work) -> list[LatencyPair]:
     """Networks that were measured for the profile, each predicted by a fit without it."""
     predictor = work.predictor
+    if not isinstance(predictor, CpuPredictor):
+        return []
     factor = predictor.interval_factor
     return [
         LatencyPair(

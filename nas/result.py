@@ -18,7 +18,7 @@ class FrontMember:
     predicted_ms: float
     low_ms: float
     high_ms: float
-    """The prediction's 90 % interval; a budget is checked against its upper end."""
+    """The prediction's interval; a budget is checked against its upper end."""
     macs: int
     params: int
     memory_mib: float
@@ -40,6 +40,8 @@ class RunResult:
     exported: tuple[Path, ...] = ()
     report: Path | None = None
     notes: tuple[str, ...] = ()
+    confidence: float = 0.9
+    """Share of networks that the predictions' intervals cover."""
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `--json` prints."""

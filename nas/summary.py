@@ -20,10 +20,15 @@ def result_of(work: Work) -> RunResult:
         for member in front
         if member not in kept
     ]
+    finished = read_run(work.path).steps
+    if "measure" in finished and not work.at_hand:
+        device = work.context.target.device
+        notes.append(f"{device} is not at hand: latencies are predicted, none was measured")
     return RunResult(
         path=work.path,
         target=str(work.context.target),
-        finished=read_run(work.path).steps,
+        confidence=work.settings.confidence,
+        finished=finished,
         front=tuple(_front_member(work, member, tested.get(member.id)) for member in kept),
         evaluations=len(read_records(work.path / "evaluations.jsonl")),
         exported=tuple(exported),

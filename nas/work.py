@@ -21,21 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.context import Context
-from nas.latency import CpuPredictor, predictor_for
+from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
+from nas.outlook import feasibility_of, measures_of
 from nas.progress import Progress
 from nas.runs import RunFolder
 from nas.search.engine import Progress as Progressed
 from nas.search.engine import search
-from nas.search.objectives import Feasibility, Measures, check_feasible
+from nas.search.objectives import Feasibility, Measures
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.searchers import make_searcher
 from nas.storage import read_json
 from nas.supernets import TrainedSupernet, supernet_of
 from search_spaces import Architecture
-
-FEASIBILITY_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,11 @@ class Work:
         self.context = context or Context(folder.settings)
 
     @property
+    def at_hand(self) -> bool:
+        """Whether the target is the processor that this runs on, so that it can be measured."""
+        return self.context.target.device == "cpu"
+
+    @property
     def path(self) -> Path:
         """The run's folder."""
         return self.folder.path
@@ -77,7 +81,7 @@ class Work:
         return supernet_of(self.context, self.console)
 
     @cached_property
-    def predictor(self) -> CpuPredictor:
+    def predictor(self) -> Predictor:
         """Latency of codes on the target, measured if need be."""
         data = self.context.data
         return predictor_for(
@@ -85,6 +89,7 @@ class Work:
             self.context.target,
             data.in_channels,
             data.num_classes,
+            confidence=self.settings.confidence,
             progress=self.console,
         )
 
@@ -96,15 +101,7 @@ class Work:
 
     def measures(self, codes: NDArray[np.integer]) -> Measures:
         """All that is known of architectures without evaluating them."""
-        prediction = self.predictor.predict(codes)
-        return Measures(
-            latency_ms=prediction.ms,
-            low_ms=prediction.low_ms,
-            high_ms=prediction.high_ms,
-            macs=self.costs.macs(codes),
-            params=self.costs.params(codes),
-            memory_mib=self.costs.memory_mib(codes, self.context.target.images),
-        )
+        return measures_of(self.predictor, self.costs, codes)
 
     def feasibility(self) -> Feasibility:
         """What share of the space keeps the budgets.
@@ -112,16 +109,7 @@ class Work:
         Raises:
             InfeasibleError: none of it does; says what the fastest needs.
         """
-        space = self.context.space
-        return check_feasible(
-            space,
-            self.context.budgets,
-            self.measures,
-            np.random.default_rng(FEASIBILITY_SEED),
-            name=space.name,
-            target=str(self.context.target),
-            smallest=space.smallest(),
-        )
+        return feasibility_of(self.predictor, self.context.budgets, self.costs)
 
     @cached_property
     def problem(self) -> Problem:

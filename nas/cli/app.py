@@ -98,11 +98,12 @@ app = typer.Typer(
 _COMMANDS = {
     "Search": (search, resume, ls, report),
     "One step at a time": (train, measure, predict, retrain, export),
-    "What there is": (spaces, mixers, searchers, hardware, doctor),
+    "What there is": (spaces, mixers, searchers, doctor),
 }
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:
         app.command(rich_help_panel=_panel)(_function)
+app.add_typer(hardware, rich_help_panel=_panel)
 
 
 def _print_version(wanted: bool) -> None:

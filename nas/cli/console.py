@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FRONT_COLUMNS = (
     "id",
     "accuracy",
-    "predicted ms (90 %)",
+    "predicted ms ({:g} %)",
     "measured ms",
     "params",
     "MACs",
@@ -77,7 +77,7 @@ def show_result(result: RunResult, as_json: bool) -> None:
     if result.front:
         show_table(
             f"Front on {result.target}",
-            FRONT_COLUMNS,
+            [column.format(100 * result.confidence) for column in FRONT_COLUMNS],
             [_front_row(member) for member in result.front],
         )
     lines = [*result.notes, f"Run: {result.path}"]

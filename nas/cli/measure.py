@@ -1,9 +1,35 @@
-"""`nas measure`: profile the machine at hand and fit its latency predictor."""
+"""`nas measure`: profile the machine at hand, or a device that only runs what it is given."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from nas.cli import options
 from nas.cli.values import checked_hardware
+from nas.errors import SettingsError
+
+_OTHER = "A device that cannot run nas, such as a phone"
+
+Kit = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write networks to measure there to this folder; with --import: the folder.",
+        metavar="DIR",
+        rich_help_panel=_OTHER,
+    ),
+]
+Times = Annotated[
+    Path | None,
+    typer.Option(
+        "--import",
+        help="The times that came back: columns id, ms.",
+        metavar="CSV",
+        rich_help_panel=_OTHER,
+    ),
+]
 
 
 def measure(
@@ -17,15 +43,23 @@ def measure(
     space: options.Space = "hybrid-tiny",
     data: options.Data = "digits",
     seed: options.Seed = 0,
+    kit: Kit = None,
+    times: Times = None,
     json: options.Json = False,
 ) -> None:
     """Measure what networks of a space take here; a search does it by itself when it must.
 
-    The profile is cached with its conditions. The data decide only how many channels and
-    classes the networks have. Close other programs first: their load is measured too.
+    The profile is cached with its conditions, in place of an older one. The data decide only how
+    many channels and classes the networks have. Close other programs first: their load is
+    measured too.
+
+    A device that cannot run nas is measured with a kit: --kit writes networks and a small
+    runner, --import takes the times back.
 
     Example: nas measure --hardware cpu --threads 2 --space hybrid-cifar
     """
+    if times is not None and kit is None:
+        raise SettingsError("--import needs --kit DIR as well: the kit that the times are of.")
     from nas.settings import Settings
 
     settings = Settings(
@@ -45,5 +79,10 @@ def measure(
     from nas.cli.console import show_outcome, working
 
     with working() as console:
-        outcome = commands.measure(settings, console=console)
+        if kit is None:
+            outcome = commands.measure(settings, console=console)
+        elif times is None:
+            outcome = commands.write_kit(settings, kit, console=console)
+        else:
+            outcome = commands.import_times(settings, times, kit, console=console)
     show_outcome(outcome, json)

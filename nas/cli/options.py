@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-_TARGET = "The target: what a latency is a latency of"
+TARGET = "The target: what a latency is a latency of"
 _TRAINING = "Training"
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
@@ -29,20 +29,20 @@ Data = Annotated[
 ]
 
 Hardware = Annotated[
-    str, typer.Option(help="A device (see `nas hardware`).", rich_help_panel=_TARGET)
+    str, typer.Option(help="A device (see `nas hardware`).", rich_help_panel=TARGET)
 ]
 Runtime = Annotated[
-    str | None, typer.Option(help="How it is run, such as eager.", rich_help_panel=_TARGET)
+    str | None, typer.Option(help="How it is run, such as eager.", rich_help_panel=TARGET)
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="Number format, such as float32.", rich_help_panel=_TARGET)
+    str | None, typer.Option(help="Number format, such as float32.", rich_help_panel=TARGET)
 ]
 Layout = Annotated[
     str | None,
-    typer.Option(help="Memory layout, such as channels_last.", rich_help_panel=_TARGET),
+    typer.Option(help="Memory layout, such as channels_last.", rich_help_panel=TARGET),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Images per batch.", rich_help_panel=_TARGET)
+    int | None, typer.Option(min=1, help="Images per batch.", rich_help_panel=TARGET)
 ]
 Resolution = Annotated[
     int | None,
@@ -50,11 +50,20 @@ Resolution = Annotated[
         min=1,
         help="Input side in pixels; restricts the space to it.",
         show_default="the architecture's",
-        rich_help_panel=_TARGET,
+        rich_help_panel=TARGET,
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads to run with.", rich_help_panel=_TARGET)
+    int | None, typer.Option(min=1, help="CPU threads to run with.", rich_help_panel=TARGET)
+]
+Confidence = Annotated[
+    float,
+    typer.Option(
+        min=0.5,
+        max=0.98,
+        help="Coverage of the interval whose upper end a latency budget is checked against.",
+        rich_help_panel=TARGET,
+    ),
 ]
 
 Epochs = Annotated[

@@ -64,6 +64,15 @@ def search(
     batch_size: options.BatchSize = None,
     resolution: options.Resolution = None,
     threads: options.Threads = None,
+    confidence: options.Confidence = 0.9,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what the space can do on the target and whether the budget binds; train "
+            "nothing.",
+        ),
+    ] = False,
     searcher: Annotated[
         str, typer.Option(help="An algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
     ] = "evolution",
@@ -92,7 +101,7 @@ def search(
     """Find the best networks within a budget, retrain the best one and export it.
 
     Runs every step of the flow and reuses what is cached: the supernet of this space and data,
-    and the latency profile of this machine.
+    and the latency profile of this machine. A GPU need not be at hand: latencies are predicted.
 
     Example: nas search --hardware cpu --budget 5ms --max-params 2M --data folder:my-images
     """
@@ -114,6 +123,7 @@ def search(
         max_macs=parsed(parse_count, max_macs),
         max_params=parsed(parse_count, max_params),
         max_memory_mib=parsed(parse_memory, max_memory),
+        confidence=confidence,
         searcher=searcher,
         evaluations=evaluations,
         metric=metric,  # type: ignore[arg-type]  # checked by Settings
@@ -124,9 +134,30 @@ def search(
         from_scratch=from_scratch,
     )
 
+    from nas.cli.console import show_outcome, show_result, working
+
+    if dry_run:
+        _refuse_folder(out, until)
+
+        from nas import outlook
+
+        with working() as console:
+            outcome = outlook.dry_run(settings, console=console)
+        return show_outcome(outcome, json)
+
     from nas import pipeline
-    from nas.cli.console import show_result, working
 
     with working() as console:
         result = pipeline.run(settings, out=out, until=until, console=console)
-    show_result(result, json)
+    return show_result(result, json)
+
+
+def _refuse_folder(out: Path | None, until: Step | None) -> None:
+    from nas.errors import SettingsError
+
+    given = [name for name, value in (("--out", out), ("--until", until)) if value is not None]
+    if given:
+        raise SettingsError(
+            f"A dry run takes no steps and writes no run: leave out {' and '.join(given)}, or "
+            "--dry-run."
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from nas.errors import SettingsError, unknown_name
+from nas.errors import SettingsError
 
 Value = TypeVar("Value")
 
@@ -17,12 +17,25 @@ def parsed(parse: Callable[[str], Value], text: str | None) -> Value | None:
 
 def checked_hardware(name: str) -> str:
     """The name of a device that is known; says so before anything heavy is imported."""
-    from nas.latency.devices import known
+    from nas.latency.devices import check
 
-    if name not in known():
-        hint = "`nas hardware` shows them; measure the machine at hand with `nas measure`."
-        raise unknown_name("hardware", name, known(), hint)
-    return name
+    return check(name).name
+
+
+def measured_elsewhere(text: str) -> tuple[str, float]:
+    """A GPU and milliseconds there, from `rtx3090=12.3ms`."""
+    from nas.latency.devices import check
+    from nas.units import parse_duration
+
+    name, equals, time = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--measured '{text}': write DEVICE=TIME, such as rtx3090=12.3ms.")
+    device = check(name)
+    if device.kind != "gpu":
+        raise SettingsError(
+            f"--measured '{text}': a time is carried from a GPU, and this is none."
+        )
+    return device.name, parse_duration(time)
 
 
 def recipe_values(pairs: Sequence[str] | None) -> dict[str, bool | int | float | str]:

@@ -47,6 +47,7 @@ class ReportContent:
         reference: The (accuracy, latency in ms) from which hypervolume counts; without it, the
             least accuracy and the largest latency within the budgets of both searches.
         latency_pairs: The predictor's held-out networks.
+        confidence: Share of networks that the predictions' intervals cover.
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
@@ -66,6 +67,7 @@ class ReportContent:
     random_records: Sequence[Record] = ()
     reference: tuple[float, float] | None = None
     latency_pairs: Sequence[LatencyPair] = ()
+    confidence: float = 0.9
     supernet_curve: Sequence[Mapping[str, float]] = ()
     retrained: Sequence[NetworkResult] = ()
     best: Architecture | None = None
@@ -73,6 +75,11 @@ class ReportContent:
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+
+    @property
+    def interval(self) -> str:
+        """What the intervals of predictions are called."""
+        return f"{self.confidence * 100:g} % interval"
 
     @cached_property
     def feasible(self) -> list[Record]:

@@ -45,7 +45,7 @@ def front(content: ReportContent) -> bytes | None:
             label = f"{label} ({len(records)})"
             axes.scatter(latency, scores, s=14, marker=marker, c=color, lw=1.0, label=label)
     if content.front:
-        _draw_front(axes, content.front)
+        _draw_front(axes, content.front, content.interval)
     limit = content.budgets.latency_ms
     if limit is not None:
         axes.axvline(limit, color=INK, lw=1.2, ls="--", label=f"budget, {limit:g} ms")
@@ -77,7 +77,7 @@ def hypervolume(content: ReportContent) -> bytes | None:
 
 
 def latency(content: ReportContent) -> bytes | None:
-    """Measured against predicted latency, with the 90 % interval."""
+    """Measured against predicted latency, with its interval."""
     pairs = content.latency_pairs
     measured = [member for member in content.front if member.measured_ms is not None]
     if not pairs and not measured:
@@ -104,7 +104,7 @@ def latency(content: ReportContent) -> bytes | None:
                 elinewidth=0.8,
                 alpha=0.8,
                 ms=4,
-                label=f"{label} ({len(chosen)}), 90 % interval",
+                label=f"{label} ({len(chosen)}), {content.interval}",
             )
     axes.set_xlim(*ends)
     axes.set_ylim(*ends)
@@ -138,11 +138,11 @@ def supernet(content: ReportContent) -> bytes | None:
     return png(figure)
 
 
-def _draw_front(axes: Axes, front: Sequence[FrontMember]) -> None:
+def _draw_front(axes: Axes, front: Sequence[FrontMember], interval: str) -> None:
     """Steps through the predictions, their intervals, and what was measured and retrained."""
     x, y = [m.predicted_ms for m in front], [m.accuracy for m in front]
     axes.step(x, y, where="post", color=BLUE, lw=1.5, alpha=0.7)
-    label = "front, predicted with 90 % interval"
+    label = f"front, predicted with {interval}"
     bars: dict[str, Any] = {"xerr": _whiskers(front), "elinewidth": 1, "capsize": 2}
     axes.errorbar(x, y, **bars, fmt="o", color=BLUE, ms=5, label=label)
     measured = [m for m in front if m.measured_ms is not None]

@@ -98,7 +98,7 @@ def _front(content: ReportContent, pictures: dict[str, bytes]) -> str:
         "latency. The line joins the architectures that no other one beats in both."
     )
     if content.budgets.limits():
-        caption += " A latency budget is checked against the upper end of the 90 % interval."
+        caption += f" A latency budget is checked against the upper end of the {content.interval}."
     if any(member.test_accuracy is not None for member in content.front):
         caption += " Stars are retrained networks, scored on the test split: another scale."
     return _section(
@@ -166,7 +166,7 @@ def _latency(content: ReportContent, pictures: dict[str, bytes]) -> str:
         inside = sum(p.low_ms <= p.measured_ms <= p.high_ms for p in pairs)
         caption += (
             f" Of {len(pairs)} held-out networks, {near} were predicted within 10 % and {inside} "
-            "lie within their 90 % interval."
+            f"lie within their {content.interval}."
         )
     return _section(
         "Predicted and measured latency",

@@ -19,7 +19,7 @@ def front_table(content: ReportContent) -> str:
         "network",
         f"{content.metric.replace('_', ' ')}, validation",
         "predicted ms",
-        "90 % interval",
+        content.interval,
         "measured ms",
         "MACs",
         "parameters",

@@ -3,7 +3,7 @@
     objectives   accuracy up (as error down), latency down      told to the searcher
     budgets      latency, MACs, parameters, memory              constraints, known beforehand
 
-A latency budget is checked against the upper end of the prediction's 90 % interval.
+A latency budget is checked against the upper end of the prediction's interval.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ import numpy as np
 from nas.errors import BudgetError, InfeasibleError
 from nas.search.candidates import descend
 from nas.search.protocol import Codes, CodeSpace, Floats
+from nas.units import format_ms
 
 SAMPLES = 20_000
+HARDLY = 0.95
+"""A budget that leaves more than this share hardly binds."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ class Feasibility:
     samples: int
     fastest_ms: float
     """The least upper end of a predicted latency that was found."""
+    median_ms: float
+    """The upper end that half of the samples are within."""
+    slowest_ms: float
+    """The greatest upper end among the samples."""
+    limited: bool = True
+    """Whether there is any budget."""
 
     @property
     def binds(self) -> bool:
@@ -85,14 +94,29 @@ class Feasibility:
 
     def __str__(self) -> str:
         """One sentence for the user."""
+        half = f"{format_ms(self.median_ms)} would leave half of them"
+        if not self.limited:
+            slowest = format_ms(self.slowest_ms)
+            return (
+                f"There is no budget. {self.samples:,} sampled architectures are predicted within "
+                f"{slowest}; {half}."
+            )
         if not self.binds:
-            return f"All of {self.samples:,} sampled architectures are within the budget."
+            return (
+                f"The budget does not bind: every one of {self.samples:,} sampled architectures "
+                f"is predicted within it. A latency below {format_ms(self.slowest_ms)} would "
+                f"bind; {half}."
+            )
         if self.share == 0:
             return (
                 f"None of {self.samples:,} sampled architectures is within the budget, "
                 "but smaller ones are."
             )
-        return f"{self.share:.1%} of {self.samples:,} sampled architectures are within the budget."
+        sampled = f"{self.samples:,} sampled architectures are within the budget"
+        if self.share > HARDLY:
+            beyond = round((1.0 - self.share) * self.samples)
+            return f"The budget hardly binds: all but {beyond:,} of {sampled}; {half}."
+        return f"{self.share:.1%} of {sampled}."
 
 
 def check_feasible(
@@ -141,7 +165,14 @@ def check_feasible(
             nearest = measures(best[:1])
             if _outside(budgets, nearest)[0] > 0:
                 raise InfeasibleError(_refusal(budgets, nearest, fastest, name, target))
-    return Feasibility(share=share, samples=len(sampled), fastest_ms=fastest)
+    return Feasibility(
+        share=share,
+        samples=len(sampled),
+        fastest_ms=fastest,
+        median_ms=float(np.median(known.high_ms)),
+        slowest_ms=float(known.high_ms.max()),
+        limited=bool(budgets.limits()),
+    )
 
 
 _NAMES = {

@@ -24,7 +24,7 @@ class Record:
     balanced_accuracy: float
     loss: float
     latency_ms: float
-    """Predicted, with its 90 % interval."""
+    """Predicted, with its interval."""
     low_ms: float
     high_ms: float
     macs: int

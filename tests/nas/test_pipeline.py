@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas import commands, pipeline
+from nas import commands, pipeline, predicting
 from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
@@ -217,14 +217,16 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     id = front[0]["id"]
     outcome = commands.export(run, formats=("timm",), ids=(id,), console=silent)
     assert (Path(outcome.document["exported"][0]) / "architecture.yaml").exists()
-    predicted = commands.predict(f"{run}/{id}", _settings(home), console=silent)
+    predicted = predicting.predict(f"{run}/{id}", _settings(home), console=silent)
     assert predicted.document["latency_ms"] == pytest.approx(front[0]["prediction"]["ms"])
+    of_the_run = predicting.predict(f"{run}:{id}", Settings(threads=1), console=silent)
+    assert of_the_run.document["latency_ms"] == predicted.document["latency_ms"]
     assert commands.train(_settings(home), console=silent).document["curve"]
     assert commands.measure(_settings(home), console=silent).document["held_out"]
     with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)
     with pytest.raises(RunError, match="There is no 'nothing' on the front"):
-        commands.predict(f"{run}/nothing", _settings(home), console=silent)
+        predicting.predict(f"{run}/nothing", _settings(home), console=silent)
 
 
 def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:

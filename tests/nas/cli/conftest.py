@@ -40,6 +40,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
     fake = FakePipeline()
     monkeypatch.setattr(nas, "pipeline", fake, raising=False)
     monkeypatch.setattr(nas, "commands", fake, raising=False)
+    monkeypatch.setattr(nas, "predicting", fake, raising=False)
     return fake
 
 

@@ -74,9 +74,14 @@ assert not heavy, heavy
         (["search", "--recipe", "lr"], "--recipe 'lr': write KEY=VALUE, such as epochs=30"),
         (
             ["search", "--hardware", "cpx"],
-            "Unknown hardware 'cpx'. Did you mean 'cpu'? Known: cpu",
+            "Unknown hardware 'cpx'. Did you mean 'cpu'? Known: a10, a100,",
         ),
         (["hardware", "cpx"], "Unknown hardware 'cpx'. Did you mean 'cpu'?"),
+        (["hardware", "add", "none.yaml"], "Cannot read the device file 'none.yaml'"),
+        (
+            ["predict", "x", "--hardware", "a100x"],
+            "Unknown hardware 'a100x'. Did you mean 'a100'?",
+        ),
         (["resume"], "Missing argument"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import Result
 
+from nas.cli.hardware import add
 from nas.result import RunResult
 from nas.runs import open_run
 from nas.settings import Settings
@@ -32,7 +34,8 @@ def test_every_option_of_a_search_reaches_the_settings(
         --evaluations 50 --until search --out mine --seed 7 --metric balanced_accuracy
         --max-params 2M --max-macs 50M --max-memory 16MiB --runtime eager --precision float32
         --layout contiguous --batch-size 4 --resolution 16 --threads 1 --epochs 3 --retrain-top 2
-        --retrain-epochs 5 --from-scratch --recipe lr=0.1 --recipe ema=false --recipe name=x"""
+        --retrain-epochs 5 --confidence 0.8 --from-scratch --recipe lr=0.1 --recipe ema=false
+        --recipe name=x"""
     result = run(*text.split())
     assert result.exit_code == 0, result.stderr
     settings = Settings(
@@ -46,6 +49,7 @@ def test_every_option_of_a_search_reaches_the_settings(
         batch_size=4,
         resolution=16,
         threads=1,
+        confidence=0.8,
         budget_ms=5.0,
         max_macs=50_000_000,
         max_params=2_000_000,
@@ -93,7 +97,7 @@ def test_every_option_of_a_search_reaches_the_settings(
             "predict r/ab --batch-size 8",
             "predict",
             ("r/ab", Settings(batch_size=8)),
-            {},
+            {"confidence": 0.9, "explain": False, "measured": None},
         ),
     ],
 )
@@ -164,11 +168,50 @@ def test_ls_says_how_far_each_run_has_come(run: Callable[..., Result]) -> None:
 
 
 def test_hardware_describes_this_cpu(run: Callable[..., Result]) -> None:
-    (entry,) = json.loads(run("hardware", "cpu", "--json").stdout)
+    entry = json.loads(run("hardware", "cpu", "--json").stdout)
     assert entry["name"] == "cpu"
     assert entry["model"]
     assert entry["usable_threads"] >= 1
-    assert "model: " in run("hardware").stdout
+    assert entry["predictions_rest_on"] == "measured here"
+    assert "model: " in run("hardware", "CPU").stdout
+
+
+def test_hardware_lists_every_device(run: Callable[..., Result]) -> None:
+    listed = json.loads(run("hardware", "--json").stdout)
+    assert [entry["name"] for entry in listed][:3] == ["cpu", "a10", "a100"]
+    assert len(listed) == 24
+    table = run("hardware").stdout
+    for part in ("rtx-pro-6000-max-q", "NVIDIA A100 SXM4 80 GB", "eager, fp16", "measured here"):
+        assert part in table
+
+
+def test_hardware_shows_each_number_with_its_source(run: Callable[..., Result]) -> None:
+    numbers = json.loads(run("hardware", "--json", "RTX 4090").stdout)["numbers"]
+    assert numbers["tflops.fp16"] == {
+        "value": 165.2,
+        "source": "NVIDIA Ada GPU Architecture whitepaper V2.1 (RTX 4090)",
+    }
+    shown = run("hardware", "v100").stdout
+    for part in ("precisions: fp16, amp, fp32", "bandwidth_gb_s", "900", "V100 GPU Architecture"):
+        assert part in shown
+
+
+def test_a_device_of_ones_own_is_added_from_the_example_in_the_help(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CONFIG_DIR", "config")
+    example = inspect.getdoc(add).split("\b\n")[1]  # type: ignore[union-attr]
+    Path("rtx4080.yaml").write_text(example)
+    added = run("hardware", "add", "rtx4080.yaml")
+    assert "Added 'rtx4080' (NVIDIA GeForce RTX 4080)" in added.stdout
+    assert "Predictions rest on: specification only." in added.stdout
+    assert Path("config/devices/rtx4080.yaml").read_text() == example
+    assert json.loads(run("hardware", "rtx4080", "--json").stdout)["numbers"]["sms"]["value"] == 76
+    refused = run("hardware", "add", "rtx4080.yaml")
+    assert refused.exit_code == 2
+    assert "There is a device 'rtx4080' already" in refused.stderr
+    replaced = run("hardware", "add", "rtx4080.yaml", "--force", "--json")
+    assert json.loads(replaced.stdout)["file"].endswith("config/devices/rtx4080.yaml")
 
 
 def test_mixers_lists_every_family_with_its_paper(run: Callable[..., Result]) -> None:

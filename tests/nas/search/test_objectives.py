@@ -8,6 +8,7 @@ import pytest
 from nas.errors import BudgetError, InfeasibleError
 from nas.search.objectives import Budgets, check_feasible
 from nas.search.problem import error
+from nas.units import format_ms
 from supernet.scores import Evaluation
 
 
@@ -86,7 +87,28 @@ def test_the_share_that_fits_is_told(space):
 def test_a_budget_that_all_keep_does_not_bind(space):
     found = check_feasible(space, Budgets(latency_ms=100.0), space.measures, rng())
     assert not found.binds
-    assert str(found) == "All of 20,000 sampled architectures are within the budget."
+    assert str(found) == (
+        "The budget does not bind: every one of 20,000 sampled architectures is predicted within "
+        f"it. A latency below {format_ms(found.slowest_ms)} would bind; "
+        f"{format_ms(found.median_ms)} would leave half of them."
+    )
+    below = Budgets(latency_ms=0.999 * found.slowest_ms)
+    assert check_feasible(space, below, space.measures, rng()).binds
+    half = check_feasible(space, Budgets(latency_ms=found.median_ms), space.measures, rng())
+    assert half.share == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_budget_that_nearly_all_keep_hardly_binds(space):
+    high = space.measures(space.sample(20_000, rng())).high_ms
+    budgets = Budgets(latency_ms=float(np.quantile(high, 0.99)))
+    found = check_feasible(space, budgets, space.measures, rng())
+    assert str(found).startswith("The budget hardly binds: all but ")
+    assert 150 < 20_000 * (1 - found.share) < 250
+
+
+def test_without_a_budget_the_sampled_latencies_are_told(space):
+    found = check_feasible(space, Budgets(), space.measures, rng())
+    assert str(found).startswith("There is no budget. 20,000 sampled architectures")
 
 
 def test_a_budget_that_only_unsampled_architectures_keep_is_feasible(space):

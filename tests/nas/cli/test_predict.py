@@ -1,0 +1,223 @@
+"""`nas predict` on whole networks; the numbers are the model's, tested elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from torch import nn
+from typer.testing import Result
+
+from nas.errors import DataError
+from nas.latency.gpu.model import shipped
+from nas.latency.gpu.predictor import GpuModel
+from nas.latency.target import Target
+from nas.settings import Settings
+from nas.vision import shapes_only
+from search_spaces import Architecture, load_space
+
+Run = Callable[..., Result]
+FIELDS = {
+    *("network", "target", "latency_ms", "low_ms", "high_ms", "confidence", "throughput_img_s"),
+    *("basis", "rests_on", "memory_mib", "energy_mj_at_most", "device_ms", "host_ms", "kernels"),
+}
+
+
+def _document(run: Run, *arguments: str) -> dict[str, Any]:
+    result = run("predict", *arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def _refused(run: Run, *arguments: str) -> str:
+    result = run("predict", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    return result.stderr
+
+
+@pytest.fixture
+def architecture() -> Architecture:
+    space = load_space("hybrid-tiny")
+    return space.decode(space.sample(1, np.random.default_rng(0))[0])
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading images is an error."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise DataError("Images were loaded.")
+
+    monkeypatch.setattr("nas.context.load_data", refuse)
+
+
+def test_a_timm_model_is_predicted_for_a_gpu_without_images(run: Run, no_data: None) -> None:
+    text = "timm:resnet18 --hardware a100 --batch-size 4 --precision amp --runtime compile"
+    found = _document(run, *text.split())
+    assert found.keys() == FIELDS
+    assert found["target"] == {
+        "device": "a100",
+        "runtime": "compile",
+        "precision": "amp",
+        "layout": "channels_last",
+        "batch_size": 4,
+        "resolution": 224,
+        "threads": None,
+    }
+    assert 0 < found["low_ms"] < found["latency_ms"] < found["high_ms"]
+    assert found["throughput_img_s"] == pytest.approx(4000 / found["latency_ms"])
+    assert found["confidence"] == 0.9
+    assert sum(found["kernels"].values()) == pytest.approx(found["device_ms"])
+    target = Target("a100", runtime="compile", precision="amp", batch_size=4)
+    whole = GpuModel(target).network(shapes_only("resnet18"), (4, 3, 224, 224))
+    assert found["latency_ms"] == pytest.approx(float(whole.prediction.ms[0]))
+
+
+def test_what_is_printed_is_called_a_prediction(run: Run) -> None:
+    output = run("predict", "timm:resnet18", "--hardware", "a100").stdout
+    first, *facts = output.splitlines()
+    assert first.startswith("timm:resnet18: predicted ")
+    assert "90 % interval" in first
+    assert [line.split()[0] for line in facts] == ["target", "rests", "takes", "memory", "energy"]
+    assert "a100 (eager, fp16, channels_last, batch 1, resolution 224 px)" in output
+
+
+def test_explained_is_where_the_time_goes(run: Run) -> None:
+    arguments = ("timm:resnet18", "--hardware", "a100", "--explain")
+    found = _document(run, *arguments)
+    assert found.keys() == {*FIELDS, "launches"}
+    ms = [launch["ms"] for launch in found["launches"]]
+    assert len(ms) == 10
+    assert ms == sorted(ms, reverse=True)
+    assert found["launches"][0].keys() == {"kind", "count", "ms", "bound", "sizes"}
+    output = run("predict", *arguments).stdout
+    for part in ("Predicted on the device", "Its costliest kernels, as predicted", "bound by"):
+        assert part in output
+    for kind in found["kernels"]:
+        assert kind in output
+
+
+def test_a_resolution_and_the_data_change_a_timm_model(run: Run) -> None:
+    arguments = ("timm:vit_tiny_patch16_224", "--hardware", "a100", "--batch-size", "64")
+    own, larger = _document(run, *arguments), _document(run, *arguments, "--resolution", "448")
+    assert larger["target"]["resolution"] == 448
+    assert larger["device_ms"] > own["device_ms"]
+    fewer = _document(run, *arguments, "--data", "digits")  # ten classes, one channel
+    assert fewer["memory_mib"] < own["memory_mib"]
+
+
+def test_a_higher_confidence_has_a_wider_interval(run: Run) -> None:
+    arguments = ("timm:resnet18", "--hardware", "a100", "--confidence")
+    low, high = _document(run, *arguments, "0.5"), _document(run, *arguments, "0.95")
+    assert low["latency_ms"] == high["latency_ms"]
+    assert low["high_ms"] < high["high_ms"]
+    assert "is not known; choose one from" in _refused(run, *arguments, "1")
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_an_architecture_file_is_predicted_for_a_gpu(
+    run: Run, architecture: Architecture, no_data: None, suffix: str
+) -> None:
+    write = {"yaml": yaml.safe_dump, "json": json.dumps}[suffix]
+    Path(f"a.{suffix}").write_text(write(architecture.to_dict()))
+    found = _document(run, f"a.{suffix}", "--hardware", "h100")
+    assert found.keys() == {*FIELDS, "id"}
+    assert found["id"] == architecture.id
+    assert found["target"]["resolution"] == architecture.resolution
+    output = run("predict", f"a.{suffix}", "--hardware", "h100").stdout
+    assert output.startswith(f"{architecture.id}: predicted ")
+    again = _document(
+        run, f"a.{suffix}", "--hardware", "h100", "--resolution", str(architecture.resolution)
+    )
+    assert again == found
+    assert "leave --resolution out" in _refused(
+        run, f"a.{suffix}", "--hardware", "h100", "--resolution", "999"
+    )
+
+
+def test_a_member_of_a_run_is_named_in_two_ways(run: Run, architecture: Architecture) -> None:
+    folder = Path("results/one")
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text(Settings(data="npz:/nowhere.npz").to_json())
+    assert "'results/one' has no front yet" in _refused(run, "one/ab", "--hardware", "a100")
+    member = {"id": architecture.id, "architecture": architecture.to_dict()}
+    (folder / "front.json").write_text(json.dumps({"front": [member]}))
+    found = [
+        _document(run, f"{name}{architecture.id}", "--hardware", "a100")
+        for name in ("one/", "one:", "results/one/", "results/one:")
+    ]
+    assert {one.pop("network") for one in found} == {
+        f"{name}{architecture.id}" for name in ("one/", "one:", "results/one/", "results/one:")
+    }
+    assert all(one == found[0] for one in found)
+    stderr = _refused(run, "one:ab", "--hardware", "a100")
+    assert f"no 'ab' on the front of 'results/one'. There are: {architecture.id}." in stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("timm:resnet5O", "timm has no model 'resnet5O'. Did you mean 'resnet50'?"),
+        (
+            "timm:resnet50.a1_in2k",
+            "Unknown pretrained tag of resnet50 'a1_in2k'. Did you mean 'a1",
+        ),
+        ("resnet50", "There is no file 'resnet50'. Write timm:resnet50 for a model of timm"),
+        ("none.yaml", "There is no architecture file 'none.yaml'"),
+        ("none/ab", "There is no run in 'none'"),
+        (
+            "timm:levit_128 --resolution 100",
+            "'timm:levit_128' does not run on images of 100 x 100 px (",
+        ),
+        ("timm:resnet18 --hardware v100 --precision bf16", "v100 has no precision 'bf16'"),
+        ("timm:resnet18 --hardware cpu --explain", "Leave out --confidence and --explain"),
+        ("timm:resnet18 --hardware cpu --confidence 0.8", "Leave out --confidence and --explain"),
+    ],
+)
+def test_what_cannot_be_predicted_says_what_can(run: Run, text: str, message: str) -> None:
+    assert message in _refused(run, "--hardware", "a100", *text.split())
+
+
+def test_a_model_of_timm_is_predicted_here_from_its_operations(
+    run: Run, no_data: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = [(nn.Sequential(nn.Conv2d(3, n, 3), nn.ReLU()), (1, 3, 12, 12)) for n in (8, 12, 20)]
+    monkeypatch.setattr("nas.latency.cpu_kernels.reference_networks", lambda target: small)
+    monkeypatch.setattr("nas.latency.cpu_kernels.WIDEST", math.inf)
+    found = _document(run, "timm:test_resnet", "--resolution", "64", "--threads", "1")
+    assert found["low_ms"] < found["latency_ms"] < found["high_ms"]
+    assert found["basis"] == "measured"
+    assert "fitted on 3 whole networks" in found["rests_on"]
+    assert found["target"]["resolution"] == 64
+
+
+def test_a_pretrained_tag_is_part_of_a_name(run: Run) -> None:
+    found = _document(run, "timm:resnet18.a1_in1k", "--hardware", "a100")
+    assert found["network"] == "timm:resnet18.a1_in1k"
+
+
+def test_what_no_device_was_measured_in_is_not_validated(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = {**shipped().conditions, "devices": [], "runtimes": []}
+    model = dataclasses.replace(shipped(), conditions=nothing)
+    monkeypatch.setattr("nas.latency.gpu.predictor.shipped", lambda: model)
+    found = _document(run, "timm:resnet18", "--hardware", "a100")
+    assert found["basis"] == "runtime"
+    assert found["rests_on"] == "not validated: eager was measured on no device"
+    output = run("predict", "timm:resnet18", "--hardware", "a100").stdout
+    assert "rests on  not validated: eager was measured on no device" in output
+
+
+def test_a_network_that_does_not_fit_the_device_is_told(run: Run) -> None:
+    arguments = ("timm:vit_tiny_patch16_224", "--hardware", "t4", "--batch-size", "65536")
+    assert "more than the 16 GiB that the device has" in run("predict", *arguments).stdout

@@ -1,0 +1,168 @@
+"""The whole flow for a GPU that is not at hand, on a minute space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas import pipeline
+from nas.context import Context
+from nas.errors import InfeasibleError, SettingsError
+from nas.export import load_exported
+from nas.latency import predictor_for
+from nas.latency.gpu.predictor import GpuModel
+from nas.result import RunResult
+from nas.settings import Settings
+
+SPACE = """
+schema: 1
+name: minute
+resolution: 8
+stem: [conv: {stride: [2, 1]}]
+stages:
+- {width: [8, 16], depth: [1, 2], mixers: [pool, depthwise: {kernel: [3, 5]}],
+   channel_mixers: [none, mlp: {ratio: [1, 2]}]}
+"""
+
+
+class Heard:
+    """What a person was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.said.append(name)
+
+    say = step
+
+    def task(self, what: str, total: int) -> nullcontext[object]:
+        return nullcontext(lambda done, note: None)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    images = rng.integers(0, 80, (240, 8, 8), dtype=np.uint8)
+    for label in range(3):
+        images[labels == label, label * 2 : label * 2 + 3] += 120
+    np.savez(home / "images.npz", images=images, labels=labels)
+    (home / "minute.yaml").write_text(SPACE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
+        yield home
+
+
+def _settings(home: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "space": str(home / "minute.yaml"),
+        "data": f"npz:{home / 'images.npz'}",
+        "hardware": "a100",
+        "epochs": 1,
+        "evaluations": 12,
+        "retrain_epochs": 1,
+        "lag": 4,
+    }
+    return Settings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def budget(home: Path) -> float:
+    """Half of the space keeps it."""
+    context = Context(_settings(home))
+    predictor = predictor_for(context.space, context.target, 1, 3)
+    codes = context.space.sample(500, np.random.default_rng(0))
+    return float(np.median(predictor.predict(codes).high_ms))
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path, budget: float) -> tuple[RunResult, list[str]]:
+    heard = Heard()
+    result = pipeline.run(_settings(home, budget_ms=budget), out=home / "run", console=heard)
+    return result, heard.said
+
+
+def test_a_run_for_a_gpu_ends_with_a_front_and_exports(
+    whole: tuple[RunResult, list[str]],
+) -> None:
+    result, _ = whole
+    assert result.finished == pipeline.STEPS
+    assert result.front
+    (folder,) = result.exported
+    assert load_exported(folder) is not None
+    assert all(member.measured_ms is None for member in result.front)
+    assert "a100 is not at hand: latencies are predicted, none was measured" in result.notes
+
+
+def test_the_upper_end_of_all_that_is_returned_is_within_the_budget(
+    whole: tuple[RunResult, list[str]], budget: float
+) -> None:
+    result, _ = whole
+    assert all(member.high_ms <= budget for member in result.front)
+    front = {member.id for member in result.front}
+    assert {folder.name for folder in result.exported} <= front
+    lines = (result.path / "evaluations.jsonl").read_text().splitlines()
+    assert len(lines) == 12
+    assert all(json.loads(line)["high_ms"] <= budget for line in lines)
+
+
+def test_the_person_is_told_the_target_and_what_the_budget_leaves(
+    whole: tuple[RunResult, list[str]],
+) -> None:
+    said = "\n".join(whole[1])
+    assert "a100 (eager, fp16, channels_last, batch 1" in said
+    assert "of 20,000 sampled architectures are within the budget" in said
+    assert "a100 is not at hand, so nothing is measured" in said
+
+
+def test_the_report_calls_predictions_so(whole: tuple[RunResult, list[str]]) -> None:
+    result, _ = whole
+    page = (result.path / "report.html").read_text()
+    assert "Its latency, predicted" in page
+    assert "predicted from kernels" in page
+    assert "latencies are predicted, none was measured" in page
+    assert json.loads((result.path / "measured.json").read_text())["networks"] == {}
+    assert not (result.path / "figures" / "latency.png").exists()
+
+
+def test_a_run_for_a_gpu_is_said_again(whole: tuple[RunResult, list[str]]) -> None:
+    result, _ = whole
+    assert pipeline.resume(result.path).to_dict() == result.to_dict()
+
+
+def test_a_surer_interval_allows_less(home: Path, budget: float) -> None:
+    sure = pipeline.run(
+        _settings(home, budget_ms=budget, confidence=0.95), out=home / "sure", until="search"
+    )
+    assert sure.confidence == 0.95
+    usual = {m.id: m.high_ms for m in pipeline.resume(home / "run").front}
+    for member in sure.front:
+        assert member.high_ms <= budget
+        if member.id in usual:
+            assert member.high_ms > usual[member.id]
+
+
+def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
+    home: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InfeasibleError, match=r"(?s)No architecture of 'minute' .*on a100 \("):
+        pipeline.run(_settings(home, budget_ms=1e-6), out=tmp_path / "run")
+
+
+def test_an_interval_that_is_not_known_is_told_before_a_folder_is_made(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(self: GpuModel, confidence: float) -> float:
+        raise SettingsError(f"confidence {confidence} is not known")
+
+    monkeypatch.setattr(GpuModel, "half_width", unknown)
+    with pytest.raises(SettingsError, match="confidence 0.97 is not known"):
+        pipeline.run(_settings(home, confidence=0.97), out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
