@@ -8,6 +8,7 @@ Each loop has a cap, so a budget that nothing meets ends in an empty array, neve
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -31,7 +32,7 @@ class Candidates:
         self._constraints = constraints
         self._asked: set[bytes] = set()
         self._buffer: list[Codes] = []
-        self._feasible: Codes | None = None
+        self._recent: deque[Codes] = deque(maxlen=_BATCH)
         self._everything: Codes | None = None
         self._barren = False
 
@@ -56,9 +57,7 @@ class Candidates:
     def mark(self, codes: Codes) -> None:
         """Remember that these were asked."""
         self._asked.update(_keys(codes))
-        if len(codes):
-            known = codes if self._feasible is None else np.concatenate([self._feasible, codes])
-            self._feasible = known[-_BATCH:]
+        self._recent.extend(codes)
 
     def take(self, n: int) -> Codes:
         """Up to `n` fresh codes, as the space samples them; fewer only when no more are found.
@@ -108,10 +107,11 @@ class Candidates:
         return self.empty()
 
     def _by_mutation(self) -> Codes:
-        if self._feasible is None:
+        if not self._recent:
             return self.empty()
+        feasible = np.stack(self._recent)
         for _ in range(_TRIES):
-            parents = self._feasible[self._rng.integers(len(self._feasible), size=_BATCH)]
+            parents = feasible[self._rng.integers(len(feasible), size=_BATCH)]
             codes = self.fresh(self._space.mutate(parents, self._rng))
             if len(codes):
                 return codes
@@ -119,7 +119,7 @@ class Candidates:
 
     def _by_descent(self) -> Codes:
         constraints = self._constraints
-        if constraints is None or self._feasible is not None:
+        if constraints is None or self._recent:
             return self.empty()
         best = descend(
             self._space, lambda codes: violations(constraints, codes), self._rng, enough=0.0

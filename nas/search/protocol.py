@@ -27,6 +27,10 @@ Cheap: TypeAlias = Callable[[Codes], Floats]
 """Codes (n, genes) to (n, m-1): every objective but the first, exact, without an evaluation."""
 
 
+Answers: TypeAlias = Callable[[Codes], Floats]
+"""Codes (n, genes) to (n, a): column i is <= 0 where a code can answer the search's question i."""
+
+
 class CodeSpace(Protocol):
     """Where codes come from. Every method that returns codes returns canonical ones."""
 

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.acquisition import expected_gain, expected_improvement
-from nas.search.candidates import Candidates
+from nas.search.brief import Brief
 from nas.search.front import crowding, ranks
-from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
+from nas.search.history import History, SequentialSearcher
+from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
 from nas.search.surrogate import Surrogate
 
@@ -50,6 +51,10 @@ class _Brood:
     """Whether there is one: then every second child is the one that may have the least error."""
     asks: int = 0
 
+    def age(self, told: int) -> int:
+        """How many asks or tells have passed since it was made."""
+        return max(told - self.told, self.asks)
+
     def pop(self) -> Codes:
         """The child with the largest expected gain: (1, genes); it counts as known from now."""
         if self.budget and self.asks % 2:
@@ -66,65 +71,37 @@ class _Brood:
         return code
 
 
-class EvolutionSearcher:
-    """See the module; state follows from the seed, the asks and the tells."""
+class Evolution:
+    """See the module."""
 
-    def __init__(
-        self, space: CodeSpace, seed: int, constraints: Constraints | None, cheap: Cheap | None
-    ) -> None:
-        self._space = space
-        self._constraints = constraints
-        self._rng = np.random.default_rng(seed)
-        self._candidates = Candidates(space, self._rng, constraints)
-        self._cheap = cheap
+    def __init__(self, brief: Brief, history: History) -> None:
+        self._space, self._cheap = brief.space, brief.cheap
+        self._limited = brief.constraints is not None
+        self._history, self._rng = history, history.rng
         self._start: list[Codes] | None = None
-        self._pending: dict[bytes, Codes] = {}
-        self._codes: list[Codes] = []
-        self._objectives: list[Floats] = []
         self._ceiling: Floats | None = None
         self._brood: _Brood | None = None
 
-    def ask(self, n: int) -> Codes:
-        """At most `n` codes that were not asked before: (<= n, genes)."""
-        asked: list[Codes] = []
-        while len(asked) < n:
-            codes = self._next()
-            if not len(codes):
-                break
-            self._candidates.mark(codes)
-            self._pending[_key(codes[0])] = codes[0]
-            asked.append(codes[0])
-        return np.stack(asked) if asked else self._candidates.empty()
-
-    def tell(self, codes: Codes, objectives: Floats) -> None:
-        """Learn from (n, m) objectives; failed evaluations become no parents."""
-        self._candidates.mark(codes)
-        for code, row in zip(codes, np.asarray(objectives, dtype=float), strict=True):
-            self._pending.pop(_key(code), None)
-            if np.isfinite(row).all():
-                self._codes.append(code)
-                self._objectives.append(row)
-
-    def _next(self) -> Codes:
-        """The next code to ask, none when nothing is left: (<= 1, genes)."""
+    def next(self) -> Codes:
+        """The next code to ask, none for a random one: (<= 1, genes)."""
+        history = self._history
         if self._start is None:
             self._start = list(self._starting_codes())
         if self._start:
             return self._start.pop()[None]
-        if len(self._codes) < _LEAST_TOLD:
-            return self._candidates.take(1)
+        if history.told < _LEAST_TOLD:
+            return history.candidates.empty()
         brood = self._brood
-        told = len(self._codes)
-        if brood is None or not len(brood.codes) or max(told - brood.told, brood.asks) >= _RENEW:
+        if brood is None or not len(brood.codes) or brood.age(history.told) >= _RENEW:
             children = self._children()
             if not len(children):
-                return self._candidates.take(1)
+                return children
             brood = self._brood = self._screened(children)
         return brood.pop()
 
     def _starting_codes(self) -> Codes:
         """Samples spread evenly over the first cheap objective, both ends included."""
-        codes = self._candidates.fresh(self._space.sample(_SAMPLES, self._rng))
+        codes = self._history.candidates.fresh(self._space.sample(_SAMPLES, self._rng))
         if len(codes) < _START:
             return codes
         if self._cheap is None:
@@ -140,7 +117,7 @@ class EvolutionSearcher:
 
     def _children(self) -> Codes:
         """Fresh children of the best, and fresh samples: (p, genes)."""
-        codes, objectives = np.stack(self._codes), np.stack(self._objectives)
+        codes, objectives = self._history.codes, self._history.objectives
         parents = np.flatnonzero(ranks(objectives) <= 1)
         spread = crowding(objectives[parents])
         duel = self._rng.integers(len(parents), size=(2, 2, _CHILDREN))
@@ -152,19 +129,20 @@ class EvolutionSearcher:
         )
         children = self._space.mutate(children, self._rng)
         strangers = self._space.sample(_STRANGERS, self._rng)
-        return self._candidates.fresh(np.concatenate([children, strangers]))
+        return self._history.candidates.fresh(np.concatenate([children, strangers]))
 
     def _screened(self, children: Codes) -> _Brood:
         """The children with their predicted objectives, by a surrogate of all that was told."""
-        objectives = np.stack(self._objectives)
+        history = self._history
+        objectives = history.objectives
         objectives[:, 0] = _scaled(objectives[:, 0])
         learnt = objectives if self._cheap is None else objectives[:, :1]
-        surrogate = Surrogate(self._space.features(np.stack(self._codes)), learnt, self._rng)
+        surrogate = Surrogate(self._space.features(history.codes), learnt, self._rng)
         reference = objectives.max(axis=0)
         if self._ceiling is not None:
             reference[1:] = np.maximum(reference[1:], self._ceiling)
-        pending = list(self._pending.values())
-        codes = np.concatenate([np.stack(pending), children]) if pending else children
+        pending = history.pending
+        codes = np.concatenate([pending, children])
         mean, std = surrogate.predict(self._space.features(codes))
         if self._cheap is not None:
             mean = np.concatenate([mean, np.asarray(self._cheap(codes), dtype=float)], axis=1)
@@ -176,8 +154,8 @@ class EvolutionSearcher:
             std[after],
             known,
             reference,
-            told=len(self._codes),
-            budget=self._constraints is not None,
+            told=history.told,
+            budget=self._limited,
         )
 
 
@@ -190,19 +168,9 @@ def _scaled(errors: Floats) -> Floats:
     return scaled
 
 
-def _key(code: Codes) -> bytes:
-    return code.astype(np.int32).tobytes()
-
-
-def _build(
-    space: CodeSpace,
-    *,
-    seed: int,
-    constraints: Constraints | None,
-    cheap: Cheap | None,
-    supernet: object | None,
-) -> EvolutionSearcher:
-    return EvolutionSearcher(space, seed, constraints, cheap)
+def _build(brief: Brief) -> SequentialSearcher:
+    history = History(brief)
+    return SequentialSearcher(history, Evolution(brief, history).next)
 
 
 register(

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from nas.errors import unknown_name
-from nas.search.protocol import Cheap, CodeSpace, Constraints, Searcher
-
-
-class Build(Protocol):
-    """What makes a searcher; every registered one takes the same arguments."""
-
-    def __call__(
-        self,
-        space: CodeSpace,
-        *,
-        seed: int,
-        constraints: Constraints | None,
-        cheap: Cheap | None,
-        supernet: object | None,
-    ) -> Searcher:
-        """A searcher at its start."""
-        ...
+from nas.search.brief import Brief
+from nas.search.protocol import Answers, Cheap, CodeSpace, Constraints, Searcher
 
 
 @dataclass(frozen=True)
@@ -34,7 +19,7 @@ class SearcherEntry:
     paper: str
     needs: str
     """What it learns from: "evaluations", or "supernet" for one that takes gradients."""
-    build: Build
+    build: Callable[[Brief], Searcher]
 
 
 SEARCHERS: dict[str, SearcherEntry] = {}
@@ -54,6 +39,8 @@ def make_searcher(
     constraints: Constraints | None = None,
     supernet: object | None = None,
     cheap: Cheap | None = None,
+    answers: Answers | None = None,
+    evaluations: int | None = None,
 ) -> Searcher:
     """The searcher called `name`, at its start.
 
@@ -62,15 +49,17 @@ def make_searcher(
         space: Where its codes come from.
         seed: With the asks and tells, all that its choices depend on.
         constraints: Codes to (n, k), feasible where <= 0; nothing else is asked.
-        supernet: For searchers that take gradients; the others ignore it.
+        supernet: The `Lessons` of searchers that take gradients; the others ignore it.
         cheap: All objectives but the first, exactly, for codes not evaluated yet: a searcher
             that screens by a surrogate then need not learn them.
+        answers: Codes to (n, a), one column for each of several questions, such as budgets, that
+            are to be answered; a code can answer those where it is <= 0.
+        evaluations: How many will be made in all, where that is known.
 
     Raises:
         UnknownNameError: there is no such searcher.
     """
     if name not in SEARCHERS:
         raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")
-    return SEARCHERS[name].build(
-        space, seed=seed, constraints=constraints, cheap=cheap, supernet=supernet
-    )
+    brief = Brief(space, seed, constraints, cheap, answers, evaluations, supernet)
+    return SEARCHERS[name].build(brief)
