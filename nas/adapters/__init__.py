@@ -1,0 +1,1 @@
+"""Foreign search tools behind this project's ask and tell. Imports none of them."""

@@ -1,0 +1,152 @@
+"""`nas bench`: searchers on a table of a whole search space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli import options
+
+if TYPE_CHECKING:
+    from nas.bench.bench import Result
+
+_DEFAULT = "auto"
+_COLUMNS = (
+    "searcher",
+    "share",
+    "area",
+    "regret",
+    "repeats",
+    "infeasible",
+    "ms each",
+)
+
+
+def bench(
+    table: Annotated[
+        Path, typer.Option(help="A CSV file, .csv or .csv.gz: one architecture per row.")
+    ],
+    code_columns: Annotated[
+        list[str],
+        typer.Option(
+            help="A column that is part of the architecture, or a pattern such as 'op_*'; repeat "
+            "for more. Its values are categories.",
+            metavar="NAME|PATTERN",
+        ),
+    ],
+    maximize: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column to maximise, such as the accuracy; repeat for more. The first one is "
+            "what is evaluated, all others are known beforehand.",
+            metavar="COLUMN",
+        ),
+    ] = None,
+    minimize: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column to minimise, such as the latency; repeat for more.", metavar="COLUMN"
+        ),
+    ] = None,
+    searcher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An algorithm (see `nas searchers`), or one of optuna-tpe, optuna-nsga2, "
+            "optuna-gp, pymoo-nsga2, nni-evolution, nni-tpe, nni-random; repeat to compare.",
+            metavar="NAME",
+            show_default=_DEFAULT,
+        ),
+    ] = None,
+    evaluations: Annotated[int, typer.Option(min=1, help="Rows to evaluate in each run.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each searcher.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The first run's seed; the next add one.")] = 0,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Most of the first --minimize column, in its unit.", metavar="NUMBER"),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the numbers of the evaluated rows in order as JSON, one list per seed."
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Compare searchers where every architecture of a space has been trained and measured.
+
+    Prints means over the seeds: the share of the true hypervolume that was found (up to accuracy 0
+    and the largest latency) and its mean over the evaluations (area); how far the best found is
+    from the best there is, within the budget (regret); and how many evaluations were repeats.
+
+    Example: nas bench --table nb201.csv.gz --code-columns 'op_*' --maximize acc --minimize lat
+    """
+    from nas.bench.bench import Task, bench, check
+    from nas.bench.table import read_table
+    from nas.cli.console import show_json, working
+
+    names = list(dict.fromkeys(searcher or [_DEFAULT]))
+    for name in names:
+        check(name)
+    rows, notes = read_table(table, code_columns, maximize=maximize or [], minimize=minimize or [])
+    task = Task(rows, budget)
+    results = []
+    with working() as console:
+        what = f"{rows.size():,} rows, {rows.num_genes} genes"
+        within = f", {int(task.feasible.sum()):,} within the budget" if budget is not None else ""
+        console.step(f"Benchmark: {what}{within}")
+        for note in notes:
+            console.say(note)
+        for name in names:
+            with console.task(name, seeds) as advance:
+                results.append(
+                    bench(
+                        task,
+                        name,
+                        evaluations=evaluations,
+                        seeds=range(seed, seed + seeds),
+                        progress=advance,
+                    )
+                )
+    if record is not None:
+        _write_record(record, results)
+    if json:
+        documents = [result.to_dict() for result in results]
+        show_json(documents if len(documents) > 1 else documents[0])
+    else:
+        _show(results, rows.columns[0].name)
+
+
+def _write_record(path: Path, results: Sequence[Result]) -> None:
+    """`[[rows of seed 0], ...]`; by searcher where there are several."""
+    import json
+
+    from nas.storage import atomic_write
+
+    rows = {result.searcher: [run.rows for run in result.runs] for result in results}
+    content: Any = rows if len(rows) > 1 else next(iter(rows.values()))
+    atomic_write(path, json.dumps(content) + "\n")
+
+
+def _show(results: Sequence[Result], objective: str) -> None:
+    from nas.cli.console import show_table
+
+    title = (
+        f"{results[0].evaluations} evaluations, {len(results[0].runs)} seeds: "
+        f"share of the true hypervolume, regret of {objective}"
+    )
+    show_table(title, _COLUMNS, [_row(result.to_dict()) for result in results])
+
+
+def _row(figures: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        figures["searcher"],
+        f"{figures['hypervolume_share']:.4f}",
+        f"{figures['area']:.4f}",
+        f"{figures['regret']:.4g}",
+        str(figures["duplicates"]),
+        str(figures["infeasible"]),
+        f"{1000 * figures['seconds_per_evaluation']:.3g}",
+    )
