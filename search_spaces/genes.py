@@ -42,6 +42,17 @@ class Gene:
         return self.name.rpartition(".")[2]
 
     @property
+    def factor(self) -> str:
+        """The name without the block: genes of one factor are scaled together."""
+        stage, _, rest = self.name.partition(".blocks.")
+        return f"{stage}.{self.role}" if rest else self.name
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many steps of its options each choice is above its kind's cheapest."""
+        return tuple(sum(ranks) for ranks in self.ranks)
+
+    @property
     def cardinality(self) -> int:
         """How many choices there are."""
         return len(self.choices)

@@ -27,5 +27,5 @@ def searchers(json: options.Json = False) -> None:
             ]
         )
     else:
-        rows = [(entry.name, f"{entry.description}\n{entry.paper}".strip()) for entry in entries]
-        show_table("Searchers", ("name", "what it does"), rows)
+        rows = [(e.name, f"{e.description}\n{e.paper}", e.needs) for e in entries]
+        show_table("Searchers", ("name", "what it does", "learns from"), rows)

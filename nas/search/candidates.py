@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.search.protocol import Bools, Codes, CodeSpace, Constraints, Enumerable, Floats
 
@@ -54,6 +55,10 @@ class Candidates:
         codes = codes[keep]
         return codes[self.feasible(codes)] if len(codes) else codes
 
+    def asked(self, code: Codes) -> bool:
+        """Whether a code (genes,) was asked."""
+        return code.astype(np.int32).tobytes() in self._asked
+
     def mark(self, codes: Codes) -> None:
         """Remember that these were asked."""
         self._asked.update(_keys(codes))
@@ -71,7 +76,7 @@ class Candidates:
                 if not self._buffer:
                     break
             code = self._buffer.pop()
-            if code.astype(np.int32).tobytes() not in self._asked:
+            if not self.asked(code):
                 self.mark(code[None])
                 taken.append(code)
         return np.stack(taken) if taken else self.empty()
@@ -195,6 +200,22 @@ def everything(space: CodeSpace, rng: np.random.Generator) -> Codes:
     return np.stack(list(found.values())) if found else space.sample(0, rng)
 
 
+def nearest(every: Codes, codes: Codes, n: int) -> NDArray[np.int64]:
+    """The rows of `every` (size, genes) that share the most genes with each code: (codes, n).
+
+    All of them where there are not so many, and a code's own row only then.
+    """
+    n = min(n, len(every))
+    found = np.empty((len(codes), n), dtype=np.int64)
+    for i, code in enumerate(codes):
+        apart = (every != code).sum(axis=1)
+        apart[apart == 0] = len(code) + 1
+        place = apart * len(every) + np.arange(len(every))  # of equal ones the first
+        near = np.argpartition(place, n - 1)[:n]
+        found[i] = near[np.argsort(place[near])]
+    return found
+
+
 def _best(codes: Codes, values: Floats, keep: int = 64) -> tuple[Codes, Floats]:
     """The `keep` distinct codes with the least values, best first."""
     _, first = np.unique(codes, axis=0, return_index=True)
@@ -204,4 +225,6 @@ def _best(codes: Codes, values: Floats, keep: int = 64) -> tuple[Codes, Floats]:
 
 def _keys(codes: Codes) -> list[bytes]:
     """One hashable key per code, the same for every integer type."""
-    return [row.tobytes() for row in np.ascontiguousarray(codes, dtype=np.int32)]
+    rows = np.asarray(codes, dtype=np.int32)
+    data, width = rows.tobytes(), rows.shape[1] * rows.itemsize
+    return [data[start : start + width] for start in range(0, len(data), width)]

@@ -6,6 +6,7 @@ tell:    finite objectives are kept; a failed evaluation is only never asked aga
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -62,16 +63,19 @@ class History:
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """Remember the objectives (n, m) of codes (n, genes)."""
         self.candidates.mark(codes)
-        for code, row in zip(codes, np.asarray(objectives, dtype=float), strict=True):
+        rows = np.asarray(objectives, dtype=float)
+        succeeded = np.isfinite(rows).all(axis=1).tolist()
+        for code, row, good in zip(codes, rows, succeeded, strict=True):
             self._pending.pop(code_key(code), None)
-            if np.isfinite(row).all():
+            if good:
                 self._codes.append(code)
                 self._objectives.append(row)
                 self.told += 1
 
 
 Rule: TypeAlias = Callable[[], Codes]
-"""The next codes to ask, fresh ones, the first of which is taken; none for a random one."""
+"""The next codes to ask, fresh ones; none for a random one. `SequentialSearcher` takes the first,
+`GenerationSearcher` all."""
 
 
 class SequentialSearcher:
@@ -97,6 +101,43 @@ class SequentialSearcher:
             self._history.ask(codes[0])
             asked.append(codes[0])
         return np.stack(asked) if asked else self._history.candidates.empty()
+
+    def tell(self, codes: Codes, objectives: Floats) -> None:
+        """Learn from (n, m) objectives; NaN where an evaluation failed."""
+        self._history.tell(codes, objectives)
+
+
+class GenerationSearcher:
+    """A searcher that decides on many codes at once, and hands all of them out in their order.
+
+    Args:
+        history: What the rule looks at.
+        rule: What decides; it is asked again when the last code was handed out.
+    """
+
+    def __init__(self, history: History, rule: Rule) -> None:
+        self._history, self._rule = history, rule
+        self._waiting: deque[Codes] = deque()
+
+    def ask(self, n: int) -> Codes:
+        """At most `n` codes that were not asked before: (<= n, genes)."""
+        candidates = self._history.candidates
+        asked: list[Codes] = []
+        while len(asked) < n:
+            if not self._waiting:
+                self._waiting.extend(self._rule())
+            if self._waiting:
+                code = self._waiting.popleft()
+                if candidates.asked(code):  # told since, though not asked here
+                    continue
+            else:
+                taken = candidates.take(1)
+                if not len(taken):
+                    break
+                code = taken[0]
+            self._history.ask(code)
+            asked.append(code)
+        return np.stack(asked) if asked else candidates.empty()
 
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """Learn from (n, m) objectives; NaN where an evaluation failed."""

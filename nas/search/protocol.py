@@ -10,7 +10,7 @@ tabular benchmark, and behind a foreign search tool.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -70,6 +70,58 @@ class Enumerable(Protocol):
 
     def enumerate(self) -> Codes:
         """Every code of the space once: (size, genes)."""
+        ...
+
+
+@runtime_checkable
+class Categorical(Protocol):
+    """A space that says how many choices its genes have; a `CodeSpace` may offer this too."""
+
+    @property
+    def cardinalities(self) -> Sequence[int] | NDArray[np.integer[Any]]:
+        """Number of choices of each gene."""
+        ...
+
+
+class OrderedGene(Protocol):
+    """A gene whose choices are of one kind or several, those of a kind being larger or smaller."""
+
+    @property
+    def factor(self) -> str:
+        """What it scales; genes of one factor are scaled together."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """What it chooses; genes of one role follow one another in the network."""
+        ...
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The kind of each choice."""
+        ...
+
+    @property
+    def levels(self) -> Sequence[int]:
+        """How large each choice is within its kind, 0 the smallest possible."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A space that says which choices are larger; a `CodeSpace` may offer this too."""
+
+    @property
+    def genes(self) -> Sequence[OrderedGene]:
+        """One per position of a code."""
+        ...
+
+    def canonical(self, codes: Codes) -> Codes:
+        """The codes that freely chosen genes stand for: (n, genes)."""
+        ...
+
+    def largest(self, rng: np.random.Generator) -> Codes:
+        """The largest code of kinds drawn with `rng`: (genes,)."""
         ...
 
 

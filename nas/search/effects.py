@@ -1,0 +1,59 @@
+"""What each feature of an architecture adds to its error: a ridge regression.
+
+    e ~ mean + (x - mean(x)) w,   w = argmin |e - x w|^2 + l |w|^2 = X' (X X' + l I)^-1 e
+
+    symbol   shape     meaning
+    X        (n, f)    features, centred; in a `CodeSpace` mostly which choice a gene has
+    e        (n,)      errors, standardised: w is in standard deviations
+
+So the importance of a change is the difference of two sums, and every choice of every gene is
+estimated from all evaluations together. A bootstrap of the rows gives other, as plausible effects.
+
+Paper: Hoerl and Kennard 1970, Ridge regression, https://doi.org/10.1080/00401706.1970.10488634
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import threadpoolctl
+
+from nas.search.protocol import Floats
+
+_RIDGE = 1.0
+
+
+class Effects:
+    """Fitted effects; its results do not depend on the number of threads.
+
+    Args:
+        features: (n, f), n >= 1.
+        errors: (n,).
+        rng: To fit to a bootstrap of the rows; None for the rows as they are.
+    """
+
+    def __init__(
+        self, features: Floats, errors: Floats, rng: np.random.Generator | None = None
+    ) -> None:
+        n = len(errors)
+        rows = np.arange(n) if rng is None else rng.integers(n, size=n)
+        x = np.asarray(features, dtype=float)[rows]
+        self._center = x.mean(axis=0)
+        x = x - self._center
+        e = errors[rows] - errors[rows].mean()
+        e = e / (e.std() + 1e-12)
+        with _blas().limit(limits=1, user_api="blas"):
+            self._weights = x.T @ np.linalg.solve(x @ x.T + _RIDGE * np.eye(n), e)
+
+    def predict(self, features: Floats) -> Floats:
+        """The error of architectures with these features, standardised: (n,)."""
+        with _blas().limit(limits=1, user_api="blas"):
+            error: Floats = (np.asarray(features, dtype=float) - self._center) @ self._weights
+        return error
+
+
+@cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+    """Found once: looking for the libraries takes as long as a fit."""
+    return threadpoolctl.ThreadpoolController()

@@ -1,0 +1,144 @@
+"""Mix'n'Match: nested sizes combined along the depth by smooth, monotone schedules.
+
+    size of a gene at depth t:   s(t) = s(0) + (s(1) - s(0)) t,   t from 0 to 1 within its role
+    s(0), s(1) of every role drawn; the same for all is a uniform submodel
+    kinds (which mixer) from the front or drawn
+         --> those near a latency that walks along the range --> the one with the least error
+             by the effects learnt so far --> asked
+
+So a size changes by one step at most between neighbouring blocks, with the least slope that
+joins both ends, which is how submodels that were never trained by themselves are picked from
+nested weights. What was told decides on the kinds and among schedules of equal latency.
+
+Paper: MatFormer, Devvrit et al. 2023, https://arxiv.org/abs/2310.07707 (Mix'n'Match)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.search.brief import Brief
+from nas.search.effects import Effects
+from nas.search.granularity import Granularity, Scale
+from nas.search.history import History, SequentialSearcher
+from nas.search.protocol import Codes, Floats
+from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.variation import Indices, by_rank, listed
+
+_POOL = 512
+_NEAR = 0.1
+"""Share of the pool that counts as near a latency."""
+_FEW = 64
+_RENEW = 8
+_LEAST_TOLD = 8
+_PARENTS = 16
+_GOLDEN = 0.5 * (np.sqrt(5) - 1)
+"""Multiples of it, modulo 1, are spread evenly however many they are."""
+
+
+@dataclass(frozen=True)
+class _Role:
+    """The genes that follow one another with the same role: (genes,)."""
+
+    genes: Indices
+    steepest: float
+    """The difference of sizes between both ends at one step between neighbours."""
+
+    @property
+    def depths(self) -> Floats:
+        """Where each gene is, from 0 to 1."""
+        return np.linspace(0.0, 1.0, len(self.genes))
+
+
+class MixAndMatch:
+    """See the module."""
+
+    def __init__(self, brief: Brief, history: History) -> None:
+        self._space, self._history = brief.space, history
+        self._granularity = Granularity(brief, history.rng)
+        self._roles = _roles(self._granularity.scales)
+        self._pool = history.candidates.empty()
+        self._cost: Floats = np.empty(0)
+        self._error: Floats = np.empty(0)
+        self._asks = 0
+
+    def next(self) -> Codes:
+        """The next code to ask, none for a random one: (<= 1, genes)."""
+        if self._asks % _RENEW == 0 or not len(self._pool):
+            self._renew()
+        self._asks += 1
+        if not len(self._pool):
+            return self._pool
+        low, high = self._cost.min(), self._cost.max()
+        wanted = low + (high - low) * (self._asks * _GOLDEN % 1.0)
+        near = np.argsort(np.abs(self._cost - wanted), kind="stable")
+        near = near[: max(1, int(_NEAR * len(near)))]
+        best = int(near[self._error[near].argmin()])
+        code = self._pool[best : best + 1]
+        self._pool = np.delete(self._pool, best, axis=0)
+        self._cost = np.delete(self._cost, best)
+        self._error = np.delete(self._error, best)
+        return code
+
+    def schedules(self, codes: Codes) -> Codes:
+        """The same kinds with sizes along schedules, one drawn for each code: (n, genes)."""
+        codes, rng = codes.copy(), self._history.rng
+        for role in self._roles:
+            first, last = rng.random((2, len(codes), 1))
+            last = np.clip(last, first - role.steepest, first + role.steepest)
+            shares = first + (last - first) * role.depths
+            for gene, share in zip(role.genes.tolist(), shares.T, strict=True):
+                codes[:, gene] = self._granularity.scales[gene].nearest(codes[:, gene], share)
+        return codes
+
+    def _renew(self) -> None:
+        """Fresh schedules, where they are few also their mutations; their costs and errors."""
+        history, rng = self._history, self._history.rng
+        codes = self._space.sample(_POOL, rng)
+        if history.told >= _LEAST_TOLD:
+            best = history.codes[by_rank(history.objectives)[:_PARENTS]]
+            parents = best[rng.integers(len(best), size=_POOL // 2)]
+            codes[: _POOL // 2] = self._space.mutate(parents, rng)
+        smooth = self._granularity.canonical(listed(self._space, self.schedules(codes), rng))
+        self._pool = history.candidates.fresh(smooth)
+        if len(self._pool) < _FEW and len(smooth):
+            nearly = self._space.mutate(smooth[rng.integers(len(smooth), size=_POOL)], rng)
+            self._pool = history.candidates.fresh(np.concatenate([self._pool, nearly]))
+        self._cost = self._granularity.cost(self._pool)
+        self._error = self._errors(self._pool)
+
+    def _errors(self, codes: Codes) -> Floats:
+        """Probable errors, (n,); drawn at first, when nothing is known of them."""
+        history, features = self._history, self._space.features
+        if history.told < _LEAST_TOLD or not len(codes):
+            return history.rng.random(len(codes))
+        errors = history.objectives[:, 0]
+        return Effects(features(history.codes), errors, history.rng).predict(features(codes))
+
+
+def _roles(scales: Sequence[Scale]) -> list[_Role]:
+    roles = []
+    for role in dict.fromkeys(scale.role for scale in scales):
+        genes = np.flatnonzero([scale.role == role for scale in scales])
+        levels = max(np.ptp(scales[gene].levels) for gene in genes.tolist())
+        roles.append(_Role(genes, (len(genes) - 1) / max(int(levels), 1)))
+    return roles
+
+
+def _build(brief: Brief) -> SequentialSearcher:
+    history = History(brief)
+    return SequentialSearcher(history, MixAndMatch(brief, history).next)
+
+
+register(
+    SearcherEntry(
+        name="mix-and-match",
+        description="Nested sizes along the depth by smooth schedules, over the latency range.",
+        paper="https://arxiv.org/abs/2310.07707",
+        needs="evaluations",
+        build=_build,
+    )
+)

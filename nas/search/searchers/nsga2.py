@@ -1,0 +1,74 @@
+"""NSGA-II: the best of parents and children by front and crowding, a generation at a time.
+
+    population --> binary tournaments --> crossover, mutation --> children, asked
+    population + children told --> fronts; the last one by crowding --> population
+
+The plain algorithm, with no surrogate: the baseline for it, and the choice where an evaluation
+costs microseconds. Children that were asked before or break a constraint are replaced before
+they are asked. Results may come late: a generation is bred from what was told by then.
+
+Paper: Deb et al. 2002, https://doi.org/10.1109/4235.996017
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.search.brief import Brief
+from nas.search.history import GenerationSearcher, History
+from nas.search.protocol import Codes, Floats
+from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.variation import by_rank, fresh_children
+
+_POPULATION = (20, 100)
+"""At least and at most; a tenth of the evaluations between."""
+
+
+class Nsga2:
+    """See the module."""
+
+    def __init__(self, brief: Brief, history: History) -> None:
+        self._space, self._history = brief.space, history
+        least, most = _POPULATION
+        self._size = int(np.clip((brief.evaluations or 0) // 10, least, most))
+        self._codes = history.candidates.empty()
+        self._objectives: Floats = np.empty((0, 1))
+        self._seen = 0
+
+    def generation(self) -> Codes:
+        """The codes to ask next, none for a random one: (<= population, genes)."""
+        history = self._history
+        if history.told < self._size // 2:
+            return history.candidates.fresh(self._space.sample(self._size, history.rng))
+        self._survive()
+        return fresh_children(
+            self._space, history.candidates, self._codes, self._size, history.rng
+        )
+
+    def _survive(self) -> None:
+        """Take in what was told since, and keep the best."""
+        if self._history.told == self._seen:
+            return
+        codes, objectives = self._history.since(self._seen)
+        if self._seen:
+            codes = np.concatenate([self._codes, codes])
+            objectives = np.concatenate([self._objectives, objectives])
+        best = by_rank(objectives)[: self._size]
+        self._codes, self._objectives = codes[best], objectives[best]
+        self._seen = self._history.told
+
+
+def _build(brief: Brief) -> GenerationSearcher:
+    history = History(brief)
+    return GenerationSearcher(history, Nsga2(brief, history).generation)
+
+
+register(
+    SearcherEntry(
+        name="nsga2",
+        description="Non-dominated sorting and crowding, a generation at a time.",
+        paper="https://doi.org/10.1109/4235.996017",
+        needs="evaluations",
+        build=_build,
+    )
+)

@@ -1,0 +1,63 @@
+"""Regularised (aging) evolution: mutate the best of a few, let the oldest die.
+
+    population: the last P that were told
+    ask: draw S of them with replacement --> the best one --> its mutation
+    tell: joins on the right, the oldest leaves on the left
+
+Under one objective this is the paper's algorithm. Under several, the best of a sample is the one
+on the lowest front of the population, on one front the least crowded. Nothing lives on by being
+good: what is good has to be found again in its children, which forgives a lucky evaluation.
+
+Paper: Real et al. 2018, https://arxiv.org/abs/1802.01548 (Algorithm 1)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.search.brief import Brief
+from nas.search.history import History, SequentialSearcher
+from nas.search.protocol import Codes
+from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.variation import by_rank, fresh_mutant, places_of, tournament
+
+_POPULATION = (20, 100)
+"""At least and at most (the paper's); a fifth of the evaluations between."""
+_SAMPLE = 4
+"""The population over the sample, as in the paper: 100 and 25."""
+
+
+class Regularized:
+    """See the module."""
+
+    def __init__(self, brief: Brief, history: History) -> None:
+        self._space, self._history = brief.space, history
+        least, most = _POPULATION
+        self._population = int(np.clip((brief.evaluations or 0) // 5, least, most))
+        self._sample = max(2, self._population // _SAMPLE)
+
+    def next(self) -> Codes:
+        """The next code to ask, none for a random one: (<= 1, genes)."""
+        history = self._history
+        if history.asked < self._population or not history.told:
+            return history.candidates.empty()
+        codes, objectives = history.since(max(0, history.told - self._population))
+        places = places_of(by_rank(objectives))
+        winner = int(tournament(places, 1, self._sample, history.rng)[0])
+        return fresh_mutant(self._space, history.candidates, codes[winner], history.rng)
+
+
+def _build(brief: Brief) -> SequentialSearcher:
+    history = History(brief)
+    return SequentialSearcher(history, Regularized(brief, history).next)
+
+
+register(
+    SearcherEntry(
+        name="regularized",
+        description="Aging evolution: mutate the best of a few, let the oldest die.",
+        paper="https://arxiv.org/abs/1802.01548",
+        needs="evaluations",
+        build=_build,
+    )
+)
