@@ -1,4 +1,4 @@
-"""What a run's settings name: the space, the images, the target, the recipe.
+"""What a run's settings name: the space, the images, the targets, the recipe.
 
 Each is made when it is first needed and then kept. Nothing here reads the test split.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -25,9 +25,10 @@ from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
 from nas.retrain import retrain_augmentation
+from nas.search.lessons import Lessons
 from nas.search.objectives import Budgets
-from nas.search.searchers import make_searcher
-from nas.settings import Settings, explain
+from nas.search.searchers.registry import entry_of
+from nas.settings import Settings, TargetChoice, explain
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet.evaluation import evaluate_child
 from supernet.recipe import Recipe
@@ -66,10 +67,11 @@ class Context:
 
     def check_names(self) -> None:
         """The same, without reading the data."""
-        make_searcher(self.settings.searcher, self.space, seed=0)
-        _ = self.target, self.budgets
-        if check(self.target.device).kind == "gpu":
-            GpuModel(self.target).half_width(self.settings.confidence)
+        entry_of(self.settings.searcher)
+        _ = self.space, self.budgets
+        for target in self.targets:
+            if check(target.device).kind == "gpu":
+                GpuModel(target).half_width(self.settings.confidence)
         self._check_recipe_names()
 
     @cached_property
@@ -79,31 +81,42 @@ class Context:
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The space that is searched: at one resolution where the target names one."""
+        """The space that is searched: at one resolution where the settings name one."""
         resolution = self.settings.resolution
         return self.whole_space if resolution is None else self.whole_space.restrict(resolution)
 
     @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Device, runtime, precision, layout, batch, resolution and threads of each latency.
+
+        Raises:
+            SettingsError: two of them are the same.
+        """
+        targets = tuple(self._target(choice) for choice in self.settings.targets)
+        for number, target in enumerate(targets):
+            if target in targets[:number]:
+                raise SettingsError(
+                    f"The target {target} is given twice. Name another one, or leave it out; "
+                    "several budgets of one target go in one list: --budget 2ms,5ms."
+                )
+        return targets
+
+    @property
     def target(self) -> Target:
-        """Device, runtime, precision, layout, batch, resolution and threads of the latency."""
-        s = self.settings
-        chosen = {
-            "runtime": s.runtime,
-            "precision": s.precision,
-            "layout": s.layout,
-            "batch_size": s.batch_size,
-            "resolution": s.resolution,
-            "threads": s.threads,
-        }
-        given: dict[str, Any] = {k: v for k, v in chosen.items() if v is not None}
-        return Target(s.hardware, **given)
+        """The first target; only searches have more than one."""
+        return self.targets[0]
+
+    @cached_property
+    def target_names(self) -> tuple[str, ...]:
+        """The targets in short, told apart where they share a device."""
+        return short_names(self.targets)
 
     @cached_property
     def budgets(self) -> Budgets:
         """All limits of the run."""
         s = self.settings
         return Budgets(
-            latency_ms=s.budget_ms,
+            s.answers,
             max_macs=s.max_macs,
             max_params=s.max_params,
             max_memory_mib=s.max_memory_mib,
@@ -190,6 +203,10 @@ class Context:
             supernet, architecture, self.validation_batches, self.calibration_images
         )
 
+    def lessons(self, supernet: Supernet) -> Lessons:
+        """Losses and gradients of children on training images, for the searchers that use them."""
+        return Lessons(self.space, supernet, self.training_batches(self.settings.seed).batch)
+
     def supernet_key(self) -> str:
         """Names a trained supernet: a hash of all that decides its weights."""
         parts = {
@@ -203,6 +220,10 @@ class Context:
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
+    def _target(self, choice: TargetChoice) -> Target:
+        given = choice.model_dump(exclude={"hardware", "budgets_ms"}, exclude_none=True)
+        return Target(choice.hardware, resolution=self.settings.resolution, **given)
+
     def _check_recipe_names(self) -> None:
         known = [*Recipe.model_fields, *Augmentation.__dataclass_fields__]
         wrong = [name for name in self.settings.recipe if name not in known]
@@ -211,3 +232,22 @@ class Context:
             raise SettingsError(
                 f"The recipe has no {', '.join(lines)} It has: {', '.join(sorted(known))}."
             )
+
+
+_SHORT = {"batch_size": "batch {}", "threads": "{} threads"}
+
+
+def short_names(targets: Sequence[Target]) -> tuple[str, ...]:
+    """Each target as its device, with what tells it from the others on that device."""
+    names = []
+    for target in targets:
+        alike = [other for other in targets if other.device == target.device]
+        words = [
+            _SHORT.get(field, "{}").format(getattr(target, field))
+            for field in ("runtime", "precision", "layout", "batch_size", "threads")
+            if len({getattr(other, field) for other in alike}) > 1
+        ]
+        names.append(
+            " ".join((target.device, f"({', '.join(words)})")) if words else target.device
+        )
+    return tuple(names)

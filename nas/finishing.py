@@ -33,7 +33,7 @@ DEFAULT_FORMATS = ("timm", "pt2")
 def retrain_chosen(
     work: Work, top: int, from_scratch: bool, epochs: int | None, seed: int
 ) -> list[NetworkResult]:
-    """Train the best `top` members of the front that are not trained yet."""
+    """Train the best `top` answers to each question that are not trained yet."""
     return [
         _retrain(work, member, from_scratch, epochs, seed)
         for member in work.chosen(top)
@@ -42,7 +42,7 @@ def retrain_chosen(
 
 
 def export_chosen(work: Work, formats: tuple[str, ...], ids: tuple[str, ...] = ()) -> list[Path]:
-    """Export the retrained networks, or the best child where none was retrained.
+    """Export the retrained networks, or the best children where none was retrained.
 
     Args:
         work: The run.

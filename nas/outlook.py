@@ -1,21 +1,21 @@
 """What a space can do on a target, before anything is trained: `nas search --dry-run`.
 
-    fastest, median, slowest    predicted, with their intervals
-    the budget                  what share of the space it leaves, or which one would leave less
+    fastest, median, slowest    predicted, with their intervals, on each target
+    the budgets                 what share of the space they leave, or which one would leave less
 
 The extremes are found by evolution and then by changing single genes for as long as one gains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.context import Context
+from nas.context import Context, short_names
 from nas.data.load import parse_spec
 from nas.latency import CpuPredictor, Predictor, predictor_for
 from nas.latency.cost import CostTable
@@ -51,53 +51,50 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """Latencies of a space on a target, and what its budgets leave."""
+class Extremes:
+    """Latencies of a space on one target."""
 
     fastest: Example
     median: Example
     """Of the samples."""
     slowest: Example
-    feasibility: Feasibility
 
 
-def outlook(predictor: Predictor, budgets: Budgets, costs: CostTable | None = None) -> Outlook:
-    """Look at a space before it is searched.
+def extremes_of(predictor: Predictor) -> Extremes:
+    """The fastest, the middle and the slowest of a space on a target."""
+    sampled = predictor.space.sample(SAMPLES, np.random.default_rng(SEED))
+    order = np.argsort(predictor.predict(sampled).ms, kind="stable")
+    return Extremes(
+        _example(predictor, fastest_of(predictor)),
+        _example(predictor, sampled[order[len(order) // 2]]),
+        _example(predictor, slowest_of(predictor)),
+    )
+
+
+def feasibility_of(
+    predictors: Sequence[Predictor], budgets: Budgets, costs: CostTable | None = None
+) -> Feasibility:
+    """What share of a space keeps the budgets.
 
     Args:
-        predictor: Of the space on the target.
+        predictors: Of one space, on each target.
         budgets: Limits that have to hold.
         costs: Where a limit is on a counted cost.
 
     Raises:
         InfeasibleError: nothing keeps the budgets; says what the fastest needs.
     """
-    space = predictor.space
-    feasibility = feasibility_of(predictor, budgets, costs)
-    sampled = space.sample(SAMPLES, np.random.default_rng(SEED))
-    order = np.argsort(predictor.predict(sampled).ms, kind="stable")
-    middle = sampled[order[len(order) // 2]]
-    return Outlook(
-        _example(predictor, fastest_of(predictor)),
-        _example(predictor, middle),
-        _example(predictor, slowest_of(predictor)),
-        feasibility,
-    )
-
-
-def feasibility_of(
-    predictor: Predictor, budgets: Budgets, costs: CostTable | None = None
-) -> Feasibility:
-    """What share of a space keeps the budgets; arguments and errors as `outlook`."""
-    space = predictor.space
+    space = predictors[0].space
+    targets = [predictor.target for predictor in predictors]
     return check_feasible(
         space,
         budgets,
-        lambda codes: measures_of(predictor, costs, codes),
+        lambda codes: measures_of(predictors, costs, codes),
         np.random.default_rng(SEED),
         name=space.name,
-        target=str(predictor.target),
-        smallest=np.stack([space.smallest(), fastest_of(predictor)]),
+        targets=[str(target) for target in targets],
+        names=short_names(targets),
+        smallest=np.stack([space.smallest(), *map(fastest_of, predictors)]),
     )
 
 
@@ -112,20 +109,22 @@ def slowest_of(predictor: Predictor) -> Codes:
 
 
 def measures_of(
-    predictor: Predictor, costs: CostTable | None, codes: NDArray[np.integer]
+    predictors: Sequence[Predictor], costs: CostTable | None, codes: NDArray[np.integer]
 ) -> Measures:
-    """All that is known of architectures without evaluating them; NaN for what is not counted."""
-    prediction = predictor.predict(codes)
+    """All that is known of architectures without evaluating them; NaN for what is not counted.
+
+    Activations are those of the largest batch of any target.
+    """
+    found = [predictor.predict(codes) for predictor in predictors]
     unknown = np.full(len(codes), np.nan)
+    images = max(predictor.target.images for predictor in predictors)
     return Measures(
-        latency_ms=prediction.ms,
-        low_ms=prediction.low_ms,
-        high_ms=prediction.high_ms,
+        latency_ms=np.stack([prediction.ms for prediction in found], axis=1),
+        low_ms=np.stack([prediction.low_ms for prediction in found], axis=1),
+        high_ms=np.stack([prediction.high_ms for prediction in found], axis=1),
         macs=unknown if costs is None else costs.macs(codes),
         params=unknown if costs is None else costs.params(codes),
-        memory_mib=(
-            unknown if costs is None else costs.memory_mib(codes, predictor.target.images)
-        ),
+        memory_mib=unknown if costs is None else costs.memory_mib(codes, images),
     )
 
 
@@ -145,21 +144,24 @@ def dry_run(settings: Settings, *, console: Progress) -> Outcome:
     context = Context(settings)
     context.check_names()
     channels, classes = _images_of(context)
-    predictor = predictor_for(
-        context.space,
-        context.target,
-        channels,
-        classes,
-        confidence=settings.confidence,
-        measure=False,
-        progress=console,
-    )
-    counted = set(context.budgets.limits()) - {"latency_ms"}
-    costs = CostTable(predictor.space, channels, classes) if counted else None
-    found = outlook(predictor, context.budgets, costs)
+    predictors = [
+        predictor_for(
+            context.space,
+            target,
+            channels,
+            classes,
+            confidence=settings.confidence,
+            measure=False,
+            progress=console,
+        )
+        for target in context.targets
+    ]
+    costs = CostTable(context.space, channels, classes) if context.budgets.costs() else None
+    feasibility = feasibility_of(predictors, context.budgets, costs)
+    found = [(predictor, extremes_of(predictor)) for predictor in predictors]
     return Outcome(
-        _lines(predictor, found, channels, classes),
-        _document(predictor, found, channels, classes, context.budgets),
+        _lines(found, feasibility, channels, classes),
+        _document(found, feasibility, channels, classes),
     )
 
 
@@ -168,7 +170,7 @@ def _images_of(context: Context) -> tuple[int, int]:
     kind, _ = parse_spec(context.settings.data)
     if kind in IMAGES:
         return IMAGES[kind]
-    if check(context.target.device).kind == "gpu":
+    if all(check(target.device).kind == "gpu" for target in context.targets):
         return ASSUMED
     return context.data.in_channels, context.data.num_classes  # what was measured depends on them
 
@@ -202,41 +204,58 @@ def _example(predictor: Predictor, code: Codes) -> Example:
     )
 
 
-def _lines(predictor: Predictor, found: Outlook, channels: int, classes: int) -> tuple[str, ...]:
-    space = predictor.space
+Found = Sequence[tuple[Predictor, Extremes]]
+"""Each target's predictor, and what it said of the space."""
+
+
+def _lines(found: Found, feasibility: Feasibility, channels: int, classes: int) -> tuple[str, ...]:
+    space = found[0][0].space
     images = f"{channels} image channel{'s' if channels > 1 else ''} and {classes} classes"
     checked = " Budgets are checked against the upper end of the interval."
-    return (
-        f"{space.name}: {space.size():.3g} architectures, with {images}",
-        str(predictor),
-        f"fastest  {found.fastest}",
-        f"median   {found.median}",
-        f"slowest  {found.slowest}",
-        f"{found.feasibility}{checked if found.feasibility.limited else ''}",
-        "Nothing was trained. To search, leave out --dry-run.",
-    )
+    lines = [f"{space.name}: {space.size():.3g} architectures, with {images}"]
+    for predictor, extremes in found:
+        lines += [
+            str(predictor),
+            f"fastest  {extremes.fastest}",
+            f"median   {extremes.median}",
+            f"slowest  {extremes.slowest}",
+        ]
+    lines.append(f"{feasibility}{checked if feasibility.budgets else ''}")
+    return (*lines, "Nothing was trained. To search, leave out --dry-run.")
 
 
 def _document(
-    predictor: Predictor, found: Outlook, channels: int, classes: int, budgets: Budgets
+    found: Found, feasibility: Feasibility, channels: int, classes: int
 ) -> dict[str, Any]:
-    feasibility = found.feasibility
+    """The first target's entries are the document's own too."""
+    budgets, space = feasibility.budgets, found[0][0].space
+    targets = [
+        {
+            "target": predictor.target.to_dict(),
+            "rests_on": str(predictor),
+            "measured": isinstance(predictor, CpuPredictor),
+            "fastest": vars(extremes.fastest),
+            "median": vars(extremes.median),
+            "slowest": vars(extremes.slowest),
+            "binds_below_ms": spread.slowest_ms,
+            "leaves_half_ms": spread.median_ms,
+        }
+        for (predictor, extremes), spread in zip(found, feasibility.spreads, strict=True)
+    ]
     return {
-        "space": predictor.space.name,
-        "architectures": predictor.space.size(),
+        "space": space.name,
+        "architectures": space.size(),
         "in_channels": channels,
         "num_classes": classes,
-        "target": predictor.target.to_dict(),
-        "rests_on": str(predictor),
-        "measured": isinstance(predictor, CpuPredictor),
-        "confidence": predictor.confidence,
-        "fastest": vars(found.fastest),
-        "median": vars(found.median),
-        "slowest": vars(found.slowest),
-        "budgets": budgets.limits(),
+        "confidence": found[0][0].confidence,
+        **targets[0],
+        "targets": targets,
+        "budgets": budgets.by_name(),
+        "answers": [
+            {"limits_ms": list(limits), "share_within": share, "binds": share < 1.0}
+            for limits, share in zip(budgets.answers, feasibility.shares, strict=True)
+        ],
         "samples": feasibility.samples,
         "share_within": feasibility.share,
         "binds": feasibility.binds,
-        "binds_below_ms": feasibility.slowest_ms,
-        "leaves_half_ms": feasibility.median_ms,
     }

@@ -19,16 +19,18 @@ import numpy as np
 from nas import finishing, reporting
 from nas.context import Context
 from nas.errors import InfeasibleError
-from nas.latency import measure_finalists
+from nas.latency import Target, measure_finalists
+from nas.latency.speed import tell_speed
 from nas.progress import Progress, Silent
 from nas.result import RunResult
 from nas.runs import open_run, resume_run
+from nas.search.objectives import limits_in_words
 from nas.search.selection import front_document, write_front
 from nas.search.study import mirror
 from nas.settings import Settings
 from nas.steps import STEPS, Step
 from nas.storage import atomic_write
-from nas.summary import result_of
+from nas.summary import result_of, unanswered
 from nas.units import format_ms
 from nas.work import Member, Work, to_json
 
@@ -94,8 +96,10 @@ def _space(work: Work) -> None:
 
 
 def _latency(work: Work) -> None:
-    """The target's latencies are known, and something keeps the budget."""
-    work.console.say(str(work.predictor))
+    """Latencies on the targets are known, and every budget can be kept."""
+    for predictor in work.predictors:
+        work.console.say(str(predictor))
+        tell_speed(predictor, work.console)
     work.console.say(str(work.feasibility()))
 
 
@@ -110,14 +114,19 @@ def _search(work: Work) -> None:
     """Children evaluated one after the other; what is worth having goes to `front.json`."""
     records = work.search(work.settings.searcher, work.path / "evaluations.jsonl")
     space = work.context.space
-    mirror(work.path / "study.journal", records, space.genes, work.settings.metric)
+    names = work.context.target_names
+    latencies = ["latency_ms"] if len(names) == 1 else [f"ms on {name}" for name in names]
+    mirror(work.path / "study.journal", records, space.genes, work.settings.metric, latencies)
     document = front_document(
         records,
         budgets=work.context.budgets,
         metric=work.settings.metric,
         describe=lambda code: space.decode(np.array(code)).to_dict(),
         supernet=work.trained.key,
-        latency_profile=work.predictor.id,
+        targets=[
+            {"target": predictor.target.to_dict(), "latency_profile": predictor.id}
+            for predictor in work.predictors
+        ],
         data=work.context.dataset.id,
     )
     write_front(work.path / "front.json", document)
@@ -125,56 +134,64 @@ def _search(work: Work) -> None:
 
 
 def _measure(work: Work) -> None:
-    """The front on the device itself, where that is at hand."""
+    """The front on each target that is at hand."""
     front = work.front()
-    data = work.context.data
-    networks = {}
-    if not work.at_hand:
-        work.console.say(
-            f"{work.context.target.device} is not at hand, so nothing is measured: latencies stay "
-            "predictions"
-        )
-    elif front:
-        measured = measure_finalists(
-            [member.architecture for member in front],
-            work.context.target,
-            data.in_channels,
-            data.num_classes,
-            progress=work.console,
-        )
-        networks = {
-            member.id: {"ms": float(ms), "spread": float(spread)}
-            for member, ms, spread in zip(front, measured.ms, measured.spread, strict=True)
-        }
-        work.console.say(f"repeat noise of this machine: {measured.repeat_noise:.1%}")
-    document = {"target": work.context.target.to_dict(), "networks": networks}
-    atomic_write(work.path / "measured.json", to_json(document))
+    for name in work.elsewhere:
+        work.console.say(f"{name} is not at hand, so nothing is measured there")
+    targets = [
+        {"target": target.to_dict(), "networks": _measured(work, front, target)}
+        for target in work.context.targets
+    ]
+    atomic_write(work.path / "measured.json", to_json({**targets[0], "targets": targets}))
     over = [member for member in work.front() if not work.keeps_budget(member)]
     if over and len(over) == len(front):
         raise _nothing_kept(work, over)
     if over:
         named = ", ".join(member.id for member in over)
         work.console.say(f"measured beyond the budget, so left out: {named}")
+    for line in unanswered(work):
+        work.console.say(line)
+
+
+def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict[str, float]]:
+    """By id, what members of the front take on a target; nothing where it is not at hand."""
+    if target.device != "cpu" or not front:
+        return {}
+    data = work.context.data
+    measured = measure_finalists(
+        [member.architecture for member in front],
+        target,
+        data.in_channels,
+        data.num_classes,
+        progress=work.console,
+    )
+    work.console.say(f"repeat noise of this machine: {measured.repeat_noise:.1%}")
+    return {
+        member.id: {"ms": float(ms), "spread": float(spread)}
+        for member, ms, spread in zip(front, measured.ms, measured.spread, strict=True)
+    }
 
 
 def _nothing_kept(work: Work, over: list[Member]) -> InfeasibleError:
-    fastest = min(member.measured_ms or 0.0 for member in over)
+    names = work.context.target_names
+    asked = " or ".join(limits_in_words(limits, names) for limits in work.context.budgets.answers)
+    fastest = min(ms for member in over for ms in member.measured_ms if ms is not None)
     return InfeasibleError(
-        f"All {len(over)} architectures of the front are predicted to keep the budget of "
-        f"{format_ms(work.settings.budget_ms or 0.0)}, but none was measured within it: the "
-        f"fastest took {format_ms(fastest)}. The machine is slower now than when its latencies "
-        "were measured. Continue when it is quiet, or raise --budget."
+        f"All {len(over)} architectures of the front are predicted to keep the budget of {asked}, "
+        f"but none was measured within it: the fastest took {format_ms(fastest)}. The machine is "
+        "slower now than when its latencies were measured. Continue when it is quiet, or raise "
+        "--budget."
     )
 
 
 def _retrain(work: Work) -> None:
-    """The best of the front, trained to the end and scored on the test split."""
+    """The best answers, trained to the end and scored on the test split."""
     s = work.settings
     finishing.retrain_chosen(work, s.retrain_top, s.from_scratch, s.retrain_epochs, s.seed)
 
 
 def _export(work: Work) -> None:
-    """What was retrained, or else the best child, as files that run without us."""
+    """What was retrained, or else the best children, as files that run without us."""
     finishing.export_chosen(work, finishing.DEFAULT_FORMATS)
 
 

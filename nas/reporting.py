@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.latency import CpuPredictor
-from nas.report import LatencyPair, ReportContent, write_report
+from nas.latency import CpuPredictor, Predictor
+from nas.report import LatencyPair, ReportContent, ReportTarget, write_report
 from nas.retrain import NetworkResult
 from nas.search.engine import read_records
 from nas.storage import read_json
@@ -23,44 +23,50 @@ def report(work: Work) -> Path:
     random_record = work.path / "random.jsonl"
     if work.settings.searcher != "random":
         work.search("random", random_record)
-    best = work.chosen(1)
+    best = work.chosen(1)  # the first of them is the most accurate
     retrained = [NetworkResult.from_dict(d) for d in work.network_results().values()]
     content = ReportContent(
         title=work.path.name,
-        target=result.target,
+        targets=[
+            ReportTarget(words, name, _held_out(predictor))
+            for words, name, predictor in zip(
+                result.targets, result.target_names, work.predictors, strict=True
+            )
+        ],
         records=read_records(work.path / "evaluations.jsonl"),
         front=result.front,
         budgets=work.context.budgets,
+        answers=result.answers,
         metric=work.settings.metric,
         searcher=work.settings.searcher,
         random_records=read_records(random_record),
         reference=_reference(work),
-        latency_pairs=_held_out(work),
         supernet_curve=work.trained.curve,
         retrained=retrained,
         best=best[0].architecture if best else None,
         settings=work.settings.model_dump(),
         environment=read_json(work.path / "environment.json"),
         confidence=result.confidence,
-        notes=(*work.context.data.notes, *result.notes, str(work.predictor)),
+        notes=(*work.context.data.notes, *result.notes, *map(str, work.predictors)),
         exported=result.exported,
     )
     return write_report(work.path, content)
 
 
-def _reference(work: Work) -> tuple[float, float] | None:
-    """Where hypervolume counts from: the smallest architecture's accuracy, and the budget."""
-    budget = work.settings.budget_ms
-    if budget is None:
+def _reference(work: Work) -> tuple[float, ...] | None:
+    """Where hypervolume counts from: the smallest architecture's accuracy, the loosest budgets."""
+    budgets = work.context.budgets
+    loosest = [budgets.loosest(target) for target in range(len(work.context.targets))]
+    limits = [limit for limit in loosest if limit is not None]
+    if len(limits) < len(loosest):
         return None
     space = work.context.space
     smallest = work.context.evaluate(work.trained.supernet, space.decode(space.smallest()))
-    return float(getattr(smallest, work.settings.metric)), budget
+    return float(getattr(smallest, work.settings.metric)), *limits
 
 
-def _held_out(work: Work) -> list[LatencyPair]:
+def _held_out(predictor: Predictor) -> list[LatencyPair]:
     """Networks that were measured for the profile, each predicted by a fit without it."""
-    predictor = work.predictor
     if not isinstance(predictor, CpuPredictor):
         return []
     factor = predictor.interval_factor

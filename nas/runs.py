@@ -239,9 +239,12 @@ def _refuse_foreign(path: Path) -> None:
 
 def _fresh_folder(settings: Settings) -> Path:
     """A new folder under `results/`; a number tells apart two that start in the same second."""
-    budget = "" if settings.budget_ms is None else format_ms(settings.budget_ms).replace(" ", "")
     data = settings.data.partition(":")[0]
-    names = [Path(settings.space).stem, data, settings.hardware, budget]
+    names = [Path(settings.space).stem, data]
+    for target in settings.targets:
+        ends = dict.fromkeys((*target.budgets_ms[:1], *target.budgets_ms[-1:]))
+        budgets = "-to-".join(format_ms(ms).replace(" ", "") for ms in ends)
+        names += [target.hardware, budgets]
     stem = "-".join(re.sub(r"[^\w.-]+", "-", name) for name in names if name)
     stem = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = RESULTS / stem, 1

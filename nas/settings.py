@@ -7,6 +7,12 @@ and a run is only ever continued with equal settings. Every mistake is reported 
     SettingsError: 2 mistakes in the settings:
       evaluations: input should be greater than or equal to 1 (it is 0)
       spaec: there is no such field. Did you mean 'space'?
+
+A run has one target or several, and each has budgets. Fields of the only target may be given as
+the run's own: these two are equal.
+
+    Settings(hardware="a100", batch_size=32, budget_ms=5.0)
+    Settings(targets=[TargetChoice(hardware="a100", batch_size=32, budgets_ms=[5.0])])
 """
 
 from __future__ import annotations
@@ -14,19 +20,54 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from nas.errors import SettingsError, did_you_mean
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `settings.json`; raised when a field changes its meaning."""
 
 Whole = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 RecipeValue = bool | int | float | str
 _NOT_FINITE = (float("inf"), float("-inf"))
+
+
+class TargetChoice(BaseModel):
+    """A target as it was asked for, and its budgets. `None` means the device's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    hardware: str = "cpu"
+    runtime: str | None = None
+    precision: str | None = None
+    layout: str | None = None
+    batch_size: Whole | None = None
+    threads: Whole | None = None
+    budgets_ms: tuple[Positive, ...] = ()
+
+    @field_validator("budgets_ms")
+    @classmethod
+    def _ascending(cls, budgets: tuple[float, ...]) -> tuple[float, ...]:
+        ordered = sorted(set(budgets))
+        if list(budgets) != ordered:
+            written = ", ".join(f"{budget:g}" for budget in ordered)
+            raise ValueError(f"budgets go from the tightest to the loosest, each once: {written}")
+        return budgets
+
+    def __str__(self) -> str:
+        chosen = {name: value for name, value in self if name != "hardware" and value}
+        words = (f"{name} {_shown(value)}" for name, value in chosen.items())
+        return ", ".join((self.hardware, *words))
 
 
 class Settings(BaseModel):
@@ -39,17 +80,11 @@ class Settings(BaseModel):
     data: str = "digits"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
-    # The target: a latency means nothing without it.
-    hardware: str = "cpu"
-    runtime: str | None = None
-    precision: str | None = None
-    layout: str | None = None
-    batch_size: Whole | None = None
+    # Where it has to run, and how fast. `resolution` restricts the space, for all targets.
+    targets: tuple[TargetChoice, ...] = (TargetChoice(),)
     resolution: Whole | None = None
-    threads: Whole | None = None
 
-    # Budgets: all of them hold at once.
-    budget_ms: Positive | None = None
+    # Other budgets: all of them hold at once.
     max_macs: Whole | None = None
     max_params: Whole | None = None
     max_memory_mib: Positive | None = None
@@ -70,14 +105,61 @@ class Settings(BaseModel):
     retrain_epochs: Whole | None = None
     from_scratch: bool = False
 
-    if not TYPE_CHECKING:  # type checkers see the fields as arguments
+    def __init__(self, **values: Any) -> None:
+        """Raises SettingsError: unknown or wrong fields, all of them together."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            message = explain(error, _KNOWN)
+            if len(values.get("targets") or [0]) == 1:  # a mistake is in the only target
+                message = message.replace("targets.0.", "")
+            raise SettingsError(message) from None
 
-        def __init__(self, **values: object) -> None:
-            """Raises SettingsError: unknown or wrong fields, all of them together."""
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise SettingsError(explain(error, type(self).model_fields)) from None
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, values: Any) -> Any:
+        """The only target's fields, given as the run's own, as `targets`."""
+        flat = {name: values[name] for name in _FLAT if name in values}
+        if not flat:
+            return values
+        others = {name: value for name, value in values.items() if name not in flat}
+        if "targets" in others:
+            raise ValueError(f"give `targets` or {', '.join(flat)}, not both")
+        budget = flat.pop("budget_ms", None)
+        if budget is not None:
+            if flat.get("budgets_ms"):
+                raise ValueError("give `budget_ms` or `budgets_ms`, not both")
+            flat["budgets_ms"] = (budget,)
+        return {**others, "targets": (flat,)}
+
+    @model_validator(mode="after")
+    def _zip(self) -> Settings:
+        if not self.targets:
+            raise ValueError("there is no target; leave `targets` out for the processor at hand")
+        counts = {len(target.budgets_ms) for target in self.targets} - {0, 1}
+        if len(counts) > 1:
+            told = ", ".join(f"{len(t.budgets_ms)} for {t.hardware}" for t in self.targets)
+            raise ValueError(
+                "the first budget of each target holds together with the first of the others, "
+                "and so on, so each target has equally many, or one for all. There are: " + told
+            )
+        return self
+
+    @property
+    def answers(self) -> tuple[tuple[float | None, ...], ...]:
+        """Each question as its limits, one in ms per target: (questions, targets).
+
+        The budgets of the targets are paired in their order. A target with one budget keeps it in
+        every question; one without has no limit.
+        """
+        most = max(1, *(len(target.budgets_ms) for target in self.targets))
+        columns = [
+            target.budgets_ms * most
+            if len(target.budgets_ms) == 1
+            else target.budgets_ms or (None,) * most
+            for target in self.targets
+        ]
+        return tuple(zip(*columns, strict=True))
 
     @field_validator("space", "data")
     @classmethod
@@ -100,12 +182,23 @@ class Settings(BaseModel):
 
     def diff(self, other: Settings) -> list[str]:
         """What changes from these settings to the other ones, one `field: old -> new` each."""
-        mine, others = self.model_dump(), other.model_dump()
+        alike = len(self.targets) == len(other.targets)
+        mine, others = self._fields(alike), other._fields(alike)
         return [
             f"{name}: {_shown(mine[name])} -> {_shown(others[name])}"
             for name in mine
             if mine[name] != others[name]
         ]
+
+    def _fields(self, each: bool) -> dict[str, object]:
+        """Every field; those of each target, or else the targets in one line."""
+        fields = self.model_dump(exclude={"targets"})
+        if not each:
+            return {**fields, "targets": "; ".join(map(str, self.targets))}
+        for number, target in enumerate(self.targets, start=1):
+            prefix = "" if len(self.targets) == 1 else f"target {number}, "
+            fields |= {f"{prefix}{name}": value for name, value in target}
+        return fields
 
     def to_json(self) -> str:
         """A JSON document with a schema version, the same for equal settings."""
@@ -133,6 +226,10 @@ class Settings(BaseModel):
         return cls(**values)
 
 
+_FLAT = (*TargetChoice.model_fields, "budget_ms")
+_KNOWN = (*Settings.model_fields, *_FLAT)
+
+
 def explain(error: ValidationError, fields: Iterable[str], what: str = "settings") -> str:
     """One line per mistake of a pydantic model, with did-you-mean for unknown fields."""
     known = list(fields)
@@ -145,10 +242,12 @@ def explain(error: ValidationError, fields: Iterable[str], what: str = "settings
 def _mistake(detail: Mapping[str, Any], known: list[str]) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{name}: there is no such field.{did_you_mean(name, known)}"
-    message = str(detail["msg"])
+        return f"{name}: there is no such field.{did_you_mean(str(detail['loc'][-1]), known)}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not name:  # of several fields together
+        return message
     return f"{name}: {message[:1].lower()}{message[1:]} (it is {_shown(detail['input'])})"
 
 
 def _shown(value: object) -> str:
-    return "not set" if value is None else json.dumps(value, default=str)
+    return "not set" if value is None or value == () else json.dumps(value, default=str)

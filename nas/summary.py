@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from nas.result import FrontMember, RunResult
+from nas.result import Answer, FrontMember, RunResult
 from nas.runs import read_run
 from nas.search.engine import read_records
+from nas.search.objectives import limits_in_words
 from nas.work import Member, Work
 
 
@@ -15,21 +16,27 @@ def result_of(work: Work) -> RunResult:
     kept = [member for member in front if work.keeps_budget(member)]
     report = work.path / "report.html"
     exported = sorted(path.parent for path in work.path.glob("networks/*/architecture.yaml"))
+    finished = read_run(work.path).steps
     notes = [
-        f"{member.id} was measured at {member.measured_ms:.3g} ms, beyond the budget"
+        f"{member.id} was measured at {_measured(work, member)}, beyond the budget"
         for member in front
         if member not in kept
     ]
-    finished = read_run(work.path).steps
-    if "measure" in finished and not work.at_hand:
-        device = work.context.target.device
-        notes.append(f"{device} is not at hand: latencies are predicted, none was measured")
+    if "search" in finished:
+        notes += [*unanswered(work)]
+    if "measure" in finished:
+        notes += [not_at_hand(name) for name in work.elsewhere]
     return RunResult(
         path=work.path,
-        target=str(work.context.target),
+        targets=tuple(map(str, work.context.targets)),
+        target_names=work.context.target_names,
         confidence=work.settings.confidence,
         finished=finished,
         front=tuple(_front_member(work, member, tested.get(member.id)) for member in kept),
+        answers=tuple(
+            Answer(limits, found[0].id if found else None)
+            for limits, found in zip(work.context.budgets.answers, work.answers(1), strict=True)
+        ),
         evaluations=len(read_records(work.path / "evaluations.jsonl")),
         exported=tuple(exported),
         report=report if report.exists() else None,
@@ -39,16 +46,49 @@ def result_of(work: Work) -> RunResult:
 
 def _front_member(work: Work, member: Member, tested: float | None) -> FrontMember:
     entry = member.entry
-    prediction = entry["prediction"]
+    first, *others = member.latencies
     return FrontMember(
         id=member.id,
         accuracy=entry[work.settings.metric],
-        predicted_ms=prediction["ms"],
-        low_ms=prediction["low_ms"],
-        high_ms=prediction["high_ms"],
+        predicted_ms=first.predicted_ms,
+        low_ms=first.low_ms,
+        high_ms=first.high_ms,
         macs=entry["macs"],
         params=entry["params"],
         memory_mib=entry["memory_mib"],
-        measured_ms=member.measured_ms,
+        measured_ms=first.measured_ms,
         test_accuracy=tested,
+        others=tuple(others),
+    )
+
+
+def unanswered(work: Work) -> list[str]:
+    """What to say of questions that nothing on the front answers, though others are answered."""
+    names, questions = work.context.target_names, work.context.budgets.answers
+    said = []
+    for limits, found in zip(questions, work.answers(1), strict=True):
+        if len(questions) > 1 and not found:
+            words = limits_in_words(limits, names)
+            predicted = [member for member in work.front() if member.predicted_within(limits)]
+            said.append(
+                f"none of the {len(predicted)} predicted within {words} was measured within it"
+                if predicted
+                else f"nothing that was evaluated is predicted within {words}: evaluate more "
+                "(--evaluations), or raise it"
+            )
+    return said
+
+
+def not_at_hand(name: str) -> str:
+    """What to say of a target that cannot be measured here."""
+    return f"{name} is not at hand: its latencies are predicted, none was measured"
+
+
+def _measured(work: Work, member: Member) -> str:
+    """What was measured of a member."""
+    names, several = work.context.target_names, len(work.context.targets) > 1
+    return " and ".join(
+        f"{latency.measured_ms:.3g} ms{f' on {name}' if several else ''}"
+        for name, latency in zip(names, member.latencies, strict=True)
+        if latency.measured_ms is not None
     )

@@ -25,10 +25,11 @@ from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
 from nas.outlook import feasibility_of, measures_of
 from nas.progress import Progress
+from nas.result import Latency
 from nas.runs import RunFolder
 from nas.search.engine import Progress as Progressed
 from nas.search.engine import search
-from nas.search.objectives import Feasibility, Measures
+from nas.search.objectives import Feasibility, Limits, Measures
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.searchers import make_searcher
@@ -39,10 +40,11 @@ from search_spaces import Architecture
 
 @dataclass(frozen=True)
 class Member:
-    """One architecture of the front as `front.json` holds it, with its measured latency."""
+    """One architecture of the front as `front.json` holds it, with what was measured of it."""
 
     entry: dict[str, Any]
-    measured_ms: float | None
+    measured_ms: tuple[float | None, ...]
+    """On each target."""
 
     @property
     def id(self) -> str:
@@ -53,6 +55,29 @@ class Member:
     def architecture(self) -> Architecture:
         """The architecture itself."""
         return Architecture.from_dict(self.entry["architecture"])
+
+    @property
+    def latencies(self) -> list[Latency]:
+        """On each target."""
+        predicted = self.entry.get("latencies", [self.entry["prediction"]])
+        return [
+            Latency(at["ms"], at["low_ms"], at["high_ms"], ms)
+            for at, ms in zip(predicted, self.measured_ms, strict=True)
+        ]
+
+    def predicted_within(self, limits: Limits) -> bool:
+        """Whether the upper ends of its predictions are within the limits of all targets."""
+        return all(
+            limit is None or latency.high_ms / limit <= 1.0
+            for limit, latency in zip(limits, self.latencies, strict=True)
+        )
+
+    def within(self, limits: Limits) -> bool:
+        """The same, and so are its latencies where they were measured."""
+        return self.predicted_within(limits) and all(
+            limit is None or ms is None or ms <= limit
+            for limit, ms in zip(limits, self.measured_ms, strict=True)
+        )
 
 
 class Work:
@@ -66,9 +91,10 @@ class Work:
         self.context = context or Context(folder.settings)
 
     @property
-    def at_hand(self) -> bool:
-        """Whether the target is the processor that this runs on, so that it can be measured."""
-        return self.context.target.device == "cpu"
+    def elsewhere(self) -> list[str]:
+        """Targets that cannot be measured here, in short: all but the processor at hand."""
+        named = zip(self.context.targets, self.context.target_names, strict=True)
+        return [name for target, name in named if target.device != "cpu"]
 
     @property
     def path(self) -> Path:
@@ -81,17 +107,20 @@ class Work:
         return supernet_of(self.context, self.console)
 
     @cached_property
-    def predictor(self) -> Predictor:
-        """Latency of codes on the target, measured if need be."""
+    def predictors(self) -> list[Predictor]:
+        """Latency of codes on each target, measured if need be."""
         data = self.context.data
-        return predictor_for(
-            self.context.space,
-            self.context.target,
-            data.in_channels,
-            data.num_classes,
-            confidence=self.settings.confidence,
-            progress=self.console,
-        )
+        return [
+            predictor_for(
+                self.context.space,
+                target,
+                data.in_channels,
+                data.num_classes,
+                confidence=self.settings.confidence,
+                progress=self.console,
+            )
+            for target in self.context.targets
+        ]
 
     @cached_property
     def costs(self) -> CostTable:
@@ -101,7 +130,7 @@ class Work:
 
     def measures(self, codes: NDArray[np.integer]) -> Measures:
         """All that is known of architectures without evaluating them."""
-        return measures_of(self.predictor, self.costs, codes)
+        return measures_of(self.predictors, self.costs, codes)
 
     def feasibility(self) -> Feasibility:
         """What share of the space keeps the budgets.
@@ -109,7 +138,7 @@ class Work:
         Raises:
             InfeasibleError: none of it does; says what the fastest needs.
         """
-        return feasibility_of(self.predictor, self.context.budgets, self.costs)
+        return feasibility_of(self.predictors, self.context.budgets, self.costs)
 
     @cached_property
     def problem(self) -> Problem:
@@ -139,8 +168,10 @@ class Work:
                     problem.space,
                     seed=self.settings.seed,
                     constraints=problem.constraints,
-                    supernet=self.trained.supernet,
+                    supernet=self.context.lessons(self.trained.supernet),
                     cheap=problem.cheap,
+                    answers=problem.answers,
+                    evaluations=total,
                 ),
                 evaluations=total,
                 record=record,
@@ -154,25 +185,34 @@ class Work:
         """The front, fastest first; empty before the search has finished."""
         if not (self.path / "front.json").exists():
             return []
-        measured = {}
+        measured: list[dict[str, Any]] = [{}] * len(self.context.targets)
         if (self.path / "measured.json").exists():
-            measured = read_json(self.path / "measured.json")["networks"]
+            known = read_json(self.path / "measured.json")["targets"]
+            measured = [target["networks"] for target in known]
         return [
-            Member(entry, measured.get(entry["id"], {}).get("ms"))
+            Member(entry, tuple(networks.get(entry["id"], {}).get("ms") for networks in measured))
             for entry in read_json(self.path / "front.json")["front"]
         ]
 
     def keeps_budget(self, member: Member) -> bool:
-        """Whether a member keeps the latency budget as measured (as predicted, if it was not)."""
-        limit = self.settings.budget_ms
-        return limit is None or member.measured_ms is None or member.measured_ms <= limit
+        """Whether a member answers a question, as predicted and, where it was, as measured."""
+        return any(member.within(limits) for limits in self.context.budgets.answers)
+
+    def answers(self, top: int) -> list[list[Member]]:
+        """By question: the most accurate members that answer it, best first."""
+        ranked = sorted(self.front(), key=self._rank)
+        return [
+            [member for member in ranked if member.within(limits)][:top]
+            for limits in self.context.budgets.answers
+        ]
 
     def chosen(self, top: int) -> list[Member]:
-        """The most accurate members that keep the budget, best first."""
-        kept = [member for member in self.front() if self.keeps_budget(member)]
-        metric = self.settings.metric
-        ranked = sorted(kept, key=lambda m: (-m.entry[metric], m.entry["loss"]))
-        return ranked[:top]
+        """The best `top` answers to each question, each once, the most accurate first."""
+        found = {member.id: member for answers in self.answers(top) for member in answers}
+        return sorted(found.values(), key=self._rank)
+
+    def _rank(self, member: Member) -> tuple[float, float]:
+        return -member.entry[self.settings.metric], member.entry["loss"]
 
     def network_folder(self, architecture_id: str) -> Path:
         """Where a network of this run is kept."""

@@ -19,7 +19,7 @@ from nas import pipeline
 from nas.context import Context
 from nas.latency import predictor_for
 from nas.progress import Silent
-from nas.settings import Settings
+from nas.settings import Settings, TargetChoice
 
 PERCENTILES = (25, 50, 75)
 
@@ -50,7 +50,7 @@ def main() -> None:
     for percentile in PERCENTILES:
         budget = float(np.percentile(ms, percentile))
         with tempfile.TemporaryDirectory() as folder:
-            settings = base.model_copy(update={"budget_ms": budget})
+            settings = base.model_copy(update={"targets": (TargetChoice(budgets_ms=(budget,)),)})
             run = Path(folder) / "run"
             result = pipeline.run(settings, out=run, until="measure", console=Silent())
             returned = result.front

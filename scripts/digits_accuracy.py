@@ -57,7 +57,7 @@ def main() -> None:
         figures,
         architecture=architecture.to_dict(),
         predicted_ms=member.entry["prediction"]["ms"],
-        measured_ms=member.measured_ms,
+        measured_ms=member.measured_ms[0],
         recipe=recipe.model_dump(),
         trainings=rows,
     )

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from nas.result import FrontMember, Outcome, RunResult
 
 
-FRONT_COLUMNS = (
-    "id",
-    "accuracy",
-    "predicted ms ({:g} %)",
-    "measured ms",
-    "params",
-    "MACs",
-    "test accuracy",
-)
-
-
 class Console:
     """A `nas.progress.Progress` that a person watches."""
 
@@ -75,11 +64,9 @@ def show_result(result: RunResult, as_json: bool) -> None:
     if as_json:
         return show_json(result.to_dict())
     if result.front:
-        show_table(
-            f"Front on {result.target}",
-            [column.format(100 * result.confidence) for column in FRONT_COLUMNS],
-            [_front_row(member) for member in result.front],
-        )
+        show_table(f"Front on {' and on '.join(result.targets)}", *_front_table(result))
+    if len(result.answers) > 1:
+        show_table("The best network for each budget", *_answers_table(result))
     lines = [*result.notes, f"Run: {result.path}"]
     lines += [f"Exported: {path}" for path in result.exported]
     lines += [f"Report: {result.report}"] if result.report else []
@@ -117,15 +104,58 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     Terminal(markup=False, highlight=False).print(table)
 
 
-def _front_row(member: FrontMember) -> tuple[str, ...]:
+def _front_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows. With several targets only what differs between them, to fit a terminal."""
     from nas.units import format_count
 
-    return (
-        member.id,
-        f"{member.accuracy:.2%}",
-        f"{member.predicted_ms:.3g} ({member.low_ms:.3g} to {member.high_ms:.3g})",
-        "-" if member.measured_ms is None else f"{member.measured_ms:.3g}",
-        format_count(member.params),
-        format_count(member.macs),
-        "-" if member.test_accuracy is None else f"{member.test_accuracy:.2%}",
-    )
+    several = len(result.targets) > 1
+    columns = ["id", "accuracy"]
+    rows = [[member.id, f"{member.accuracy:.2%}"] for member in result.front]
+    for number, name in enumerate(result.target_names):
+        latencies = [member.latencies[number] for member in result.front]
+        on, space = (f" on {name}", "\n") if several else ("", " ")
+        columns.append(f"predicted ms ({100 * result.confidence:g} %){on}")
+        for row, at in zip(rows, latencies, strict=True):
+            row.append(f"{at.predicted_ms:.3g}{space}({at.low_ms:.3g} to {at.high_ms:.3g})")
+        if not several or any(at.measured_ms is not None for at in latencies):
+            columns.append(f"measured ms{on}")
+            for row, at in zip(rows, latencies, strict=True):
+                row.append("-" if at.measured_ms is None else f"{at.measured_ms:.3g}")
+    if not several:
+        columns += ["params", "MACs"]
+        for row, member in zip(rows, result.front, strict=True):
+            row += [format_count(member.params), format_count(member.macs)]
+    for row, member in zip(rows, result.front, strict=True):
+        row.append(_tested(member))
+    return [*columns, "test accuracy"], rows
+
+
+def _answers_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows; latencies as measured where they were."""
+    from nas.search.objectives import limits_in_words
+
+    names = result.target_names
+    front = {member.id: member for member in result.front}
+    measured = [
+        any(member.latencies[number].measured_ms is not None for member in result.front)
+        for number in range(len(names))
+    ]
+    columns = ["within", "id", "accuracy"]
+    columns += [
+        f"{'measured' if known else 'predicted'} ms{f' on {name}' if len(names) > 1 else ''}"
+        for name, known in zip(names, measured, strict=True)
+    ]
+    rows = []
+    for answer in result.answers:
+        within = limits_in_words(answer.limits_ms, names).replace(" and ", "\n")
+        member = front.get(answer.best or "")
+        if member is None:
+            rows.append([within, "none", *["-"] * (len(columns) - 1)])
+            continue
+        latencies = [f"{at.ms:.3g}" for at in member.latencies]
+        rows.append([within, member.id, f"{member.accuracy:.2%}", *latencies, _tested(member)])
+    return [*columns, "test accuracy"], rows
+
+
+def _tested(member: FrontMember) -> str:
+    return "-" if member.test_accuracy is None else f"{member.test_accuracy:.2%}"

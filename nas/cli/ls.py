@@ -42,8 +42,11 @@ def ls(
         rows = [
             (
                 run.path.name,
-                run.settings.hardware,
-                "-" if run.settings.budget_ms is None else format_ms(run.settings.budget_ms),
+                " + ".join(target.hardware for target in run.settings.targets),
+                " + ".join(
+                    ", ".join(map(format_ms, target.budgets_ms)) or "-"
+                    for target in run.settings.targets
+                ),
                 run.settings.data,
                 "complete" if run.complete else f"{len(run.steps)} of {len(STEPS)} steps",
             )

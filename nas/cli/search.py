@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware, parsed, recipe_values
+from nas.cli.values import (
+    checked_hardware,
+    latency_budgets,
+    parsed,
+    recipe_values,
+    target_choice,
+)
 from nas.steps import STEPS, Step
 
 _BUDGET = "Budgets: all of them hold at once"
@@ -17,10 +23,12 @@ _SEARCH = "The search"
 
 def search(
     budget: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Longest latency of one batch, such as 5ms, 800us or 0.1s.",
-            metavar="TIME",
+            help="Longest latency of one batch, such as 5ms, 800us or 0.1s. Several, such as "
+            "2ms,5ms,10ms, are answered by one search, each with its best network. Repeat for "
+            "each --target, in the same order.",
+            metavar="TIME[,TIME]",
             rich_help_panel=_BUDGET,
         ),
     ] = None,
@@ -57,7 +65,24 @@ def search(
     ] = None,
     seed: options.Seed = 0,
     json: options.Json = False,
-    hardware: options.Hardware = "cpu",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A device with its conditions, such as a100,batch=32,precision=fp16, in place of "
+            "--hardware, --runtime, --precision, --layout, --batch-size and --threads. Repeat for "
+            "more: their budgets hold all at once.",
+            metavar="SPEC",
+            rich_help_panel=options.TARGET,
+        ),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            help="A device (see `nas hardware`).",
+            show_default="cpu",
+            rich_help_panel=options.TARGET,
+        ),
+    ] = None,
     runtime: options.Runtime = None,
     precision: options.Precision = None,
     layout: options.Layout = None,
@@ -93,7 +118,9 @@ def search(
     recipe: options.Recipe = None,
     retrain_top: Annotated[
         int,
-        typer.Option(min=0, help="How many of the front to retrain.", rich_help_panel="Training"),
+        typer.Option(
+            min=0, help="How many to retrain for each budget.", rich_help_panel="Training"
+        ),
     ] = 1,
     retrain_epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
@@ -106,27 +133,30 @@ def search(
     Example: nas search --hardware cpu --budget 5ms --max-params 2M --data folder:my-images
     """
     from nas.settings import Settings
-    from nas.units import parse_count, parse_duration, parse_memory
+    from nas.units import parse_count, parse_memory
+
+    flat = {
+        "hardware": hardware,
+        "runtime": runtime,
+        "precision": precision,
+        "layout": layout,
+        "batch_size": batch_size,
+        "threads": threads,
+    }
 
     settings = Settings(
         space=space,
         data=data,
         seed=seed,
-        hardware=checked_hardware(hardware),
-        runtime=runtime,
-        precision=precision,
-        layout=layout,
-        batch_size=batch_size,
+        targets=_targets(target, {k: v for k, v in flat.items() if v is not None}, budget),
         resolution=resolution,
-        threads=threads,
-        budget_ms=parsed(parse_duration, budget),
         max_macs=parsed(parse_count, max_macs),
         max_params=parsed(parse_count, max_params),
         max_memory_mib=parsed(parse_memory, max_memory),
         confidence=confidence,
         searcher=searcher,
         evaluations=evaluations,
-        metric=metric,  # type: ignore[arg-type]  # checked by Settings
+        metric=metric,
         epochs=epochs,
         recipe=recipe_values(recipe),
         retrain_top=retrain_top,
@@ -150,6 +180,26 @@ def search(
     with working() as console:
         result = pipeline.run(settings, out=out, until=until, console=console)
     return show_result(result, json)
+
+
+def _targets(
+    specs: list[str] | None, flat: dict[str, Any], budgets: list[str] | None
+) -> list[dict[str, Any]]:
+    """Each target's fields and budgets, from --target or from --hardware and its like."""
+    from nas.errors import SettingsError
+
+    if specs and flat:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in flat)
+        raise SettingsError(
+            f"--target names a whole target, so leave out {given}; write for example "
+            "--target a100,batch=32,precision=fp16."
+        )
+    if specs:
+        targets: list[dict[str, Any]] = [target_choice(spec) for spec in specs]
+    else:
+        targets = [{**flat, "hardware": checked_hardware(flat.get("hardware", "cpu"))}]
+    lists = latency_budgets(budgets, specs or [targets[0]["hardware"]])
+    return [{**fields, "budgets_ms": ms} for fields, ms in zip(targets, lists, strict=True)]
 
 
 def _refuse_folder(out: Path | None, until: Step | None) -> None:

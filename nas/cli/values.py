@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from nas.errors import SettingsError
+from nas.errors import SettingsError, did_you_mean
 
 Value = TypeVar("Value")
 
@@ -20,6 +20,61 @@ def checked_hardware(name: str) -> str:
     from nas.latency.devices import check
 
     return check(name).name
+
+
+def target_choice(spec: str) -> dict[str, str | int]:
+    """A target's fields from `a100,batch=32,precision=fp16`.
+
+    Raises:
+        SettingsError: it does not begin with a device, or has a field that no target has, one
+            twice, or one of the wrong kind.
+        UnknownNameError: there is no such device.
+    """
+    device, *pairs = (part.strip() for part in spec.split(","))
+    if not device or "=" in device:
+        raise SettingsError(f"--target '{spec}': begin with the device, such as a100,batch=32.")
+    fields: dict[str, str | int] = {"hardware": checked_hardware(device)}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        field = _field(name, spec)
+        if not value or field in fields:
+            twice = "give it once" if value else "it has no value"
+            raise SettingsError(f"--target '{spec}', {name or 'nothing'}: {twice}.")
+        fields[field] = _whole(value, name, spec) if field in _WHOLE else value
+    return fields
+
+
+def latency_budgets(
+    lists: Sequence[str] | None, targets: Sequence[str]
+) -> list[tuple[float, ...]]:
+    """The budgets in ms of each target: `["2ms,5ms"]` of one, `["5ms", "none"]` of two.
+
+    Args:
+        lists: As given, one for each target in their order; or none at all.
+        targets: What they are called.
+
+    Raises:
+        SettingsError: there are more or fewer lists than targets.
+        BudgetError: one is no time.
+    """
+    from nas.units import parse_duration
+
+    if not lists:
+        return [()] * len(targets)
+    if len(targets) == 1 and len(lists) > 1:
+        raise SettingsError(
+            f"There are {len(lists)} --budget and one target. Several budgets of one target go in "
+            f"one list: --budget {','.join(lists)}."
+        )
+    if len(lists) != len(targets):
+        raise SettingsError(
+            f"There are {len(targets)} targets ({', '.join(targets)}) and {len(lists)} --budget. "
+            "Give one for each target, in the same order; --budget none for one without."
+        )
+    return [
+        () if text == "none" else tuple(parse_duration(part) for part in text.split(","))
+        for text in lists
+    ]
 
 
 def measured_elsewhere(text: str) -> tuple[str, float]:
@@ -45,6 +100,36 @@ def recipe_values(pairs: Sequence[str] | None) -> dict[str, bool | int | float |
         listed = ", ".join(f"'{pair}'" for pair in wrong)
         raise SettingsError(f"--recipe {listed}: write KEY=VALUE, such as epochs=30.")
     return {key: _scalar(value) for key, _, value in (pair.partition("=") for pair in pairs or ())}
+
+
+_FIELDS = ("runtime", "precision", "layout", "batch_size", "threads")
+_ALIASES = {"batch": "batch_size"}
+_WHOLE = ("batch_size", "threads")
+
+
+def _field(name: str, spec: str) -> str:
+    """The field of a target that a word stands for: those of the long options, and `batch`."""
+    field = _ALIASES.get(name, name.replace("-", "_"))
+    if field == "resolution":
+        raise SettingsError(
+            f"--target '{spec}': the resolution is that of the networks, for all targets. Give it "
+            "as --resolution."
+        )
+    if field not in _FIELDS:
+        known = [known.replace("_", "-") for known in (*_ALIASES, *_FIELDS)]
+        raise SettingsError(
+            f"--target '{spec}': a target has no '{name}'.{did_you_mean(name, known)} It has "
+            f"{', '.join(known)}, each written NAME=VALUE."
+        )
+    return field
+
+
+def _whole(value: str, name: str, spec: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingsError(
+            f"--target '{spec}': {name} is '{value}'; it has to be a whole number of at least 1."
+        )
+    return int(value)
 
 
 def _scalar(text: str) -> bool | int | float | str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from nas.result import FrontMember
+from nas.result import Answer, FrontMember
 from nas.retrain.result import NetworkResult
 from nas.search.front import hypervolume_curve
-from nas.search.objectives import Budgets
+from nas.search.objectives import Budgets, limits_in_words
 from nas.search.problem import Metric
 from nas.search.protocol import Floats
 from nas.search.records import Record
@@ -32,21 +32,31 @@ class LatencyPair:
 
 
 @dataclass(frozen=True)
+class ReportTarget:
+    """A target in words and in short, and the held-out networks of its predictor."""
+
+    words: str
+    name: str
+    latency_pairs: Sequence[LatencyPair] = ()
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """What the page and its figures are made of; what is empty or None is left out, and said so.
 
     Attributes:
         title: What the run is called.
-        target: The whole target in words.
+        targets: What latencies are of, in the order of the records' latencies.
         records: All evaluations of the search, in the order of asking.
         front: The front, fastest first.
         budgets: The limits that were asked for.
+        answers: What was found for each question that the budgets ask.
         metric: Which score counts.
         searcher: Name of the algorithm that gave `records`.
         random_records: As many evaluations of a random search on the same shared weights.
-        reference: The (accuracy, latency in ms) from which hypervolume counts; without it, the
-            least accuracy and the largest latency within the budgets of both searches.
-        latency_pairs: The predictor's held-out networks.
+        reference: The accuracy and the latency in ms on each target from which hypervolume
+            counts; without it, the least accuracy and the largest latencies within the budgets
+            of both searches.
         confidence: Share of networks that the predictions' intervals cover.
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
         retrained: Results of the networks that were trained to the end.
@@ -58,15 +68,15 @@ class ReportContent:
     """
 
     title: str
-    target: str
+    targets: Sequence[ReportTarget]
     records: Sequence[Record]
     front: Sequence[FrontMember]
     budgets: Budgets = field(default_factory=Budgets)
+    answers: Sequence[Answer] = ()
     metric: Metric = "accuracy"
     searcher: str = "search"
     random_records: Sequence[Record] = ()
-    reference: tuple[float, float] | None = None
-    latency_pairs: Sequence[LatencyPair] = ()
+    reference: tuple[float, ...] | None = None
     confidence: float = 0.9
     supernet_curve: Sequence[Mapping[str, float]] = ()
     retrained: Sequence[NetworkResult] = ()
@@ -81,6 +91,25 @@ class ReportContent:
         """What the intervals of predictions are called."""
         return f"{self.confidence * 100:g} % interval"
 
+    @property
+    def target(self) -> str:
+        """All targets in words."""
+        return "; ".join(target.words for target in self.targets)
+
+    def on(self, target: int) -> str:
+        """What is said after a latency: ` on cpu`, nothing where there is one target only."""
+        return f" on {self.targets[target].name}" if len(self.targets) > 1 else ""
+
+    def within(self, answer: Answer) -> str:
+        """The limits of a question in words."""
+        return limits_in_words(answer.limits_ms, [target.name for target in self.targets])
+
+    @cached_property
+    def best_ids(self) -> set[str]:
+        """The best answers' ids, where there is more than one question."""
+        several = len(self.answers) > 1
+        return {answer.best for answer in self.answers if answer.best and several}
+
     @cached_property
     def feasible(self) -> list[Record]:
         """The evaluations that keep every budget."""
@@ -93,15 +122,15 @@ class ReportContent:
         return [r for r in self.records if not r.failed and r.index not in kept]
 
     @cached_property
-    def reference_point(self) -> tuple[float, float] | None:
-        """The (accuracy, latency in ms) from which hypervolume counts; None without any record."""
+    def reference_point(self) -> tuple[float, ...] | None:
+        """The accuracy and the latencies in ms from which hypervolume counts; None without any."""
         if self.reference is not None:
             return self.reference
         known = [*self.feasible, *within(self.random_records, self.budgets)]
         if not known:
             return None
         scores = [self.score(record) for record in known]
-        return min(scores), max(record.latency_ms for record in known)
+        return min(scores), *np.max([_ms(record) for record in known], axis=0).tolist()
 
     @cached_property
     def hypervolumes(self) -> dict[str, Floats]:
@@ -120,14 +149,15 @@ class ReportContent:
     def _volume(self, records: Sequence[Record]) -> Floats:
         if self.reference_point is None:
             return np.zeros(len(records))
-        accuracy, latency_ms = self.reference_point
+        accuracy, *latencies = self.reference_point
         kept = {record.index for record in within(records, self.budgets)}
-        points = np.array(
-            [
-                (1.0 - self.score(r), r.latency_ms) if r.index in kept else (np.nan, np.nan)
-                for r in records
-            ]
-        )
-        box = (1.0 - accuracy) * latency_ms
-        volume: Floats = hypervolume_curve(points, np.array([1.0 - accuracy, latency_ms]))
-        return volume / box if box > 0 else volume
+        points = np.array([(1.0 - self.score(record), *_ms(record)) for record in records])
+        points[[record.index not in kept for record in records]] = np.nan
+        corner = np.array([1.0 - accuracy, *latencies])
+        volume: Floats = hypervolume_curve(points, corner)
+        return volume / corner.prod() if corner.prod() > 0 else volume
+
+
+def _ms(record: Record) -> list[float]:
+    """Predicted latencies on all targets."""
+    return [latency.ms for latency in record.latencies]

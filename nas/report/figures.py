@@ -26,12 +26,16 @@ from nas.report.style import (
     percent,
     png,
 )
-from nas.result import FrontMember
+from nas.result import Latency
+from nas.search.front import non_dominated
 from nas.search.protocol import Floats
 
+FAR = 2.0
+"""A budget beyond so many times the slowest architecture would leave no room for the others."""
 
-def front(content: ReportContent) -> bytes | None:
-    """Accuracy against latency: every evaluation, the front, what was measured and retrained."""
+
+def front(content: ReportContent, target: int = 0) -> bytes | None:
+    """Accuracy against latency on a target: evaluations, front, what was measured, retrained."""
     if not content.records:
         return None
     figure, axes = new_figure(height=4.9)
@@ -40,20 +44,19 @@ def front(content: ReportContent) -> bytes | None:
         (content.feasible, "o", GREY, "evaluated"),
     ):
         if records:
-            latency = [record.latency_ms for record in records]
+            latency = [record.latencies[target].ms for record in records]
             scores = [content.score(record) for record in records]
             label = f"{label} ({len(records)})"
             axes.scatter(latency, scores, s=14, marker=marker, c=color, lw=1.0, label=label)
     if content.front:
-        _draw_front(axes, content.front, content.interval)
-    limit = content.budgets.latency_ms
-    if limit is not None:
-        axes.axvline(limit, color=INK, lw=1.2, ls="--", label=f"budget, {limit:g} ms")
-    axes.set_xlabel(f"latency, ms per batch\n{content.target}")
+        _draw_front(axes, content, target)
+    _draw_budgets(axes, content, target)
+    axes.set_xlabel(f"latency, ms per batch\n{content.targets[target].words}")
     axes.set_ylabel(f"{content.metric.replace('_', ' ')}, % (validation, shared weights)")
     percent(axes)
     handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i].startswith(("retrained", "budget")))
+    last = ("best within", "retrained", "budget")
+    order = sorted(range(len(labels)), key=lambda i: labels[i].startswith(last))
     listed = [handles[i] for i in order], [labels[i] for i in order]
     axes.legend(*listed, fontsize=8, framealpha=0.9, loc="lower right")
     return png(figure)
@@ -76,10 +79,11 @@ def hypervolume(content: ReportContent) -> bytes | None:
     return png(figure)
 
 
-def latency(content: ReportContent) -> bytes | None:
-    """Measured against predicted latency, with its interval."""
-    pairs = content.latency_pairs
-    measured = [member for member in content.front if member.measured_ms is not None]
+def latency(content: ReportContent, target: int = 0) -> bytes | None:
+    """Measured against predicted latency on a target, with its interval."""
+    pairs = content.targets[target].latency_pairs
+    on_target = [member.latencies[target] for member in content.front]
+    measured = [latency for latency in on_target if latency.measured_ms is not None]
     if not pairs and not measured:
         return None
     figure, axes = new_figure(5.6, 5.2)
@@ -88,7 +92,7 @@ def latency(content: ReportContent) -> bytes | None:
     ends = np.array([min(x.min(), y.min()) * 0.9, max(x.max(), y.max()) * 1.1])
     axes.plot(ends, ends, color=INK, lw=1, label="equal")
     axes.fill_between(ends, ends * 0.9, ends * 1.1, color=LIGHT, alpha=0.5, lw=0, label="± 10 %")
-    shown: list[tuple[Sequence[FrontMember | LatencyPair], str, str, str]] = [
+    shown: list[tuple[Sequence[Latency | LatencyPair], str, str, str]] = [
         (pairs, BLUE, "o", "held-out networks"),
         (measured, VERMILLION, "D", "front"),
     ]
@@ -138,31 +142,60 @@ def supernet(content: ReportContent) -> bytes | None:
     return png(figure)
 
 
-def _draw_front(axes: Axes, front: Sequence[FrontMember], interval: str) -> None:
+def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
     """Steps through the predictions, their intervals, and what was measured and retrained."""
-    x, y = [m.predicted_ms for m in front], [m.accuracy for m in front]
-    axes.step(x, y, where="post", color=BLUE, lw=1.5, alpha=0.7)
-    label = f"front, predicted with {interval}"
-    bars: dict[str, Any] = {"xerr": _whiskers(front), "elinewidth": 1, "capsize": 2}
+    front = [(member, member.latencies[target]) for member in content.front]
+    x, y = [at.predicted_ms for _, at in front], [m.accuracy for m, _ in front]
+    steps = sorted({(x[i], y[i]) for i in _beaten_by_none(x, y)})
+    axes.step(*zip(*steps, strict=True), where="post", color=BLUE, lw=1.5, alpha=0.7)
+    label = f"front, predicted with {content.interval}"
+    bars: dict[str, Any] = {
+        "elinewidth": 1,
+        "capsize": 2,
+        "xerr": _whiskers([at for _, at in front]),
+    }
     axes.errorbar(x, y, **bars, fmt="o", color=BLUE, ms=5, label=label)
-    measured = [m for m in front if m.measured_ms is not None]
+    measured = [(m.accuracy, at.ms) for m, at in front if at.measured_ms is not None]
     if measured:
-        x, y = [_latency(m) for m in measured], [m.accuracy for m in measured]
+        y, x = map(list, zip(*measured, strict=True))
         look: dict[str, Any] = {"marker": "D", "facecolors": "none", "edgecolors": VERMILLION}
         axes.scatter(x, y, **look, s=42, lw=1.5, zorder=4, label="front, measured")
-    retrained = [m for m in front if m.test_accuracy is not None]
+    best = [(m.accuracy, at.ms) for m, at in front if m.id in content.best_ids]
+    if best:
+        y, x = map(list, zip(*best, strict=True))
+        look = {"marker": "s", "facecolors": "none", "edgecolors": INK}
+        axes.scatter(x, y, **look, s=120, lw=1.2, zorder=4, label="best within a budget")
+    retrained = [(m.test_accuracy, at.ms) for m, at in front if m.test_accuracy is not None]
     if retrained:
-        x, y = [_latency(m) for m in retrained], [m.test_accuracy or 0.0 for m in retrained]
+        y, x = map(list, zip(*retrained, strict=True))
         look = {"s": 150, "marker": "*", "color": GREEN, "edgecolors": "white"}
         axes.scatter(x, y, **look, zorder=5, label="retrained, on the test split")
 
 
-def _latency(member: FrontMember) -> float:
-    """As measured where it was."""
-    return member.predicted_ms if member.measured_ms is None else member.measured_ms
+def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
+    """A line at each limit on the target; those far beyond every point are only named."""
+    asked = (answer[target] for answer in content.budgets.answers)
+    limits = sorted({limit for limit in asked if limit is not None})
+    slowest = max(record.latencies[target].ms for record in content.records)
+    drawn = [limit for limit in limits if limit <= FAR * slowest]
+    for limit in drawn:
+        axes.axvline(limit, color=INK, lw=1.2, ls="--")
+    if limits:
+        listed = ", ".join(f"{limit:g}" for limit in limits)
+        label = f"budget{'s' if len(limits) > 1 else ''}, {listed} ms"
+        if len(drawn) < len(limits):
+            first = f"{limits[len(drawn)]:g} ms is " if len(limits) > 1 else ""
+            label += f" ({first}beyond the right edge)"
+        axes.plot([], [], color=INK, lw=1.2, ls="--", label=label)
 
 
-def _whiskers(points: Sequence[FrontMember | LatencyPair]) -> Floats:
+def _beaten_by_none(x: Sequence[float], y: Sequence[float]) -> list[int]:
+    """Which points have no other one that is both more accurate and faster here."""
+    points = np.array([x, [-value for value in y]]).T
+    return [int(i) for i in np.flatnonzero(non_dominated(points))]
+
+
+def _whiskers(points: Sequence[Latency | LatencyPair]) -> Floats:
     """The interval around each prediction, as lengths to either side: (2, n)."""
     below = [max(0.0, p.predicted_ms - p.low_ms) for p in points]
     above = [max(0.0, p.high_ms - p.predicted_ms) for p in points]

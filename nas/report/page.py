@@ -10,24 +10,30 @@ from pathlib import Path
 from string import Template
 
 from nas.report import drawing, figures
-from nas.report.content import ReportContent
+from nas.report.content import ReportContent, ReportTarget
 from nas.report.style import png_size
 from nas.report.tables import (
+    answers_table,
     environment_table,
     front_table,
     retrained_table,
     settings_table,
 )
+from nas.search.objectives import limits_in_words
 from nas.storage import atomic_write
 
 FIGURES: dict[str, Callable[[ReportContent], bytes | None]] = {
-    "front": figures.front,
     "hypervolume": figures.hypervolume,
-    "latency": figures.latency,
     "supernet": figures.supernet,
     "architecture": lambda content: drawing.architecture(content.best),
 }
 """Name of each figure's file, and what draws it."""
+
+FIGURES_OF_TARGETS: dict[str, Callable[[ReportContent, int], bytes | None]] = {
+    "front": figures.front,
+    "latency": figures.latency,
+}
+"""The same for figures of one target each; those after the first have its number in the name."""
 
 ON_PAGE = 0.77
 """Pixels of the page per pixel of a figure: letters as large as the captions'."""
@@ -43,6 +49,9 @@ def write_report(run: Path, content: ReportContent) -> Path:
         RunError, StorageError: the folder cannot be written to, or the disk is full.
     """
     drawn = {name: draw(content) for name, draw in FIGURES.items()}
+    for target in range(len(content.targets)):
+        for name, draw_for in FIGURES_OF_TARGETS.items():
+            drawn[_numbered(name, target)] = draw_for(content, target)
     pictures = {name: picture for name, picture in drawn.items() if picture is not None}
     for name, picture in pictures.items():
         atomic_write(run / "figures" / f"{name}.png", picture)
@@ -54,6 +63,7 @@ def write_report(run: Path, content: ReportContent) -> Path:
 def render(content: ReportContent, pictures: dict[str, bytes]) -> str:
     """The page's text."""
     sections = (
+        _answers(content),
         _front(content, pictures),
         _use(content),
         _best(content, pictures),
@@ -66,6 +76,7 @@ def render(content: ReportContent, pictures: dict[str, bytes]) -> str:
     template = importlib.resources.files("nas.report").joinpath("page.html").read_text("utf-8")
     return Template(template).substitute(
         title=escape(content.title),
+        targets="Targets" if len(content.targets) > 1 else "Target",
         target=escape(content.target),
         facts=_facts(content),
         body="\n".join(section for section in sections if section),
@@ -76,18 +87,25 @@ def _facts(content: ReportContent) -> str:
     """The run in a few numbers."""
     facts = [("Architectures evaluated", f"{len(content.records):,}")]
     facts.append(("On the front", str(len(content.front))))
-    limits = content.budgets.limits()
-    if "latency_ms" in limits:
-        facts.insert(0, ("Latency budget", f"{limits['latency_ms']:g} ms"))
+    if content.budgets.limits_latency:
+        names = [target.name for target in content.targets]
+        asked = [limits_in_words(limits, names) for limits in content.budgets.answers]
+        kind = "Latency budget" if len(asked) == 1 else "Latency budgets"
+        facts.insert(0, (kind, ", ".join(asked)))
     tested = [member for member in content.front if member.test_accuracy is not None]
     if tested:
         best = max(tested, key=lambda member: member.test_accuracy or 0.0)
         facts.append(("Best test accuracy, retrained", f"{best.test_accuracy:.2%}"))
-        took = best.predicted_ms if best.measured_ms is None else best.measured_ms
-        how = "predicted" if best.measured_ms is None else "measured"
-        facts.append((f"Its latency, {how}", f"{took:.3g} ms"))
+        for target, latency in enumerate(best.latencies):
+            how = "predicted" if latency.measured_ms is None else "measured"
+            facts.append((f"Its latency{content.on(target)}, {how}", f"{latency.ms:.3g} ms"))
     rows = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
     return f'<dl class="facts">{rows}</dl>'
+
+
+def _answers(content: ReportContent) -> str:
+    table = answers_table(content)
+    return _section("The best network for each budget", table) if table else ""
 
 
 def _front(content: ReportContent, pictures: dict[str, bytes]) -> str:
@@ -97,15 +115,18 @@ def _front(content: ReportContent, pictures: dict[str, bytes]) -> str:
         "Each grey point is one architecture with the supernet's shared weights, at its predicted "
         "latency. The line joins the architectures that no other one beats in both."
     )
-    if content.budgets.limits():
+    if len(content.targets) > 1:
+        caption += " Points of the front beside it are faster on another target."
+    if content.budgets:
         caption += f" A latency budget is checked against the upper end of the {content.interval}."
     if any(member.test_accuracy is not None for member in content.front):
         caption += " Stars are retrained networks, scored on the test split: another scale."
-    return _section(
-        "The front",
-        _figure(pictures, "front", "Accuracy against latency of all evaluations", caption)
-        + front_table(content),
-    )
+    alt = "Accuracy against latency of all evaluations"
+    drawn = [
+        _figure(pictures, _numbered("front", target), f"{alt}{content.on(target)}", said)
+        for target, said in enumerate([caption, *[""] * (len(content.targets) - 1)])
+    ]
+    return _section("The front", "".join(drawn) + front_table(content))
 
 
 def _use(content: ReportContent) -> str:
@@ -142,11 +163,12 @@ def _best(content: ReportContent, pictures: dict[str, bytes]) -> str:
 def _search(content: ReportContent, pictures: dict[str, bytes]) -> str:
     if "hypervolume" not in pictures or content.reference_point is None:
         return ""
-    accuracy, latency_ms = content.reference_point
+    accuracy, *latencies = content.reference_point
+    corner = ", ".join(f"{ms:.3g} ms{content.on(t)}" for t, ms in enumerate(latencies))
     caption = (
-        "The area between the front and the reference point (accuracy "
-        f"{accuracy:.1%}, {latency_ms:.3g} ms), as a share of the box up to accuracy 100 % and "
-        "0 ms. Evaluations beyond a budget add nothing."
+        f"The {'area' if len(latencies) == 1 else 'volume'} between the front and the reference "
+        f"point (accuracy {accuracy:.1%}, {corner}), as a share of the box up to accuracy 100 % "
+        "and 0 ms. Evaluations beyond a budget add nothing."
     )
     if "random" not in content.hypervolumes:
         caption += " No random search was run to compare with."
@@ -157,10 +179,22 @@ def _search(content: ReportContent, pictures: dict[str, bytes]) -> str:
 
 
 def _latency(content: ReportContent, pictures: dict[str, bytes]) -> str:
-    if "latency" not in pictures:
-        return ""
-    pairs = content.latency_pairs
-    caption = f"On {content.target}."
+    alt = "Measured against predicted latency"
+    drawn = [
+        _figure(
+            pictures,
+            _numbered("latency", number),
+            f"{alt}{content.on(number)}",
+            _held_out(content, target),
+        )
+        for number, target in enumerate(content.targets)
+    ]
+    return _section("Predicted and measured latency", "".join(drawn)) if any(drawn) else ""
+
+
+def _held_out(content: ReportContent, target: ReportTarget) -> str:
+    """How well a target's predictions meet what was measured."""
+    caption, pairs = f"On {target.words}.", target.latency_pairs
     if pairs:
         near = sum(abs(p.predicted_ms / p.measured_ms - 1) <= 0.1 for p in pairs)
         inside = sum(p.low_ms <= p.measured_ms <= p.high_ms for p in pairs)
@@ -168,10 +202,7 @@ def _latency(content: ReportContent, pictures: dict[str, bytes]) -> str:
             f" Of {len(pairs)} held-out networks, {near} were predicted within 10 % and {inside} "
             f"lie within their {content.interval}."
         )
-    return _section(
-        "Predicted and measured latency",
-        _figure(pictures, "latency", "Measured against predicted latency", caption),
-    )
+    return caption
 
 
 def _supernet(content: ReportContent, pictures: dict[str, bytes]) -> str:
@@ -192,6 +223,11 @@ def _notes(content: ReportContent) -> str:
 def _conditions(content: ReportContent) -> str:
     tables = settings_table(content) + environment_table(content)
     return _section("Settings and environment", tables) if tables else ""
+
+
+def _numbered(name: str, target: int) -> str:
+    """What the figure of a target is called."""
+    return name if target == 0 else f"{name}-{target + 1}"
 
 
 def _section(title: str, body: str) -> str:

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from nas.report.content import ReportContent
+from nas.result import FrontMember
 from nas.units import format_count, format_mib
 
 NOTHING = "\N{EN DASH}"
@@ -15,34 +16,26 @@ NOTHING = "\N{EN DASH}"
 
 def front_table(content: ReportContent) -> str:
     """The front, fastest first; the drawn architecture in bold."""
-    head = (
-        "network",
-        f"{content.metric.replace('_', ' ')}, validation",
-        "predicted ms",
-        content.interval,
-        "measured ms",
-        "MACs",
-        "parameters",
-        "activations",
-        "test accuracy, retrained",
-    )
-    rows = [
-        (
-            member.id,
-            f"{member.accuracy:.2%}",
-            _ms(member.predicted_ms),
-            f"{_ms(member.low_ms)} to {_ms(member.high_ms)}",
-            NOTHING if member.measured_ms is None else _ms(member.measured_ms),
-            format_count(member.macs),
-            format_count(member.params),
-            format_mib(member.memory_mib),
-            NOTHING if member.test_accuracy is None else f"{member.test_accuracy:.2%}",
-        )
-        for member in content.front
-    ]
+    rows = [(member.id, *_cells(content, member)) for member in content.front]
     chosen = None if content.best is None else content.best.id
     caption = f"Milliseconds per batch on {content.target}. Validation scores are those of the "
+    head = ("network", *_head(content))
     return _table(caption + "supernet's shared weights.", head, rows, chosen=chosen)
+
+
+def answers_table(content: ReportContent) -> str:
+    """The best network for each question, where there is more than one."""
+    if len(content.answers) < 2:
+        return ""
+    front = {member.id: member for member in content.front}
+    head = ("within", "best network", *_head(content))
+    rows = [
+        (content.within(answer), answer.best, *_cells(content, front[answer.best]))
+        if answer.best
+        else (content.within(answer), "none was found", *[NOTHING] * len(_head(content)))
+        for answer in content.answers
+    ]
+    return _table("Each answer is the most accurate of the front that keeps it.", head, rows)
 
 
 def retrained_table(content: ReportContent) -> str:
@@ -75,6 +68,32 @@ def environment_table(content: ReportContent) -> str:
     for name, value in content.environment.items():
         flat |= dict(value) if isinstance(value, Mapping) else {name: value}
     return _words("Environment", flat)
+
+
+def _head(content: ReportContent) -> list[str]:
+    """The columns that describe a member of the front."""
+    latencies = [
+        f"{column}{content.on(target)}"
+        for target in range(len(content.targets))
+        for column in ("predicted ms", content.interval, "measured ms")
+    ]
+    score = f"{content.metric.replace('_', ' ')}, validation"
+    counted = ["MACs", "parameters", "activations"]
+    return [score, *latencies, *counted, "test accuracy, retrained"]
+
+
+def _cells(content: ReportContent, member: FrontMember) -> list[str]:
+    """One member in these columns."""
+    cells = [f"{member.accuracy:.2%}"]
+    for latency in member.latencies:
+        cells += [
+            _ms(latency.predicted_ms),
+            f"{_ms(latency.low_ms)} to {_ms(latency.high_ms)}",
+            NOTHING if latency.measured_ms is None else _ms(latency.measured_ms),
+        ]
+    cells += [format_count(member.macs), format_count(member.params)]
+    cells += [format_mib(member.memory_mib)]
+    return [*cells, NOTHING if member.test_accuracy is None else f"{member.test_accuracy:.2%}"]
 
 
 def _ms(milliseconds: float) -> str:

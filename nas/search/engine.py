@@ -21,7 +21,7 @@ import numpy as np
 from nas.errors import RunError
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
-from nas.search.records import Record
+from nas.search.records import Interval, Record
 from nas.storage import append_line, read_lines
 from supernet.scores import Evaluation
 
@@ -76,7 +76,8 @@ def search(
             append_line(record, result.to_dict())
         done.append(result)
         evaluation = Evaluation(result.accuracy, result.balanced_accuracy, result.loss)
-        searcher.tell(code[None], problem.objectives(evaluation, result.latency_ms)[None])
+        latencies = [latency.ms for latency in result.latencies]
+        searcher.tell(code[None], problem.objectives(evaluation, latencies)[None])
         if progress is not None:
             best = best_score(done, problem.metric)
             progress(Progress(len(done), evaluations, result, best, replayed))
@@ -124,6 +125,12 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
     evaluation = problem.evaluate(code)
     seconds = time.perf_counter() - start
     measures = problem.measures(code[None])
+    latencies = [
+        Interval(*map(float, each))
+        for each in zip(
+            measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0], strict=True
+        )
+    ]
     return Record(
         index=index,
         id=problem.identify(code),
@@ -131,13 +138,14 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
         accuracy=float(evaluation.accuracy),
         balanced_accuracy=float(evaluation.balanced_accuracy),
         loss=float(evaluation.loss),
-        latency_ms=float(measures.latency_ms[0]),
-        low_ms=float(measures.low_ms[0]),
-        high_ms=float(measures.high_ms[0]),
+        latency_ms=latencies[0].ms,
+        low_ms=latencies[0].low_ms,
+        high_ms=latencies[0].high_ms,
         macs=int(measures.macs[0]),
         params=int(measures.params[0]),
         memory_mib=float(measures.memory_mib[0]),
         seconds=round(seconds, 4),
+        others=tuple(latencies[1:]),
     )
 
 

@@ -1,6 +1,6 @@
 """One search problem: a space, what is known beforehand, and the dear evaluation.
 
-    told objectives   (error, latency_ms)
+    told objectives   (error, latency on target 1 in ms, ... on target t)
     error = (1 - accuracy) + 1e-10 * loss / (1 + loss)
 
 A small validation set ties often (270 images), so ties are broken by loss. The second term stays
@@ -11,7 +11,7 @@ accuracy and latency alone, see `nas/search/selection.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +32,7 @@ Evaluate = Callable[[Codes], Evaluation]
 
 @dataclass(frozen=True)
 class Problem:
-    """What the engine needs to search."""
+    """What the engine needs to search; its objectives are minimised all at once."""
 
     space: CodeSpace
     evaluate: Evaluate
@@ -45,25 +45,36 @@ class Problem:
     @property
     def constraints(self) -> Constraints | None:
         """The budgets as a searcher takes them; None without any."""
-        return self._excess if self.budgets.limits() else None
+        return self._excess if self.budgets else None
 
     @property
     def cheap(self) -> Cheap:
-        """Every objective but the error, known without an evaluation: (n, 1) latency in ms."""
+        """Every objective but the error, known without an evaluation: (n, targets) in ms."""
         return self._latency
 
-    def objectives(self, evaluation: Evaluation, latency_ms: float) -> Floats:
-        """What a searcher is told of one evaluation: (2,)."""
+    @property
+    def answers(self) -> Constraints | None:
+        """By code and question, the largest excess: (n, questions), an answer where <= 0.
+
+        None where there is one question only: then every feasible code is an answer.
+        """
+        return self._excess_by_answer if len(self.budgets.answers) > 1 else None
+
+    def objectives(self, evaluation: Evaluation, latency_ms: Sequence[float]) -> Floats:
+        """What a searcher is told of one evaluation: (1 + targets,)."""
         score = evaluation.accuracy
         if self.metric == "balanced_accuracy":
             score = evaluation.balanced_accuracy
-        return np.array([error(score, evaluation.loss), latency_ms])
+        return np.array([error(score, evaluation.loss), *latency_ms])
 
     def _excess(self, codes: Codes) -> Floats:
         return self.budgets.excess(self.measures(codes))
 
+    def _excess_by_answer(self, codes: Codes) -> Floats:
+        return self.budgets.excess_by_answer(self.measures(codes))
+
     def _latency(self, codes: Codes) -> Floats:
-        return np.asarray(self.measures(codes).latency_ms, dtype=float)[:, None]
+        return np.asarray(self.measures(codes).latency_ms, dtype=float)
 
 
 def error(score: float, loss: float) -> float:

@@ -13,6 +13,15 @@ _MAY_FAIL = ("accuracy", "balanced_accuracy", "loss")
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A predicted latency on one target."""
+
+    ms: float
+    low_ms: float
+    high_ms: float
+
+
+@dataclass(frozen=True)
 class Record:
     """An evaluated architecture. Scores are NaN where the evaluation failed."""
 
@@ -24,7 +33,7 @@ class Record:
     balanced_accuracy: float
     loss: float
     latency_ms: float
-    """Predicted, with its interval."""
+    """Predicted on the first target, with its interval."""
     low_ms: float
     high_ms: float
     macs: int
@@ -32,6 +41,13 @@ class Record:
     memory_mib: float
     seconds: float
     """What the evaluation took."""
+    others: tuple[Interval, ...] = ()
+    """Predicted on the other targets, in their order."""
+
+    @property
+    def latencies(self) -> tuple[Interval, ...]:
+        """Predicted on every target."""
+        return (Interval(self.latency_ms, self.low_ms, self.high_ms), *self.others)
 
     @property
     def failed(self) -> bool:
@@ -42,6 +58,9 @@ class Record:
         """For JSON, which has no NaN: null instead."""
         line = asdict(self)
         line["code"] = list(self.code)
+        del line["others"]
+        if self.others:
+            line["latencies"] = [asdict(latency) for latency in self.latencies]
         for name in _MAY_FAIL:
             line[name] = line[name] if math.isfinite(line[name]) else None
         return line
@@ -53,7 +72,9 @@ class Record:
         Raises:
             RunError: fields are missing or unknown.
         """
-        known = {field.name for field in fields(cls)}
+        line = dict(line)
+        latencies = line.pop("latencies", [])
+        known = {field.name for field in fields(cls)} - {"others"}
         if wrong := sorted(known.symmetric_difference(line)):
             raise RunError(
                 f"An evaluation has missing or unknown fields: {', '.join(wrong)}. It was made by "
@@ -62,4 +83,4 @@ class Record:
         values = {**line, "code": tuple(line["code"])}
         for name in _MAY_FAIL:
             values[name] = math.nan if values[name] is None else values[name]
-        return cls(**values)
+        return cls(**values, others=tuple(Interval(**each) for each in latencies[1:]))

@@ -12,7 +12,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from nas.search.problem import Metric
 from nas.search.records import Record
@@ -41,10 +41,15 @@ class NamedGene(Protocol):
 
 
 def mirror(
-    path: Path, records: Sequence[Record], genes: Sequence[NamedGene], metric: Metric = "accuracy"
+    path: Path,
+    records: Sequence[Record],
+    genes: Sequence[NamedGene],
+    metric: Metric = "accuracy",
+    latencies: Sequence[str] = ("latency_ms",),
 ) -> int:
     """Bring the study at `path` up to the records; how many trials were added.
 
+    Its objectives are the metric and the latency on each target, which `latencies` names.
     Doing it again adds nothing. Call it once in a while, not for each evaluation.
 
     Raises:
@@ -53,33 +58,35 @@ def mirror(
     """
     with _quiet(), storing(path):
         try:
-            study = _open(path, metric)
+            study = _open(path, metric, latencies)
             present = study.get_trials(deepcopy=False)
             fits = _same(present, records)
         except Exception:  # torn by a crash; optuna names no error for it
             fits = False
         if not fits:
             path.unlink(missing_ok=True)
-            study, present = _open(path, metric), []
+            study, present = _open(path, metric, latencies), []
         distributions = _distributions(genes)
         missing = records[len(present) :]
         study.add_trials(_trial(record, genes, distributions, metric) for record in missing)
         return len(missing)
 
 
-def _open(path: Path, metric: Metric) -> Study:
+def _open(path: Path, metric: Metric, latencies: Sequence[str]) -> Study:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    directions: list[Literal["maximize", "minimize"]] = ["maximize"]
+    directions += ["minimize"] * len(latencies)
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(path))),
         study_name=STUDY,
-        directions=["maximize", "minimize"],
+        directions=directions,
         load_if_exists=True,
     )
-    names = [metric, "latency_ms"]
+    names = [metric, *latencies]
     if study.metric_names != names:
         study.set_metric_names(names)
     return study
@@ -123,11 +130,11 @@ def _trial(
     attributes = {
         name: value for name, value in record.to_dict().items() if name not in ("code", "index")
     }
-    values = None if record.failed else [float(getattr(record, metric)), record.latency_ms]
+    values = [float(getattr(record, metric)), *(latency.ms for latency in record.latencies)]
     state = optuna.trial.TrialState.FAIL if record.failed else optuna.trial.TrialState.COMPLETE
     return optuna.trial.create_trial(
         state=state,
-        values=values,
+        values=None if record.failed else values,
         params=params,
         distributions=distributions,
         user_attrs=attributes,

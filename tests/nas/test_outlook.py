@@ -43,14 +43,15 @@ def test_the_extremes_are_those_of_the_whole_space(predictor: Predictor) -> None
     codes = np.array(list(itertools.product(*choices)))
     assert len(codes) == 3**8
     ms = predictor.predict(codes).ms
-    found = outlook.outlook(predictor, Budgets())
+    found = outlook.extremes_of(predictor)
     assert found.fastest.ms == pytest.approx(ms.min(), rel=1e-12)
     assert found.slowest.ms == pytest.approx(ms.max(), rel=1e-12)
     assert found.fastest.ms < found.median.ms < found.slowest.ms
 
 
 def test_a_budget_that_half_of_the_space_keeps_binds(predictor: Predictor, cache: None) -> None:
-    half = outlook.outlook(predictor, Budgets()).feasibility.median_ms
+    (spread,) = outlook.feasibility_of([predictor], Budgets()).spreads
+    half = spread.median_ms
     found = _dry_run(budget_ms=half)
     assert found["binds"]
     assert found["share_within"] == pytest.approx(0.5, abs=0.02)
@@ -71,7 +72,7 @@ def test_a_budget_that_all_keep_does_not_bind_and_one_that_would_is_told(cache: 
 
 
 def test_a_budget_that_nothing_keeps_names_the_fastest(predictor: Predictor, cache: None) -> None:
-    fastest = outlook.outlook(predictor, Budgets()).fastest.high_ms
+    fastest = outlook.extremes_of(predictor).fastest.high_ms
     with pytest.raises(InfeasibleError, match=rf"up to {fastest:.3g} ms. Raise --budget"):
         _dry_run(budget_ms=0.99 * fastest)
     assert _dry_run(budget_ms=1.01 * fastest)["share_within"] < 0.01
@@ -146,6 +147,6 @@ def test_nothing_is_written_but_caches(
 
 def test_what_is_not_counted_is_not_known(predictor: Predictor) -> None:
     codes = predictor.space.sample(3, np.random.default_rng(0))
-    measures = outlook.measures_of(predictor, None, codes)
+    measures = outlook.measures_of([predictor], None, codes)
     for name, values in dataclasses.asdict(measures).items():
         assert np.isnan(values).all() == (name in ("macs", "params", "memory_mib"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
 import os
@@ -11,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,11 @@ import torch
 from nas import commands, pipeline, predicting
 from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
-from nas.latency import Effort, Plan, Target, predictor_for
+from nas.latency import Effort, Plan, Target, predictor_for, speed
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces import load_space
 
-SPACE = """
-schema: 1
-name: minute
-resolution: 8
-stem: [conv: {stride: [2, 1]}]
-stages:
-- {width: [8, 16], depth: [1, 2], mixers: [pool, depthwise: {kernel: [3, 5]}],
-   channel_mixers: [none, mlp: {ratio: [1, 2]}]}
-"""
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -62,22 +53,12 @@ pipeline.run(Settings.from_json(Path(sys.argv[3]).read_text()), out=Path(sys.arg
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Images, a space and a cache that holds the latency profile."""
-    home = tmp_path_factory.mktemp("home")
-    rng = np.random.default_rng(0)
-    labels = np.arange(240) % 3
-    images = rng.integers(0, 80, (240, 8, 8), dtype=np.uint8)
-    for label in range(3):
-        images[labels == label, label * 2 : label * 2 + 3] += 120
-    np.savez(home / "images.npz", images=images, labels=labels)
-    (home / "minute.yaml").write_text(SPACE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
-        brief = Effort(0.0, least=2, most=2)
-        plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
-        predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=plan)
-        yield home
+def home(home: Path) -> Path:
+    """The same with a latency profile in its cache."""
+    brief = Effort(0.0, least=2, most=2)
+    plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
+    predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=plan)
+    return home
 
 
 def _settings(home: Path, **changes: object) -> Settings:
@@ -179,6 +160,15 @@ def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
     with pytest.raises(InfeasibleError, match=r"(?s)No architecture of 'minute' .*the fastest"):
         pipeline.run(settings, out=tmp_path / "run")
     assert not (tmp_path / "run" / "evaluations.jsonl").exists()
+
+
+def test_a_machine_slower_than_its_profile_is_told(
+    home: Path, heard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "FRESH", datetime.timedelta(0))
+    monkeypatch.setattr(speed, "speed_now", lambda *_: 1.4)
+    pipeline.run(_settings(home), out=tmp_path / "run", until="latency", console=heard)
+    assert any("networks take 1.40 times as long as then" in line for line in heard.said)
 
 
 def test_a_front_measured_beyond_the_budget_is_told(

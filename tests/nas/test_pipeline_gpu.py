@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,46 +17,6 @@ from nas.latency import predictor_for
 from nas.latency.gpu.predictor import GpuModel
 from nas.result import RunResult
 from nas.settings import Settings
-
-SPACE = """
-schema: 1
-name: minute
-resolution: 8
-stem: [conv: {stride: [2, 1]}]
-stages:
-- {width: [8, 16], depth: [1, 2], mixers: [pool, depthwise: {kernel: [3, 5]}],
-   channel_mixers: [none, mlp: {ratio: [1, 2]}]}
-"""
-
-
-class Heard:
-    """What a person was told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def step(self, name: str) -> None:
-        self.said.append(name)
-
-    say = step
-
-    def task(self, what: str, total: int) -> nullcontext[object]:
-        return nullcontext(lambda done, note: None)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    rng = np.random.default_rng(0)
-    labels = np.arange(240) % 3
-    images = rng.integers(0, 80, (240, 8, 8), dtype=np.uint8)
-    for label in range(3):
-        images[labels == label, label * 2 : label * 2 + 3] += 120
-    np.savez(home / "images.npz", images=images, labels=labels)
-    (home / "minute.yaml").write_text(SPACE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
-        yield home
 
 
 def _settings(home: Path, **changes: object) -> Settings:
@@ -83,8 +42,7 @@ def budget(home: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def whole(home: Path, budget: float) -> tuple[RunResult, list[str]]:
-    heard = Heard()
+def whole(home: Path, budget: float, heard: Any) -> tuple[RunResult, list[str]]:
     result = pipeline.run(_settings(home, budget_ms=budget), out=home / "run", console=heard)
     return result, heard.said
 
@@ -98,7 +56,7 @@ def test_a_run_for_a_gpu_ends_with_a_front_and_exports(
     (folder,) = result.exported
     assert load_exported(folder) is not None
     assert all(member.measured_ms is None for member in result.front)
-    assert "a100 is not at hand: latencies are predicted, none was measured" in result.notes
+    assert "a100 is not at hand: its latencies are predicted, none was measured" in result.notes
 
 
 def test_the_upper_end_of_all_that_is_returned_is_within_the_budget(

@@ -24,6 +24,12 @@ def test_a_new_run_is_named_by_what_was_asked() -> None:
         assert sorted(list_runs()) == sorted([run.path, other.path])
 
 
+def test_a_folder_is_named_by_each_target_and_its_budgets() -> None:
+    targets = [{"hardware": "a100", "budgets_ms": [0.5, 2, 10]}, {"budgets_ms": [40]}]
+    with open_run(Settings(targets=targets)) as run:
+        assert run.path.name.startswith("hybrid-tiny-digits-a100-500us-to-10ms-cpu-40ms-20")
+
+
 def test_a_run_keeps_its_settings_and_environment() -> None:
     settings = Settings(seed=3)
     with open_run(settings, Path("mine")) as run:
@@ -65,7 +71,7 @@ def test_other_settings_are_refused_with_every_difference() -> None:
     open_run(Settings(seed=1), Path("mine")).close()
     with pytest.raises(SettingsError) as caught:
         open_run(Settings(seed=2, budget_ms=5.0), Path("mine"))
-    assert "seed: 1 -> 2\n  budget_ms: not set -> 5.0" in str(caught.value)
+    assert "seed: 1 -> 2\n  budgets_ms: not set -> [5.0]" in str(caught.value)
     assert "nas resume mine" in str(caught.value)
 
 

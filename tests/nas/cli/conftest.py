@@ -68,7 +68,7 @@ def found() -> RunResult:
     )
     return RunResult(
         path=Path("results/one"),
-        target="cpu, eager, float32, channels_last, batch 1, 2 threads",
+        targets=("cpu, eager, float32, channels_last, batch 1, 2 threads",),
         finished=("space", "supernet", "latency", "search"),
         front=(member,),
         evaluations=200,

@@ -16,7 +16,7 @@ from nas.errors import DataError, StorageError
 if TYPE_CHECKING:
     from conftest import FakePipeline
 
-SEARCHING = ("search", "resume", "ls", "report")
+SEARCHING = ("search", "evolve-space", "resume", "ls", "report")
 STEPPING = ("train", "measure", "predict", "retrain", "export")
 LISTING = ("spaces", "mixers", "searchers", "hardware", "doctor")
 COMMANDS = (*SEARCHING, *STEPPING, *LISTING)

@@ -65,7 +65,7 @@ def test_every_option_of_a_search_reaches_the_settings(
     )
     assert pipeline.calls == [("run", (settings,), {"out": Path("mine"), "until": "search"})]
     unchanged = {name for name, value in Settings() if value == getattr(settings, name)}
-    assert unchanged == {"hardware", "lag"}
+    assert unchanged == {"lag"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,15 @@ def test_ls_says_how_far_each_run_has_come(run: Callable[..., Result]) -> None:
     (entry,) = json.loads(run("ls", "--json").stdout)
     assert entry["finished"] == ["space"]
     assert not entry["complete"]
-    assert entry["settings"]["budget_ms"] == 5.0
+    assert entry["settings"]["targets"][0]["budgets_ms"] == [5.0]
+
+
+def test_ls_says_every_target_with_its_budgets(run: Callable[..., Result]) -> None:
+    targets = [{"hardware": "a100", "budgets_ms": [2, 10]}, {}]
+    open_run(Settings(targets=targets), Path("results/two")).close()
+    output = run("ls").stdout
+    assert "a100 + cpu" in output
+    assert "2 ms, 10 ms + -" in output
 
 
 def test_hardware_describes_this_cpu(run: Callable[..., Result]) -> None:

@@ -16,14 +16,26 @@ from torch import nn
 from typer.testing import Result
 
 from nas.errors import DataError
+from nas.latency import predictor_for
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
+from nas.latency.kernel_model import ROWS
+from nas.latency.profile import CONDITIONS, parts_hash, profile_path
 from nas.latency.target import Target
+from nas.latency.whole_networks import PartFeatures, whole_networks_profile
 from nas.settings import Settings
 from nas.vision import shapes_only
-from search_spaces import Architecture, load_space
+from search_spaces import Architecture, SearchSpace, load_space
 
 Run = Callable[..., Result]
+SMALL = """
+schema: 1
+name: small
+resolution: 16
+stem: [conv: {stride: [1, 2]}]
+stages:
+- {width: [8, 16], depth: [0, 1], mixers: [pool]}
+"""
 FIELDS = {
     *("network", "target", "latency_ms", "low_ms", "high_ms", "confidence", "throughput_img_s"),
     *("basis", "rests_on", "memory_mib", "energy_mj_at_most", "device_ms", "host_ms", "kernels"),
@@ -42,6 +54,11 @@ def _refused(run: Run, *arguments: str) -> str:
     assert result.exit_code == 2
     assert result.stdout == ""
     return result.stderr
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -179,8 +196,7 @@ def test_a_member_of_a_run_is_named_in_two_ways(run: Run, architecture: Architec
             "'timm:levit_128' does not run on images of 100 x 100 px (",
         ),
         ("timm:resnet18 --hardware v100 --precision bf16", "v100 has no precision 'bf16'"),
-        ("timm:resnet18 --hardware cpu --explain", "Leave out --confidence and --explain"),
-        ("timm:resnet18 --hardware cpu --confidence 0.8", "Leave out --confidence and --explain"),
+        ("timm:resnet18 --hardware cpu --explain", "know no kernels. Leave out --explain"),
     ],
 )
 def test_what_cannot_be_predicted_says_what_can(run: Run, text: str, message: str) -> None:
@@ -198,6 +214,50 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     assert found["basis"] == "measured"
     assert "fitted on 3 whole networks" in found["rests_on"]
     assert found["target"]["resolution"] == 64
+    arguments = ("timm:test_resnet", "--resolution", "64", "--threads", "1", "--confidence")
+    sure = _document(run, *arguments, "0.95")
+    assert sure["confidence"] == 0.95
+    assert sure["latency_ms"] == found["latency_ms"]
+    assert sure["high_ms"] > found["high_ms"]
+    refusal = "interval of confidence 0.99 is, is not known; choose one from 0.5 to 0.98"
+    assert refusal in _refused(run, *arguments, "0.99")
+
+
+def test_an_architecture_is_predicted_from_times_that_were_imported_for_its_gpu(run: Run) -> None:
+    Path("small.yaml").write_text(SMALL)
+    space, target = load_space("small.yaml"), Target("jetson-orin", batch_size=2)
+    architecture = space.decode(space.smallest())
+    Path("a.yaml").write_text(yaml.safe_dump(architecture.to_dict()))
+    arguments = ("a.yaml", "--space", "small.yaml", "--hardware", "jetson-orin", "--batch-size")
+    assert _document(run, *arguments, "2")["basis"] != "measured"
+    _import_times(space, target, ms_per_launch=3.0)
+    found = _document(run, *arguments, "2")
+    predicted = predictor_for(space, target, 1, 10).predict(space.smallest()[None])
+    assert found["basis"] == "measured"
+    assert "measured on NVIDIA Jetson" in found["rests_on"]
+    assert found["latency_ms"] == pytest.approx(float(predicted.ms[0]))
+    assert _document(run, *arguments, "3")["basis"] != "measured"
+    refused = _refused(run, *arguments, "2", "--explain")
+    assert "jetson-orin are sums of what was measured there" in refused
+    arguments = (*arguments, "2", "--measured", "rtx3090=1ms")
+    assert "carried over" in _document(run, *arguments)["rests_on"]
+
+
+def _import_times(space: SearchSpace, target: Target, ms_per_launch: float) -> None:
+    """What `nas measure --import` leaves in the cache."""
+    index = space.part_index(1, 10)
+    features = PartFeatures.of(index, target.images)
+    codes = np.unique(space.sample(50, np.random.default_rng(0)), axis=0)
+    ms = features.networks(codes) @ np.array([1.0, *[ms_per_launch, 0.0, 0.0] * len(ROWS)])
+    conditions = {
+        **dict.fromkeys(CONDITIONS, 0),
+        **{"device": {"model": "NVIDIA Jetson"}, "date": "2026-01-01T00:00:00+00:00"},
+        **{"parts": parts_hash(index), "space": space.name},
+    }
+    known = np.ones(len(codes), dtype=bool)
+    whole_networks_profile(
+        features, codes, ms, ms[:, None], np.zeros(len(ms)), known, conditions, math.inf
+    ).save(profile_path(target, index, 1, 10))
 
 
 def test_a_pretrained_tag_is_part_of_a_name(run: Run) -> None:

@@ -27,7 +27,7 @@ def test_commands_in_the_readmes_blocks_run(
     pipeline.result = found
     lines = re.findall(r"^\.venv/bin/nas ([^#\n]*)", README, flags=re.MULTILINE)
     searches = [line for line in lines if line.startswith("search") and "--dry-run" not in line]
-    assert len(searches) == 2
+    assert len(searches) == 4
     for line in searches:
         assert run(*shlex.split(line)).exit_code == 0
     for line in lines:  # the others run for real elsewhere

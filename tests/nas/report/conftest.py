@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.report import LatencyPair, ReportContent
+from nas.report import LatencyPair, ReportContent, ReportTarget
 from nas.result import FrontMember
 from nas.retrain import NetworkResult
 from nas.search.objectives import Budgets
@@ -37,6 +37,13 @@ ARCHITECTURE = Architecture.from_dict(
 )
 
 
+TARGET = ReportTarget(
+    "cpu (eager, fp32, channels_last, batch 1, resolution 8 px, 2 threads)",
+    "cpu",
+    [LatencyPair(2.0, 1.8, 2.2, 2.1), LatencyPair(3.0, 2.7, 3.3, 3.5)],
+)
+
+
 def records(count: int, seed: int) -> list[Record]:
     rng = np.random.default_rng(seed)
     made = []
@@ -62,16 +69,15 @@ def full() -> ReportContent:
     score = Evaluation(0.99, 0.98, 0.05)
     return ReportContent(
         title="tiny <on> digits",
-        target="cpu (eager, fp32, channels_last, batch 1, resolution 8 px, 2 threads)",
+        targets=[TARGET],
         records=records(30, 0),
         front=[
             member("0" * 12, 0.8, 1.5, measured_ms=1.6),
             member(ARCHITECTURE.id, 0.9, 3.0, measured_ms=2.9, test_accuracy=0.99),
         ],
-        budgets=Budgets(latency_ms=5.0),
+        budgets=Budgets(((5.0,),)),
         searcher="evolution",
         random_records=records(30, 1),
-        latency_pairs=[LatencyPair(2.0, 1.8, 2.2, 2.1), LatencyPair(3.0, 2.7, 3.3, 3.5)],
         supernet_curve=[
             {"epoch": e, "loss": 1.0, "largest": 0.9, "smallest": 0.5, "random": 0.7}
             for e in (1.0, 2.0)
@@ -88,4 +94,6 @@ def full() -> ReportContent:
 @pytest.fixture
 def empty() -> ReportContent:
     """A run that has hardly begun."""
-    return ReportContent(title="nothing yet", target="cpu", records=(), front=())
+    return ReportContent(
+        title="nothing yet", targets=[ReportTarget("cpu", "cpu")], records=(), front=()
+    )

@@ -38,7 +38,7 @@ def test_both_searches_share_one_reference_point(full: ReportContent) -> None:
 
 
 def test_without_a_feasible_evaluation_nothing_is_covered(full: ReportContent) -> None:
-    content = dataclasses.replace(full, budgets=Budgets(latency_ms=0.1))
+    content = dataclasses.replace(full, budgets=Budgets(((0.1,),)))
     assert content.reference_point is None
     assert content.hypervolumes["evolution"].tolist() == [0.0] * 30
 

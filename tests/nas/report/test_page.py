@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from nas.errors import RunError
-from nas.report import ReportContent, drawing, write_report
-from nas.report.page import FIGURES
+from nas.report import ReportContent, ReportTarget, drawing, write_report
+from nas.report.page import FIGURES, FIGURES_OF_TARGETS
 from nas.report.style import png_size
+from nas.result import Answer, Latency
 from nas.search.objectives import Budgets
+from nas.search.records import Interval
 
 
 class Outline(HTMLParser):
@@ -50,7 +52,7 @@ def test_a_full_report_has_every_figure_as_a_file_and_in_the_page(
 ) -> None:
     page = written(full, tmp_path)
     files = {file.stem for file in (tmp_path / "figures").iterdir()}
-    assert files == set(FIGURES) and len(files) == 5
+    assert files == {*FIGURES, *FIGURES_OF_TARGETS} and len(files) == 5
     for file in (tmp_path / "figures").iterdir():
         content = file.read_bytes()
         assert content.startswith(b"\x89PNG") and min(png_size(content)) > 300
@@ -116,12 +118,59 @@ def test_what_is_not_there_is_left_out(empty: ReportContent, tmp_path: Path) -> 
     assert page.all("img") == [] and not (tmp_path / "figures").exists()
 
 
+def test_two_targets_have_a_figure_each_and_several_budgets_a_table(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    other = ReportTarget("a100 (eager, fp16, batch 32)", "a100")
+    front = [
+        dataclasses.replace(m, others=(Latency(7.0 - m.predicted_ms, 1.0, 9.0),))
+        for m in full.front
+    ]
+    found = [
+        dataclasses.replace(r, others=(Interval(9.0 - r.latency_ms, 1.0, 9.0),))
+        for r in full.records
+    ]
+    limits = ((2.0, None), (4.0, 8.0), (5.0, 8.0))
+    best = (None, front[0].id, front[1].id)
+    content = dataclasses.replace(
+        full,
+        targets=[*full.targets, other],
+        front=front,
+        records=found,
+        random_records=found[:10],
+        budgets=Budgets(limits),
+        answers=[Answer(each, id) for each, id in zip(limits, best, strict=True)],
+    )
+    page = written(content, tmp_path)
+    files = {file.stem for file in (tmp_path / "figures").iterdir()}
+    assert files == {*FIGURES, *FIGURES_OF_TARGETS, "front-2"}
+    for said in (
+        "The best network for each budget",
+        "2 ms on cpu",
+        "none was found",
+        "4 ms on cpu and 8 ms on a100",
+        "predicted ms on a100",
+        "measured ms on cpu",
+        "Its latency on a100, predicted",
+        "Its latency on cpu, measured",
+        f"Targets: {full.target}; {other.words}",
+        "The volume between the front and the reference point",
+    ):
+        assert said in page.words, said
+    assert all(0 <= curve[-1] < 1 for curve in content.hypervolumes.values())
+
+
 def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
     full: ReportContent, tmp_path: Path
 ) -> None:
     front = [dataclasses.replace(m, measured_ms=None, test_accuracy=None) for m in full.front]
     content = dataclasses.replace(
-        full, front=front, latency_pairs=(), budgets=Budgets(), retrained=(), best=None
+        full,
+        front=front,
+        targets=[dataclasses.replace(full.targets[0], latency_pairs=())],
+        budgets=Budgets(),
+        retrained=(),
+        best=None,
     )
     page = written(content, tmp_path)
     assert len(page.all("img")) == 3  # front, hypervolume, supernet

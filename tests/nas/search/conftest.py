@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +55,9 @@ class FormulaSpace:
         latency = 0.41 + 0.1 * codes @ np.arange(1.0, self.num_genes + 1)
         total = codes.sum(axis=1).astype(float)
         return Measures(
-            latency_ms=latency,
-            low_ms=0.9 * latency,
-            high_ms=1.1 * latency,
+            latency_ms=latency[:, None],
+            low_ms=0.9 * latency[:, None],
+            high_ms=1.1 * latency[:, None],
             macs=1000 * (1 + total),
             params=100 * (1 + total),
             memory_mib=1 + 0.5 * total,
@@ -79,6 +80,25 @@ def problem(space):
         space=space,
         evaluate=space.evaluate,
         measures=space.measures,
-        budgets=Budgets(latency_ms=5.0, max_params=1700),
+        budgets=Budgets(((5.0,),), max_params=1700),
         identify=lambda code: "-".join(str(gene) for gene in code),
+    )
+
+
+@pytest.fixture
+def two_targets(problem, space):
+    """The same on two targets, the second fast where the first is slow, with two questions."""
+
+    def measures(codes):
+        first = space.measures(codes)
+        slow = space.measures(space.cardinalities - 1 - codes).latency_ms
+        return dataclasses.replace(
+            first,
+            latency_ms=np.concatenate([first.latency_ms, slow], axis=1),
+            low_ms=np.concatenate([first.low_ms, 0.8 * slow], axis=1),
+            high_ms=np.concatenate([first.high_ms, 1.2 * slow], axis=1),
+        )
+
+    return dataclasses.replace(
+        problem, measures=measures, budgets=Budgets(((4.0, 9.0), (5.0, 9.0)), max_params=1700)
     )

@@ -98,9 +98,9 @@ def test_records_hold_what_was_predicted_and_evaluated(problem, tmp_path):
         assert record.accuracy == problem.evaluate(code).accuracy
         assert record.id == problem.identify(code)
         assert (record.low_ms, record.latency_ms, record.high_ms, record.params) == (
-            measures.low_ms[0],
-            measures.latency_ms[0],
-            measures.high_ms[0],
+            measures.low_ms[0, 0],
+            measures.latency_ms[0, 0],
+            measures.high_ms[0, 0],
             measures.params[0],
         )
         assert record.high_ms <= 5.0
@@ -129,6 +129,18 @@ def test_stopping_and_resuming_equals_an_uninterrupted_search(
         r.to_dict() for r in without_seconds(whole)
     ]
     assert [r.to_dict() for r in read_records(path)] == [r.to_dict() for r in resumed]
+
+
+def test_a_search_on_two_targets_records_both_and_resumes(two_targets, tmp_path):
+    whole = run(two_targets, tmp_path / "whole.jsonl")
+    for record in whole:
+        measures = two_targets.measures(np.array([record.code]))
+        assert [latency.high_ms for latency in record.latencies] == measures.high_ms[0].tolist()
+        assert (two_targets.answers(np.array([record.code])) <= 0).any()
+    path = tmp_path / "resumed.jsonl"
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:17]))
+    assert without_seconds(run(two_targets, path)) == without_seconds(whole)
 
 
 def test_a_torn_last_line_is_evaluated_again(problem, tmp_path):

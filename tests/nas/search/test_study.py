@@ -50,6 +50,21 @@ def test_a_study_holds_each_evaluation(records, space, tmp_path):
     assert found[8].state == optuna.trial.TrialState.FAIL
 
 
+def test_a_study_of_two_targets_has_an_objective_for_each(two_targets, tmp_path):
+    searcher = make_searcher(
+        "random", two_targets.space, seed=0, constraints=two_targets.constraints
+    )
+    records = search(two_targets, searcher, evaluations=3, record=tmp_path / "e.jsonl")
+    names = ["ms on a100", "ms on cpu"]
+    path = tmp_path / "study.journal"
+    assert mirror(path, records, two_targets.space.genes, latencies=names) == 3
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    study = optuna.load_study(study_name=STUDY, storage=storage)
+    assert study.metric_names == ["accuracy", *names]
+    for trial, record in zip(study.trials, records, strict=True):
+        assert trial.values[1:] == [latency.ms for latency in record.latencies]
+
+
 def test_mirroring_in_batches_or_again_gives_the_same_study(records, space, tmp_path):
     mirror(tmp_path / "once", records, space.genes)
     assert mirror(tmp_path / "batches", records[:4], space.genes) == 4
