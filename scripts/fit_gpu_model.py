@@ -19,8 +19,9 @@ import numpy as np
 from nas.environment import version
 from nas.latency.gpu import public
 from nas.latency.gpu.fitting import fit
-from nas.latency.gpu.model import RUNTIMES, Model
+from nas.latency.gpu.model import Model
 from nas.latency.gpu.public import Measured
+from nas.latency.gpu.times import RUNTIMES
 from nas.latency.gpu.validation import (
     Floats,
     by_group,
@@ -71,7 +72,7 @@ def main() -> None:
         accuracy[name] = _say(f"without {name}", tested, ms)
         devices |= by_group(tested, ms)
     runtimes: dict[tuple[str, str], Floats] = {}
-    for name, tested, ms in leave_runtimes_out(rows, fitted):
+    for name, tested, ms in leave_runtimes_out(rows):
         _say(f"without {name}", tested, ms)
         runtimes |= by_group(tested, ms)
     boards: dict[str, dict[str, float]] = {}

@@ -19,10 +19,10 @@ from typing import Any
 
 from nas.environment import cpu, cpu_name
 from nas.errors import unknown_name
-from nas.latency.devices.device import CPU_PRECISIONS, LAYOUTS, RUNTIMES, Device
+from nas.latency.devices.device import CPU_PRECISIONS, LAYOUTS, RUNTIMES, Device, base_of
 from nas.latency.devices.folder import add, files, find, plain, read
 
-__all__ = ["Device", "add", "basis", "check", "describe_cpu", "fingerprint", "known"]
+__all__ = ["Device", "add", "base_of", "basis", "check", "describe_cpu", "fingerprint", "known"]
 
 
 def known() -> tuple[str, ...]:
@@ -55,13 +55,12 @@ def basis(device: Device) -> str:
     if device.kind != "gpu":
         return "measured here" if device.kind == "cpu" else "measured there, with a kit"
     content = _gpu_model()["content"]
-    base = device.name.partition("-")[0]
     measured = {pair.partition(" ")[0] for pair in content["conditions"]["devices"]}
     # A variant has the same chip: jetson-orin says nothing of jetson-nano.
-    kin = [name for name in measured if name.partition("-")[0] == base]
+    kin = [name for name in measured if base_of(name) == base_of(device.name)]
     if not any(check(name).architecture == device.architecture for name in kin):
         return "specification only"
-    error = content["accuracy"][base]["median"]
+    error = content["accuracy"][base_of(device.name)]["median"]
     return f"calibrated on public data; without it, a median error of {error:.0%}"
 
 

@@ -72,3 +72,8 @@ def gpu_precisions(tflops: Mapping[str, float]) -> tuple[str, ...]:
     """The precisions of a GPU with these peaks, the best first; amp mixes fp16 with fp32."""
     order = {"fp16": "fp16", "amp": "fp16", "bf16": "bf16", "tf32": "tf32", "fp32": "fp32"}
     return tuple(name for name, needs in order.items() if needs in tflops)
+
+
+def base_of(name: str) -> str:
+    """The device without its variant: `a100` for a100-pcie-40gb."""
+    return name.partition("-")[0]

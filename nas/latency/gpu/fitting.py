@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from nas.latency.devices import check
+from nas.latency.devices import base_of, check
 from nas.latency.gpu.launches import LAUNCH_KINDS
-from nas.latency.gpu.model import (
+from nas.latency.gpu.public import Measured
+from nas.latency.gpu.times import (
     COMMON,
     FAMILIES,
     PRODUCTS,
@@ -34,7 +35,6 @@ from nas.latency.gpu.model import (
     overlapped,
     whole,
 )
-from nas.latency.gpu.public import Measured
 
 Floats = NDArray[np.float64]
 STEPS = 60
@@ -192,9 +192,11 @@ def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
 
 def batch_of(measured: Sequence[Measured]) -> Batch:
     """All launches of all rows."""
+    boards = {(row.device, row.precision) for row in measured}
+    numbers = {board: device_numbers(check(board[0]), board[1]) for board in boards}
     return Batch.of(
         [row.launches for row in measured],
-        [device_numbers(check(row.device), row.precision) for row in measured],
+        [numbers[row.device, row.precision] for row in measured],
         [row.runtime for row in measured],
     )
 
@@ -210,13 +212,9 @@ def usual_weights(measured: Iterable[Measured]) -> Floats:
 
 
 def without(measured: Iterable[Measured], devices: Iterable[str]) -> list[Measured]:
-    """Rows of all other devices; a name stands for every variant: `a100` for a100-pcie-40gb."""
-    left_out = tuple(devices)
-    return [
-        row
-        for row in measured
-        if not any(row.device == name or row.device.startswith(f"{name}-") for name in left_out)
-    ]
+    """Rows of all other devices; a device goes with all its variants."""
+    left_out = {base_of(name) for name in devices}
+    return [row for row in measured if base_of(row.device) not in left_out]
 
 
 def _board(row: Measured) -> tuple[str, str]:

@@ -3,8 +3,9 @@
     eager       every kernel as it is
     compile     element-wise work, copies, norms and reductions between two products run as one
                 kernel where they run over the same elements (TorchInductor)
-    engine      also: attention in one kernel, casts of weights done beforehand, and element-wise
-                work after a product or convolution in the kernel that made it (TensorRT)
+    engine      also: attention in one kernel, what follows from weights alone done beforehand,
+                and element-wise work after a product or convolution in the kernel that made it
+                (TensorRT)
 
 A launch has a class, which decides how efficient it is, and the sizes from which time follows.
 """
@@ -20,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.tracing import Buffer, Kernel, Layout, Product
+from nas.latency.tracing import Buffer, Kernel, Kind, Layout, Product
 
 Fusion = Literal["none", "compile", "engine", "engine-without-attention"]
 _LIBRARY = ("product", "convolution", "grouped", "depthwise", "attention", "fft")
@@ -87,9 +88,10 @@ def launches_of(kernels: Sequence[Kernel], fusion: Fusion) -> list[Launch]:
         return [_alone(kernel) for kernel in made]
     if fusion == "compile":
         return _fuse(made, "fused", epilogues=False)
+    made = _without_constants(made)
     if fusion == "engine":
         made = _with_whole_attention(made)
-    return _fuse([k for k in made if not _prepares_weights(k)], "engine", epilogues=True)
+    return _fuse(made, "engine", epilogues=True)
 
 
 def compiled_layout(kernels: Sequence[Kernel]) -> Layout:
@@ -177,6 +179,8 @@ class _Group:
     elements: int
     kernel: Kernel | None = None
     size: int = 0
+    reduced: int = 0
+    """Elements of what it reduces to, where it does."""
     reads: dict[_Value, int] = field(default_factory=dict)
     writes: dict[_Value, int] = field(default_factory=dict)
     reduces: bool = False
@@ -204,10 +208,12 @@ def _fuse(kernels: Sequence[Kernel], name: str, *, epilogues: bool) -> list[Laun
             here = len(groups)
             groups.append(_Group(level + 1, elements, kernel))
         else:
-            here = _room(groups, makers, level, elements)
+            here = _room(groups, makers, level, elements, kernel.kind)
         group = groups[here]
         group.size += 1
-        group.reduces |= kernel.kind in _REDUCING and "batch_norm" not in kernel.op
+        if kernel.kind in _REDUCING and "batch_norm" not in kernel.op:
+            group.reduces = True
+            group.reduced = math.prod(kernel.output_shapes[0])
         group.strided |= kernel.strided
         for value, size, buffer in zip(values, kernel.input_bytes, kernel.reads, strict=True):
             users[value].add(here)
@@ -222,11 +228,17 @@ def _fuse(kernels: Sequence[Kernel], name: str, *, epilogues: bool) -> list[Laun
     return _launches(groups, home, users, name, epilogues)
 
 
-def _room(groups: list[_Group], makers: list[int], level: int, elements: int) -> int:
-    """The group that a kernel joins: the latest that feeds it, of its level and its elements."""
+def _room(groups: list[_Group], makers: list[int], level: int, elements: int, kind: Kind) -> int:
+    """The group that a kernel joins: the latest that feeds it, of its level and its elements.
+
+    What a reduction leaves is worked on by the kernel that reduced it.
+    """
     for i in reversed(makers):
         group = groups[i]
-        if group.kernel is None and group.level == level and group.elements == elements:
+        same = elements == group.elements or (
+            kind == "elementwise" and group.reduces and elements == group.reduced
+        )
+        if group.kernel is None and group.level == level and same:
             return i
     groups.append(_Group(level, elements))
     return len(groups) - 1
@@ -286,10 +298,18 @@ def _group_kind(group: _Group) -> str:
     return "strided" if group.strided else "elementwise"
 
 
-def _prepares_weights(kernel: Kernel) -> bool:
-    """Whether a kernel sees only weights, so that an engine runs it once, beforehand."""
-    roles = {buffer.role for buffer in kernel.reads}
-    return kernel.kind not in _LIBRARY and roles <= {"weight", "constant"}
+def _without_constants(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Without what follows from weights alone, which an engine computes once, beforehand."""
+    constant: set[int] = set()
+    found = []
+    for kernel in kernels:
+        known = (b.role in ("weight", "constant") or b.id in constant for b in kernel.reads)
+        if all(known):
+            constant.update(buffer.id for buffer in kernel.writes)
+        else:
+            constant.difference_update(buffer.id for buffer in kernel.writes)
+            found.append(kernel)
+    return found
 
 
 def _with_whole_attention(kernels: Sequence[Kernel]) -> list[Kernel]:

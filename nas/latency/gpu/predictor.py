@@ -1,6 +1,6 @@
 """Predictions for GPUs: populations of a space, and any single network.
 
-A network takes as long as its device or its host, whichever is slower (`model.py`); both are
+A network takes as long as its device or its host, whichever is slower (`times.py`); both are
 sums over parts, so that a population's latencies are two gathers.
 
 How far off a prediction may be depends on what is known; the half width of the interval is the
@@ -30,23 +30,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nas.errors import CheckpointError, RunError, SettingsError, StorageError
+from nas.errors import CheckpointError, RunError, StorageError
 from nas.latency.cost import part_module, without_memory
 from nas.latency.devices import Device, check
 from nas.latency.gpu.launches import Launch, Launches, compiled_layout, launches_of
-from nas.latency.gpu.model import (
+from nas.latency.gpu.model import Model, shipped
+from nas.latency.gpu.times import (
     RUNTIMES,
     Batch,
-    Model,
     device_numbers,
     host_slowness,
     launch_times,
     overlapped,
-    shipped,
     way_of,
     whole_ms,
 )
-from nas.latency.prediction import COVERAGE, Prediction
+from nas.latency.prediction import COVERAGE, Prediction, unknown_coverage
 from nas.latency.profile import checksum, parts_hash
 from nas.latency.target import Target
 from nas.latency.tracing import Kernel, Layout, Precision, peak_activation_bytes, trace
@@ -166,10 +165,7 @@ class GpuModel:
         }
         levels = sorted(widths)
         if not levels[0] <= confidence <= levels[-1]:
-            raise SettingsError(
-                f"How wide an interval of confidence {confidence:g} is, is not known; "
-                f"choose one from {levels[0]:g} to {levels[-1]:g}."
-            )
+            raise unknown_coverage(confidence, levels[0], levels[-1])
         return float(np.interp(confidence, levels, [widths[level] for level in levels]))
 
     @property

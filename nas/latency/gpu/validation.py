@@ -4,19 +4,21 @@ Published networks are left out in kind, so that each is predicted as a user's w
 
     families    a fifth of timm's model families at a time, on every device
     devices     a device with all its variants
-    runtimes    a family of runtimes; what it would share is taken from the runtimes nearest to it
+    runtimes    one runtime; what it shares with its family is taken from the others of that
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.latency.devices import base_of
 from nas.latency.gpu.fitting import Fitted, fit, predict, without
-from nas.latency.gpu.model import RUNTIMES, way_of
 from nas.latency.gpu.public import Measured
+from nas.latency.gpu.times import RUNTIMES, way_of
 
 Floats = NDArray[np.float64]
 FOLDS = 5
@@ -62,19 +64,12 @@ def leave_devices_out(
         yield name, tested, predict(fit(without(rows, [name]), start=start), tested)
 
 
-def leave_runtimes_out(
-    rows: Sequence[Measured], start: Fitted | None = None
-) -> Iterator[tuple[str, list[Measured], Floats]]:
-    """Networks of each runtime, predicted by a fit that saw none of its family's others."""
+def leave_runtimes_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
+    """Networks of each runtime, predicted by a fit that never saw it."""
     for name in sorted({row.runtime for row in rows if not row.is_kernel}):
         tested = [row for row in rows if row.runtime == name]
         rest = [row for row in rows if row.runtime != name]
-        yield name, tested, predict(fit(rest, start=start), tested)
-
-
-def base_of(device: str) -> str:
-    """The device without its variant: `a100` for a100-pcie-40gb."""
-    return device.partition("-")[0]
+        yield name, tested, predict(fit(rest), tested)
 
 
 Groups = Mapping[tuple[str, str], Floats]
@@ -94,9 +89,11 @@ def half_widths(
 ) -> dict[str, dict[str, float]]:
     """Half widths of the interval, by what is known and how the runtime launches; by coverage.
 
-    What a whole group is off by where its device or runtime was left out is added to how networks
-    of known groups scatter: both are independent. Groups count the same, however many rows they
-    have; those of runtimes that are no longer in use do not count.
+    What a whole group is off by where its device was left out, and what it is off by where its
+    runtime was, is added to how networks of known groups scatter: all three are independent.
+    Groups count the same, however many rows they have. Who knows less is never surer. Runtimes
+    that are no longer in use count only for runtimes that were never measured, which may be as
+    different.
 
     Args:
         within: Errors on networks left out where others of their device and runtime were known.
@@ -109,9 +106,9 @@ def half_widths(
         known = _quantiles(own.values())
         scatter = _quantiles(errors - np.median(errors) for errors in own.values())
         found[f"known {way}"] = known
-        found[f"device {way}"] = _wider(scatter, left)
+        found[f"device {way}"] = _at_least(known, _wider(scatter, left))
         if runtimes is not None:
-            found[f"runtime {way}"] = _wider(scatter, {**_of_way(runtimes, way), **left})
+            found[f"runtime {way}"] = _at_least(known, _wider(scatter, left, runtimes))
     return found
 
 
@@ -123,11 +120,20 @@ def _of_way(groups: Groups, way: str) -> Groups:
     }
 
 
-def _wider(scatter: Mapping[str, float], groups: Groups) -> dict[str, float]:
-    offset = _quantiles(np.array([np.median(errors)]) for errors in groups.values())
+def _wider(scatter: Mapping[str, float], *left_out: Groups) -> dict[str, float]:
+    """The scatter and what whole groups are off by, each a quantile over its own groups."""
+    offsets = [
+        _quantiles(np.array([np.median(errors)]) for errors in groups.values())
+        for groups in left_out
+    ]
     return {
-        coverage: float(np.hypot(width, offset[coverage])) for coverage, width in scatter.items()
+        coverage: math.hypot(width, *(offset[coverage] for offset in offsets))
+        for coverage, width in scatter.items()
     }
+
+
+def _at_least(least: Mapping[str, float], widths: Mapping[str, float]) -> dict[str, float]:
+    return {coverage: max(width, least[coverage]) for coverage, width in widths.items()}
 
 
 def _quantiles(groups: Iterable[Floats]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from nas.latency.devices import check
 from nas.latency.gpu import public
 from nas.latency.gpu.fitting import fit, predict, terms, without
 from nas.latency.gpu.launches import Launches, launches_of
-from nas.latency.gpu.model import RUNTIMES
 from nas.latency.gpu.public import Key, Measured
+from nas.latency.gpu.times import RUNTIMES
 from nas.latency.gpu.validation import COVERAGES, fold_of, half_widths
 from nas.latency.tracing import trace
 
@@ -115,7 +116,38 @@ def test_half_widths_cover_what_they_say() -> None:
     assert wider == pytest.approx(np.hypot(same["known fused"]["0.9"], 0.3), rel=0.1)
 
 
-def test_runtimes_no_longer_in_use_widen_nothing() -> None:
+def test_what_an_unseen_runtime_is_off_by_widens_its_interval() -> None:
+    """The groups left out by runtime are those left out by device: neither hides the other."""
+    known = {("t4", runtime): np.array([0.1, -0.1]) for runtime in ("eager", "compile")}
+    devices = {key: errors + 0.3 for key, errors in known.items()}
+    runtimes = {key: errors + 0.4 for key, errors in known.items()}
+    widths = half_widths(known, devices, runtimes)
+    for way in ("launched", "fused"):
+        assert widths[f"device {way}"]["0.9"] == pytest.approx(np.hypot(0.1, 0.3))
+        assert widths[f"runtime {way}"]["0.9"] == pytest.approx(math.hypot(0.1, 0.3, 0.4))
+
+
+def test_less_knowledge_never_makes_an_interval_narrower() -> None:
+    """Two families off by as much to either side: as a group they are off by nothing."""
+    known = {("t4", runtime): np.array([0.5, -0.5, 0.1]) for runtime in ("eager", "compile")}
+    exact = {key: np.zeros(3) for key in known}
+    shifted = {key: errors - 0.4 for key, errors in known.items()}
+    for left_out in (exact, shifted):
+        widths = half_widths(known, left_out, left_out)
+        for way in ("launched", "fused"):
+            for coverage in COVERAGES:
+                at = str(coverage)
+                assert widths[f"device {way}"][at] >= widths[f"known {way}"][at]
+                assert widths[f"runtime {way}"][at] >= widths[f"device {way}"][at]
+
+
+def test_runtimes_no_longer_in_use_widen_only_what_is_known_of_new_ones() -> None:
     groups = {("t4", "eager"): np.array([0.1, -0.1]), ("t4", "compile"): np.array([0.1, -0.1])}
     old = {("t4", "jit"): np.array([5.0]), ("t4", "eager-torch1"): np.array([5.0])}
-    assert half_widths({**groups, **old}, groups) == half_widths(groups, groups)
+    usual = half_widths(groups, groups, groups)
+    with_old = half_widths({**groups, **old}, {**groups, **old}, {**groups, **old})
+    for name, width in usual.items():
+        if name.startswith("runtime"):
+            assert with_old[name]["0.9"] > 5
+        else:
+            assert with_old[name] == width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -101,6 +102,17 @@ def test_a_norm_and_its_residual_read_the_input_once_when_compiled() -> None:
         assert _moved(found) == [(kind, TOKENS + weights, TOKENS)]
 
 
+def test_a_vector_is_normalised_in_one_launch_when_compiled() -> None:
+    class Normalised(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.normalize(x, dim=-1)  # a norm, a clamp of it and a division
+
+    assert len(_launches(Normalised(), (2, 7, 48), "none")) == 3
+    for fusion, kind in (("compile", "fused_reduction"), ("engine", "engine_reduction")):
+        found = _launches(Normalised(), (2, 7, 48), fusion)  # type: ignore[arg-type]
+        assert _moved(found) == [(kind, TOKENS, TOKENS)]
+
+
 class WrittenOut(nn.Module):
     """Attention as products and a softmax."""
 
@@ -129,6 +141,28 @@ def test_attention_written_out_is_one_launch_in_an_engine() -> None:
     assert [launch.kind for launch in without] == [
         *("batched_product", "batched_product", "engine_reduction")
     ]
+
+
+class Biased(nn.Module):
+    """The same with a bias that a small network makes of a table, as in Swin v2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Sequential(nn.Linear(2, 48), nn.ReLU(), nn.Linear(48, 3))
+        self.register_buffer("table", torch.zeros(10, 10, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = self.bias(self.table).permute(2, 0, 1).sigmoid()
+        return (x @ x.transpose(-2, -1) + bias).softmax(-1) @ x
+
+
+def test_what_follows_from_weights_alone_is_done_beforehand_in_an_engine() -> None:
+    shape = (2, 3, 10, 16)
+    compiled = _launches(Biased(), shape, "compile", layout="channels_first")
+    assert sum(launch.kind.endswith("product") for launch in compiled) == 4
+    (attention,) = _launches(Biased(), shape, "engine", layout="channels_first")
+    assert attention.kind == "masked_attention"
+    assert attention.bytes_read == 3 * 2 * 6 * 10 * 16 + 2 * 3 * 10 * 10
 
 
 def test_what_two_read_is_written_once_and_kept() -> None:

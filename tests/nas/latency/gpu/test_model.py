@@ -12,13 +12,12 @@ import torch
 from nas.errors import CheckpointError
 from nas.latency.devices import check
 from nas.latency.gpu.launches import Launch, Launches
-from nas.latency.gpu.model import (
+from nas.latency.gpu.model import Model, shipped
+from nas.latency.gpu.times import (
     Batch,
-    Model,
     device_numbers,
     launch_times,
     overlapped,
-    shipped,
     whole,
     whole_ms,
 )
