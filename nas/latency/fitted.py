@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nas.errors import NotFittedError
 from nas.latency.calibrate import Plan, calibrate
 from nas.latency.cpu import CpuPredictor
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuPredictor
-from nas.latency.measure import Effort, measure_finalists
 from nas.latency.prediction import COVERAGE, Predictor
 from nas.latency.profile import Profile, profile_path
 from nas.latency.target import Target
 from nas.progress import Progress, Silent
 from nas.storage import lock
 from search_spaces.space import SearchSpace
-
-ANCHORS = 3
-"""Networks of a profile that are measured again to see how fast the machine is now."""
-EQUAL_SPEED = 0.1
-"""Up to this share the machine counts as fast as it was."""
 
 
 def predictor_for(
@@ -129,41 +121,3 @@ def measured_predictor(
 
 def _restricted(space: SearchSpace, target: Target) -> SearchSpace:
     return space if target.resolution is None else space.restrict(target.resolution)
-
-
-def speed_now(predictor: CpuPredictor, progress: Progress | None = None) -> float:
-    """How long networks take now, over what they took when the profile was measured.
-
-    Args:
-        predictor: Of the processor at hand.
-        progress: Who is told.
-
-    Returns:
-        1.2 where the machine is a fifth slower now: the median of a few of the profile's own
-        networks, measured again in two seconds (after preparing them, which takes some more in
-        runtimes other than eager).
-    """
-    conditions = predictor.profile.conditions
-    known = sorted(predictor.profile.networks, key=lambda network: float(network["ms"]))
-    anchors = [known[(2 * i + 1) * len(known) // (2 * ANCHORS)] for i in range(ANCHORS)]
-    measured = measure_finalists(
-        [predictor.space.decode(np.array(anchor["code"])) for anchor in anchors],
-        predictor.target,
-        conditions["in_channels"],
-        conditions["num_classes"],
-        effort=Effort(2.0, least=5, most=100),
-        progress=progress,
-    )
-    return float(np.median(measured.ms / np.array([anchor["ms"] for anchor in anchors])))
-
-
-def speed_note(speed: float) -> str | None:
-    """What to tell a person whose machine is not as fast as it was; see `speed_now`."""
-    if abs(np.log(speed)) <= np.log1p(EQUAL_SPEED):
-        return None
-    slower = "slower" if speed > 1 else "faster"
-    return (
-        f"This machine is {slower} now than when its latencies were measured: networks take "
-        f"{speed:.2f} times as long as then, and predictions do not know it. Close other "
-        "programs, or measure it as it is with `nas measure`."
-    )

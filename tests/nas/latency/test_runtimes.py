@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from nas.errors import ExportError, MissingExtraError
 from nas.latency import Effort, Plan, Target, measured_predictor, predictor_for
 from nas.latency.devices import check
-from nas.latency.fitted import speed_note, speed_now
 from nas.latency.runtimes import onnx_bytes, prepare
 from search_spaces.space import SearchSpace
 
@@ -126,28 +125,3 @@ def test_measuring_again_replaces_what_is_cached(space: SearchSpace, plan: Plan)
     again = measured_predictor(space, target, plan=plan, again=True)
     assert again.id != first.id
     assert predictor_for(space, target, measure=False).id == again.id
-
-
-def test_the_machines_speed_is_that_of_the_profiles_own_networks(
-    space: SearchSpace, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from nas.latency import fitted
-
-    predictor = predictor_for(space, Target("cpu", threads=1), plan=plan)
-    stored = {tuple(n["code"]): n["ms"] for n in predictor.profile.networks}
-    real = fitted.measure_finalists
-
-    def slower(architectures, *arguments, **more):  # type: ignore[no-untyped-def]
-        found = real(architectures, *arguments, **{**more, "effort": BRIEF})
-        found.ms[:] = [1.3 * stored[tuple(space.encode(a))] for a in architectures]
-        return found
-
-    monkeypatch.setattr(fitted, "measure_finalists", slower)
-    assert speed_now(predictor) == pytest.approx(1.3)
-
-
-def test_a_change_of_speed_is_told_from_a_tenth_on() -> None:
-    assert speed_note(1.05) is None
-    assert speed_note(1 / 1.05) is None
-    assert "slower now" in (speed_note(1.3) or "")
-    assert "take 0.70 times as long" in (speed_note(0.7) or "")
