@@ -5,8 +5,9 @@
     RUN/ID, RUN:ID            a member of a run's front
 
 For a GPU the network is traced and its kernels are predicted; no images are loaded. On other
-devices architectures are predicted from what was measured of their space, and models of timm, on
-the processor at hand, from their operations.
+devices, and on a GPU whose times were imported (`nas measure --import`), architectures are
+predicted from what was measured of their space; models of timm, on the processor at hand, from
+their operations.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nas.context import Context
 from nas.errors import RunError, SettingsError, SpaceError
 from nas.latency.devices import check
 from nas.latency.prediction import COVERAGE, Prediction
+from nas.latency.profile import profile_path, profiles_of
 from nas.latency.target import Target
 from nas.progress import Progress
 from nas.result import Outcome
@@ -78,7 +80,7 @@ def predict(
 
     Args:
         network: `timm:NAME`, an architecture file, RUN/ID or RUN:ID.
-        settings: The target; but for GPUs also the space whose profile predicts, where a member
+        settings: The target, and where it was measured the space whose profile predicts; a member
             of a run brings the run's space and data if the settings name none.
         confidence: Share of networks that the interval covers.
         explain: Whether the document lists the costliest launches.
@@ -98,45 +100,64 @@ def predict(
     if check(device).kind == "gpu":
         if member is None:
             found = _of_timm(network.removeprefix(TIMM), context)
-        else:
+            return _on_gpu(network, found, context, confidence, explain, measured)
+        if measured is not None or not _was_measured(member, settings):
             found = _of_architecture(member.architecture, context)
-        return _on_gpu(network, found, context, confidence, explain, measured)
-    if measured is not None:
+            return _on_gpu(network, found, context, confidence, explain, measured)
+    elif measured is not None:
         raise SettingsError(
             f"A time is carried from one GPU to another; {device} is none: leave --measured out."
         )
-    if confidence != COVERAGE or explain:
+    if explain:
         raise SettingsError(
-            f"Predictions for {device} are sums of measured parts: they have 90 % intervals and "
-            "no kernels. Leave out --confidence and --explain, or name a GPU with --hardware."
+            f"Predictions for {device} are sums of what was measured there, and know no kernels. "
+            "Leave out --explain, or name a GPU that was not measured with --hardware."
         )
     if member is not None:
-        return _from_profile(network, member, settings, console)
+        return _from_profile(network, member, settings, confidence, console)
     if device != "cpu":
         raise SettingsError(
             f"For {device} only architectures of a measured space can be predicted (a file, "
             f"RUN/ID), and '{network}' is none. Predict it for the machine at hand or for a GPU: "
             "--hardware cpu, --hardware a100."
         )
-    return _from_operations(network, context, console)
+    return _from_operations(network, context, confidence, console)
 
 
-def _from_profile(network: str, member: _Member, settings: Settings, console: Progress) -> Outcome:
+def _was_measured(member: _Member, settings: Settings) -> bool:
+    """Whether times of the member's space were imported for this GPU."""
+    context = Context(member.completed(settings))
+    if not profiles_of(context.target.device):
+        return False  # the images need not be known
+    ends = context.data.in_channels, context.data.num_classes
+    return profile_path(context.target, context.space.part_index(*ends), *ends).exists()
+
+
+def _from_profile(
+    network: str, member: _Member, settings: Settings, confidence: float, console: Progress
+) -> Outcome:
     from nas.latency import predictor_for
 
     context = Context(member.completed(settings))
     architecture = member.architecture
     data, target = context.data, context.target
     predictor = predictor_for(
-        context.space, target, data.in_channels, data.num_classes, progress=console
+        context.space,
+        target,
+        data.in_channels,
+        data.num_classes,
+        confidence=confidence,
+        progress=console,
     )
     found = predictor.predict(context.space.encode(architecture)[None])
     rests_on = {"basis": "measured", "rests_on": str(predictor)}
-    document = {**_said(network, architecture.id, target, found, COVERAGE), **rests_on}
+    document = {**_said(network, architecture.id, target, found, confidence), **rests_on}
     return Outcome((*_headline(document), f"on {target}"), document)
 
 
-def _from_operations(network: str, context: Context, console: Progress) -> Outcome:
+def _from_operations(
+    network: str, context: Context, confidence: float, console: Progress
+) -> Outcome:
     """A model of timm on the processor at hand."""
     from nas.latency.cpu_kernels import KernelPredictor
 
@@ -146,10 +167,10 @@ def _from_operations(network: str, context: Context, console: Progress) -> Outco
     square = height if height == width else None
     predictor = KernelPredictor.of(context.target, progress=console)
     shape = (context.target.images, *found.shape)
-    prediction = predictor.predict([found.module], [shape], progress=console)
+    prediction = predictor.predict([found.module], [shape], confidence, progress=console)
     target = dataclasses.replace(context.target, resolution=square)
     rests_on = {"basis": "measured", "rests_on": str(predictor)}
-    document = {**_said(network, None, target, prediction, COVERAGE), **rests_on}
+    document = {**_said(network, None, target, prediction, confidence), **rests_on}
     return Outcome((*_headline(document), f"on {target}"), document)
 
 

@@ -7,7 +7,7 @@ Eager, where parts can be timed while a network runs:
 3  the whole-network terms and the interval from those (`cpu.py`)
 
 In other runtimes, where a network is one piece: forty networks timed whole, sixteen where each
-takes half a minute to compile; what their kernels take follows from those (`few.py`).
+takes half a minute to compile; what their kernels take follows from those (`whole_networks.py`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,6 @@ from nas.latency.cost import CostTable, part_kernels
 from nas.latency.covering import covering_codes, parts_in, stratified_codes
 from nas.latency.cpu import fit_terms, leave_one_out, network_features
 from nas.latency.devices import fingerprint
-from nas.latency.few import (
-    PartFeatures,
-    drawn_at_random,
-    few_networks_profile,
-    network_records,
-    telling_codes,
-)
 from nas.latency.kernel_model import fit_relative, kernel_features
 from nas.latency.measure import (
     Effort,
@@ -48,6 +41,13 @@ from nas.latency.measure import (
 from nas.latency.prediction import agreement, conformal_half_width
 from nas.latency.profile import Profile, parts_hash
 from nas.latency.target import Target
+from nas.latency.whole_networks import (
+    PartFeatures,
+    drawn_at_random,
+    network_records,
+    telling_codes,
+    whole_networks_profile,
+)
 from nas.progress import Progress
 from search_spaces.network import build_network
 from search_spaces.part_index import PartIndex
@@ -147,7 +147,7 @@ def _from_whole(
         effort=plan.whole_effort,
         progress=progress,
     )
-    return few_networks_profile(
+    return whole_networks_profile(
         features,
         codes,
         whole.ms,

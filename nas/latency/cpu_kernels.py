@@ -28,7 +28,13 @@ from nas.latency.calls import Call, Shape, calls_of
 from nas.latency.fewshot import Prior, fit
 from nas.latency.kernel_times import KernelTimes
 from nas.latency.measure import Effort, Measurement, measure_networks
-from nas.latency.prediction import Prediction, agreement, conformal_half_width
+from nas.latency.prediction import (
+    COVERAGE,
+    Prediction,
+    agreement,
+    conformal_half_width,
+    widened,
+)
 from nas.latency.target import Target
 from nas.progress import Progress, Silent
 
@@ -128,19 +134,22 @@ class KernelPredictor:
         self,
         modules: Sequence[nn.Module],
         input_shapes: Sequence[Shape],
+        confidence: float = COVERAGE,
         *,
         progress: Progress | None = None,
     ) -> Prediction:
         """Latencies of networks, (n,); what is unknown of their operations is measured.
 
         Raises:
-            SettingsError: a module does not take such an input.
+            SettingsError: a module does not take such an input, or how wide so confident an
+                interval is, is not known.
         """
+        half_width = widened(self.store.fitted["log_half_width"], confidence)
         calls = [calls_of(*pair) for pair in zip(modules, input_shapes, strict=True)]
         self.store.measure([c for some in calls for c in some], progress or Silent())
-        fitted = self.store.fitted
-        ms = self._features(calls) @ np.array([fitted["terms"][term] for term in TERMS])
-        return Prediction.around(ms, fitted["log_half_width"])
+        terms = self.store.fitted["terms"]
+        ms = self._features(calls) @ np.array([terms[term] for term in TERMS])
+        return Prediction.around(ms, half_width)
 
     def __str__(self) -> str:
         """One sentence on what the predictions rest on."""

@@ -8,6 +8,8 @@
     u   the same, whitened: log c = m + L u
     J   d log ms / d u of the measured networks, (n, rank)
 
+Where no term is known, not even roughly, what a kernel takes is found by `whole_networks.py`.
+
 Fitted is the most probable u. The noise s, and how far this device strays from the prior, are
 those of the greatest evidence (Laplace's approximation). The 90 % interval is conformal on the
 error of each measured network when all else is fitted to the others.

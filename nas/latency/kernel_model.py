@@ -3,7 +3,8 @@
     ms = sum over kernel kinds k of  a_k launches + b_k FLOPs + c_k bytes,   a, b, c >= 0
 
 Fitted by non-negative least squares on relative errors. Used for parts that a space has too many
-of to measure in the time given, and where only whole networks can be measured (`few.py`).
+of to measure in the time given, and where only whole networks can be measured
+(`whole_networks.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Floats = NDArray[np.float64]
 ROWS = (*KINDS, "uneven fft")
 """Kinds of kernel that cost differently. Fourier transforms over a number of points that is no
 power of two are their own: in onnxruntime 1.31 a spectral gate of 64 channels took 0.55 ms on a
-3 x 3 map and 0.17 ms on 4 x 4, and without this the mean error of `few.py` was 11 %, not 4 %."""
+3 x 3 map and 0.17 ms on 4 x 4, and without this the mean error of `whole_networks.py` was 11 %,
+not 4 %."""
 RIDGE = 0.1
 """Pull towards zero of what each kind of kernel takes on average, as a share of a network."""
 
@@ -48,10 +50,7 @@ def fit_relative(features: Floats, measured: Floats) -> Floats:
 
 
 def fit_few(features: Floats, measured: Floats) -> Floats:
-    """The same where there may be fewer networks than weights: each is pulled towards zero.
-
-    This is the one place where networks measured whole become coefficients.
-    """
+    """The same where there may be fewer networks than weights: each is pulled towards zero."""
     return _nnls(features, measured, np.abs(features).mean(axis=0), RIDGE)
 
 

@@ -7,7 +7,7 @@
     0123456789ab,3.21,0.02  median) and further columns may be left out
 
 From then on `nas predict` and `nas search` know the device. What makes a profile of so few
-networks is in `few.py`.
+networks is in `whole_networks.py`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import torch
 from nas.environment import version
 from nas.errors import RunError, SettingsError
 from nas.latency.devices import check
-from nas.latency.few import (
-    PartFeatures,
-    drawn_at_random,
-    few_networks_profile,
-    telling_codes,
-)
 from nas.latency.profile import parts_hash, profile_path
 from nas.latency.runtimes import onnx_bytes
 from nas.latency.target import Target
+from nas.latency.whole_networks import (
+    PartFeatures,
+    drawn_at_random,
+    telling_codes,
+    whole_networks_profile,
+)
 from nas.progress import Progress
 from nas.storage import atomic_write, read_json
 from search_spaces.network import build_network
@@ -207,7 +207,7 @@ def import_times(
         "drift": None,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    few_networks_profile(
+    whole_networks_profile(
         PartFeatures.of(index, target.images),
         codes,
         ms,

@@ -172,7 +172,9 @@ def _kind(func: Any, name: str) -> Kind:
     if torch.Tag.pointwise in func.tags:
         return "elementwise"
     words = name.split("_")
-    if any(word in words for word in _NORMALISATION) and "vector" not in words:
+    if "vector" in words:  # its length, a sum of squares
+        return "reduction"
+    if any(word in words for word in _NORMALISATION):
         return "normalisation"
     if any(name.startswith(word) or word in words or "pool" in name for word in _REDUCTION):
         return "reduction"

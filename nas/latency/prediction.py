@@ -14,12 +14,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.errors import SettingsError
 from nas.latency.target import Target
 from search_spaces.part_index import PartIndex
 from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
 COVERAGE = 0.9
+COVERAGES = 0.5, 0.98
+"""The least and the most that an interval can be asked to cover."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,26 @@ def widened(log_half_width: float, confidence: float) -> float:
 
     The ratio of normal quantiles: errors in the logarithm are taken for normal, for few networks
     say little about the tails.
+
+    Raises:
+        SettingsError: the coverage is further from `COVERAGE` than that can be said.
     """
+    least, most = COVERAGES
+    if not least <= confidence <= most:
+        raise unknown_coverage(confidence, least, most)
 
     def quantile(coverage: float) -> float:
         return NormalDist().inv_cdf((1 + coverage) / 2)
 
     return log_half_width * quantile(confidence) / quantile(COVERAGE)
+
+
+def unknown_coverage(confidence: float, least: float, most: float) -> SettingsError:
+    """Intervals of another coverage were asked for than are known."""
+    return SettingsError(
+        f"How wide an interval of confidence {confidence:g} is, is not known; "
+        f"choose one from {least:g} to {most:g}."
+    )
 
 
 def agreement(predicted: Floats, measured: Floats) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,6 +138,13 @@ def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes
         if target.runtime == "onnxruntime":
             key |= {"onnxruntime": version("onnxruntime")}
     return cache_dir() / "latency" / f"{target.device}-{checksum(key)[:16]}.json"
+
+
+def profiles_of(device: str) -> list[Path]:
+    """All cached profiles of a device, of whatever space and conditions."""
+    name = re.compile(rf"{re.escape(device)}-[0-9a-f]{{16}}")
+    kept = (cache_dir() / "latency").glob(f"{device}-*.json")
+    return [path for path in kept if name.fullmatch(path.stem)]
 
 
 def parts_hash(index: PartIndex) -> str:

@@ -2,10 +2,10 @@
 
     kernels = trace(module, (1, 3, 32, 32), precision="amp")
 
-The module runs on meta tensors, which have shapes and no memory. Views launch nothing. Attention
-and Fourier transforms are recorded whole, with formulas of our own:
+The module runs on meta tensors, which have shapes and no memory. Views launch nothing. Attention,
+LSTMs (`whole.py`) and Fourier transforms are recorded as libraries run them, with a formula of our
+own:
 
-    attention   2 B h N M (d + d_v)         FLOPs; queries (B, h, N, d), keys (B, h, M, d)
     FFT         5 n log2 n, half if real    FLOPs per transform of n points (radix-2 count)
 
 The FLOPs of products and convolutions (2 per multiply-accumulate) are torch's own, see
@@ -15,20 +15,18 @@ The FLOPs of products and convolutions (2 per multiply-accumulate) are torch's o
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.latency.operations import KINDS, Kind, Operation, Product, run, tensors_in
 from nas.latency.shapes import CHANNELS_LAST, Shape, is_channels_last, strides_of
+from nas.latency.whole import Whole
 
 __all__ = [
     "KINDS",
@@ -162,7 +160,7 @@ def _record(
     module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...], autocast: bool
 ) -> list[Kernel]:
     recorder = _Recorder(weights, inputs, autocast)
-    with _WholeAttention(recorder), recorder:
+    with Whole(recorder), recorder:
         functional_call(module, dict(weights), inputs)
     return recorder.kernels
 
@@ -269,44 +267,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._kept.append(storage)
             self._buffers[key] = Buffer(len(self._buffers), storage.nbytes(), role)
         return self._buffers[key]
-
-
-class _WholeAttention(TorchFunctionMode):
-    """Records attention as one kernel; on meta tensors it would fall apart into products."""
-
-    def __init__(self, recorder: _Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not F.scaled_dot_product_attention:
-            if self.recorder.autocast and getattr(func, "__name__", "").startswith("conv"):
-                args = self.recorder.cast(args, torch.float16)  # it checks before dispatching
-            return func(*args, **kwargs)
-        names = ("query", "key", "value")
-        operands = tuple(
-            args[i] if len(args) > i else kwargs[name] for i, name in enumerate(names)
-        )
-        if self.recorder.autocast:
-            operands = self.recorder.cast(operands, torch.float16)
-        q, k, v = operands
-        # Fused kernels leave the heads beside the channels, (B, N, heads, d) in memory.
-        shape = (*q.shape[:-3], q.shape[-2], *q.shape[-3:-2], v.shape[-1])
-        self.recorder.paused = True
-        try:
-            result = q.new_empty(shape).transpose(-3, -2) if q.dim() > 2 else func(*args, **kwargs)
-        finally:
-            self.recorder.paused = False
-        flops = 2 * math.prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
-        product = Product(math.prod(q.shape[:-2]), q.shape[-2], k.shape[-2], q.shape[-1])
-        read = (q, k, v, args[3:], kwargs)
-        self.recorder.record(
-            "scaled_dot_product_attention", "attention", flops, read, result, product
-        )
-        return result
 
 
 def _differs(operand: Tensor, result: Tensor) -> bool:

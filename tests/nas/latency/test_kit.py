@@ -14,10 +14,10 @@ import pytest
 from nas import commands
 from nas.errors import CheckpointError, NotFittedError, RunError, SettingsError
 from nas.latency import CpuPredictor, Target, measured_predictor, predictor_for
-from nas.latency.few import PartFeatures
 from nas.latency.gpu.predictor import GpuPredictor
 from nas.latency.kernel_model import ROWS
 from nas.latency.kit import import_times, read_kit, read_times, write_kit
+from nas.latency.whole_networks import PartFeatures
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces.definition import read_definition

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.latency.cost import part_kernels
-from nas.latency.tracing import Kernel, peak_activation_bytes, trace
+from nas.latency.tracing import Kernel, Precision, peak_activation_bytes, trace
 from search_spaces.architecture import Choice
 from search_spaces.definition import MIXERS  # filled with every family
 from search_spaces.parts import Part
@@ -77,6 +77,36 @@ def test_attention_is_one_kernel_with_its_formula() -> None:
 class Spectrum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.fft.irfft2(torch.fft.rfft2(x), s=x.shape[2:])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "amp"])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_an_lstm_is_a_product_of_all_inputs_and_one_for_each_step(
+    precision: Precision, batch_first: bool
+) -> None:
+    lstm = nn.LSTM(20, 48, num_layers=2, bidirectional=True, batch_first=batch_first)
+    shape = (5, 7, 20) if batch_first else (7, 5, 20)  # 5 images, 7 steps
+    kernels = trace(First(lstm), shape, precision=precision)
+    products = [kernel for kernel in kernels if kernel.kind == "product"]
+    assert len(products) == 2 * 2 * (1 + 7)
+    assert sum(kernel.op == "lstm_cell" for kernel in kernels) == 2 * 2 * 7
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        out, _ = lstm.to("meta")(torch.empty(shape, device="meta"))
+    assert sum(kernel.flops for kernel in products) == counter.get_total_flops()
+    normed = trace(nn.Sequential(First(lstm), nn.LayerNorm(96)), shape, precision=precision)
+    assert normed[-1].output_shapes[0] == out.shape
+
+
+class First(nn.Module):
+    """Of what a module returns."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        first: Tensor = self.module(x)[0]
+        return first
 
 
 def test_a_real_transform_costs_half_of_five_n_log_n() -> None:

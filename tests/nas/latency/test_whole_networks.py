@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from nas.errors import NotFittedError
 from nas.latency import CpuPredictor, Target
-from nas.latency.few import (
-    PartFeatures,
-    drawn_at_random,
-    few_networks_profile,
-    telling_codes,
-)
 from nas.latency.kernel_model import ROWS, fit_few, kernel_features
 from nas.latency.profile import CONDITIONS, Profile, parts_hash
 from nas.latency.tracing import trace
+from nas.latency.whole_networks import (
+    PartFeatures,
+    drawn_at_random,
+    telling_codes,
+    whole_networks_profile,
+)
 from search_spaces.space import SearchSpace, load_space
 
 
@@ -47,7 +47,7 @@ def _profile(
     conditions |= {"space": "macro", "parts": parts_hash(features.index), "date": "2025-01-01"}
     conditions |= {"device": {"model": "a made-up one"}}
     random = np.arange(len(codes)) < drawn_at_random(len(codes))
-    return few_networks_profile(
+    return whole_networks_profile(
         features, codes, ms, ms[:, None], np.full(len(codes), np.nan), random, conditions, widest
     )
 
@@ -111,7 +111,7 @@ def test_where_few_were_drawn_at_random_all_are_judged(
     random = np.arange(len(codes)) < 1
     conditions: dict[str, Any] = dict.fromkeys(CONDITIONS)
     spread = np.zeros(len(codes))
-    found = few_networks_profile(
+    found = whole_networks_profile(
         features, codes, ms, ms[:, None], spread, random, conditions, np.inf
     )
     assert found.held_out["networks"] == len(codes)

@@ -3,7 +3,8 @@
     ms = c + sum over kernel kinds k of (a_k launches + b_k FLOPs + d_k bytes),   none negative
 
 Compilers and onnxruntime fuse what parts share, and a phone only runs what it is given: there
-whole networks are measured, and what each kind of kernel takes follows from them. Half of the
+whole networks are measured, and what each kind of kernel takes follows from them, without a guess
+beforehand (with one, for a device that is like others: `fewshot.py`). Half of the
 networks are drawn at random; the others are those that tell most about the coefficients beside
 them (a greedy D-optimal design). The 90 % interval is split-conformal as in `cpu.py`, from the
 random half alone: networks that were chosen for being unusual say nothing of usual errors.
@@ -97,7 +98,7 @@ def drawn_at_random(n: int) -> int:
     return (n + 1) // 2
 
 
-def few_networks_profile(
+def whole_networks_profile(
     features: PartFeatures,
     codes: Codes,
     measured: Floats,
