@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
         "environment": environment(),
     }
     path = RESULTS / folder / f"{name}.json"
-    text = re.sub(
-        r"(fashion-mnist|cifar10|folder|npz):[^\s\"]+", r"\1:DIR", json.dumps(document, indent=2)
-    )
-    atomic_write(path, text + "\n")  # where images lie on one machine says nothing on another
+    atomic_write(path, without_places(json.dumps(document, indent=2)) + "\n")
     print(json.dumps(figures, indent=2))
     print(f"written to {path}")
     return path
+
+
+def without_places(text: str) -> str:
+    """Leave out where things lie on this machine, which says nothing on another."""
+    text = re.sub(r"(fashion-mnist|cifar10|folder|npz):[^\s\"]+", r"\1:DIR", text)
+    text = text.replace(f"{Path.cwd()}/", "")
+    for place in {Path.cwd(), Path.home(), Path(tempfile.gettempdir())} - {Path("/")}:
+        text = re.sub(rf"(?<![\w.-]){re.escape(str(place))}(/[^\s\"\']*)?(?![\w.-])", "DIR", text)
+    return text
