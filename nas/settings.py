@@ -93,7 +93,7 @@ class Settings(BaseModel):
     confidence: Annotated[float, Field(ge=0.5, le=0.98)] = 0.9
 
     # The search. `lag`: candidate i is asked after the results 0 ... i - lag have been told.
-    searcher: str = "evolution"
+    searcher: str = "auto"
     evaluations: Whole = 200
     lag: Whole = 16
     metric: Literal["accuracy", "balanced_accuracy"] = "accuracy"

@@ -200,6 +200,19 @@ class SearchSpace:
                 means[stage, gene.role] = means.get((stage, gene.role), np.float32(0)) + share
         return np.concatenate([*columns, *means.values()], axis=1)
 
+    @cached_property
+    def feature_groups(self) -> NDArray[np.int64]:
+        """Which factor each feature is of, (features,): blocks of a stage share theirs."""
+        names: list[str] = []
+        means: dict[str, int] = {}
+        for gene, table in zip(self.genes, self._feature_tables, strict=True):
+            names += [gene.factor] * table.shape[1]
+            if gene.block is not None:
+                means[f"mean of {gene.factor}"] = table.shape[1]
+        names += [name for name, width in means.items() for _ in range(width)]
+        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        return np.array([number[name] for name in names])
+
     # Architectures
 
     def decode(self, code: NDArray[np.integer]) -> Architecture:

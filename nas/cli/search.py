@@ -100,7 +100,7 @@ def search(
     ] = False,
     searcher: Annotated[
         str, typer.Option(help="An algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
-    ] = "evolution",
+    ] = "auto",
     evaluations: Annotated[
         int,
         typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),

@@ -1,78 +1,128 @@
-"""How much hypervolume a candidate would probably add to the front.
+"""How much a candidate would probably improve on what is known.
 
-With the latency known and the error normal with mean mu and deviation s, the expected gain is
-exact: between two neighbours of the front the best error so far is a constant h, so
+The first objective, the error, is believed to be normal, or log-normal where errors are positive:
+halving one is as likely anywhere. Below a best h the expected improvement is
 
-    gain(x) = sum over strips of  width(strip right of latency(x)) * EI(h; mu, s)
-    EI(h; mu, s) = s * (u * Phi(u) + phi(u)),   u = (h - mu) / s
+    normal       EI(h) = s (u Phi(u) + phi(u)),                              u = (h - mu) / s  (1)
+    log-normal   EI(h) = h Phi(u) - exp(mu + s^2/2) Phi(u - s),          u = (log h - mu) / s  (2)
 
-Paper: expected hypervolume improvement, Emmerich et al. 2011,
-https://doi.org/10.1109/CEC.2011.5949880 (the sum over strips, Section III)
+With the latency known, the expected gain in hypervolume is exact: between two neighbours of the
+front the best error so far is a constant h, so
+
+    gain(x) = sum over strips of  width(strip right of latency(x)) * EI(h)                     (3)
+
+Papers: expected improvement, Jones et al. 1998, https://doi.org/10.1023/A:1008306431147; of the
+hypervolume, Emmerich et al. 2011, https://doi.org/10.1109/CEC.2011.5949880 (Section III)
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
 from nas.search.front import hypervolume, non_dominated
-from nas.search.protocol import Floats
+from nas.search.protocol import Bools, Floats
 
 _SHORTLIST = 64
+_LEAST = 1e-3
+"""Errors below this share of the largest count as it: a logarithm makes much of nothing."""
 
 
-def expected_gain(known: Floats, mean: Floats, std: Floats, reference: Floats) -> Floats:
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of the errors of candidates."""
+
+    mean: Floats
+    """Of the error or its logarithm, (p,)."""
+    std: Floats
+    """(p,), positive"""
+    log: bool
+    """Whether they are of the logarithm."""
+
+    @property
+    def median(self) -> Floats:
+        """The error that is as likely too high as too low: (p,)."""
+        return np.exp(self.mean) if self.log else self.mean
+
+    @property
+    def optimistic(self) -> Floats:
+        """One standard deviation below: (p,)."""
+        return np.exp(self.mean - self.std) if self.log else self.mean - self.std
+
+    def improvement(self, best: Floats) -> Floats:
+        """Expected gain of each candidate over each best error: (p,) and (h,) to (p, h)."""
+        mean, std = self.mean[:, None], self.std[:, None]
+        if self.log:
+            u = (np.log(best) - mean) / std
+            gains = best * ndtr(u) - np.exp(mean + 0.5 * std * std) * ndtr(u - std)
+            positive: Floats = np.maximum(gains, 0.0)
+            return positive
+        u = (best - mean) / std
+        result: Floats = std * (u * ndtr(u) + np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi))
+        return result
+
+
+def logarithms(errors: Floats) -> tuple[Floats, bool]:
+    """Errors as a surrogate learns them, and whether they are logarithms: (n,).
+
+    They are not where an error is negative.
+    """
+    if errors.min() < 0:
+        return errors, False
+    least = _LEAST * float(errors.max()) or 1.0
+    return np.log(np.maximum(errors, least)), True
+
+
+def hypervolume_gain(known: Floats, belief: Belief, others: Floats, reference: Floats) -> Floats:
     """Expected gain in hypervolume of each candidate: (p,).
 
     Args:
         known: Objectives of what was evaluated or is being evaluated, (n, m), n >= 1.
-        mean: Objectives of the candidates, (p, m); all but the first are taken as certain.
-        std: Standard deviation of their first objective, (p,).
+        belief: The first objective of the candidates.
+        others: Their other objectives, taken as certain, (p, m-1).
         reference: The point (m,) up to which volume counts.
     """
     if known.shape[1] == 1:
-        return _improvement(known.min(), mean[:, 0], std)
+        return belief.improvement(known.min(axis=0))[:, 0]
     if known.shape[1] == 2:
-        return _gain_in_two(known, mean, std, reference)
-    return _gain_in_many(known, mean, std, reference)
+        return _gain_in_two(known, belief, others[:, 0], reference)
+    return _gain_in_many(known, belief, others, reference)
 
 
-def expected_improvement(known: Floats, mean: Floats, std: Floats) -> Floats:
-    """Expected gain over the least error so far, whatever the other objectives: (p,).
+def answer_gain(errors: Floats, answered: Bools, belief: Belief, can: Bools) -> Floats:
+    """Expected gain over the best answer to one question so far: (p,), 0 where it is no answer.
 
     Args:
-        known: Objectives of what was evaluated or is being evaluated, (n, m), n >= 1.
-        mean: Objectives of the candidates, (p, m).
-        std: Standard deviation of their first objective, (p,).
+        errors: What is known, (n,), n >= 1.
+        answered: Which of these answer the question, (n,); where none does, the worst error is
+            the best so far.
+        belief: The errors of the candidates.
+        can: Which candidates can answer it, (p,).
     """
-    return _improvement(known[:, 0].min(), mean[:, 0], std)
-
-
-def _improvement(best: Floats | float, mean: Floats, std: Floats) -> Floats:
-    """Expected improvement of a normal variable below `best`."""
-    u = (best - mean) / std
-    result: Floats = std * (u * ndtr(u) + np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi))
-    return result
-
-
-def _gain_in_two(known: Floats, mean: Floats, std: Floats, reference: Floats) -> Floats:
-    order = np.lexsort((known[:, 0], known[:, 1]))
-    edges = known[order, 1]
-    heights = np.minimum(np.minimum.accumulate(known[order, 0]), reference[0])
-    left = np.concatenate([[-np.inf], edges])
-    right = np.minimum(np.concatenate([edges, [np.inf]]), reference[1])
-    heights = np.concatenate([[reference[0]], heights])
-    some = right > left
-    left, right, heights = left[some], right[some], heights[some]
-    widths = np.maximum(right - np.maximum(left, mean[:, 1:]), 0.0)  # (p, strips)
-    gains: Floats = (widths * _improvement(heights, mean[:, :1], std[:, None])).sum(axis=1)
+    best = errors[answered].min(initial=errors.max())
+    gains: Floats = np.where(can, belief.improvement(np.array([best]))[:, 0], 0.0)
     return gains
 
 
-def _gain_in_many(known: Floats, mean: Floats, std: Floats, reference: Floats) -> Floats:
-    """Gain of the optimistic point `mean - std` of the candidates likeliest to be on the front."""
-    points = mean.copy()
-    points[:, 0] -= std
+def _gain_in_two(known: Floats, belief: Belief, second: Floats, reference: Floats) -> Floats:
+    """Equation (3)."""
+    order = np.lexsort((known[:, 0], known[:, 1]))
+    heights = np.minimum(np.minimum.accumulate(known[order, 0]), reference[0])
+    heights = np.concatenate([[reference[0]], heights])
+    left = np.concatenate([[-np.inf], known[order, 1]])
+    steps = np.append(True, heights[1:] < heights[:-1])  # where the best error changes
+    heights, left = heights[steps], left[steps]
+    right = np.minimum(np.append(left[1:], np.inf), reference[1])
+    widths = np.maximum(right - np.maximum(left, second[:, None]), 0.0)  # (p, strips)
+    gains: Floats = (widths * belief.improvement(heights)).sum(axis=1)
+    return gains
+
+
+def _gain_in_many(known: Floats, belief: Belief, others: Floats, reference: Floats) -> Floats:
+    """Gain of the optimistic points of the candidates likeliest to be on the front."""
+    points = np.concatenate([belief.optimistic[:, None], others], axis=1)
     front = known[non_dominated(known)]
     reach = np.maximum(points[:, None, :] - front, 0.0).max(axis=2).min(axis=1)
     gains = np.zeros(len(points))

@@ -31,6 +31,17 @@ def register(entry: SearcherEntry) -> None:
     SEARCHERS[entry.name] = entry
 
 
+def entry_of(name: str) -> SearcherEntry:
+    """The searcher called `name`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in SEARCHERS:
+        raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")
+    return SEARCHERS[name]
+
+
 def make_searcher(
     name: str,
     space: CodeSpace,
@@ -59,7 +70,5 @@ def make_searcher(
     Raises:
         UnknownNameError: there is no such searcher.
     """
-    if name not in SEARCHERS:
-        raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")
     brief = Brief(space, seed, constraints, cheap, answers, evaluations, supernet)
-    return SEARCHERS[name].build(brief)
+    return entry_of(name).build(brief)

@@ -1,0 +1,38 @@
+"""Bayesian search: a Gaussian process of the error, and the largest expected improvement.
+
+See `model_based` for the loop and `surrogates/gaussian_process.py` for the model. Every ask is
+decided anew on all that is known.
+
+Papers: Jones et al. 1998, https://doi.org/10.1023/A:1008306431147; for architectures, BANANAS,
+White et al. 2021, https://arxiv.org/abs/1910.11858; with a known latency, Emmerich et al. 2011,
+https://doi.org/10.1109/CEC.2011.5949880
+"""
+
+from __future__ import annotations
+
+from nas.search.brief import Brief
+from nas.search.history import History, SequentialSearcher
+from nas.search.model_based import Effort, ModelBased
+from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.surrogates import GaussianProcess
+from nas.search.surrogates.kinds import feature_groups
+
+EFFORT = Effort(start=10, children=768, strangers=1024, renew=1)
+
+
+def _build(brief: Brief) -> SequentialSearcher:
+    history = History(brief)
+    groups = feature_groups(brief.space)
+    model = ModelBased(brief, history, lambda: GaussianProcess(groups), EFFORT)
+    return SequentialSearcher(history, model.next)
+
+
+register(
+    SearcherEntry(
+        name="bayes",
+        description="A Gaussian process and expected improvement, decided anew for every ask.",
+        paper="https://arxiv.org/abs/1910.11858",
+        needs="evaluations",
+        build=_build,
+    )
+)

@@ -1,0 +1,132 @@
+"""The surrogates that rank best what they have not seen, by cross-validation on what was told.
+
+At 24 evaluations and whenever half as many more are known, each kind is fitted to two thirds of
+them in turn and ranks the rest. Those whose rank correlation is near the best are used together:
+
+    mean = average of their means,   std^2 = average of (std^2 + mean^2) - mean^2
+
+times a factor that makes nine of ten left-out evaluations lie within 1.64 deviations. Until there
+is enough to choose, the first two kinds are used.
+
+Paper: how surrogates of architectures are compared, White et al. 2021,
+https://arxiv.org/abs/2104.01177
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from nas.search.protocol import Floats
+from nas.search.surrogates.protocol import Surrogate
+
+FOLDS = 3
+FEWEST = 24
+"""Evaluations from which on there is enough to choose."""
+_AGAIN = 1.5
+_NEAR = 0.05
+"""Kinds whose rank correlation is so near to the best are used too."""
+_COVERED, _DEVIATIONS = 0.9, 1.645
+_FACTORS = (1.0, 3.0)
+
+Make: TypeAlias = Callable[[], Surrogate]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What one kind of surrogate says of evaluations that it has not seen."""
+
+    mean: Floats
+    std: Floats
+    spearman: float
+    """Rank correlation of the means with what was told; 0 where either is constant."""
+
+
+class AdaptiveSurrogate:
+    """See the module.
+
+    Args:
+        kinds: How to make each kind, by name; the first two are used until there is a choice.
+        rng: What the folds are drawn with.
+    """
+
+    def __init__(self, kinds: Mapping[str, Make], rng: np.random.Generator) -> None:
+        self._kinds, self._rng = kinds, rng
+        self._members = {name: kinds[name]() for name in list(kinds)[:2]}
+        self._factor = 1.0
+        self._next = FEWEST
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The kinds in use."""
+        return tuple(self._members)
+
+    def fit(self, features: Floats, targets: Floats) -> None:
+        """Learn from all that was told: features (n, f), targets (n,), n >= 2."""
+        if len(targets) >= self._next:
+            self._next = int(len(targets) * _AGAIN)
+            self._choose(features, targets)
+        for member in self._members.values():
+            member.fit(features, targets)
+
+    def believe(self, features: Floats) -> None:
+        """Count what is being evaluated (p, f) as known to be what is predicted of it."""
+        for member in self._members.values():
+            member.believe(features)
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of the objective, each (p,)."""
+        mean, std = mixed([member.predict(features) for member in self._members.values()])
+        return mean, std * self._factor
+
+    def _choose(self, features: Floats, targets: Floats) -> None:
+        found = cross_validate(self._kinds, features, targets, self._rng)
+        best = max(unseen.spearman for unseen in found.values())
+        near = [name for name, unseen in found.items() if unseen.spearman >= best - _NEAR]
+        kept = {name: self._members.get(name) or self._kinds[name]() for name in near}
+        self._members = kept
+        together = mixed([(found[name].mean, found[name].std) for name in near])
+        self._factor = widening(*together, targets)
+
+
+def mixed(predictions: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Mean and deviation of an even mixture of normal variables."""
+    means = np.stack([mean for mean, _ in predictions])
+    squares = np.stack([std**2 for _, std in predictions]) + (means - means.mean(axis=0)) ** 2
+    std: Floats = np.sqrt(squares.mean(axis=0))
+    return means.mean(axis=0), std
+
+
+def widening(mean: Floats, std: Floats, targets: Floats) -> float:
+    """What deviations have to be multiplied with to cover what they should; 1 at least."""
+    away = np.quantile(np.abs(targets - mean) / std, _COVERED) / _DEVIATIONS
+    return float(np.clip(away, *_FACTORS))
+
+
+def cross_validate(
+    kinds: Mapping[str, Make], features: Floats, targets: Floats, rng: np.random.Generator
+) -> dict[str, Unseen]:
+    """What each kind says of thirds of the rows, fitted to the other two.
+
+    Args:
+        kinds: How to make each kind, by name.
+        features: (n, f), n >= 6.
+        targets: (n,)
+        rng: Draws the folds.
+    """
+    fold = rng.permutation(len(targets)) % FOLDS
+    found = {}
+    for name, make in kinds.items():
+        mean, std = np.zeros(len(targets)), np.ones(len(targets))
+        for i in range(FOLDS):
+            surrogate = make()
+            surrogate.fit(features[fold != i], targets[fold != i])
+            mean[fold == i], std[fold == i] = surrogate.predict(features[fold == i])
+        ranked = np.ptp(mean) > 0 and np.ptp(targets) > 0
+        spearman = float(spearmanr(mean, targets).statistic) if ranked else 0.0
+        found[name] = Unseen(mean, std, spearman)
+    return found
