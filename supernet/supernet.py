@@ -83,14 +83,34 @@ class Supernet(nn.Module):
         parts = self._parts(architecture)
         slopes = drop_path_slopes(tuple(parts))
         for (name, part), slope in zip(parts.items(), slopes, strict=True):
-            plan = self._plan(name, part)
-            tensors = {own: view(self._shared[full], steps) for own, full, steps in plan.weights}
-            if statistics:
-                tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
-            if plan.buffers:
-                plan.skeleton.train(not statistics)
-            x = functional_call(plan.skeleton, tensors, (x, slope * drop_path_rate))
+            x = self.run_part(name, part, x, statistics, slope * drop_path_rate)
         return x
+
+    def run_part(
+        self,
+        name: str,
+        part: Part,
+        x: Tensor,
+        statistics: Statistics | None = None,
+        drop_path_rate: float = 0.0,
+    ) -> Tensor:
+        """One part of a child, as `parts_of` names it, on its input map in channels-last memory.
+
+        Args:
+            name: The part's slot.
+            part: What stands there.
+            x: Its input, `part.input_shape`.
+            statistics: As in `forward`.
+            drop_path_rate: Stochastic depth of this part.
+        """
+        plan = self._plan(name, part)
+        tensors = {own: view(self._shared[full], steps) for own, full, steps in plan.weights}
+        if statistics:
+            tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
+        if plan.buffers:
+            plan.skeleton.train(not statistics)
+        y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate))
+        return y
 
     @torch.no_grad()
     def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
@@ -127,10 +147,11 @@ class Supernet(nn.Module):
             network(x)
         return {name: buffer.clone() for name, buffer in network.named_buffers()}
 
-    def weights_of(self, architecture: Architecture) -> list[str]:
-        """Names of the shared weights that a child touches."""
+    def weights_of(self, architecture: Architecture) -> dict[str, Cut]:
+        """Names of the shared weights that a child touches, and which entries of them."""
         parts = self._parts(architecture).items()
-        return [full for name, part in parts for _, full, _ in self._plan(name, part).weights]
+        plans = [self._plan(name, part) for name, part in parts]
+        return {full: steps for plan in plans for _, full, steps in plan.weights}
 
     def _parts(self, architecture: Architecture) -> dict[str, Part]:
         return parts_of(architecture, self.in_channels, self.num_classes)

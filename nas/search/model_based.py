@@ -196,12 +196,12 @@ class ModelBased:
         belief = Belief(mean, std, log)
         waiting, after = slice(None, len(pending)), slice(len(pending), None)
         expected = np.concatenate([belief.median[:, None], others], axis=1)
-        reference = objectives.max(axis=0)
-        if self._ceiling is not None:
-            reference[1:] = np.maximum(reference[1:], self._ceiling)
         known = objectives.copy()
         if log:
             known[:, 0] = np.exp(targets)
+        reference = known.max(axis=0)
+        if self._ceiling is not None:
+            reference[1:] = np.maximum(reference[1:], self._ceiling)
         return _Judged(
             candidates,
             Belief(mean[after], std[after], log),

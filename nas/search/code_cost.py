@@ -1,0 +1,61 @@
+"""What codes cost, as one number, and codes that are spread evenly over it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.search.brief import Brief
+from nas.search.protocol import Codes, Floats
+
+_SAMPLES = 2048
+
+
+class Cost:
+    """What a code costs, as one number of mean 0 and deviation 1 over the space's samples.
+
+    The mean of the cheap objectives, each brought to deviation 1; without any that of the
+    constraints; without those how large the choices are.
+    """
+
+    def __init__(self, brief: Brief, rng: np.random.Generator) -> None:
+        self._brief = brief
+        self.samples = brief.space.sample(_SAMPLES, rng)
+        columns = self._columns(self.samples)
+        finite = np.where(np.isfinite(columns), columns, np.nan)
+        self._center = np.nanmean(finite, axis=0)
+        self._scale = np.nanstd(finite, axis=0) + 1e-12
+
+    def __call__(self, codes: Codes) -> Floats:
+        """The cost of codes (n, genes): (n,)."""
+        if not len(codes):
+            return np.zeros(0)
+        values = ((self._columns(codes) - self._center) / self._scale).mean(axis=1)
+        costs: Floats = np.nan_to_num(values, nan=np.inf)
+        return costs
+
+    def _columns(self, codes: Codes) -> Floats:
+        for known in (self._brief.cheap, self._brief.constraints):
+            if known is not None:
+                columns = np.asarray(known(codes), dtype=float).reshape(len(codes), -1)
+                if columns.shape[1]:
+                    return columns
+        sizes: Floats = np.asarray(self._brief.space.features(codes)).sum(axis=1)
+        return sizes[:, None]
+
+
+def evenly(codes: Codes, costs: Floats, n: int) -> Codes:
+    """At most `n` different codes whose costs are spread evenly, in order of cost: (<= n, genes).
+
+    Args:
+        codes: (k, genes); none gives none.
+        costs: Of each, (k,).
+        n: How many.
+    """
+    _, first = np.unique(codes, axis=0, return_index=True)
+    order = first[np.argsort(costs[first], kind="stable")]
+    if len(order) <= n:
+        return codes[order]
+    wanted = np.linspace(costs[order[0]], costs[order[-1]], n)
+    nearest = np.abs(costs[order][None] - wanted[:, None]).argmin(axis=1)
+    chosen: Codes = codes[order[np.unique(nearest)]]
+    return chosen

@@ -1,0 +1,127 @@
+"""Differentiable choice of every gene under a table of costs.
+
+    symbol  shape            meaning
+    v       choices          slope of the loss per choice, mean over the children sampled so far
+    c       choices          cost per choice, a linear model of the cheap objectives
+    l_k     levels           weights of the cost whose most probable children spread evenly over
+                             the costs that are allowed
+    p_k     choices, levels  softmax(-(v + l_k c) / T) per gene, v and c each of mean spread 1  (1)
+
+    learn   child ~ p_k, k in turn;  v <- mean(v, dL/dp at the child);  T falls                 (2)
+    ask     of each level the most probable child, then as `Guided` does, with samples of p_k
+
+The paper learns per-layer weights of a mixture of attentions by L + l * cost, and keeps the
+largest. (1) is where mirror descent on that sum leads when the gradient is the mean one; here the
+mixture has every choice of every gene in it, and is seen at the vertices that are sampled, where
+its gradient is `Lessons.changes`. One set of slopes serves all levels.
+
+Paper: MPCViT, Zeng et al. 2023, https://arxiv.org/abs/2211.13955
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.search.brief import Brief
+from nas.search.code_cost import Cost, evenly
+from nas.search.gene_tables import ChangeTable, Rows, linear_table
+from nas.search.guided import Guided, lessons_of
+from nas.search.history import History, SequentialSearcher
+from nas.search.protocol import Codes, Floats
+from nas.search.searchers.registry import SearcherEntry, register
+
+NAME = "differentiable"
+STEPS = 12
+"""Children that are taken gradients of, each with every other choice: about 5 passes each."""
+_LEVELS = 12
+_STRIDE = 5
+_WEIGHTS = np.concatenate([[0.0], np.geomspace(0.02, 50.0, 60)])
+_HOT, _COLD = 2.0, 0.3
+
+
+class Differentiable:
+    """See the module."""
+
+    def __init__(self, brief: Brief, history: History) -> None:
+        self._brief, self._history, self._rng = brief, history, history.rng
+        self._lessons = lessons_of(brief, NAME)
+        self.space = self._lessons.space
+        self.table: Rows = []
+        self._slopes: Rows = []
+        self._costs: Rows = []
+        self._levels = _WEIGHTS
+
+    def learn(self) -> Codes:
+        """Equation (2); then the most probable code of each level: (<= levels, genes)."""
+        cost = Cost(self._brief, self._rng)
+        costs, _ = linear_table(self.space, cost.samples, cost(cost.samples))
+        self._costs = _in_units(costs)
+        changes = ChangeTable(self.space)
+        for step in range(STEPS):
+            self._take(changes)
+            self._levels = self._spread(cost)
+            heat = _HOT * (_COLD / _HOT) ** (step / STEPS)
+            level = self._levels[[step * _STRIDE % len(self._levels)]]
+            code = self._sample(level, heat)[0]
+            changes.add(code, self._lessons.changes(code, step))  # (2)
+        self._take(changes)
+        self._levels = self._spread(cost)
+        return self._sample(self._levels, 0.0)
+
+    def draw(self, n: int) -> Codes:
+        """Samples of all levels: (n, genes)."""
+        return self._sample(np.resize(self._levels, n), _COLD)
+
+    def _take(self, changes: ChangeTable) -> None:
+        """Use what is known of the slopes so far."""
+        self.table = changes.rows()
+        self._slopes = _in_units(self.table)
+
+    def _spread(self, cost: Cost) -> Floats:
+        """Weights of the cost, one for each of several evenly spread costs: (<= levels,)."""
+        codes = self._sample(_WEIGHTS, 0.0)
+        allowed = np.flatnonzero(self._history.candidates.feasible(codes))
+        if not len(allowed):
+            return _WEIGHTS[-1:]
+        chosen = evenly(codes[allowed], cost(codes[allowed]), _LEVELS)
+        return np.array([_WEIGHTS[(codes == code).all(axis=1).argmax()] for code in chosen])
+
+    def _sample(self, levels: Floats, heat: float) -> Codes:
+        """One code of p_k at a temperature per level, the largest of perturbed logits (1).
+
+        Args:
+            levels: Weights of the cost, (n,).
+            heat: T; at 0 the most probable codes.
+
+        Returns:
+            Codes, (n, genes).
+        """
+        codes = np.empty((len(levels), self.space.num_genes), dtype=np.int16)
+        for i, (v, c) in enumerate(zip(self._slopes, self._costs, strict=True)):
+            logits = -(v + levels[:, None] * c)
+            if heat:
+                logits += heat * self._rng.gumbel(size=logits.shape)
+            codes[:, i] = logits.argmax(axis=1)
+        return self.space.canonical(codes)
+
+
+def _in_units(rows: Rows) -> Rows:
+    """The rows with a mean spread of 1 within a gene."""
+    unit = float(np.mean([row.std() for row in rows])) + 1e-12
+    return [row / unit for row in rows]
+
+
+def _build(brief: Brief) -> SequentialSearcher:
+    history = History(brief)
+    return SequentialSearcher(history, Guided(brief, history, Differentiable(brief, history)).next)
+
+
+register(
+    SearcherEntry(
+        name=NAME,
+        description="Choices learnt by gradients of the supernet's loss plus a table of costs.",
+        paper="https://arxiv.org/abs/2211.13955",
+        needs="supernet",
+        build=_build,
+    )
+)

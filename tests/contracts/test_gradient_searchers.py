@@ -1,0 +1,290 @@
+"""What every searcher promises, of those that take gradients, on a small supernet."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from nas.errors import SettingsError
+from nas.search import SEARCHERS, make_searcher
+from nas.search.lessons import Lessons
+from search_spaces.definition import read_definition
+from search_spaces.space import SearchSpace
+from supernet.supernet import Supernet
+
+TEXT = """
+schema: 1
+name: small
+resolution: [6, 8]
+stem: [conv: {stride: [2, 1]}]
+stages:
+- width: [8, 12]
+  depth: [1, 2]
+  mixers: [depthwise: {kernel: [3, 5]}, pool, attention]
+  channel_mixers: [none, mlp: {ratio: [1, 2]}]
+- {width: [12, 20], depth: 1, stride: 2, downsampling: [conv, pool], mixers: [pool, linear]}
+"""
+FEW = """
+schema: 1
+name: few
+resolution: 6
+stem: [conv]
+stages:
+- {width: 8, depth: [1, 2], mixers: [depthwise, pool], channel_mixers: [none, mlp: {ratio: 1}]}
+"""
+ONE_GENE = """
+schema: 1
+name: one
+resolution: 6
+stem: [conv]
+stages: [{width: 8, depth: 1, mixers: [depthwise: {kernel: [3, 5]}, pool, attention]}]
+"""
+ONE = """
+schema: 1
+name: single
+resolution: 6
+stem: [conv]
+stages: [{width: 8, depth: 1, mixers: [pool]}]
+"""
+NAMES = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
+searchers = pytest.mark.parametrize("name", NAMES)
+
+
+class Batch(NamedTuple):
+    """Images and target probabilities."""
+
+    images: torch.Tensor
+    targets: torch.Tensor
+
+
+def blobs(step: int, batch_size: int, resolution: int) -> Batch:
+    """Two classes, bright above or bright below, by step number."""
+    generator = torch.Generator().manual_seed(step)
+    labels = torch.randint(0, 2, (batch_size,), generator=generator)
+    images = torch.randn(batch_size, 1, resolution, resolution, generator=generator) * 0.3
+    images[labels == 0, :, : resolution // 2] += 1
+    images[labels == 1, :, resolution // 2 :] += 1
+    return Batch(images, torch.nn.functional.one_hot(labels, 2).float())
+
+
+def remembered(function):
+    """Lessons depend on their arguments alone (test_lessons.py), so tests can share them."""
+    known = {}
+
+    def call(codes, step, **options):
+        key = codes.tobytes(), step, *options.values()
+        if key not in known:
+            known[key] = function(codes, step, **options)
+        return known[key]
+
+    return call
+
+
+class Problem:
+    """A space with its lessons; latency adds up over features, errors have pairs in them."""
+
+    def __init__(self, text: str) -> None:
+        self.space = SearchSpace(read_definition(text, "test"))
+        self.lessons = Lessons(self.space, Supernet(self.space, 1, 2), blobs, batch_size=4)
+        for name in ("losses", "changes", "taylor"):
+            setattr(self.lessons, name, remembered(getattr(self.lessons, name)))
+        rng = np.random.default_rng(7)
+        count = self.space.features(self.space.largest()[None]).shape[1]
+        self._cost, self._main = rng.uniform(0.1, 1.0, count), rng.normal(size=count)
+
+    def latency(self, codes):
+        return (0.5 + self.space.features(codes) @ self._cost)[:, None]
+
+    def objectives(self, codes):
+        features = self.space.features(codes)
+        score = features @ self._main + (features[:, 1:] * features[:, :-1]).sum(axis=1)
+        error = 1 / (1 + np.exp(0.3 * score))
+        return np.stack([error, self.latency(codes)[:, 0]], axis=1)
+
+    def limit_at(self, quantile):
+        sampled = self.latency(self.space.sample(2048, np.random.default_rng(1)))
+        limit = np.quantile(sampled, quantile)
+        return lambda codes: self.latency(codes) / limit - 1
+
+    def searcher(self, name, seed=0, **options):
+        return make_searcher(name, self.space, seed=seed, supernet=self.lessons, **options)
+
+    def run(self, name, evaluations, *, lag=4, objectives=None, **options):
+        """The codes that were asked, one by one, `lag` ahead of the results."""
+        searcher = self.searcher(name, **options)
+        objectives = objectives or self.objectives
+        codes = []
+        for i in range(evaluations):
+            if i >= lag:
+                searcher.tell(codes[i - lag][None], objectives(codes[i - lag][None]))
+            asked = searcher.ask(1)
+            if not len(asked):
+                break
+            codes.append(asked[0])
+        return np.stack(codes) if codes else np.empty((0, self.space.num_genes))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Problem(TEXT)
+
+
+def test_there_are_three():
+    assert NAMES == ["differentiable", "primal-dual", "saliency"]
+
+
+@searchers
+def test_an_entry_says_what_it_is(name):
+    entry = SEARCHERS[name]
+    assert entry.description.endswith(".")
+    assert entry.paper.startswith("https://arxiv.org/")
+
+
+@searchers
+def test_without_a_supernet_it_says_what_it_needs(name, small):
+    with pytest.raises(SettingsError, match=f"Searcher '{name}' needs a supernet"):
+        make_searcher(name, small.space, seed=0)
+
+
+@searchers
+@pytest.mark.parametrize("cheap", [True, False], ids=["cheap-known", "all-learnt"])
+def test_the_same_seed_asks_the_same_whatever_the_global_state_and_threads(name, cheap, small):
+    options = {"cheap": small.latency} if cheap else {}
+    runs = []
+    for threads, state in ((1, 1), (2, 2)):
+        np.random.seed(state)
+        random.seed(state)
+        torch.manual_seed(state)
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            runs.append(small.run(name, 26, seed=3, **options))
+        finally:
+            torch.set_num_threads(before)
+    np.testing.assert_array_equal(*runs)
+
+
+@searchers
+def test_searching_leaves_the_global_state_and_the_weights_alone(name, small):
+    np.random.seed(5)
+    torch.manual_seed(5)
+    state = np.random.get_state()[1].copy(), torch.get_rng_state()
+    parameters = list(small.lessons.supernet.parameters())
+    weights = [p.detach().clone() for p in parameters]
+    small.run(name, 20, cheap=small.latency)
+    np.testing.assert_array_equal(np.random.get_state()[1], state[0])
+    assert torch.equal(torch.get_rng_state(), state[1])
+    assert all(torch.equal(a, b) for a, b in zip(weights, parameters, strict=True))
+    assert all(p.grad is None for p in parameters)
+
+
+@searchers
+def test_another_seed_asks_others(name, small):
+    assert not np.array_equal(small.run(name, 30, seed=0), small.run(name, 30, seed=1))
+
+
+@searchers
+@pytest.mark.parametrize("batch", [1, 50])
+def test_no_code_is_asked_twice(name, batch, small):
+    searcher = small.searcher(name, cheap=small.latency)
+    asked = []
+    for _ in range(100 // batch):
+        codes = searcher.ask(batch)
+        assert codes.shape == (batch, small.space.num_genes)
+        searcher.tell(codes, small.objectives(codes))
+        asked.append(codes)
+    asked = np.concatenate(asked)
+    assert np.issubdtype(asked.dtype, np.integer)
+    assert len(np.unique(asked, axis=0)) == len(asked)
+    assert small.space.contains(asked).all()
+
+
+@searchers
+@pytest.mark.parametrize("quantile", [0.5, 0.05])
+def test_nothing_infeasible_is_asked(name, quantile, small):
+    constraints = small.limit_at(quantile)
+    codes = small.run(name, 26, constraints=constraints, cheap=small.latency)
+    assert len(codes) == 26
+    assert (constraints(codes) <= 0).all()
+
+
+@searchers
+@pytest.mark.parametrize("lag", [1, 16])
+def test_a_small_space_ends_when_all_were_asked(name, lag):
+    few = Problem(FEW)
+    codes = few.run(name, 100, lag=lag)
+    assert len(np.unique(codes, axis=0)) == len(codes) == few.space.size() == 20
+
+
+@searchers
+def test_an_ended_search_stays_ended(name):
+    few = Problem(FEW)
+    searcher = few.searcher(name)
+    codes = searcher.ask(100)
+    searcher.tell(codes, few.objectives(codes))
+    assert len(codes) == 20
+    assert searcher.ask(3).shape == (0, few.space.num_genes)
+    assert searcher.ask(3).shape == (0, few.space.num_genes)
+
+
+@searchers
+@pytest.mark.parametrize(("text", "size"), [(ONE_GENE, 4), (ONE, 1)])
+def test_a_single_gene_is_enough(name, text, size):
+    problem = Problem(text)
+    assert len(problem.run(name, 20, cheap=problem.latency)) == size
+
+
+@searchers
+def test_nothing_feasible_gives_nothing_at_once(name, small):
+    searcher = small.searcher(name, constraints=lambda codes: codes[:, :1] * 0.0 + 1)
+    assert searcher.ask(4).shape == (0, small.space.num_genes)
+    assert searcher.ask(4).shape == (0, small.space.num_genes)
+
+
+@searchers
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_a_constant_objective_does_no_harm(name, value, small):
+    codes = small.run(name, 26, objectives=lambda codes: np.full((len(codes), 2), value))
+    assert len(np.unique(codes, axis=0)) == 26
+
+
+@searchers
+@pytest.mark.parametrize("m", [1, 3])
+def test_any_number_of_objectives_is_searched(name, m, small):
+    def objectives(codes):
+        total = codes.sum(axis=1)[:, None]
+        return np.concatenate([small.objectives(codes), total], axis=1)[:, :m]
+
+    codes = small.run(name, 26, objectives=objectives)
+    assert len(np.unique(codes, axis=0)) == 26
+    codes = small.run(
+        name, 26, objectives=objectives, cheap=lambda codes: objectives(codes)[:, 1:]
+    )
+    assert len(np.unique(codes, axis=0)) == 26
+
+
+@searchers
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_failed_evaluations_are_survived_and_not_repeated(name, share, small):
+    def objectives(codes):
+        values = small.objectives(codes)
+        values[codes.sum(axis=1) % 10 < share * 10, 0] = np.nan
+        return values
+
+    codes = small.run(name, 26, objectives=objectives, cheap=small.latency)
+    assert len(np.unique(codes, axis=0)) == 26
+
+
+@searchers
+def test_replaying_asks_and_tells_restores_a_searcher(name, small):
+    whole = small.run(name, 26, seed=4, cheap=small.latency)
+    np.testing.assert_array_equal(whole[:13], small.run(name, 13, seed=4, cheap=small.latency))
+    searcher = small.searcher(name, seed=4, cheap=small.latency)
+    for i in range(26):
+        if i >= 4:
+            searcher.tell(whole[i - 4 : i - 3], small.objectives(whole[i - 4 : i - 3]))
+        np.testing.assert_array_equal(searcher.ask(1)[0], whole[i])
