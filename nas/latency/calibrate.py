@@ -55,6 +55,9 @@ from search_spaces.parts import Part
 from search_spaces.space import Codes, SearchSpace
 
 Floats = NDArray[np.float64]
+SPEED_CHANGE = 0.05
+"""By how much the machine's speed changes between two sittings is part of the interval: 0.5 to
+13 % were seen on a shared machine (results/latency/README.md)."""
 POOL = 4000
 """Random networks from which those to measure whole are chosen."""
 
@@ -119,7 +122,7 @@ def calibrate(
         parts_mib=tuple(map(float, parts_mib)),
         parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
         terms=fit_terms(terms, whole.ms),
-        log_half_width=half_width,
+        log_half_width=math.hypot(half_width, SPEED_CHANGE),
         held_out=agreement(predicted, whole.ms),
         networks=network_records(chosen, whole.ms, predicted, whole.spread),
     )
