@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from nas import __version__
+from nas.cli.bench import bench
 from nas.cli.doctor import doctor
+from nas.cli.evolve_space import evolve_space
 from nas.cli.export import export
 from nas.cli.hardware import hardware
 from nas.cli.ls import ls
@@ -95,9 +98,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS = {
-    "Search": (search, resume, ls, report),
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Search": (search, evolve_space, resume, ls, report),
     "One step at a time": (train, measure, predict, retrain, export),
+    "Compare searchers": (bench,),
     "What there is": (spaces, mixers, searchers, doctor),
 }
 for _panel, _functions in _COMMANDS.items():

@@ -11,6 +11,7 @@ from nas.cli import options
 EXTRAS = {
     "ray": ("ray",),
     "nni": ("nni",),
+    "peers": ("pymoo",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "dashboard": ("optuna-dashboard",),
     "dev": ("hypothesis", "mypy", "pytest", "ruff"),

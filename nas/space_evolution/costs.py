@@ -1,0 +1,111 @@
+"""What architectures are compared at equal amounts of, and the limits that they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.errors import InfeasibleError
+from nas.latency import CostTable, Predictor
+from nas.search.candidates import Candidates
+from nas.search.protocol import Codes, Floats
+from nas.units import format_count, format_ms
+from search_spaces import SearchSpace
+
+FEWEST = 10
+"""Fewer architectures within the limits say nothing."""
+SAMPLES = 2000
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What every evaluated architecture keeps; None is no limit."""
+
+    latency_ms: float | None = None
+    """Checked against the upper end of the prediction's interval."""
+    max_macs: float | None = None
+    max_params: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return any(limit is not None for limit in vars(self).values())
+
+    def __str__(self) -> str:
+        said = []
+        if self.latency_ms is not None:
+            said.append(f"--budget {format_ms(self.latency_ms).replace(' ', '')}")
+        if self.max_macs is not None:
+            said.append(f"--max-macs {format_count(self.max_macs)}")
+        if self.max_params is not None:
+            said.append(f"--max-params {format_count(self.max_params)}")
+        return " ".join(said)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What is known of a space's architectures without evaluating them."""
+
+    space: SearchSpace
+    table: CostTable
+    predictor: Predictor | None
+    """Of the latency; without one, multiply-adds are compared."""
+    limits: Limits
+
+    def compared(self, codes: Codes) -> Floats:
+        """Milliseconds, or multiply-adds where there is no predictor: (n,)."""
+        if self.predictor is None:
+            return self.table.macs(codes)
+        ms: Floats = self.predictor.predict(codes).ms
+        return ms
+
+    def excess(self, codes: Codes) -> Floats:
+        """How far above each limit: value / limit - 1, (n, limits set), kept where <= 0."""
+        shares = []
+        if self.limits.latency_ms is not None and self.predictor is not None:
+            shares.append(self.predictor.predict(codes).high_ms / self.limits.latency_ms)
+        if self.limits.max_macs is not None:
+            shares.append(self.table.macs(codes) / self.limits.max_macs)
+        if self.limits.max_params is not None:
+            shares.append(self.table.params(codes) / self.limits.max_params)
+        return np.stack(shares, axis=1) - 1.0 if shares else np.zeros((len(codes), 0))
+
+    def any_within(self, rng: np.random.Generator) -> bool:
+        """Whether some of 2,000 samples keep the limits."""
+        excess = self.excess(self.space.sample(SAMPLES, rng))
+        return bool((excess <= 0).all(axis=1).any())
+
+    def within_limits(self, n: int, rng: np.random.Generator) -> Codes:
+        """Distinct architectures that keep the limits, at most n: (<= n, genes).
+
+        They are the first that sampling gives, so that their values are as frequent as it makes
+        them; where limits leave next to nothing, what mutation and descent find is added.
+
+        Raises:
+            InfeasibleError: there are too few to learn anything from.
+        """
+        codes: Codes = self.space.sample(0, rng)
+        for _ in range(TRIES):
+            if len(codes) >= n:
+                break
+            drawn = self.space.sample(SAMPLES, rng)
+            kept = drawn[(self.excess(drawn) <= 0).all(axis=1)]
+            codes = _distinct(np.concatenate([codes, kept]))
+        candidates = Candidates(self.space, rng, self.excess)
+        candidates.mark(codes)
+        codes = np.concatenate([codes[:n], candidates.take(max(0, n - len(codes)))])
+        if len(codes) >= FEWEST:
+            return codes
+        said = f" that keep {self.limits}" if self.limits else ""
+        raise InfeasibleError(
+            f"Only {len(codes)} architectures of '{self.space.name}'{said} were found; to compare "
+            f"values, at least {FEWEST} are needed. "
+            f"{'Raise the limits, or choose' if said else 'Choose'} another space (`nas spaces`)."
+        )
+
+
+def _distinct(codes: Codes) -> Codes:
+    """Each code once, where it stands first."""
+    _, first = np.unique(codes, axis=0, return_index=True)
+    return codes[np.sort(first)]
