@@ -41,7 +41,7 @@ from nas.bench.table import read_table  # noqa: E402
 from nas.environment import version  # noqa: E402
 from nas.search import SEARCHERS  # noqa: E402
 
-PLANNERS = ("auto", "nsga2", "regularized", "predictor", "latency-slimming")
+PLANNERS = ("nsga2", "regularized", "predictor", "latency-slimming")
 LATENCIES = (
     "1080ti_256",
     "2080ti_1",

@@ -10,22 +10,21 @@ def searchers(json: options.Json = False) -> None:
 
     Example: nas searchers
     """
+    from nas.adapters.peers import PEERS
     from nas.cli.console import show_json, show_table
     from nas.search.searchers import SEARCHERS
 
-    entries = [SEARCHERS[name] for name in sorted(SEARCHERS)]
+    ours = [
+        (e.name, e.description, e.needs, e.paper, None)
+        for e in sorted(SEARCHERS.values(), key=lambda e: e.name)
+    ]
+    foreign = [(p.name, p.description, "evaluations", p.paper, p.extra) for p in PEERS.values()]
     if json:
-        show_json(
-            [
-                {
-                    "name": entry.name,
-                    "description": entry.description,
-                    "learns_from": entry.needs,
-                    "paper": entry.paper,
-                }
-                for entry in entries
-            ]
-        )
-    else:
-        rows = [(e.name, f"{e.description}\n{e.paper}", e.needs) for e in entries]
-        show_table("Searchers", ("name", "what it does", "learns from"), rows)
+        fields = ("name", "description", "learns_from", "paper", "extra")
+        show_json([dict(zip(fields, entry, strict=True)) for entry in (*ours, *foreign)])
+        return
+    rows = [
+        (name, f"{description}\n{paper}", needs + (f"\nextra: {extra}" if extra else ""))
+        for name, description, needs, paper, extra in (*ours, *foreign)
+    ]
+    show_table("Searchers", ("name", "what it does", "learns from"), rows)

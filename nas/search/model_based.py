@@ -4,8 +4,8 @@
          --> children of them, mutated to neighbours or crossed over; and fresh samples
          --> only those feasible and never asked
          --> error predicted by a surrogate, cheap objectives exact
-         --> asked: the one with the largest expected gain in hypervolume, and where there is a
-             budget mostly the one with the largest expected gain in accuracy within it
+         --> asked: the one with the largest expected gain in hypervolume; every fourth time, and
+             where there is a budget mostly, the one with the largest expected gain in accuracy
 
 What is being evaluated counts with its prediction, so that asks without tells between them spread
 out. The first asks are samples at even steps of the first cheap objective.
@@ -31,6 +31,8 @@ _MOST_ROWS = 400
 """A surrogate learns from at most so many: the best fronts first."""
 _FRONT_EVERY = 3
 """Under budgets every third ask is for the front, the others for the answers in turn."""
+_BEST_EVERY = 4
+"""Without any every fourth ask is for the least error, the others are for the front."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,12 @@ class ModelBased:
         return judged.pop(self._question(judged.can.shape[1]))
 
     def _question(self, questions: int) -> int | None:
-        """What the next ask is for: the front, or under budgets one question after the other."""
-        turn, asked = divmod(self._history.asked, _FRONT_EVERY)
-        if self._brief.constraints is None or asked == 0:
-            return None
-        return (turn * (_FRONT_EVERY - 1) + asked - 1) % questions
+        """What the next ask is for: the front, or one question after the other."""
+        asked = self._history.asked
+        if self._brief.constraints is None:
+            return 0 if asked % _BEST_EVERY == 0 else None
+        turn, place = divmod(asked, _FRONT_EVERY)
+        return None if place == 0 else (turn * (_FRONT_EVERY - 1) + place - 1) % questions
 
     def _starting_codes(self) -> Codes:
         """Samples spread evenly over the first cheap objective, both ends included."""

@@ -86,8 +86,8 @@ def every_code(space: SearchSpace) -> np.ndarray:
     return grid[space.contains(grid)]
 
 
-def test_there_are_four_named_spaces() -> None:
-    assert space_names() == ("hybrid-224", "hybrid-cifar", "hybrid-tiny", "macro")
+def test_there_are_five_named_spaces() -> None:
+    assert space_names() == ("hybrid-224", "hybrid-cifar", "hybrid-deep", "hybrid-tiny", "macro")
     assert [load_space(name).name for name in space_names()] == list(space_names())
 
 
@@ -377,7 +377,8 @@ def test_an_architecture_of_another_space_is_refused_with_what_differs() -> None
 def test_an_unknown_space_is_refused_with_the_nearest_name() -> None:
     message = (
         r"Unknown space 'hybrid-tny'\. Did you mean 'hybrid-tiny'\? Known: hybrid-224, "
-        r"hybrid-cifar, hybrid-tiny, macro\. A path to a YAML file of your own works too\."
+        r"hybrid-cifar, hybrid-deep, hybrid-tiny, macro\. A path to a YAML file of your own works "
+        r"too\."
     )
     with pytest.raises(UnknownNameError, match=message):
         load_space("hybrid-tny")

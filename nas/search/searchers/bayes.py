@@ -17,7 +17,7 @@ from nas.search.searchers.registry import SearcherEntry, register
 from nas.search.surrogates import GaussianProcess
 from nas.search.surrogates.kinds import feature_groups
 
-EFFORT = Effort(start=10, children=768, strangers=1024, renew=1)
+EFFORT = Effort(start=8, children=768, strangers=2048, renew=1)
 
 
 def _build(brief: Brief) -> SequentialSearcher:

@@ -32,14 +32,27 @@ def register(entry: SearcherEntry) -> None:
 
 
 def entry_of(name: str) -> SearcherEntry:
-    """The searcher called `name`.
+    """The searcher called `name`: one of ours, or of a foreign tool that is kept to our promises.
 
     Raises:
         UnknownNameError: there is none.
+        MissingExtraError: the foreign tool is not installed.
     """
-    if name not in SEARCHERS:
+    if name in SEARCHERS:
+        return SEARCHERS[name]
+    from nas.adapters.peers import PEERS, check_installed, make_peer
+
+    if name not in PEERS:
         raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")
-    return SEARCHERS[name]
+    peer = PEERS[name]
+    check_installed(peer)
+    return SearcherEntry(
+        name,
+        peer.description,
+        peer.paper,
+        needs="evaluations",
+        build=lambda brief: make_peer(name, brief, repeats=False),
+    )
 
 
 def make_searcher(

@@ -4,12 +4,10 @@ from nas.search.surrogates.adaptive import AdaptiveSurrogate
 from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.protocol import Surrogate
 from nas.search.surrogates.ridge import RidgeEnsemble
-from nas.search.surrogates.trees import TreeEnsemble
 
 __all__ = [
     "AdaptiveSurrogate",
     "GaussianProcess",
     "RidgeEnsemble",
     "Surrogate",
-    "TreeEnsemble",
 ]

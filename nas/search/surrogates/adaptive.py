@@ -5,8 +5,8 @@ them in turn and ranks the rest. Those whose rank correlation is near the best a
 
     mean = average of their means,   std^2 = average of (std^2 + mean^2) - mean^2
 
-times a factor that makes nine of ten left-out evaluations lie within 1.64 deviations. Until there
-is enough to choose, the first two kinds are used.
+Each alone is too sure of what it predicts to be best; where they disagree the mixture is not.
+Until there is enough to choose, the first two kinds are used.
 
 Paper: how surrogates of architectures are compared, White et al. 2021,
 https://arxiv.org/abs/2104.01177
@@ -30,8 +30,6 @@ FEWEST = 24
 _AGAIN = 1.5
 _NEAR = 0.05
 """Kinds whose rank correlation is so near to the best are used too."""
-_COVERED, _DEVIATIONS = 0.9, 1.645
-_FACTORS = (1.0, 3.0)
 
 Make: TypeAlias = Callable[[], Surrogate]
 
@@ -57,7 +55,6 @@ class AdaptiveSurrogate:
     def __init__(self, kinds: Mapping[str, Make], rng: np.random.Generator) -> None:
         self._kinds, self._rng = kinds, rng
         self._members = {name: kinds[name]() for name in list(kinds)[:2]}
-        self._factor = 1.0
         self._next = FEWEST
 
     @property
@@ -80,17 +77,13 @@ class AdaptiveSurrogate:
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the objective, each (p,)."""
-        mean, std = mixed([member.predict(features) for member in self._members.values()])
-        return mean, std * self._factor
+        return mixed([member.predict(features) for member in self._members.values()])
 
     def _choose(self, features: Floats, targets: Floats) -> None:
         found = cross_validate(self._kinds, features, targets, self._rng)
         best = max(unseen.spearman for unseen in found.values())
         near = [name for name, unseen in found.items() if unseen.spearman >= best - _NEAR]
-        kept = {name: self._members.get(name) or self._kinds[name]() for name in near}
-        self._members = kept
-        together = mixed([(found[name].mean, found[name].std) for name in near])
-        self._factor = widening(*together, targets)
+        self._members = {n: self._members.get(n) or self._kinds[n]() for n in near}
 
 
 def mixed(predictions: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
@@ -99,12 +92,6 @@ def mixed(predictions: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
     squares = np.stack([std**2 for _, std in predictions]) + (means - means.mean(axis=0)) ** 2
     std: Floats = np.sqrt(squares.mean(axis=0))
     return means.mean(axis=0), std
-
-
-def widening(mean: Floats, std: Floats, targets: Floats) -> float:
-    """What deviations have to be multiplied with to cover what they should; 1 at least."""
-    away = np.quantile(np.abs(targets - mean) / std, _COVERED) / _DEVIATIONS
-    return float(np.clip(away, *_FACTORS))
 
 
 def cross_validate(

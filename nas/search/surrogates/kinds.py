@@ -12,7 +12,6 @@ from nas.search.protocol import CodeSpace
 from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.protocol import Surrogate
 from nas.search.surrogates.ridge import RidgeEnsemble
-from nas.search.surrogates.trees import TreeEnsemble
 
 
 @runtime_checkable
@@ -38,6 +37,6 @@ def kinds_of(space: CodeSpace, rng: np.random.Generator) -> dict[str, Callable[[
     groups = feature_groups(space)
     return {
         "gaussian-process": lambda: GaussianProcess(groups),
+        "gaussian-process-fine": lambda: GaussianProcess(np.arange(len(groups))),
         "ridge": lambda: RidgeEnsemble(rng),
-        "trees": lambda: TreeEnsemble(rng),
     }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SEARCHING = ("search", "evolve-space", "resume", "ls", "report")
 STEPPING = ("train", "measure", "predict", "retrain", "export")
-LISTING = ("spaces", "mixers", "searchers", "hardware", "doctor")
+LISTING = ("spaces", "mixers", "searchers", "bench", "hardware", "doctor")
 COMMANDS = (*SEARCHING, *STEPPING, *LISTING)
 
 
