@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from nas.latency import CpuPredictor, Predictor
 from nas.report import LatencyPair, ReportContent, ReportTarget, write_report
 from nas.retrain import NetworkResult
 from nas.search.engine import read_records
+from nas.search.records import Record
+from nas.search.surrogates.assessment import SurrogateFit, assess
 from nas.storage import read_json
 from nas.summary import result_of
 from nas.work import Work
@@ -23,6 +27,7 @@ def report(work: Work) -> Path:
     random_record = work.path / "random.jsonl"
     if work.settings.searcher != "random":
         work.search("random", random_record)
+    records = read_records(work.path / "evaluations.jsonl")
     best = work.chosen(1)  # the first of them is the most accurate
     retrained = [NetworkResult.from_dict(d) for d in work.network_results().values()]
     content = ReportContent(
@@ -33,13 +38,14 @@ def report(work: Work) -> Path:
                 result.targets, result.target_names, work.predictors, strict=True
             )
         ],
-        records=read_records(work.path / "evaluations.jsonl"),
+        records=records,
         front=result.front,
         budgets=work.context.budgets,
         answers=result.answers,
         metric=work.settings.metric,
         searcher=work.settings.searcher,
         random_records=read_records(random_record),
+        surrogates=_surrogates(work, records),
         reference=_reference(work),
         supernet_curve=work.trained.curve,
         retrained=retrained,
@@ -51,6 +57,12 @@ def report(work: Work) -> Path:
         exported=result.exported,
     )
     return write_report(work.path, content)
+
+
+def _surrogates(work: Work, records: list[Record]) -> tuple[SurrogateFit, ...]:
+    known = [record for record in records if not record.failed]
+    errors = np.array([1.0 - float(getattr(record, work.settings.metric)) for record in known])
+    return assess(work.context.space, np.array([record.code for record in known]), errors)
 
 
 def _reference(work: Work) -> tuple[float, ...] | None:

@@ -18,6 +18,7 @@ from nas.search.problem import Metric
 from nas.search.protocol import Floats
 from nas.search.records import Record
 from nas.search.selection import within
+from nas.search.surrogates.assessment import SurrogateFit
 from search_spaces.architecture import Architecture
 
 
@@ -54,6 +55,7 @@ class ReportContent:
         metric: Which score counts.
         searcher: Name of the algorithm that gave `records`.
         random_records: As many evaluations of a random search on the same shared weights.
+        surrogates: How well surrogates predict evaluations that they have not seen.
         reference: The accuracy and the latency in ms on each target from which hypervolume
             counts; without it, the least accuracy and the largest latencies within the budgets
             of both searches.
@@ -76,6 +78,7 @@ class ReportContent:
     metric: Metric = "accuracy"
     searcher: str = "search"
     random_records: Sequence[Record] = ()
+    surrogates: Sequence[SurrogateFit] = ()
     reference: tuple[float, ...] | None = None
     confidence: float = 0.9
     supernet_curve: Sequence[Mapping[str, float]] = ()

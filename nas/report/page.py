@@ -18,6 +18,7 @@ from nas.report.tables import (
     front_table,
     retrained_table,
     settings_table,
+    surrogates_table,
 )
 from nas.search.objectives import limits_in_words
 from nas.storage import atomic_write
@@ -174,7 +175,8 @@ def _search(content: ReportContent, pictures: dict[str, bytes]) -> str:
         caption += " No random search was run to compare with."
     return _section(
         "The search",
-        _figure(pictures, "hypervolume", "Hypervolume over evaluations", caption),
+        _figure(pictures, "hypervolume", "Hypervolume over evaluations", caption)
+        + surrogates_table(content),
     )
 
 

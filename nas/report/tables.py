@@ -38,6 +38,16 @@ def answers_table(content: ReportContent) -> str:
     return _table("Each answer is the most accurate of the front that keeps it.", head, rows)
 
 
+def surrogates_table(content: ReportContent) -> str:
+    """How well surrogates predict what they have not seen."""
+    rows = [(fit.name, f"{fit.spearman:.2f}", f"{fit.covered:.0%}") for fit in content.surrogates]
+    caption = (
+        "How well surrogates predict the error of evaluated architectures: each third by a fit to "
+        "the other two."
+    )
+    return _table(caption, ("surrogate", "rank correlation", "within its 90 % interval"), rows)
+
+
 def retrained_table(content: ReportContent) -> str:
     """How the networks that were trained to the end were trained, and their scores."""
     head = ("network", "test accuracy", "balanced", "validation", "from", "epochs", "seed", "took")

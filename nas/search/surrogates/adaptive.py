@@ -41,7 +41,7 @@ class Unseen:
     mean: Floats
     std: Floats
     spearman: float
-    """Rank correlation of the means with what was told; 0 where either is constant."""
+    """Rank correlation of the means with what was told."""
 
 
 class AdaptiveSurrogate:
@@ -113,7 +113,11 @@ def cross_validate(
             surrogate = make()
             surrogate.fit(features[fold != i], targets[fold != i])
             mean[fold == i], std[fold == i] = surrogate.predict(features[fold == i])
-        ranked = np.ptp(mean) > 0 and np.ptp(targets) > 0
-        spearman = float(spearmanr(mean, targets).statistic) if ranked else 0.0
-        found[name] = Unseen(mean, std, spearman)
+        found[name] = Unseen(mean, std, rank_correlation(mean, targets))
     return found
+
+
+def rank_correlation(first: Floats, second: Floats) -> float:
+    """Spearman's; 0 where either is constant."""
+    varied = np.ptp(first) > 0 and np.ptp(second) > 0
+    return float(spearmanr(first, second).statistic) if varied else 0.0

@@ -10,6 +10,7 @@ from nas.result import FrontMember
 from nas.retrain import NetworkResult
 from nas.search.objectives import Budgets
 from nas.search.records import Record
+from nas.search.surrogates.assessment import SurrogateFit
 from search_spaces import Architecture
 from supernet.recipe import Recipe
 from supernet.scores import Evaluation
@@ -78,6 +79,7 @@ def full() -> ReportContent:
         budgets=Budgets(((5.0,),)),
         searcher="evolution",
         random_records=records(30, 1),
+        surrogates=[SurrogateFit("ridge", 0.875, 0.9)],
         supernet_curve=[
             {"epoch": e, "loss": 1.0, "largest": 0.9, "smallest": 0.5, "random": 0.7}
             for e in (1.0, 2.0)

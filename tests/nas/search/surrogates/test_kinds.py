@@ -8,6 +8,7 @@ import threadpoolctl
 
 from nas.search.surrogates import AdaptiveSurrogate
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed
+from nas.search.surrogates.assessment import assess
 from nas.search.surrogates.kinds import feature_groups, kinds_of
 from search_spaces import load_space
 
@@ -120,3 +121,13 @@ def test_rows_are_predicted_by_fits_that_have_not_seen_them():
 
     cross_validate({"spy": lambda: Spy(0)}, features, targets, np.random.default_rng(0))
     assert len(seen) == 3
+
+
+def test_a_finished_search_says_how_far_its_surrogates_could_be_trusted():
+    codes = SPACE.sample(90, np.random.default_rng(5))
+    errors = np.exp(0.1 * SPACE.features(codes)[:, :40].sum(axis=1))
+    fits = assess(SPACE, codes, errors)
+    assert [fit.name for fit in fits] == [*NAMES, "all together"]
+    assert all(fit.spearman > 0.5 for fit in fits)
+    assert 0.8 <= fits[-1].covered <= 1
+    assert assess(SPACE, codes[: FEWEST - 1], errors[: FEWEST - 1]) == ()
