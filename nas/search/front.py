@@ -9,8 +9,11 @@ crowding distance, Deb et al. 2002 (NSGA-II), https://doi.org/10.1109/4235.99601
 
 from __future__ import annotations
 
+from typing import Any
+
 import moocore
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.search.protocol import Bools, Floats
 
@@ -57,17 +60,29 @@ def hypervolume_curve(objectives: Floats, reference: Floats) -> Floats:
     return curve
 
 
-def crowding(objectives: Floats) -> Floats:
-    """How far each row's neighbours are along each objective, summed: (n,); extremes are inf."""
+def crowding(objectives: Floats, fronts: NDArray[np.integer[Any]] | None = None) -> Floats:
+    """How far each row's neighbours are along each objective, summed: (n,); extremes are inf.
+
+    Args:
+        objectives: (n, m), finite.
+        fronts: The front of each row, (n,): neighbours are then those of its own.
+    """
     objectives = np.asarray(objectives, dtype=float)
-    n, m = objectives.shape
-    distance = np.zeros(n)
-    for j in range(m):
-        order = np.argsort(objectives[:, j], kind="stable")
-        column = objectives[order, j]
-        if n < 3 or column[-1] == column[0]:
-            distance[order[[0, -1]] if n else order] = np.inf
-            continue
-        distance[order[[0, -1]]] = np.inf
-        distance[order[1:-1]] += (column[2:] - column[:-2]) / (column[-1] - column[0])
+    if fronts is None:
+        fronts = np.zeros(len(objectives), dtype=np.int64)
+    distance = np.zeros(len(objectives))
+    if not len(objectives):
+        return distance
+    for column in objectives.T:
+        order = np.lexsort((column, fronts))
+        values, front = column[order], fronts[order]
+        new = np.flatnonzero(np.diff(front, prepend=-1))  # where each front begins
+        last = np.append(new[1:], len(values)) - 1
+        which = np.cumsum(np.diff(front, prepend=-1) != 0) - 1
+        span = (values[last] - values[new])[which]
+        gap = np.zeros(len(values))
+        gap[1:-1] = values[2:] - values[:-2]
+        share = np.divide(gap, span, out=np.zeros(len(values)), where=span > 0)
+        share[new] = share[last] = np.inf
+        distance[order] += share
     return distance

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search.candidates import Candidates, nearest
-from nas.search.front import ranks
+from nas.search.front import crowding, ranks
 from nas.search.protocol import Codes, CodeSpace, Enumerable, Floats
 
 Indices: TypeAlias = NDArray[np.integer[Any]]
@@ -34,32 +34,9 @@ def by_rank(objectives: Floats) -> Indices:
     With one objective this is the order of its values.
     """
     front = ranks(objectives)
-    spread = crowding_of_fronts(objectives, front)
+    spread = crowding(objectives, front)
     order: Indices = np.lexsort((-spread, front))
     return order
-
-
-def crowding_of_fronts(objectives: Floats, front: Indices) -> Floats:
-    """How far apart each row's neighbours on its own front are, summed over objectives: (n,).
-
-    Args:
-        objectives: (n, m), finite.
-        front: The front of each row, (n,).
-    """
-    distance = np.zeros(len(objectives))
-    for column in objectives.T:
-        order = np.lexsort((column, front))
-        values, fronts = column[order], front[order]
-        new = np.flatnonzero(np.diff(fronts, prepend=-1))  # where each front begins
-        last = np.append(new[1:], len(values)) - 1
-        which = np.cumsum(np.diff(fronts, prepend=-1) != 0) - 1
-        span = (values[last] - values[new])[which]
-        gap = np.zeros(len(values))
-        gap[1:-1] = values[2:] - values[:-2]
-        share = np.divide(gap, span, out=np.zeros(len(values)), where=span > 0)
-        share[new] = share[last] = np.inf
-        distance[order] += share
-    return distance
 
 
 def tournament(places: Indices, n: int, size: int, rng: np.random.Generator) -> Indices:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.search.front import crowding, ranks
-from nas.search.variation import by_rank, children, crowding_of_fronts, tournament
+from nas.search.variation import by_rank, children, tournament
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
@@ -12,7 +12,7 @@ def test_crowding_is_that_of_each_front_by_itself(m):
     points = np.random.default_rng(0).integers(0, 8, size=(80, m)).astype(float)
     points[:, -1] += np.random.default_rng(1).random(80)
     front = ranks(points)
-    found = crowding_of_fronts(points, front)
+    found = crowding(points, front)
     for rank in np.unique(front):
         expected = crowding(points[front == rank])
         np.testing.assert_allclose(found[front == rank], expected)
@@ -33,7 +33,7 @@ def test_the_best_are_those_that_pymoo_keeps(m):
         kept = RankAndCrowding().do(problem, population, n_survive=25, random_state=rng)
         expected = kept.get("X")[:, 0].astype(int)
         front = ranks(points)
-        spread = crowding_of_fronts(points, front)  # of equal ones pymoo draws
+        spread = crowding(points, front)  # of equal ones pymoo draws
         worth = [
             sorted(zip(front[r], -spread[r], strict=True))
             for r in (by_rank(points)[:25], expected)
