@@ -91,14 +91,16 @@ def main() -> None:
         errors = Errors(work, arguments.cache)
         found: dict[str, list[Floats]] = {name: [] for name in names}
         seconds = dict.fromkeys(names, 0.0)
+        repeats = dict.fromkeys(names, 0)
         for seed in range(arguments.seeds):
             for name in names:
                 searcher = _searcher(name, work, seed, arguments.evaluations)
-                points, spent = _search(work, searcher, errors, arguments.evaluations)
+                codes, points, spent = _search(work, searcher, errors, arguments.evaluations)
                 found[name].append(points)
+                repeats[name] += len(codes) - len(np.unique(codes, axis=0))
                 seconds[name] += spent
             print(f"seed {seed}", flush=True)
-            _write(arguments, names, found, seconds, curve, seed + 1)
+            _write(arguments, names, found, seconds, repeats, curve, seed + 1)
 
 
 def _searcher(name: str, work: Work, seed: int, evaluations: int) -> Searcher:
@@ -113,9 +115,9 @@ def _searcher(name: str, work: Work, seed: int, evaluations: int) -> Searcher:
 
 def _search(
     work: Work, searcher: Searcher, errors: Errors, evaluations: int
-) -> tuple[Floats, float]:
-    """Objectives in the order they were evaluated, (n, 2), and the searcher's own seconds."""
-    points, seconds = [], 0.0
+) -> tuple[Codes, Floats, float]:
+    """Codes and objectives, (n, 2), as they were evaluated, and the searcher's own seconds."""
+    codes, points, seconds = [], [], 0.0
     for _ in range(evaluations):
         started = time.process_time()
         code = searcher.ask(1)
@@ -123,11 +125,12 @@ def _search(
         if not len(code):
             break
         row = np.append(errors(code[0]), work.problem.cheap(code)[0])
+        codes.append(code[0])
         points.append(row)
         started = time.process_time()
         searcher.tell(code, row[None])
         seconds += time.process_time() - started
-    return np.stack(points), seconds
+    return np.stack(codes), np.stack(points), seconds
 
 
 def _write(
@@ -135,6 +138,7 @@ def _write(
     names: list[str],
     found: dict[str, list[Floats]],
     seconds: dict[str, float],
+    repeats: dict[str, int],
     curve: dict[str, float],
     seeds: int,
 ) -> None:
@@ -163,10 +167,7 @@ def _write(
         "searcher_seconds_per_evaluation": {
             name: round(seconds[name] / seeds / arguments.evaluations, 5) for name in names
         },
-        "repeats": {
-            name: sum(len(points) - len(np.unique(points, axis=0)) for points in found[name])
-            for name in names
-        },
+        "repeats": repeats,
     }
     kind = arguments.data.partition(":")[0]
     results_file.write(
