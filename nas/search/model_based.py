@@ -29,8 +29,8 @@ _LEAST_TOLD = 6
 _SAMPLES = 1024
 _MOST_ROWS = 400
 """A surrogate learns from at most so many: the best fronts first."""
-_FRONT_EVERY = 3
-"""Under budgets every third ask is for the front, the others for the answers in turn."""
+_FRONT_EVERY = 10
+"""Under budgets every tenth ask is for the front, the others for the answers in turn."""
 _BEST_EVERY = 4
 """Without any every fourth ask is for the least error, the others are for the front."""
 
