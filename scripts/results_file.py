@@ -13,7 +13,8 @@ from typing import Any
 from nas.environment import environment
 from nas.storage import atomic_write
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
 
 
 def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
@@ -34,7 +35,8 @@ def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
 def without_places(text: str) -> str:
     """Leave out where things lie on this machine, which says nothing on another."""
     text = re.sub(r"(fashion-mnist|cifar10|folder|npz):[^\s\"]+", r"\1:DIR", text)
-    text = text.replace(f"{Path.cwd()}/", "")
-    for place in {Path.cwd(), Path.home(), Path(tempfile.gettempdir())} - {Path("/")}:
+    for here in (ROOT, Path.cwd()):
+        text = text.replace(f"{here}/", "")
+    for place in {ROOT, Path.cwd(), Path.home(), Path(tempfile.gettempdir())} - {Path("/")}:
         text = re.sub(rf"(?<![\w.-]){re.escape(str(place))}(/[^\s\"\']*)?(?![\w.-])", "DIR", text)
     return text
