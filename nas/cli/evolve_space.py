@@ -10,8 +10,6 @@ import typer
 from nas.cli import options
 from nas.cli.values import checked_hardware, parsed, recipe_values
 
-_BUDGET = "Limits: all of them hold for every architecture that is evaluated"
-
 
 def evolve_space(
     space: options.Space = "hybrid-tiny",
@@ -25,23 +23,11 @@ def evolve_space(
         typer.Option(
             help="Longest latency of one batch, such as 5ms.",
             metavar="TIME",
-            rich_help_panel=_BUDGET,
+            rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    max_params: Annotated[
-        str | None,
-        typer.Option(
-            help="Most parameters, such as 2M.", metavar="COUNT", rich_help_panel=_BUDGET
-        ),
-    ] = None,
-    max_macs: Annotated[
-        str | None,
-        typer.Option(
-            help="Most multiply-adds per image, such as 50M.",
-            metavar="COUNT",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
+    max_params: options.MaxParams = None,
+    max_macs: options.MaxMacs = None,
     out: Annotated[
         Path | None,
         typer.Option(

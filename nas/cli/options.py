@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 TARGET = "The target: what a latency is a latency of"
+BUDGET = "Budgets: all of them hold at once"
 _TRAINING = "Training"
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
@@ -16,6 +17,16 @@ Json = Annotated[
 ]
 Seed = Annotated[
     int, typer.Option(min=0, help="Decides every random choice; same seed, same result.")
+]
+MaxParams = Annotated[
+    str | None,
+    typer.Option(help="Most parameters, such as 2M.", metavar="COUNT", rich_help_panel=BUDGET),
+]
+MaxMacs = Annotated[
+    str | None,
+    typer.Option(
+        help="Most multiply-adds per image, such as 50M.", metavar="COUNT", rich_help_panel=BUDGET
+    ),
 ]
 Space = Annotated[
     str, typer.Option(help="A named space (see `nas spaces`) or a YAML file.", metavar="NAME|FILE")

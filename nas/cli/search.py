@@ -17,7 +17,6 @@ from nas.cli.values import (
 )
 from nas.steps import STEPS, Step
 
-_BUDGET = "Budgets: all of them hold at once"
 _SEARCH = "The search"
 
 
@@ -29,29 +28,17 @@ def search(
             "2ms,5ms,10ms, are answered by one search, each with its best network. Repeat for "
             "each --target, in the same order.",
             metavar="TIME[,TIME]",
-            rich_help_panel=_BUDGET,
+            rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    max_params: Annotated[
-        str | None,
-        typer.Option(
-            help="Most parameters, such as 2M.", metavar="COUNT", rich_help_panel=_BUDGET
-        ),
-    ] = None,
-    max_macs: Annotated[
-        str | None,
-        typer.Option(
-            help="Most multiply-adds per image, such as 50M.",
-            metavar="COUNT",
-            rich_help_panel=_BUDGET,
-        ),
-    ] = None,
+    max_params: options.MaxParams = None,
+    max_macs: options.MaxMacs = None,
     max_memory: Annotated[
         str | None,
         typer.Option(
             help="Most activation memory, such as 16MiB.",
             metavar="MEMORY",
-            rich_help_panel=_BUDGET,
+            rich_help_panel=options.BUDGET,
         ),
     ] = None,
     space: options.Space = "hybrid-tiny",
