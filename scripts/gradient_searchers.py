@@ -16,17 +16,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import results_file
+import supernet_work
 import torch
 
-from nas.progress import Silent
-from nas.runs import open_run
 from nas.search.front import hypervolume
 from nas.search.objectives import SAMPLES, Budgets
 from nas.search.problem import Problem
@@ -38,14 +35,6 @@ from nas.work import Work
 
 LEARNING = tuple(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
 LAG = 8
-
-
-class Said(Silent):
-    """Prints what the steps say."""
-
-    def say(self, message: str) -> None:
-        """One line."""
-        print(message, flush=True)
 
 
 @dataclass
@@ -108,11 +97,7 @@ def main() -> None:
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
     )
-    with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
-        work = Work(run, Said())
-        if arguments.validation:
-            work.context.judge_by(arguments.validation)
-        print({k: round(v, 4) for k, v in work.trained.curve[-1].items()}, flush=True)
+    with supernet_work.opened(settings, arguments.validation) as work:
         sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
         high = work.measures(sampled).high_ms[:, 0]
         tight = float(np.percentile(high, arguments.percentile))

@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import results_file
+import supernet_work
 
-from nas.progress import Silent
-from nas.runs import open_run
 from nas.search.engine import search
 from nas.search.objectives import SAMPLES, Budgets
 from nas.search.problem import Problem
@@ -30,18 +29,9 @@ from nas.search.searchers import make_searcher
 from nas.search.selection import best_records, front_records
 from nas.settings import Settings
 from nas.storage import atomic_write
-from nas.work import Work
 from supernet.scores import Evaluation
 
 PERCENTILES = (15, 30, 50, 70, 90)
-
-
-class Said(Silent):
-    """Prints what the steps say."""
-
-    def say(self, message: str) -> None:
-        """One line."""
-        print(message, flush=True)
 
 
 @dataclass
@@ -117,11 +107,7 @@ def main() -> None:
         searcher=arguments.searcher,
         evaluations=arguments.evaluations,
     )
-    with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
-        work = Work(run, Said())
-        if arguments.validation:
-            work.context.judge_by(arguments.validation)
-        print({k: round(v, 4) for k, v in work.trained.curve[-1].items()}, flush=True)
+    with supernet_work.opened(settings, arguments.validation) as work:
         sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
         high = work.measures(sampled).high_ms[:, 0]
         budgets = [float(ms) for ms in np.percentile(high, PERCENTILES)]

@@ -12,16 +12,14 @@ file that --cache names, so that the script can be stopped and run again.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import results_file
+import supernet_work
 
 from nas.adapters.peers import PEERS, make_peer
-from nas.progress import Silent
-from nas.runs import open_run
 from nas.search.brief import Brief
 from nas.search.front import hypervolume
 from nas.search.protocol import Codes, Floats, Searcher
@@ -31,14 +29,6 @@ from nas.storage import append_line, read_lines
 from nas.work import Work
 
 CHECKPOINTS = (50, 100, 200)
-
-
-class Said(Silent):
-    """Prints what the steps say."""
-
-    def say(self, message: str) -> None:
-        """One line."""
-        print(message, flush=True)
 
 
 class Errors:
@@ -83,11 +73,8 @@ def main() -> None:
         batch_size=arguments.batch_size,
         evaluations=arguments.evaluations,
     )
-    with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
-        work = Work(run, Said())
-        work.context.judge_by(arguments.validation)
+    with supernet_work.opened(settings, arguments.validation) as work:
         curve = {k: round(v, 4) for k, v in work.trained.curve[-1].items()}
-        print(curve, flush=True)
         errors = Errors(work, arguments.cache)
         found: dict[str, list[Floats]] = {name: [] for name in names}
         seconds = dict.fromkeys(names, 0.0)

@@ -1,0 +1,37 @@
+"""A supernet to search on, without a run folder that stays: what several scripts begin with."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas.progress import Silent
+from nas.runs import open_run
+from nas.settings import Settings
+from nas.work import Work
+
+
+class Said(Silent):
+    """Prints what the steps say."""
+
+    def say(self, message: str) -> None:
+        """One line."""
+        print(message, flush=True)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, validation: int | None = None) -> Iterator[Work]:
+    """The work of a run in a folder that is removed at the end, its supernet trained or cached.
+
+    Args:
+        settings: Of the run.
+        validation: Images to judge by; all without it.
+    """
+    with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
+        work = Work(run, Said())
+        if validation:
+            work.context.judge_by(validation)
+        print({k: round(v, 4) for k, v in work.trained.curve[-1].items()}, flush=True)
+        yield work
