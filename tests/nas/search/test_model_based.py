@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.search import make_searcher
+from nas.search import make_searcher, model_based
 from nas.search.front import hypervolume
 
 LAG = 16
@@ -57,6 +57,36 @@ def test_each_of_several_questions_gets_asks_that_can_answer_it(problem):
     assert kept[30:, 0].sum() >= 4
     assert (kept[30:, 1] & ~kept[30:, 0]).sum() >= 4
     assert (kept[30:, 2] & ~kept[30:, 1]).sum() >= 4
+
+
+@pytest.mark.parametrize(("questions", "front"), [(0, 0.75), (1, 0.1), (3, 0.1)])
+def test_asks_take_turns_between_the_front_and_the_questions(
+    problem, monkeypatch, questions, front
+):
+    asked = []
+    pop = model_based._Judged.pop
+
+    def spy(judged, question):
+        asked.append(question)
+        return pop(judged, question)
+
+    monkeypatch.setattr(model_based._Judged, "pop", spy)
+    limits = np.array([3.0, 4.0, 5.0])[:questions]
+
+    def answers(codes):
+        return problem.cheap(codes)[:, :1] / limits - 1
+
+    options = {}
+    if questions:
+        options["constraints"] = lambda codes: answers(codes).min(axis=1, keepdims=True)
+    if questions > 1:
+        options["answers"] = answers
+    search(problem, "bayes", 0, 80, **options)
+    assert len(asked) > 50
+    assert asked.count(None) / len(asked) == pytest.approx(front, abs=0.05)
+    for question in range(questions):
+        share = asked.count(question) / len(asked)
+        assert share == pytest.approx((1 - front) / questions, abs=0.05)
 
 
 def test_who_can_evaluate_thousands_of_times_gets_no_surrogate(problem):
