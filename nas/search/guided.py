@@ -11,20 +11,15 @@ https://arxiv.org/abs/2104.01177 (OMNI: a cheap prediction as one more feature)
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from nas.errors import SettingsError
 from nas.search.brief import Brief
 from nas.search.gene_tables import Rows, total
 from nas.search.history import History
 from nas.search.model_based import Effort, ModelBased
-from nas.search.protocol import Bools, Codes, Floats
+from nas.search.protocol import Codes
 from nas.search.surrogates import GaussianProcess
-from nas.search.surrogates.kinds import feature_groups
 
 if TYPE_CHECKING:
     from nas.search.lessons import Lessons
@@ -68,12 +63,13 @@ class Guided:
 
     def __init__(self, brief: Brief, history: History, guide: Guide) -> None:
         self._history, self._guide = history, guide
-        space = GuidedSpace(guide)
         self._model = ModelBased(
-            replace(brief, space=space),
+            brief,
             history,
-            lambda: GaussianProcess(space.feature_groups),
+            GaussianProcess,
             _EFFORT,
+            hint=lambda codes: total(guide.space, guide.table, codes),
+            sample=lambda n, rng: guide.draw(n),
         )
         self._plan: deque[Codes] | None = None
 
@@ -89,49 +85,6 @@ class Guided:
         if self._history.told < _LEAST_TOLD:
             return candidates.fresh(self._guide.draw(_DRAWN))[:1]
         return self._model.next()
-
-
-class GuidedSpace:
-    """A space as its guide sees it: a `CodeSpace`."""
-
-    def __init__(self, guide: Guide) -> None:
-        self._guide, self._space = guide, guide.space
-
-    @property
-    def num_genes(self) -> int:
-        """Length of one code."""
-        return self._space.num_genes
-
-    @property
-    def feature_groups(self) -> NDArray[np.integer[Any]]:
-        """Those of the space, and one for the table's total."""
-        groups = feature_groups(self._space)
-        return np.append(groups, groups.max() + 1)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Codes:
-        """As the guide draws: (n, genes)."""
-        return self._guide.draw(n)
-
-    def mutate(self, codes: Codes, rng: np.random.Generator) -> Codes:
-        """As the space does: (n, genes)."""
-        return self._space.mutate(codes, rng)
-
-    def crossover(self, first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
-        """As the space does: (n, genes)."""
-        return self._space.crossover(first, second, rng)
-
-    def features(self, codes: Codes) -> Floats:
-        """Those of the space, and the table's total: (n, features + 1)."""
-        expected = total(self._space, self._guide.table, codes)
-        return np.concatenate([self._space.features(codes), expected[:, None]], axis=1)
-
-    def contains(self, codes: Codes) -> Bools:
-        """As the space does: (n,)."""
-        return self._space.contains(codes)
-
-    def size(self) -> int:
-        """As the space does."""
-        return self._space.size()
 
 
 def lessons_of(brief: Brief, searcher: str) -> Lessons:

@@ -9,21 +9,30 @@
 
 What is being evaluated counts with its prediction, so that asks without tells between them spread
 out. The first asks are samples at even steps of the first cheap objective.
+
+Under a budget the surrogate sees the cheap objectives beside the features of a code: those within
+it are alike in size, and what uses more of it is likelier to be good. Without one they mislead at
+the ends of the front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from nas.search.acquisition import Belief, answer_gain, hypervolume_gain, logarithms
 from nas.search.brief import Brief
+from nas.search.description import Description, Groups
 from nas.search.front import crowding, ranks
 from nas.search.history import History
 from nas.search.protocol import Bools, Codes, Floats
 from nas.search.surrogates import Surrogate
+
+Sample: TypeAlias = Callable[[int, np.random.Generator], Codes]
+"""Draws n codes, repeats allowed: (n, genes)."""
 
 _LEAST_TOLD = 6
 _SAMPLES = 1024
@@ -101,19 +110,32 @@ class ModelBased:
     Args:
         brief: The search.
         history: What was asked and told.
-        make: A surrogate of one objective.
+        make: A surrogate of one objective, for features of these groups.
         effort: How hard to look for candidates.
+        hint: What is expected of codes (n, genes) beforehand, (n,): one more feature.
+        sample: Where samples come from; the space, if not said.
     """
 
     def __init__(
-        self, brief: Brief, history: History, make: Callable[[], Surrogate], effort: Effort
+        self,
+        brief: Brief,
+        history: History,
+        make: Callable[[Groups], Surrogate],
+        effort: Effort,
+        *,
+        hint: Callable[[Codes], Floats] | None = None,
+        sample: Sample | None = None,
     ) -> None:
         self._brief, self._history, self._make, self._effort = brief, history, make, effort
         self._space, self._rng = brief.space, history.rng
+        self._sample = sample or brief.space.sample
+        costs = brief.cheap if brief.constraints is not None else None
+        beside = [known for known in (hint, costs) if known is not None]
+        self._features = Description(brief.space, *beside)
         self._start: list[Codes] | None = None
         self._ceiling: Floats | None = None
         self._judged: _Judged | None = None
-        self.surrogate = make()
+        self.surrogate = make(self._features.groups)
         """Of the first objective."""
         self._others: list[Surrogate] = []
 
@@ -149,7 +171,7 @@ class ModelBased:
     def _starting_codes(self) -> Codes:
         """Samples spread evenly over the first cheap objective, both ends included."""
         start = self._effort.start
-        codes = self._history.candidates.fresh(self._space.sample(_SAMPLES, self._rng))
+        codes = self._history.candidates.fresh(self._sample(_SAMPLES, self._rng))
         if len(codes) < start or self._brief.cheap is None:
             return codes[:start]
         cheap = np.asarray(self._brief.cheap(codes), dtype=float)
@@ -175,7 +197,7 @@ class ModelBased:
             crossed[:, None], self._space.crossover(first, second, self._rng), first
         )
         children = self._space.mutate(children, self._rng)
-        strangers = self._space.sample(self._effort.strangers, self._rng)
+        strangers = self._sample(self._effort.strangers, self._rng)
         return self._history.candidates.fresh(np.concatenate([children, strangers]))
 
     def _judge(self, candidates: Codes) -> _Judged:
@@ -183,12 +205,12 @@ class ModelBased:
         history, brief = self._history, self._brief
         told, objectives = history.codes, history.objectives
         rows = self._informative(objectives)
-        features = self._space.features(told[rows])
+        features = self._features(told[rows])
         targets, log = logarithms(objectives[:, 0])
         pending = history.pending
-        believed = self._space.features(pending) if len(pending) else features[:0]
+        believed = self._features(pending) if len(pending) else features[:0]
         codes = np.concatenate([pending, candidates])
-        seen = self._space.features(codes)
+        seen = self._features(codes)
         self.surrogate.fit(features, targets[rows])
         self.surrogate.believe(believed)
         mean, std = self.surrogate.predict(seen)
@@ -226,7 +248,7 @@ class ModelBased:
     def _predicted_others(self, features: Floats, targets: Floats, seen: Floats) -> Floats:
         """The means of all objectives but the first: (p, m-1)."""
         while len(self._others) < targets.shape[1]:
-            self._others.append(self._make())
+            self._others.append(self._make(self._features.groups))
         columns: list[Floats] = [np.empty((len(seen), 0))]
         for surrogate, column in zip(self._others, targets.T, strict=True):
             surrogate.fit(features, column)

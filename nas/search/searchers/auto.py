@@ -4,19 +4,21 @@
     <= 1,000      Bayesian search, its surrogate chosen by cross-validation as results come in
     more          evolution: a model of everything that was told would cost more than it saves
 
-Where it is not said how many there will be, few are assumed.
+Where it is not said how many there will be, few are assumed. Under a budget, where the
+surrogates see the costs too, ridge is left out: it is too sure of itself just where the best are.
 """
 
 from __future__ import annotations
 
 from nas.search.brief import Brief
+from nas.search.description import Groups
 from nas.search.history import History, SequentialSearcher
 from nas.search.model_based import ModelBased
 from nas.search.protocol import Searcher
 from nas.search.searchers.bayes import EFFORT
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry, register
 from nas.search.surrogates import AdaptiveSurrogate
-from nas.search.surrogates.kinds import kinds_of
+from nas.search.surrogates.kinds import kinds_of, processes_of
 
 FEW = 1000
 
@@ -25,9 +27,13 @@ def _build(brief: Brief) -> Searcher:
     if brief.evaluations is not None and brief.evaluations > FEW:
         return SEARCHERS["evolution"].build(brief)
     history = History(brief)
-    kinds = kinds_of(brief.space, history.rng)
-    model = ModelBased(brief, history, lambda: AdaptiveSurrogate(kinds, history.rng), EFFORT)
-    return SequentialSearcher(history, model.next)
+
+    def surrogate(groups: Groups) -> AdaptiveSurrogate:
+        if brief.constraints is not None:
+            return AdaptiveSurrogate(processes_of(groups), history.rng)
+        return AdaptiveSurrogate(kinds_of(groups, history.rng), history.rng)
+
+    return SequentialSearcher(history, ModelBased(brief, history, surrogate, EFFORT).next)
 
 
 register(

@@ -15,15 +15,13 @@ from nas.search.history import History, SequentialSearcher
 from nas.search.model_based import Effort, ModelBased
 from nas.search.searchers.registry import SearcherEntry, register
 from nas.search.surrogates import GaussianProcess
-from nas.search.surrogates.kinds import feature_groups
 
 EFFORT = Effort(start=8, children=768, strangers=2048, renew=1)
 
 
 def _build(brief: Brief) -> SequentialSearcher:
     history = History(brief)
-    groups = feature_groups(brief.space)
-    model = ModelBased(brief, history, lambda: GaussianProcess(groups), EFFORT)
+    model = ModelBased(brief, history, GaussianProcess, EFFORT)
     return SequentialSearcher(history, model.next)
 
 

@@ -24,7 +24,7 @@ def _build(brief: Brief) -> Searcher:
     if brief.evaluations is not None and brief.evaluations > _MANY:
         return SEARCHERS["nsga2"].build(brief)
     history = History(brief)
-    model = ModelBased(brief, history, lambda: RidgeEnsemble(history.rng), _EFFORT)
+    model = ModelBased(brief, history, lambda _: RidgeEnsemble(history.rng), _EFFORT)
     return SequentialSearcher(history, model.next)
 
 

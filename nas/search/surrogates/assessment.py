@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.acquisition import logarithms
+from nas.search.description import feature_groups
 from nas.search.protocol import Codes, CodeSpace, Floats
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed, rank_correlation
 from nas.search.surrogates.kinds import kinds_of
@@ -38,7 +39,8 @@ def assess(space: CodeSpace, codes: Codes, errors: Floats) -> tuple[SurrogateFit
         return ()
     rng = np.random.default_rng(0)
     targets, _ = logarithms(errors)
-    found = cross_validate(kinds_of(space, rng), space.features(codes), targets, rng)
+    kinds = kinds_of(feature_groups(space), rng)
+    found = cross_validate(kinds, space.features(codes), targets, rng)
     predicted = {name: (unseen.mean, unseen.std) for name, unseen in found.items()}
     predicted["all together"] = mixed(list(predicted.values()))
     return tuple(_fit(name, mean, std, targets) for name, (mean, std) in predicted.items())

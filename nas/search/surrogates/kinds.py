@@ -1,42 +1,34 @@
-"""The kinds of surrogate there are, made for a space."""
+"""The kinds of surrogate there are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.search.protocol import CodeSpace
+from nas.search.description import Groups
 from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.protocol import Surrogate
 from nas.search.surrogates.ridge import RidgeEnsemble
 
 
-@runtime_checkable
-class Grouped(Protocol):
-    """A space that says which of its features are of one gene, or of one thing."""
+def processes_of(groups: Groups) -> dict[str, Callable[[], Surrogate]]:
+    """How to make each Gaussian process, by name, the one that knows most from little first.
 
-    @property
-    def feature_groups(self) -> NDArray[np.integer[Any]]:
-        """A group for each feature, numbered from 0: (features,)."""
-        ...
-
-
-def feature_groups(space: CodeSpace) -> NDArray[np.integer[Any]]:
-    """The space's own groups, or one for each feature: (features,)."""
-    if isinstance(space, Grouped):
-        return space.feature_groups
-    width = space.features(space.sample(1, np.random.default_rng(0))).shape[1]
-    return np.arange(width)
-
-
-def kinds_of(space: CodeSpace, rng: np.random.Generator) -> dict[str, Callable[[], Surrogate]]:
-    """How to make each kind for a space, by name, the one that knows most from little first."""
-    groups = feature_groups(space)
+    Args:
+        groups: Of the features that it will see.
+    """
     return {
         "gaussian-process": lambda: GaussianProcess(groups),
         "gaussian-process-fine": lambda: GaussianProcess(np.arange(len(groups))),
-        "ridge": lambda: RidgeEnsemble(rng),
     }
+
+
+def kinds_of(groups: Groups, rng: np.random.Generator) -> dict[str, Callable[[], Surrogate]]:
+    """How to make each kind, by name, the one that knows most from little first.
+
+    Args:
+        groups: Of the features that it will see.
+        rng: What a kind draws with.
+    """
+    return {**processes_of(groups), "ridge": lambda: RidgeEnsemble(rng)}

@@ -8,10 +8,8 @@ import pytest
 from nas.errors import SettingsError
 from nas.search.brief import Brief
 from nas.search.gene_tables import total
-from nas.search.guided import Guided, GuidedSpace, lessons_of
+from nas.search.guided import Guided, lessons_of
 from nas.search.history import History, SequentialSearcher
-from nas.search.protocol import CodeSpace
-from nas.search.surrogates.kinds import feature_groups
 from search_spaces import load_space
 
 SPACE = load_space("hybrid-tiny")
@@ -71,21 +69,6 @@ def test_the_plan_comes_first_but_for_what_was_told_already():
     np.testing.assert_array_equal(searcher.ask(6), np.delete(plan, [2, 3], axis=0))
     assert len(searcher.ask(10)) == 10
     assert oracle.learnt == 2  # once here, once by the search
-
-
-def test_a_guided_space_is_the_space_with_one_more_feature():
-    oracle = Oracle(TABLE)
-    space: CodeSpace = GuidedSpace(oracle)
-    rng = np.random.default_rng(0)
-    codes = space.sample(20, rng)
-    features = space.features(codes)
-    np.testing.assert_array_equal(features[:, :-1], SPACE.features(codes))
-    np.testing.assert_allclose(features[:, -1], total(SPACE, TABLE, codes))
-    groups = feature_groups(space)
-    assert len(groups) == features.shape[1]
-    assert (groups[:-1] < groups[-1]).all()
-    assert space.contains(space.crossover(codes, space.mutate(codes, rng), rng)).all()
-    assert (space.size(), space.num_genes) == (SPACE.size(), SPACE.num_genes)
 
 
 def test_a_searcher_without_lessons_says_what_to_do():

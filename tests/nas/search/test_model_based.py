@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from nas.search import make_searcher, model_based
+from nas.search.brief import Brief
 from nas.search.front import hypervolume
+from nas.search.history import History, SequentialSearcher
+from nas.search.model_based import Effort, ModelBased
 
 LAG = 16
 
@@ -93,3 +96,37 @@ def test_who_can_evaluate_thousands_of_times_gets_no_surrogate(problem):
     many = make_searcher("auto", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
     peer = make_searcher("nsga2", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
     np.testing.assert_array_equal(many.ask(50), peer.ask(50))
+
+
+@pytest.mark.parametrize("budget", [False, True])
+def test_a_surrogate_sees_the_costs_under_a_budget_only(problem, budget):
+    seen = {}
+
+    class Spy:
+        def __init__(self, groups):
+            seen["groups"] = len(set(groups))
+
+        def fit(self, features, targets):
+            seen["features"] = features
+
+        def believe(self, features):
+            pass
+
+        def predict(self, features):
+            return np.zeros(len(features)), np.ones(len(features))
+
+    def within(codes):
+        return problem.cheap(codes) - 3.0
+
+    brief = Brief(problem.space, 0, cheap=problem.cheap, constraints=within if budget else None)
+    history = History(brief)
+    model = ModelBased(brief, history, Spy, Effort(start=8, children=8, strangers=8, renew=1))
+    searcher = SequentialSearcher(history, model.next)
+    codes = searcher.ask(8)
+    searcher.tell(codes, np.concatenate([np.ones((8, 1)), problem.cheap(codes)], axis=1))
+    searcher.ask(1)
+    own = problem.space.features(codes)
+    assert seen["groups"] == own.shape[1] + budget
+    np.testing.assert_allclose(seen["features"][:, : own.shape[1]], own)
+    if budget:
+        np.testing.assert_allclose(seen["features"][:, own.shape[1] :], problem.cheap(codes))
