@@ -95,8 +95,6 @@ def _vision(data: Path) -> Iterator[dict[str, Any]]:
         # Attention of the time was not fused in PyTorch, and not beyond 512 tokens elsewhere.
         vit = row["timm_name"].startswith("vit")
         unfused = vit and (runtime in ("jit", "eager-torch1") or row["resolution"] == "384")
-        if unfused and runtime.startswith("fastertransformer"):
-            runtime = "fastertransformer-unfused"
         engine = runtime.startswith(("fastertransformer", "tensorrt"))
         last = engine or (runtime == "eager-ngc" and row["precision"] == "amp")
         yield {

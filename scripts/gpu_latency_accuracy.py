@@ -25,7 +25,7 @@ from nas.latency.fewshot import Prior
 from nas.latency.fewshot import fit as calibrate
 from nas.latency.gpu.fitting import TERMS, Fitted, fit, predict, terms, without
 from nas.latency.gpu.public import Measured
-from nas.latency.gpu.times import RUNTIMES, way_of
+from nas.latency.gpu.times import way_of
 from nas.latency.gpu.validation import (
     Floats,
     Groups,
@@ -43,7 +43,8 @@ CALIBRATION = 10
 DRAWS = 10
 FEWEST = 3
 """Rows that a correction needs."""
-PRIOR = Prior.around(np.ones(len(TERMS)), spread=0.3, common=0.3)
+PRIOR = Prior.around(np.ones(len(TERMS)), spread=0.1, common=0.1)
+"""About what whole devices are off by where they were left out."""
 UNSEEN = "runtime never seen"
 Table = list[dict[str, Any]]
 Widths = dict[str, dict[str, float]]
@@ -269,7 +270,7 @@ def _with_ten(
 
 
 def _fused(row: Measured) -> bool:
-    return RUNTIMES[row.runtime].fusion.startswith("engine")
+    return way_of(row.runtime) == "fused"
 
 
 def _unseen_runtimes(

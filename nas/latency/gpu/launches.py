@@ -6,6 +6,8 @@
     engine      also: attention in one kernel, what follows from weights alone done beforehand,
                 and element-wise work after a product or convolution in the kernel that made it
                 (TensorRT)
+    handwritten as an engine, but products are a library's, which end with nothing, and attention
+                is one kernel up to 512 tokens (FasterTransformer)
 
 A launch has a class, which decides how efficient it is, and the sizes from which time follows.
 """
@@ -23,12 +25,14 @@ from numpy.typing import NDArray
 
 from nas.latency.tracing import Buffer, Kernel, Kind, Layout, Product
 
-Fusion = Literal["none", "compile", "engine", "engine-without-attention"]
+Fusion = Literal["none", "compile", "engine", "handwritten"]
 _LIBRARY = ("product", "convolution", "grouped", "depthwise", "attention", "fft")
 """Kinds of kernels that libraries run and that compilers leave alone."""
 _REDUCING = ("normalisation", "softmax", "reduction")
 _FEW_CHANNELS = 4
 _NODES_PER_CONVOLUTION, _SMALL = 300, 64
+_LONGEST_HANDWRITTEN = 512
+"""Tokens up to which FasterTransformer has attention kernels."""
 _NONE = Product(0, 0, 0, 0)
 
 
@@ -88,10 +92,9 @@ def launches_of(kernels: Sequence[Kernel], fusion: Fusion) -> list[Launch]:
         return [_alone(kernel) for kernel in made]
     if fusion == "compile":
         return _fuse(made, "fused", epilogues=False)
-    made = _without_constants(made)
-    if fusion == "engine":
-        made = _with_whole_attention(made)
-    return _fuse(made, "engine", epilogues=True)
+    longest = math.inf if fusion == "engine" else _LONGEST_HANDWRITTEN
+    made = _with_whole_attention(_without_constants(made), longest)
+    return _fuse(made, "engine", epilogues=fusion == "engine")
 
 
 def compiled_layout(kernels: Sequence[Kernel]) -> Layout:
@@ -312,12 +315,17 @@ def _without_constants(kernels: Sequence[Kernel]) -> list[Kernel]:
     return found
 
 
-def _with_whole_attention(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Two batched products with a softmax between them become one attention."""
+def _with_whole_attention(kernels: Sequence[Kernel], longest: float) -> list[Kernel]:
+    """Two batched products with a softmax between them become one attention.
+
+    Args:
+        kernels: Of a trace.
+        longest: The most tokens that an attention kernel takes.
+    """
     found: list[Kernel] = []
     i = 0
     while i < len(kernels):
-        end = _attention_end(kernels, i)
+        end = _attention_end(kernels, i, longest)
         if end is None:
             found.append(kernels[i])
             i += 1
@@ -327,9 +335,13 @@ def _with_whole_attention(kernels: Sequence[Kernel]) -> list[Kernel]:
     return found
 
 
-def _attention_end(kernels: Sequence[Kernel], begin: int, reach: int = 14) -> int | None:
+def _attention_end(
+    kernels: Sequence[Kernel], begin: int, longest: float, reach: int = 14
+) -> int | None:
     first = kernels[begin]
     if first.kind != "product" or first.product is None or first.product.groups == 1:
+        return None
+    if first.product.n > longest:
         return None
     softmax = False
     for i in range(begin + 1, min(begin + reach, len(kernels))):

@@ -21,10 +21,20 @@ from torch import Tensor
 
 from nas.errors import CheckpointError
 from nas.latency.gpu.launches import LAUNCH_KINDS
-from nas.latency.gpu.times import COMMON, FAMILIES, PER_KIND, PER_RUNTIME, RUNTIMES, Parameters
+from nas.latency.gpu.times import (
+    COMMON,
+    FAMILIES,
+    HALF,
+    PER_FAMILY,
+    PER_KIND,
+    PER_RUNTIME,
+    RUNTIMES,
+    Parameters,
+    runtime_factor,
+)
 from nas.latency.profile import checksum
 
-SCHEMA = 1
+SCHEMA = 2
 CONDITIONS = ("rows", "devices", "runtimes", "torch", "timm", "seed", "date", "command")
 """What the model says about how it was fitted; without them it does not load."""
 
@@ -43,11 +53,12 @@ class Model:
     conditions: Mapping[str, Any]
     """What it was fitted on: `runtimes` lists the measured ones, `devices` the measured pairs."""
 
-    def factor(self, device: str, runtime: str) -> float:
+    def factor(self, device: str, runtime: str, precision: str) -> float:
         """By how much kernels take longer in a runtime, and on a device that was measured."""
-        family = RUNTIMES[runtime].family
-        own = self.devices.get(device, {}).get(family, 0.0)
-        return math.exp(own) * float(self.parameters.factors[FAMILIES.index(family)].exp())
+        own = self.devices.get(device, {}).get(RUNTIMES[runtime].family, 0.0)
+        position = torch.tensor(list(RUNTIMES).index(runtime))
+        full = torch.tensor(float(precision not in HALF))
+        return math.exp(own + float(runtime_factor(self.parameters, position, full)))
 
     def basis(self, device: str, runtime: str) -> str:
         """What a prediction rests on: known, device or runtime; see `predictor.py`."""
@@ -63,9 +74,12 @@ class Model:
                 for kind, row in zip(LAUNCH_KINDS, self.parameters.kinds, strict=True)
             },
             "common": _named(COMMON, self.parameters.common),
-            "families": _named(FAMILIES, self.parameters.factors.exp()),
+            "families": {
+                name: _named(PER_FAMILY, row.exp())
+                for name, row in zip(FAMILIES, self.parameters.factors, strict=True)
+            },
             "runtimes": {
-                name: _named(PER_RUNTIME[1:], row.exp())
+                name: _named(PER_RUNTIME, row.exp())
                 for name, row in zip(RUNTIMES, self.parameters.runtimes, strict=True)
             },
         }
@@ -115,11 +129,12 @@ class Model:
                 f"{name} does not say what it was fitted on: {', '.join(missing)} missing. {again}"
             )
         kinds = torch.tensor([[content["kinds"][k][p] for p in PER_KIND] for k in LAUNCH_KINDS])
-        runtimes = [[content["runtimes"][r][p] for p in PER_RUNTIME[1:]] for r in RUNTIMES]
+        runtimes = [[content["runtimes"][r][p] for p in PER_RUNTIME] for r in RUNTIMES]
+        factors = [[content["families"][f][p] for p in PER_FAMILY] for f in FAMILIES]
         parameters = Parameters(
             kinds=kinds.log(),
             common=torch.tensor([content["common"][name] for name in COMMON]),
-            factors=torch.tensor([content["families"][name] for name in FAMILIES]).log(),
+            factors=torch.tensor(factors).log(),
             runtimes=torch.tensor(runtimes).log(),
         )
         return cls(

@@ -108,10 +108,10 @@ class GpuModel:
         self.runtime, self.precision = target.runtime, target.precision
         self._numbers = device_numbers(self.device, self.precision)
         position = list(RUNTIMES).index(self.runtime)
-        gap, host, fixed = self.model.parameters.runtimes[position].exp().tolist()
+        _, gap, host, fixed = self.model.parameters.runtimes[position].exp().tolist()
         slowness = host_slowness(self.model.parameters, torch.tensor([self._numbers]))
         self.gap_ms, self.host_ms, self.fixed_ms = gap, host * float(slowness), fixed
-        self.factor = self.model.factor(self.device.name, self.runtime)
+        self.factor = self.model.factor(self.device.name, self.runtime, self.precision)
 
     def kernels(self, module: nn.Module, shape: tuple[int, ...]) -> list[Kernel]:
         """What a module runs for an input of this shape in the target's precision and layout."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from nas.storage import atomic_write, cache_dir
 BATCHES = ((8, 16), (11, 13))
 """Pairs of batch sizes to trace at: where two sizes of a network happen to be equal at one batch,
 it seems to launch something else there, and the next pair is tried."""
-_ENGINES: tuple[Fusion, ...] = ("none", "engine", "engine-without-attention")
+_ENGINES: tuple[Fusion, ...] = ("none", "engine", "handwritten")
 _TRACED = {"tf32": "fp32"}
 
 
@@ -133,9 +133,11 @@ def traced(key: Key, fusion: Fusion) -> Traced | None:
     """What a network launches, from the cache or traced now; None where it cannot be traced."""
     folder = cache_dir() / "gpu-traces" / f"timm-{version('timm')}"
     path = folder / f"{'_'.join(map(str, key))}.json"
-    if not path.exists():
-        atomic_write(path, json.dumps(_trace(key)))
-    found = json.loads(path.read_text()).get(fusion)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    if fusion not in known:
+        known = _trace(key)
+        atomic_write(path, json.dumps(known))
+    found = known[fusion]
     if found is None:
         return None
     low, high = (np.array(found[name], dtype=np.float64) for name in ("low", "high"))
@@ -144,11 +146,11 @@ def traced(key: Key, fusion: Fusion) -> Traced | None:
     return Traced(tuple(found["kinds"]), (first, second), low, high, counts)
 
 
-def _trace(key: Key) -> dict[str, object]:
-    """Launches at both batch sizes, under the fusions that published times are of."""
+def _trace(key: Key) -> dict[str, Any]:
+    """Launches at both batch sizes, under the fusions that published times are of, or None."""
     module = _build(key)
-    found: dict[str, object] = {}
     fusions: tuple[Fusion, ...] = ("none", "compile") if key.precision == "amp" else _ENGINES
+    found: dict[str, Any] = dict.fromkeys(fusions)
     layouts = dict.fromkeys(fusions, key.layout)
     if "compile" in fusions and key.layout == "channels_first":
         layouts["compile"] = compiled_layout(_kernels(module, key, key.layout, BATCHES[0][0]))

@@ -3,10 +3,12 @@
 A launch computes and moves memory at the same time, and neither hides the other whole:
 
     t          = (compute^p + memory^p)^(1/p)
-    compute    = FLOPs / (peak e) (1 + w SMs / tiles), or bytes / (what the SMs can touch e)
+    compute    = FLOPs / (peak e) (1 + w i SMs / tiles), or bytes / (what the SMs can touch e)
     memory     = (r bytes read + s bytes written) / bandwidth, faster where they fit the L2 cache
-    e          = e_kind n / (n + n_kind) k / (k + k_kind), less where the tensor cores do more per
-                 cycle, where power is short and where sizes are no multiples of 8
+    e          = e_kind n / (n + n_kind) k / (k + i k_kind), less where power is short and where
+                 sizes are no multiples of 8
+    i          = FLOPs of an SM's tensor cores per cycle / 512: the faster they are, the more of
+                 the time goes into filling them
     tiles      = ceil(m / 128) ceil(n / 128) groups of a product or convolution
 
 A network takes the longer of what the device needs and what the host needs to launch it:
@@ -20,9 +22,11 @@ https://doi.org/10.1145/1498765.1498785; waves and tiles: NeuSight, https://arxi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,12 +47,22 @@ _ISSUED_BYTES = 32
 _WINDOW = 25
 """Places of a window up to which depthwise kernels are specialised."""
 _PIPELINE = 8.0
+_PROCESS_NM = {"maxwell": 20, "pascal": 16, "volta": 12, "turing": 12, "ampere": 8}
+_NEWEST_NM = 5
+"""What chips of an architecture are made in; TSMC's and Samsung's names for it."""
+_WATTS = 0.25
+"""Per TFLOPS and nanometre: what tensor cores need to hold their clock, about."""
 PER_KIND = ("efficiency", "half_n", "half_k", "read", "write")
+PER_FAMILY = ("half", "more")
 PER_RUNTIME = ("factor", "gap_ms", "host_ms", "fixed_ms")
+LOSSES = (
+    *("throttle", "tf32", "fp32", "odd_product", "outdated_odd_product", "odd_convolution"),
+    "window",
+)
+"""Odd sizes are no multiples of 8; libraries of PyTorch 1 knew no fast kernels for them."""
 COMMON = (
-    *("overlap", "l2_speed", "l2_share", "wave"),
-    *("intensity", "throttle", "tf32", "fp32", "odd_product", "odd_convolution"),
-    *("window", "older_host", "embedded_host"),
+    *("overlap", "l2_speed", "l2_share", "wave", "older_host", "embedded_host"),
+    *LOSSES,
 )
 _OLDER = ("pascal", "volta", "turing", "maxwell")
 """Architectures whose boards sit in machines with processors of their time."""
@@ -75,12 +89,16 @@ RUNTIMES: Mapping[str, Runtime] = {
     "eager-ngc": Runtime("none", "ngc", True),
     "eager-torch1": Runtime("none", "torch1", True),
     "jit": Runtime("none", "jit", True),
-    "fastertransformer": Runtime("engine", "fastertransformer"),
-    "fastertransformer-op": Runtime("engine", "fastertransformer"),
-    "fastertransformer-plugin": Runtime("engine", "fastertransformer"),
-    "fastertransformer-unfused": Runtime("engine-without-attention", "fastertransformer"),
+    "fastertransformer": Runtime("handwritten", "fastertransformer"),
+    "fastertransformer-op": Runtime("handwritten", "fastertransformer"),
+    "fastertransformer-plugin": Runtime("handwritten", "fastertransformer"),
     "kernel": Runtime("none", "kernel"),
 }
+
+
+OUTDATED = ("torch1", "jit")
+"""Families of runtimes that are no longer in use."""
+_IS_OUTDATED = torch.tensor([runtime.family in OUTDATED for runtime in RUNTIMES.values()])
 
 
 def way_of(runtime: str) -> str:
@@ -101,9 +119,9 @@ class Parameters:
     common: Tensor
     """(13,) in the order of COMMON."""
     factors: Tensor
-    """(families,)"""
+    """(families, 2): of kernels in half precision, and what others take more than those."""
     runtimes: Tensor
-    """(runtimes, 3): gap, host and fixed milliseconds."""
+    """(runtimes, 4) in the order of PER_RUNTIME; a runtime's factor is on top of its family's."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +145,9 @@ class Batch:
     """(s,)"""
 
     @cached_property
-    def columns(self) -> Tensor:
-        """Sizes side by side, (8, n): fitting reads them a hundred times."""
-        return self.sizes.T.contiguous()
-
-    @cached_property
-    def devices(self) -> Tensor:
-        """The device of each row, (11, n)."""
-        return self.device[self.sample].T.contiguous()
+    def known(self) -> _Known:
+        """All that does not depend on what is fitted: fitting reads it a hundred times."""
+        return _known(self)
 
     @classmethod
     def of(
@@ -158,14 +171,15 @@ def device_numbers(device: Device, precision: str) -> tuple[float, ...]:
     """What the model knows of a device at a precision.
 
     Peak of products and of all else (FLOP/ms), bytes that its SMs can touch, bandwidth (both
-    bytes/ms), L2 (bytes), SMs, how many
-    times 512 FLOPs an SM does per cycle, watts per TFLOPS, 0 half, 1 tf32 or 2 fp32, and whether
-    its host is older and whether it is embedded.
+    bytes/ms), L2 (bytes), SMs, how many times 512 FLOPs an SM does per cycle, the logarithm of
+    how short of power its tensor cores are, 0 half, 1 tf32 or 2 fp32, and whether its host is
+    older and whether it is embedded.
     """
     half = device.tflops.get("fp16", device.tflops["fp32"])
     name = "fp16" if precision == "amp" else precision
     peak = device.tflops.get(name, half)
     clock = device.sms * device.boost_mhz * 1e6  # cycles of all SMs in a second
+    needed = _WATTS * _PROCESS_NM.get(device.architecture, _NEWEST_NM) * half
     return (
         peak * 1e9,
         clock * _LANES / 1e3,
@@ -174,7 +188,7 @@ def device_numbers(device: Device, precision: str) -> tuple[float, ...]:
         device.l2_mib * 2**20,
         float(device.sms),
         max(half * 1e12 / clock / 512, 0.5),
-        device.power_w / half,
+        max(math.log(needed / device.power_w), 0.0),
         0.0 if precision in HALF else 1.0 if precision == "tf32" else 2.0,
         float(device.architecture in _OLDER and device.host != "embedded"),
         float(device.host == "embedded"),
@@ -185,43 +199,76 @@ PRODUCTS = tuple(
     kind for kind in LAUNCH_KINDS if kind.removesuffix("_nhwc").removeprefix("masked_") in TENSOR
 )
 _IS_TENSOR = torch.tensor([kind in PRODUCTS for kind in LAUNCH_KINDS])
+_IS_ATTENTION = torch.tensor(["attention" in kind for kind in LAUNCH_KINDS])
+"""Their kernels pad what is no multiple of 8."""
 _IS_CONVOLUTION = torch.tensor(
     [kind.removesuffix("_nhwc") in _CONVOLUTIONS for kind in LAUNCH_KINDS]
 )
 
 
+class _Known(NamedTuple):
+    """What launches and their devices say before anything is fitted, each (n,)."""
+
+    compute: Tensor
+    """Milliseconds of computing at the peak, or of touching every byte."""
+    read: Tensor
+    written: Tensor
+    """Milliseconds of moving memory at full bandwidth."""
+    per_n: Tensor
+    per_k: Tensor
+    """1 / n and i / k of a product"""
+    filling: Tensor
+    """i SMs / tiles"""
+    footprint: Tensor
+    """(bytes / L2)^3"""
+    losses: Tensor
+    """(n, 7) in the order of LOSSES: how far each applies, to the logarithm of the rate."""
+
+
+def _known(batch: Batch) -> _Known:
+    flops, read, written, groups, m, n, k, area = batch.sizes.T.contiguous()
+    devices = batch.device[batch.sample].T.contiguous()
+    peak, plain, issue, bandwidth, l2, sms, intensity, shortage, precision, *_ = devices
+    tensor, convolution, attention = (
+        mask[batch.kind] for mask in (_IS_TENSOR, _IS_CONVOLUTION, _IS_ATTENTION)
+    )
+    computes, moved = flops > 0, read + written
+    odd = ((n % 8 != 0) | ((k / area.clamp(min=1)) % 8 != 0)) & (precision == 0) & tensor
+    losses = [
+        -shortage * (tensor & (precision < 2)),
+        tensor & (precision == 1),
+        tensor & (precision == 2),
+        odd & ~convolution & ~attention,
+        odd & ~convolution & ~attention & _IS_OUTDATED[batch.runtime][batch.sample],
+        odd & convolution,
+        -torch.relu(torch.log(area.clamp(min=1) / _WINDOW)) * ~tensor,
+    ]
+    tiles = torch.ceil(m / _TILE) * torch.ceil(n / _TILE) * groups.clamp(min=1)
+    touching = moved / issue * torch.where(precision == 2, 0.5, 1.0)
+    return _Known(
+        compute=torch.where(computes, flops / torch.where(tensor, peak, plain), touching),
+        read=read / bandwidth,
+        written=written / bandwidth,
+        per_n=tensor / n.clamp(min=1),
+        per_k=tensor * intensity / k.clamp(min=1),
+        filling=computes * intensity * sms / tiles.clamp(min=1),
+        footprint=(moved / l2) ** 3,
+        losses=torch.stack([loss.float() for loss in losses], dim=1) * computes[:, None],
+    )
+
+
 def launch_times(parameters: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
     """Milliseconds that each launch computes and moves memory, both (n,); counts left aside."""
-    flops, read, written, groups, m, n, k, area = batch.columns
-    peak, plain, issue, bandwidth, l2, sms, intensity, watts, precision, *_ = batch.devices
-    efficiency, half_n, half_k, r, w = parameters.kinds.exp()[batch.kind].T
+    known = batch.known
+    efficiency, half_n, half_k, r, w = parameters.kinds.exp().index_select(0, batch.kind).T
     common = dict(zip(COMMON, parameters.common, strict=True))
-    tensor, convolution = _IS_TENSOR[batch.kind], _IS_CONVOLUTION[batch.kind]
+    rate = efficiency * torch.exp(known.losses @ parameters.common[-len(LOSSES) :])
+    shape = (1 + half_n * known.per_n) * (1 + half_k * known.per_k)
+    compute = known.compute / rate * shape * (1 + common["wave"].exp() * known.filling)
 
-    odd = ((n % 8 != 0) | ((k / area.clamp(min=1)) % 8 != 0)) & (precision == 0)
-    loss = (odd & tensor) * torch.where(
-        convolution, common["odd_convolution"], common["odd_product"]
-    )
-    large = torch.relu(torch.log(area.clamp(min=1) / _WINDOW))
-    loss = loss - ~tensor * common["window"] * large
-    loss = loss + tensor * torch.where(precision == 1, common["tf32"], 0.0)
-    loss = loss + tensor * torch.where(precision == 2, common["fp32"], 0.0)
-    on_tensor_cores = (precision < 2) & tensor
-    short = torch.relu(torch.log(1.3 / watts))
-    loss = loss - on_tensor_cores * common["intensity"] * torch.log(intensity)
-    loss = loss - on_tensor_cores * common["throttle"] * short
-    shaped = efficiency * (n / (n + half_n)) * (k / (k + half_k)) * torch.exp(loss)
-    tiles = torch.ceil(m / _TILE) * torch.ceil(n / _TILE) * groups.clamp(min=1)
-    filling = 1 + common["wave"].exp() * sms / tiles.clamp(min=1)
-    rate = torch.where(tensor, peak * shaped.clamp(min=1e-6), plain * efficiency * loss.exp())
-    issued = (read + written) / (issue * efficiency * torch.where(precision == 2, 2.0, 1.0))
-    compute = torch.where(flops > 0, flops / rate * filling, issued)
-
-    footprint = (read + written) / (common["l2_share"].exp() * l2)
-    cached = 1 / (1 + footprint**3)
+    cached = 1 / (1 + known.footprint * torch.exp(-3 * common["l2_share"]))
     speed = (1 - cached) + cached / (1 + common["l2_speed"].exp())
-    memory = (read * r + written * w) / bandwidth * speed
-    return compute, memory
+    return compute, (known.read * r + known.written * w) * speed
 
 
 def overlapped(parameters: Parameters, compute: Tensor, memory: Tensor) -> Tensor:
@@ -241,9 +288,9 @@ def device_and_host(
         device_factor: Logarithm of a factor on the kernels of each network, (s,).
     """
     times = overlapped(parameters, *launch_times(parameters, batch))
-    gap, host, fixed = parameters.runtimes[batch.runtime].exp().T
+    _, gap, host, fixed = parameters.runtimes[batch.runtime].exp().T
     host = host * host_slowness(parameters, batch.device)
-    factor = (parameters.factors[family_of(batch)] + device_factor).exp()
+    factor = (runtime_factor(parameters, batch.runtime, batch.device[:, 8]) + device_factor).exp()
     rows = (times * factor[batch.sample] + gap[batch.sample]) * batch.counts
     zero = torch.zeros(len(batch.device))
     launched = zero.index_add(0, batch.sample, batch.counts)
@@ -261,9 +308,17 @@ def host_slowness(parameters: Parameters, device: Tensor) -> Tensor:
 _FAMILY_OF = torch.tensor([FAMILIES.index(runtime.family) for runtime in RUNTIMES.values()])
 
 
-def family_of(batch: Batch) -> Tensor:
-    """Position of each network's family of runtimes, (s,)."""
-    return _FAMILY_OF[batch.runtime]
+def runtime_factor(parameters: Parameters, runtime: Tensor, precision: Tensor) -> Tensor:
+    """Logarithm of what runtimes make of their kernels, (s,).
+
+    Args:
+        parameters: The model's.
+        runtime: Positions in RUNTIMES, (s,).
+        precision: 0 where it is half, (s,).
+    """
+    factors = parameters.factors[_FAMILY_OF[runtime]]
+    own = parameters.runtimes[runtime][..., 0]
+    return factors[..., 0] + factors[..., 1] * (precision > 0) + own
 
 
 def whole(device_ms: Tensor, host_ms: Tensor, fixed_ms: Tensor) -> Tensor:

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from nas.latency.devices import base_of
 from nas.latency.gpu.fitting import Fitted, fit, predict, without
 from nas.latency.gpu.public import Measured
-from nas.latency.gpu.times import RUNTIMES, way_of
+from nas.latency.gpu.times import OUTDATED, RUNTIMES, way_of
 
 Floats = NDArray[np.float64]
 FOLDS = 5
-_OUTDATED = ("torch1", "jit")
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 
 
@@ -55,13 +54,11 @@ def leave_families_out(rows: Sequence[Measured], tested: Sequence[Measured]) -> 
     return found
 
 
-def leave_devices_out(
-    rows: Sequence[Measured], start: Fitted | None = None
-) -> Iterator[tuple[str, list[Measured], Floats]]:
+def leave_devices_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
     """Networks of each device, predicted by a fit without it: name, rows, milliseconds."""
     for name in sorted({base_of(row.device) for row in rows if not row.is_kernel}):
         tested = [row for row in rows if base_of(row.device) == name and not row.is_kernel]
-        yield name, tested, predict(fit(without(rows, [name]), start=start), tested)
+        yield name, tested, predict(fit(without(rows, [name])), tested)
 
 
 def leave_runtimes_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
@@ -116,7 +113,7 @@ def _of_way(groups: Groups, way: str) -> Groups:
     return {
         (device, runtime): errors
         for (device, runtime), errors in groups.items()
-        if way_of(runtime) == way and RUNTIMES[runtime].family not in _OUTDATED
+        if way_of(runtime) == way and RUNTIMES[runtime].family not in OUTDATED
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,21 @@ def test_launches_at_a_batch_are_those_of_a_trace_there(
             assert ours.sizes[:, 1] @ ours.counts == pytest.approx(
                 direct.sizes[:, 1] @ direct.counts
             )
+
+
+def test_a_kept_trace_without_the_fusion_asked_for_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path))
+    key = Key("test_vit", 160, "fp16", "channels_first", "plain")
+    direct = public.traced(key, "handwritten")
+    (kept,) = tmp_path.rglob("*.json")
+    older = json.loads(kept.read_text())
+    del older["handwritten"]
+    kept.write_text(json.dumps(older))
+    again = public.traced(key, "handwritten")
+    assert direct is not None and again is not None
+    assert again.kinds == direct.kinds
 
 
 def test_folds_keep_families_together(kernels: list[Measured]) -> None:

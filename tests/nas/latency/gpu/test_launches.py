@@ -70,6 +70,7 @@ FIRST, SECOND = 2 * (48 * 96 + 96), 2 * (96 * 20 + 20)
         ("none", [("elementwise", HIDDEN, HIDDEN)]),
         ("compile", [("fused_elementwise", HIDDEN, HIDDEN)]),
         ("engine", []),
+        ("handwritten", [("engine_elementwise", HIDDEN, HIDDEN)]),
     ],
 )
 def test_an_activation_between_two_products_is_free_in_an_engine(
@@ -137,10 +138,14 @@ def test_attention_written_out_is_one_launch_in_an_engine() -> None:
     assert attention.kind == "attention"
     assert attention.flops == sum(launch.flops for launch in eager)
     assert attention.bytes_written == heads
-    without = _launches(WrittenOut(), shape, "engine-without-attention", layout="channels_first")
-    assert [launch.kind for launch in without] == [
-        *("batched_product", "batched_product", "engine_reduction")
-    ]
+
+
+@pytest.mark.parametrize(("tokens", "whole"), [(512, True), (513, False)])
+def test_handwritten_attention_has_a_longest_sequence(tokens: int, whole: bool) -> None:
+    shape = (1, 2, tokens, 16)
+    found = _launches(WrittenOut(), shape, "handwritten", layout="channels_first")
+    kinds = ["attention"] if whole else ["batched_product", "batched_product", "engine_reduction"]
+    assert [launch.kind for launch in found] == kinds
 
 
 class Biased(nn.Module):

@@ -68,6 +68,28 @@ def test_what_fits_the_cache_is_faster() -> None:
     assert times(small, l2_mib=80)[1] < times(small, l2_mib=0.5)[1]
 
 
+def test_products_slow_down_where_power_is_short_and_copies_do_not() -> None:
+    assert times(PRODUCT, power_w=200)[0] > 1.1 * times(PRODUCT, power_w=800)[0]
+    assert times(COPY, power_w=200) == times(COPY, power_w=800)
+
+
+def test_faster_tensor_cores_gain_less_on_short_products() -> None:
+    def gain(k: int) -> float:
+        product = PRODUCT._replace(k=k, flops=2.0 * 4096**2 * k)
+        fast, slow = ({"fp16": tflops, "fp32": 19.5} for tflops in (300.0, 150.0))
+        # No power is short here.
+        changed = [times(product, tflops=t, power_w=4000)[0] for t in (slow, fast)]  # type: ignore[arg-type]
+        return changed[0] / changed[1]
+
+    assert 1 < gain(64) < gain(512) < gain(4096) < 2
+
+
+def test_a_runtime_has_a_factor_of_its_own_for_full_precision() -> None:
+    model = shipped()
+    half, full = (model.factor("rtx5090", "eager-ngc", p) for p in ("fp16", "fp32"))
+    assert half == model.factor("rtx5090", "eager-ngc", "amp") != full
+
+
 def test_both_forms_of_the_whole_agree() -> None:
     device, host = np.array([0.1, 2.0, 3.0]), np.array([1.0, 2.0, 0.1])
     ours = whole_ms(device, host, 0.03)
@@ -104,7 +126,7 @@ def test_intervals_widen_with_coverage() -> None:
     [
         (lambda text: text.replace('"fixed_ms": 0.03', '"fixed_ms": 0.04', 1), "changed after"),
         (lambda text: text[:-100], "cannot be read"),
-        (lambda text: text.replace('"schema": 1', '"schema": 7'), "schema 7"),
+        (lambda text: text.replace('"schema": 2', '"schema": 7'), "schema 7"),
     ],
 )
 def test_a_damaged_file_does_not_load(change, message) -> None:  # type: ignore[no-untyped-def]
