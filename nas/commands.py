@@ -7,8 +7,10 @@ from pathlib import Path
 from nas import finishing, reporting
 from nas.context import Context
 from nas.errors import RunError
-from nas.latency import CpuPredictor, measured_predictor
+from nas.latency import CpuPredictor, Plan, measured_predictor
 from nas.latency import kit as kits
+from nas.latency.devices import check
+from nas.latency.gpu.profile import MeasuredGpuPredictor
 from nas.progress import Progress
 from nas.result import Outcome, RunResult
 from nas.runs import resume_run
@@ -28,18 +30,28 @@ def train(settings: Settings, *, console: Progress) -> Outcome:
     return Outcome(tuple(lines), {"supernet": trained.key, "curve": trained.curve})
 
 
-def measure(settings: Settings, *, console: Progress) -> Outcome:
-    """Measure this machine for a space, now; searches use the profile from then on."""
+def measure(settings: Settings, *, seconds: float | None = None, console: Progress) -> Outcome:
+    """Measure a device at hand for a space, now; searches use the profile from then on.
+
+    Args:
+        settings: The target, the space, and data with the images' channels and classes.
+        seconds: For the timed passes, at most; None for what is usual.
+        console: Who is told.
+
+    Raises:
+        NotFittedError: the device is not at hand, or too busy for the figures to mean anything.
+    """
     context = Context(settings)
+    plan = Plan() if seconds is None else Plan().within(seconds)
     data = context.data
-    here = context.target.device == "cpu"
     predictor = measured_predictor(
         context.space,
         context.target,
         data.in_channels,
         data.num_classes,
-        again=here,
+        again=check(context.target.device).kind != "board",
         progress=console,
+        plan=plan,
     )
     return _profiled(predictor)
 
@@ -130,7 +142,7 @@ def report(path: Path, *, console: Progress) -> Outcome:
     return Outcome((str(page),), {"report": str(page)})
 
 
-def _profiled(predictor: CpuPredictor) -> Outcome:
+def _profiled(predictor: CpuPredictor | MeasuredGpuPredictor) -> Outcome:
     """What a profile rests on."""
     document = {
         "profile": predictor.id,

@@ -20,6 +20,7 @@ from nas.data.load import parse_spec
 from nas.latency import CpuPredictor, Predictor, predictor_for
 from nas.latency.cost import CostTable
 from nas.latency.devices import check
+from nas.latency.gpu.profile import MeasuredGpuPredictor
 from nas.progress import Progress
 from nas.result import Outcome
 from nas.search.candidates import descend
@@ -233,7 +234,7 @@ def _document(
         {
             "target": predictor.target.to_dict(),
             "rests_on": str(predictor),
-            "measured": isinstance(predictor, CpuPredictor),
+            "measured": isinstance(predictor, (CpuPredictor, MeasuredGpuPredictor)),
             "fastest": vars(extremes.fastest),
             "median": vars(extremes.median),
             "slowest": vars(extremes.slowest),

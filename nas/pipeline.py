@@ -20,6 +20,7 @@ from nas import finishing, reporting
 from nas.context import Context
 from nas.errors import InfeasibleError
 from nas.latency import Target, measure_finalists
+from nas.latency.gpu.machine import at_hand
 from nas.latency.speed import tell_speed
 from nas.progress import Progress, Silent
 from nas.result import RunResult
@@ -155,7 +156,7 @@ def _measure(work: Work) -> None:
 
 def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict[str, float]]:
     """By id, what members of the front take on a target; nothing where it is not at hand."""
-    if target.device != "cpu" or not front:
+    if not at_hand(target) or not front:
         return {}
     data = work.context.data
     measured = measure_finalists(
@@ -165,10 +166,13 @@ def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict
         data.num_classes,
         progress=work.console,
     )
-    work.console.say(f"repeat noise of this machine: {measured.repeat_noise:.1%}")
+    work.console.say(f"repeat noise of {target.device}: {measured.repeat_noise:.1%}")
     return {
         member.id: {"ms": float(ms), "spread": float(spread)}
-        for member, ms, spread in zip(front, measured.ms, measured.spread, strict=True)
+        for member, ms, spread, fits in zip(
+            front, measured.ms, measured.spread, measured.fits, strict=True
+        )
+        if fits
     }
 
 

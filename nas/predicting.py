@@ -4,10 +4,10 @@
     FILE                      an architecture (YAML or JSON), or the folder of an exported network
     RUN/ID, RUN:ID            a member of a run's front
 
-For a GPU the network is traced and its kernels are predicted; no images are loaded. On other
-devices, and on a GPU whose times were imported (`nas measure --import`), architectures are
-predicted from what was measured of their space; models of timm, on the processor at hand, from
-their operations.
+For a GPU the network is traced and its kernels are predicted, corrected by what was measured under
+the same target (`nas measure`, `--import`); no images are loaded. On other devices, and of a space
+that was measured on a GPU, architectures are predicted from what was measured of their space;
+models of timm, on the processor at hand, from their operations.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def predict(
 
 
 def _was_measured(member: _Member, settings: Settings) -> bool:
-    """Whether times of the member's space were imported for this GPU."""
+    """Whether networks of the member's space were measured on this GPU."""
     context = Context(member.completed(settings))
     if not profiles_of(context.target.device):
         return False  # the images need not be known
@@ -183,12 +183,15 @@ def _on_gpu(
     measured: tuple[str, float] | None,
 ) -> Outcome:
     from nas.latency.gpu.predictor import GpuModel
+    from nas.latency.gpu.profile import correction_of
+    from nas.latency.gpu.terms import sums_of, terms_of
 
     _, height, width = found.shape
     square = height if height == width else None
     target = dataclasses.replace(context.target, resolution=square)
     gpu = GpuModel(target)
     gpu.half_width(confidence)  # a wrong one is told before anything is traced
+    correction = None if measured is not None else correction_of(target, gpu.model.id)
     try:
         shape = (target.images, *found.shape)
         time = gpu.network(found.module, shape, confidence)
@@ -196,18 +199,27 @@ def _on_gpu(
             there = GpuModel(dataclasses.replace(target, device=measured[0]))
             ms = there.network(found.module, shape).prediction.ms
             time = gpu.carried(time, measured[1] / float(ms[0]), confidence)
+        if correction is not None:
+            ms = correction.predict(terms_of(gpu, sums_of(gpu, [(found.module, shape)]))).ms
+            time = gpu.carried(time, float(ms[0] / time.prediction.ms[0]), confidence)
     except Exception as error:  # whatever the network raises
         raise SettingsError(
             f"'{network}' does not run on images of {height} x {width} px ({error}). "
             "Choose another --resolution, or leave it out for the network's own."
         ) from error
-    rests_on = gpu.rests_on
+    basis, rests_on = gpu.basis, gpu.rests_on
     if measured is not None:
         carried = f"{format_ms(measured[1])} measured on {measured[0]}"
         rests_on = f"{carried}, carried over by the predicted ratio"
+    if correction is not None:
+        basis = "corrected"
+        rests_on = (
+            f"predicted from kernels, corrected by {len(correction.held_out_ms)} other networks "
+            "measured under this target"
+        )
     document = {
         **_said(network, found.id, target, time.prediction, confidence),
-        "basis": gpu.basis,
+        "basis": basis,
         "rests_on": rests_on,
         "memory_mib": time.memory_mib,
         "energy_mj_at_most": time.energy_mj,

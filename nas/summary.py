@@ -25,7 +25,7 @@ def result_of(work: Work) -> RunResult:
     if "search" in finished:
         notes += [*unanswered(work)]
     if "measure" in finished:
-        notes += [not_at_hand(name) for name in work.elsewhere]
+        notes += [not_at_hand(name) for name in work.unmeasured]
     return RunResult(
         path=work.path,
         targets=tuple(map(str, work.context.targets)),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from nas.context import Context
 from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
+from nas.latency.gpu.machine import at_hand
 from nas.outlook import feasibility_of, measures_of
 from nas.progress import Progress
 from nas.result import Latency
@@ -92,9 +93,16 @@ class Work:
 
     @property
     def elsewhere(self) -> list[str]:
-        """Targets that cannot be measured here, in short: all but the processor at hand."""
+        """Targets that cannot be measured here, in short."""
         named = zip(self.context.targets, self.context.target_names, strict=True)
-        return [name for target, name in named if target.device != "cpu"]
+        return [name for target, name in named if not at_hand(target)]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Targets that no member of the front was measured on, in short."""
+        taken = [member.measured_ms for member in self.front()]
+        named = enumerate(self.context.target_names)
+        return [name for i, name in named if all(ms[i] is None for ms in taken)]
 
     @property
     def path(self) -> Path:

@@ -1,4 +1,4 @@
-"""`nas measure`: profile the machine at hand, or a device that only runs what it is given."""
+"""`nas measure`: profile a device at hand, or one that only runs what it is given."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from nas.cli import options
 from nas.cli.values import checked_hardware
 from nas.errors import SettingsError
 
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Longest time for the timed passes; on a GPU they end when medians are sure enough.",
+        show_default="as needed",
+    ),
+]
 _OTHER = "A device that cannot run nas, such as a phone"
 
 Kit = Annotated[
@@ -42,12 +50,17 @@ def measure(
     threads: options.Threads = None,
     space: options.Space = "hybrid-tiny",
     data: options.Data = "digits",
+    seconds: Seconds = None,
     seed: options.Seed = 0,
     kit: Kit = None,
     times: Times = None,
     json: options.Json = False,
 ) -> None:
-    """Measure what networks of a space take here; a search does it by itself when it must.
+    """Measure what networks of a space take on the processor or the GPU of this machine.
+
+    On the processor a search does it by itself when it must. A GPU is predicted without; whole
+    networks measured in eager, compile or cuda-graph correct what is predicted for it from then
+    on. (Nobody has run that on a GPU yet: tests run it on a processor in a GPU's place.)
 
     The profile is cached with its conditions, in place of an older one. The data decide only how
     many channels and classes the networks have. Close other programs first: their load is
@@ -60,6 +73,10 @@ def measure(
     """
     if times is not None and kit is None:
         raise SettingsError("--import needs --kit DIR as well: the kit that the times are of.")
+    if seconds is not None and kit is not None:
+        raise SettingsError(
+            "--seconds is of measuring here. The kit's runner has its own: run_probes.py --seconds"
+        )
     from nas.settings import Settings
 
     settings = Settings(
@@ -80,7 +97,7 @@ def measure(
 
     with working() as console:
         if kit is None:
-            outcome = commands.measure(settings, console=console)
+            outcome = commands.measure(settings, seconds=seconds, console=console)
         elif times is None:
             outcome = commands.write_kit(settings, kit, console=console)
         else:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from nas.latency.cpu import CpuPredictor
     from nas.latency.cpu_kernels import predict_module
     from nas.latency.fitted import measured_predictor, predictor_for
-    from nas.latency.measure import Effort, Measurement, measure_finalists, measure_networks
+    from nas.latency.measure import Effort, measure_finalists, measure_networks
     from nas.latency.prediction import Prediction, Predictor
+    from nas.latency.samples import Measurement
     from nas.latency.target import Target
     from nas.latency.tracing import Kernel, trace
 
@@ -32,7 +33,7 @@ _HOMES = {
     "CpuPredictor": "cpu",
     "Effort": "measure",
     "Kernel": "tracing",
-    "Measurement": "measure",
+    "Measurement": "samples",
     "Plan": "calibrate",
     "Prediction": "prediction",
     "Predictor": "prediction",

@@ -12,6 +12,7 @@ takes half a minute to compile; what their kernels take follows from those (`who
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 from collections import defaultdict
@@ -31,15 +32,15 @@ from nas.latency.devices import fingerprint
 from nas.latency.kernel_model import fit_relative, kernel_features
 from nas.latency.measure import (
     Effort,
-    Measurement,
+    Processor,
     chain_pass,
     interleave,
     measure_finalists,
-    summary,
     whole_pass,
 )
 from nas.latency.prediction import agreement, conformal_half_width
 from nas.latency.profile import Profile, parts_hash
+from nas.latency.samples import Measurement, summary
 from nas.latency.target import Target
 from nas.latency.whole_networks import (
     PartFeatures,
@@ -78,6 +79,14 @@ class Plan:
     effort: Effort = field(default_factory=lambda: Effort(120.0, least=2, most=16))
     whole_effort: Effort = field(default_factory=lambda: Effort(20.0, least=4, most=200))
     """Where only whole networks are timed, after they are prepared."""
+    gpu_effort: Effort = field(default_factory=lambda: Effort(30.0, 6, 200, tight=0.003))
+    """The same on a GPU."""
+
+    def within(self, seconds: float) -> Plan:
+        """The same with so much time at most for the timed passes."""
+        efforts = ("effort", "whole_effort", "gpu_effort")
+        changes = {e: dataclasses.replace(getattr(self, e), seconds=seconds) for e in efforts}
+        return dataclasses.replace(self, **changes)
 
 
 def calibrate(
@@ -201,7 +210,7 @@ def _measure(
     samples = interleave(
         [*map(chain_pass, chains), *map(whole_pass, networks)],
         [stem.input_shape(target.images) for stem in stems],
-        target,
+        Processor(target),
         effort,
         seed,
         progress,

@@ -1,4 +1,9 @@
-"""The predictor of a space on a target: measured, now or before, or for a GPU from its kernels."""
+"""The predictor of a space on a target: measured, now or before, or for a GPU from its kernels.
+
+processor   parts of the space, measured here when they are first needed
+GPU         the shipped model of kernels, corrected by networks measured here or with a kit
+board       from networks that were measured there with a kit
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,9 @@ from nas.errors import NotFittedError
 from nas.latency.calibrate import Plan, calibrate
 from nas.latency.cpu import CpuPredictor
 from nas.latency.devices import check
+from nas.latency.gpu.calibrate import calibrate_gpu
 from nas.latency.gpu.predictor import GpuPredictor
+from nas.latency.gpu.profile import GpuProfile, MeasuredGpuPredictor
 from nas.latency.prediction import COVERAGE, Predictor
 from nas.latency.profile import Profile, profile_path
 from nas.latency.target import Target
@@ -43,7 +50,8 @@ def predictor_for(
         plan: How much to measure, if it comes to that.
 
     Raises:
-        NotFittedError, CheckpointError, SpaceError, MissingExtraError: as `measured_predictor`.
+        NotFittedError, CheckpointError, SpaceError, MissingExtraError, ExportError: as
+            `measured_predictor`.
     """
     if check(target.device).kind == "gpu":
         space = _restricted(space, target)
@@ -73,7 +81,7 @@ def measured_predictor(
     again: bool = False,
     progress: Progress | None = None,
     plan: Plan | None = None,
-) -> CpuPredictor:
+) -> CpuPredictor | MeasuredGpuPredictor:
     """What predicts from a profile that was measured on the target.
 
     The profile is measured once per machine, target and space, and cached with its conditions;
@@ -84,17 +92,19 @@ def measured_predictor(
 
     Raises:
         NotFittedError: nothing is cached, and `measure` is False, the machine is too busy, or
-            the device is another one.
+            the device is not at hand.
         CheckpointError: the cached profile is damaged.
         SpaceError: the space does not offer the target's resolution.
         MissingExtraError: the target's runtime is not installed.
+        ExportError: the runtime cannot run a network of the space.
     """
+    gpu = check(target.device).kind == "gpu"
     space = _restricted(space, target)
     path = profile_path(
         target, space.part_index(in_channels, num_classes), in_channels, num_classes
     )
     if again or not path.exists():
-        if target.device != "cpu":
+        if target.device != "cpu" and not gpu:
             raise NotFittedError(
                 f"Nothing was measured yet for '{space.name}' on {target} with {in_channels} "
                 f"image channels and {num_classes} classes. Write networks to measure there with "
@@ -107,7 +117,8 @@ def measured_predictor(
             )
         with lock(path.with_name("measuring.lock")):
             if again or not path.exists():  # another process may have measured it meanwhile
-                calibrate(
+                make = calibrate_gpu if gpu else calibrate
+                make(
                     space,
                     target,
                     in_channels,
@@ -115,6 +126,9 @@ def measured_predictor(
                     plan=plan or Plan(),
                     progress=progress or Silent(),
                 ).save(path)
+    if gpu:
+        found = GpuProfile.load(path)
+        return MeasuredGpuPredictor(space, target, found, in_channels, num_classes, confidence)
     profile = Profile.load(path)
     return CpuPredictor(space, target, profile, in_channels, num_classes, confidence)
 

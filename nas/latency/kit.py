@@ -7,7 +7,7 @@
     0123456789ab,3.21,0.02  median) and further columns may be left out
 
 From then on `nas predict` and `nas search` know the device. What makes a profile of so few
-networks is in `whole_networks.py`.
+networks is in `whole_networks.py`; on a GPU they correct the shipped model, `gpu/calibrate.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nas.environment import version
 from nas.errors import RunError, SettingsError
 from nas.latency.devices import check
+from nas.latency.gpu.calibrate import conditions_of, corrected
+from nas.latency.gpu.predictor import GpuModel
+from nas.latency.gpu.terms import sums_of_parts
 from nas.latency.profile import parts_hash, profile_path
 from nas.latency.runtimes import onnx_bytes
 from nas.latency.target import Target
@@ -40,6 +44,7 @@ from nas.storage import atomic_write, read_json
 from search_spaces.network import build_network
 from search_spaces.space import Codes, SearchSpace
 
+Floats = NDArray[np.float64]
 SCHEMA = 1
 PROBES = 12
 FEWEST = 5
@@ -197,6 +202,9 @@ def import_times(
     ms, spread = (
         np.array(column, dtype=np.float64) for column in zip(*rows.values(), strict=True)
     )
+    if check(target.device).kind == "gpu":
+        _correct_gpu(space, target, kit, codes, ms, spread)
+        return
     conditions = {
         **kit.conditions,
         "target": target.to_dict(),
@@ -217,6 +225,20 @@ def import_times(
         conditions,
         WIDEST,
     ).save(profile_path(target, index, in_channels, num_classes))
+
+
+def _correct_gpu(
+    space: SearchSpace, target: Target, kit: Kit, codes: Codes, ms: Floats, spread: Floats
+) -> None:
+    """On a GPU the times correct what the shipped model predicts."""
+    ends = kit.conditions["in_channels"], kit.conditions["num_classes"]
+    index, gpu = space.part_index(*ends), GpuModel(target)
+    parts = sums_of_parts(gpu, index)
+    device = {"model": check(target.device).title}
+    conditions = {**conditions_of(space, target, index, *ends), "device": device}
+    corrected(space, gpu, parts, codes, ms, ms[:, None], spread, conditions, WIDEST).save(
+        profile_path(target, index, *ends)
+    )
 
 
 def read_times(path: Path, known: dict[str, Any]) -> dict[str, tuple[float, float]]:

@@ -76,9 +76,7 @@ class Profile:
 
     def save(self, path: Path) -> None:
         """Write the profile, whole or not at all."""
-        content = dataclasses.asdict(self)
-        document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
-        atomic_write(path, json.dumps(document, indent=1) + "\n")
+        write_content(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Profile:
@@ -87,31 +85,7 @@ class Profile:
         Raises:
             CheckpointError: the file is damaged, was changed, or lacks its conditions.
         """
-        again = f"Delete '{path}', and the next search or `nas measure` measures again."
-        try:
-            document = json.loads(path.read_text())
-            schema, stated = document["schema"], document["checksum"]
-            content = document["content"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"The latency profile '{path}' cannot be read ({error!r}). {again}"
-            ) from None
-        if schema != SCHEMA:
-            raise CheckpointError(
-                f"The latency profile '{path}' has schema {schema!r}; this version reads "
-                f"{SCHEMA}. {again}"
-            )
-        if checksum(content) != stated:
-            raise CheckpointError(
-                f"The latency profile '{path}' was changed after it was measured: its checksum "
-                f"does not match. {again}"
-            )
-        missing = [name for name in CONDITIONS if name not in content.get("conditions", {})]
-        if missing:
-            raise CheckpointError(
-                f"The latency profile '{path}' does not say under which conditions it was "
-                f"measured: {', '.join(missing)} missing. {again}"
-            )
+        content = read_content(path)
         return cls(
             conditions=content["conditions"],
             parts_ms=tuple(content["parts_ms"]),
@@ -122,6 +96,46 @@ class Profile:
             held_out=content["held_out"],
             networks=tuple(content["networks"]),
         )
+
+
+def write_content(path: Path, content: dict[str, Any]) -> None:
+    """Write what was measured with its checksum, whole or not at all."""
+    document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
+    atomic_write(path, json.dumps(document, indent=1) + "\n")
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read what `write_content` wrote.
+
+    Raises:
+        CheckpointError: the file is damaged, was changed, or lacks its conditions.
+    """
+    again = f"Delete '{path}', and the next search or `nas measure` measures again."
+    try:
+        document = json.loads(path.read_text())
+        schema, stated = document["schema"], document["checksum"]
+        content: dict[str, Any] = document["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The latency profile '{path}' cannot be read ({error!r}). {again}"
+        ) from None
+    if schema != SCHEMA:
+        raise CheckpointError(
+            f"The latency profile '{path}' has schema {schema!r}; this version reads "
+            f"{SCHEMA}. {again}"
+        )
+    if checksum(content) != stated:
+        raise CheckpointError(
+            f"The latency profile '{path}' was changed after it was measured: its checksum "
+            f"does not match. {again}"
+        )
+    missing = [name for name in CONDITIONS if name not in content.get("conditions", {})]
+    if missing:
+        raise CheckpointError(
+            f"The latency profile '{path}' does not say under which conditions it was "
+            f"measured: {', '.join(missing)} missing. {again}"
+        )
+    return content
 
 
 def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes: int) -> Path:

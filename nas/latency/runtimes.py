@@ -50,7 +50,8 @@ def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
     if target.runtime == "onnxruntime":
         return _Session(module, example, target.thread_count)
     if target.runtime == "compile":
-        return _compiled(module, example)
+        _require_compiler()
+        return compiled(module, example)
     return module
 
 
@@ -117,24 +118,30 @@ class _Session:
         return self._session.run([OUTPUT], {INPUT: self._array})
 
 
-def _compiled(module: nn.Module, example: Tensor) -> Prepared:
-    _require_compiler()
+def compiled(module: nn.Module, example: Tensor) -> Prepared:
+    """A network compiled for inputs like the example.
+
+    Raises:
+        ExportError: it cannot be.
+    """
 
     def network(images: Tensor) -> object:
         return module(images)
 
     # Torch keeps what it compiled by code object, and gives up after eight of one.
     network.__code__ = network.__code__.replace(co_name=f"network_{id(module)}")
-    compiled = torch.compile(network, dynamic=False, fullgraph=True)
+    built = torch.compile(network, dynamic=False, fullgraph=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler about its own choices
-            compiled(example)
+            built(example)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # whatever the compiler raises
         raise ExportError(
             f"This network cannot be compiled: {error}. Choose another --runtime."
         ) from error
-    return compiled
+    return built
 
 
 def _require_compiler() -> None:

@@ -1,13 +1,19 @@
-"""For tests of the whole flow: a minute space, images as small, and someone who listens."""
+"""For tests of the whole flow: a minute space, images as small, someone who listens, a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+from nas.latency.gpu import machine
+from nas.latency.gpu.cuda import Gpu
 
 SPACE = """
 schema: 1
@@ -55,3 +61,55 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
         yield home
+
+
+class FakeClock:
+    """The processor in a GPU's place."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu, self.tf32, self.captures, self.busy = gpu, False, 0, 0
+
+    @contextmanager
+    def ready(self, tf32: bool) -> Iterator[None]:
+        self.tf32 = tf32
+        yield
+
+    def ms(self, run: Callable[[], object]) -> float:
+        begin = time.perf_counter()
+        run()
+        return (time.perf_counter() - begin) * 1e3
+
+    def captured(self, run: Callable[[], object]) -> Callable[[], object]:
+        self.captures += 1
+        run()
+        return run
+
+    def forget(self) -> None:
+        pass
+
+    def facts(self) -> dict[str, Any]:
+        return {"model": self.gpu.title}
+
+    def state(self) -> dict[str, Any]:
+        return {"sm_mhz": 1410.0}
+
+    def others(self) -> int:
+        return self.busy
+
+
+A100 = Gpu(0, "NVIDIA A100-SXM4-80GB", "a100", 108, 81_000, 40.0, "GPU-abc")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Of no real GPU."""
+    return FakeClock(A100)
+
+
+@pytest.fixture
+def a100_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An A100 is at hand, which is as fast as this processor."""
+    monkeypatch.setattr(machine, "gpus", lambda: [A100])
+    monkeypatch.setattr(machine, "CudaClock", FakeClock)

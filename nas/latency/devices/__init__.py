@@ -22,7 +22,17 @@ from nas.errors import unknown_name
 from nas.latency.devices.device import CPU_PRECISIONS, LAYOUTS, RUNTIMES, Device, base_of
 from nas.latency.devices.folder import add, files, find, plain, read
 
-__all__ = ["Device", "add", "base_of", "basis", "check", "describe_cpu", "fingerprint", "known"]
+__all__ = [
+    "Device",
+    "add",
+    "base_of",
+    "basis",
+    "check",
+    "describe_cpu",
+    "find",
+    "fingerprint",
+    "known",
+]
 
 
 def known() -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def test_every_option_of_a_search_reaches_the_settings(
             {"formats": ("timm", "onnx"), "ids": ("ab",)},
         ),
         ("train --epochs 3", "train", (Settings(epochs=3),), {}),
-        ("measure --threads 2", "measure", (Settings(threads=2),), {}),
+        ("measure --threads 2", "measure", (Settings(threads=2),), {"seconds": None}),
         (
             "predict r/ab --batch-size 8",
             "predict",

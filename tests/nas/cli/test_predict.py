@@ -17,12 +17,12 @@ from typer.testing import Result
 
 from nas.errors import DataError
 from nas.latency import predictor_for
+from nas.latency.gpu.calibrate import conditions_of, corrected
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
-from nas.latency.kernel_model import ROWS
-from nas.latency.profile import CONDITIONS, parts_hash, profile_path
+from nas.latency.gpu.terms import sums_of_parts
+from nas.latency.profile import profile_path
 from nas.latency.target import Target
-from nas.latency.whole_networks import PartFeatures, whole_networks_profile
 from nas.settings import Settings
 from nas.vision import shapes_only
 from search_spaces import Architecture, SearchSpace, load_space
@@ -230,9 +230,11 @@ def test_an_architecture_is_predicted_from_times_that_were_imported_for_its_gpu(
     Path("a.yaml").write_text(yaml.safe_dump(architecture.to_dict()))
     arguments = ("a.yaml", "--space", "small.yaml", "--hardware", "jetson-orin", "--batch-size")
     assert _document(run, *arguments, "2")["basis"] != "measured"
-    _import_times(space, target, ms_per_launch=3.0)
+    plain = predictor_for(space, target, 1, 10).predict(space.smallest()[None])
+    _import_times(space, target, slower=1.4)
     found = _document(run, *arguments, "2")
     predicted = predictor_for(space, target, 1, 10).predict(space.smallest()[None])
+    assert predicted.ms == pytest.approx(1.4 * plain.ms, rel=0.03)
     assert found["basis"] == "measured"
     assert "measured on NVIDIA Jetson" in found["rests_on"]
     assert found["latency_ms"] == pytest.approx(float(predicted.ms[0]))
@@ -243,21 +245,38 @@ def test_an_architecture_is_predicted_from_times_that_were_imported_for_its_gpu(
     assert "carried over" in _document(run, *arguments)["rests_on"]
 
 
-def _import_times(space: SearchSpace, target: Target, ms_per_launch: float) -> None:
+def test_networks_of_timm_are_corrected_by_what_was_measured_under_their_target(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("small.yaml").write_text(SMALL)
+    arguments = ("timm:resnet18", "--hardware", "jetson-orin", "--batch-size", "2")
+    before = _document(run, *arguments)
+    _import_times(load_space("small.yaml"), Target("jetson-orin", batch_size=2), slower=1.4)
+    after = _document(run, *arguments)
+    assert before["basis"] == "device"
+    assert after["basis"] == "corrected"
+    assert after["rests_on"].startswith("predicted from kernels, corrected by 8 other networks")
+    assert after["latency_ms"] == pytest.approx(1.4 * before["latency_ms"], rel=0.1)
+    assert after["high_ms"] / after["latency_ms"] < before["high_ms"] / before["latency_ms"]
+    assert _document(run, *arguments, "--precision", "bf16")["basis"] == "device"
+    carried = _document(run, *arguments, "--measured", "rtx3090=1ms")
+    assert "measured on rtx3090, carried over" in carried["rests_on"]
+    (profile,) = (Path("cache") / "latency").glob("jetson-orin-????????????????.json")
+    profile.write_text(profile.read_text().replace("launches", "launchez"))
+    assert "was changed after it was measured" in _refused(run, *arguments)
+
+
+def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
     """What `nas measure --import` leaves in the cache."""
-    index = space.part_index(1, 10)
-    features = PartFeatures.of(index, target.images)
+    index, gpu = space.part_index(1, 10), GpuModel(target)
     codes = np.unique(space.sample(50, np.random.default_rng(0)), axis=0)
-    ms = features.networks(codes) @ np.array([1.0, *[ms_per_launch, 0.0, 0.0] * len(ROWS)])
-    conditions = {
-        **dict.fromkeys(CONDITIONS, 0),
-        **{"device": {"model": "NVIDIA Jetson"}, "date": "2026-01-01T00:00:00+00:00"},
-        **{"parts": parts_hash(index), "space": space.name},
-    }
-    known = np.ones(len(codes), dtype=bool)
-    whole_networks_profile(
-        features, codes, ms, ms[:, None], np.zeros(len(ms)), known, conditions, math.inf
-    ).save(profile_path(target, index, 1, 10))
+    ms = slower * np.array(predictor_for(space, target, 1, 10).predict(codes).ms)
+    conditions = conditions_of(space, target, index, 1, 10)
+    conditions["device"] = {"model": "NVIDIA Jetson"}
+    parts = sums_of_parts(gpu, index)
+    corrected(space, gpu, parts, codes, ms, ms[:, None], 0 * ms, conditions, math.inf).save(
+        profile_path(target, index, 1, 10)
+    )
 
 
 def test_a_pretrained_tag_is_part_of_a_name(run: Run) -> None:

@@ -15,7 +15,7 @@ from nas.latency import Effort, Target, cpu_kernels
 from nas.latency.calls import Call, Operand, calls_of
 from nas.latency.cpu_kernels import KernelPredictor, predict_module
 from nas.latency.kernel_times import KernelTimes, Pace
-from nas.latency.measure import Measurement
+from nas.latency.samples import Measurement
 from nas.progress import Silent
 
 BRIEF = Pace(0.0, least=2, most=2)

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from nas import commands
 from nas.errors import CheckpointError, NotFittedError, RunError, SettingsError
 from nas.latency import CpuPredictor, Target, measured_predictor, predictor_for
 from nas.latency.gpu.predictor import GpuPredictor
+from nas.latency.gpu.profile import MeasuredGpuPredictor
 from nas.latency.kernel_model import ROWS
 from nas.latency.kit import import_times, read_kit, read_times, write_kit
+from nas.latency.profile import parts_hash
 from nas.latency.whole_networks import PartFeatures
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces.definition import read_definition
-from search_spaces.space import SearchSpace
+from search_spaces.space import Codes, SearchSpace
 
 SPACE = """
 schema: 1
@@ -33,7 +36,19 @@ stages:
   depth: [0, 1]
   mixers: [pool]
 """
-DEVICE = "jetson-orin"
+DEVICE = "pi5"
+BOARD = "title: Raspberry Pi 5\nkind: board\ncores: 4\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A device that only runs what it is given."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "devices").mkdir()
+    (folder / "devices" / f"{DEVICE}.yaml").write_text(BOARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_CONFIG_DIR", str(folder))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +113,6 @@ def test_times_that_come_back_predict_the_device(
 ) -> None:
     with pytest.raises(NotFittedError, match=f"--kit DIR --hardware {DEVICE}"):
         measured_predictor(quarter, target, 1, 10)
-    assert isinstance(predictor_for(quarter, target, 1, 10), GpuPredictor)
     times = _times(kit, quarter, tmp_path / "times.csv")
     import_times(times, kit, quarter, target, 1, 10)
     predictor = predictor_for(quarter, target, 1, 10)
@@ -107,8 +121,41 @@ def test_times_that_come_back_predict_the_device(
     codes = np.array([read_kit(kit).codes[name] for name in measured])
     ms = [ms for ms, _ in measured.values()]
     assert predictor.predict(codes).ms == pytest.approx(ms, rel=0.1)
-    assert "measured on NVIDIA Jetson" in str(predictor)
+    assert "measured on Raspberry Pi 5" in str(predictor)
     assert "from 6 whole networks" in str(predictor)
+
+
+def test_times_of_a_gpu_correct_what_is_predicted_for_it(
+    quarter: SearchSpace, tmp_path: Path
+) -> None:
+    target = Target("jetson-orin", runtime="tensorrt", batch_size=2)
+    codes = np.unique(quarter.sample(50, np.random.default_rng(0)), axis=0)
+    (tmp_path / "kit").mkdir()
+    kit = _written(tmp_path / "kit", quarter, codes)
+    before = predictor_for(quarter, target, 1, 10)
+    assert isinstance(before, GpuPredictor)
+    ms = 1.4 * before.predict(codes).ms
+    rows = "".join(f"{name},{t}\n" for name, t in zip(read_kit(kit).codes, ms, strict=True))
+    (tmp_path / "times.csv").write_text(f"id,ms\n{rows}")
+    import_times(tmp_path / "times.csv", kit, quarter, target, 1, 10)
+    after = predictor_for(quarter, target, 1, 10)
+    assert isinstance(after, MeasuredGpuPredictor)
+    assert after.predict(codes).ms == pytest.approx(ms, rel=0.03)
+    assert after.interval_factor < before.interval_factor
+    assert f"corrected by {len(codes)} networks measured on NVIDIA Jetson" in str(after)
+
+
+def _written(folder: Path, space: SearchSpace, codes: Codes) -> Path:
+    """A kit of these networks, without their ONNX files."""
+    index = space.part_index(1, 10)
+    conditions = {
+        **{"space": space.name, "parts": parts_hash(index), "in_channels": 1},
+        **{"num_classes": 10, "batch_size": 2, "resolution": None},
+    }
+    probes = {space.decode(code).id: code.tolist() for code in codes}
+    document = {"schema": 1, "conditions": conditions, "probes": probes}
+    (folder / "kit.json").write_text(json.dumps(document))
+    return folder
 
 
 def test_a_kit_is_imported_for_what_it_was_written(
@@ -145,6 +192,7 @@ def test_the_command_says_what_the_profile_rests_on(
     assert "from 6 whole networks" in outcome.lines[0]
     assert outcome.document["target"]["device"] == DEVICE
     assert outcome.document["conditions"]["space"] == "quarter"
+    assert commands.measure(settings, console=Silent()).lines == outcome.lines
     with pytest.raises(RunError, match="is not empty"):
         commands.write_kit(settings, kit, console=Silent())
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.latency import Effort, Target, measure_finalists, measure_networks
 from nas.latency.drift import drift_of
-from nas.latency.measure import Samples
+from nas.latency.samples import Samples
 from search_spaces.space import SearchSpace
 
 BRIEF = Effort(0.0, least=2, most=2)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas.errors import ExportError, MissingExtraError
 from nas.latency import Effort, Plan, Target, measured_predictor, predictor_for
 from nas.latency.devices import check
-from nas.latency.runtimes import onnx_bytes, prepare
+from nas.latency.runtimes import compiled, onnx_bytes, prepare
 from search_spaces.space import SearchSpace
 
 BRIEF = Effort(0.0, least=2, most=2)
@@ -103,6 +103,16 @@ def test_a_network_that_a_runtime_cannot_run_is_told() -> None:
         onnx_bytes(Undecided(), torch.ones(2))
     with torch.inference_mode(), pytest.raises(ExportError, match="cannot be compiled"):
         prepare(Undecided(), torch.ones(2), _target("compile"))
+
+
+def test_a_memory_that_is_full_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TooLarge(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("Tried to allocate 200 GiB")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
+    with pytest.raises(torch.OutOfMemoryError):
+        compiled(TooLarge(), torch.ones(2))
 
 
 def test_a_runtime_without_parts_is_predicted_from_whole_networks(
