@@ -38,7 +38,7 @@ from nas.latency.measure import (
     measure_finalists,
     whole_pass,
 )
-from nas.latency.prediction import agreement, conformal_half_width
+from nas.latency.prediction import agreement, another_day, conformal_half_width
 from nas.latency.profile import Profile, parts_hash
 from nas.latency.samples import Measurement, summary
 from nas.latency.target import Target
@@ -56,9 +56,6 @@ from search_spaces.parts import Part
 from search_spaces.space import Codes, SearchSpace
 
 Floats = NDArray[np.float64]
-SPEED_CHANGE = 0.05
-"""By how much the machine's speed changes between two sittings is part of the interval: 0.5 to
-13 % were seen on a shared machine (results/latency/README.md)."""
 POOL = 4000
 """Random networks from which those to measure whole are chosen."""
 
@@ -131,7 +128,7 @@ def calibrate(
         parts_mib=tuple(map(float, parts_mib)),
         parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
         terms=fit_terms(terms, whole.ms),
-        log_half_width=math.hypot(half_width, SPEED_CHANGE),
+        log_half_width=another_day(half_width),
         held_out=agreement(predicted, whole.ms),
         networks=network_records(chosen, whole.ms, predicted, whole.spread),
     )

@@ -32,6 +32,7 @@ from nas.latency.prediction import (
     COVERAGE,
     Prediction,
     agreement,
+    another_day,
     conformal_half_width,
     widened,
 )
@@ -56,8 +57,8 @@ NETWORKS = (
 """Of timm; from all kinds of operation, 10 to 100 ms on two threads."""
 SPACES = ("hybrid-tiny", "hybrid-cifar")
 """One network of each joins them: small ones, whose weights stay in the cache."""
-EFFORT = Effort(6.0, least=3, most=12)
-PACE = Pace(4.0)
+EFFORT = Effort(12.0, least=4, most=12)
+PACE = Pace(8.0)
 """Both together decide how long the first prediction takes on a machine."""
 WIDEST = 2.0
 """An interval of more than this factor to either side is refused: nothing was learned."""
@@ -184,7 +185,7 @@ class KernelPredictor:
             )
         self.store.fitted = {
             "terms": dict(zip(TERMS, map(float, found.coefficients), strict=True)),
-            "log_half_width": half_width,
+            "log_half_width": another_day(half_width),
             "held_out": agreement(found.held_out_ms, whole.ms),
             "networks_ms": whole.ms.tolist(),
             **_conditions(whole),

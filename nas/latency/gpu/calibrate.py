@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nas.environment import version
 from nas.errors import NotFittedError
-from nas.latency.calibrate import SPEED_CHANGE, Plan
+from nas.latency.calibrate import Plan
 from nas.latency.cost import without_memory
 from nas.latency.covering import parts_in
 from nas.latency.fewshot import choose, fit
@@ -28,7 +28,7 @@ from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.profile import PRIOR, GpuProfile
 from nas.latency.gpu.terms import TERMS, sums_of, sums_of_parts, terms_of
 from nas.latency.measure import measure_finalists
-from nas.latency.prediction import agreement, conformal_half_width
+from nas.latency.prediction import agreement, another_day, conformal_half_width
 from nas.latency.profile import parts_hash
 from nas.latency.target import Target
 from nas.latency.whole_networks import drawn_at_random, network_records
@@ -157,7 +157,7 @@ def corrected(
         parts_ms=tuple(map(float, parts[:, :-1] @ found.coefficients[:-1])),
         parts_device_ms=tuple(map(float, parts[:, :-1].sum(axis=1))),
         parts_host_ms=tuple(map(float, parts[:, -1])),
-        log_half_width=math.hypot(half_width, SPEED_CHANGE),
+        log_half_width=another_day(half_width),
         held_out=agreement(found.held_out_ms, measured),
         networks=tuple(
             {**record, "terms": row} for record, row in zip(records, whole.tolist(), strict=True)
