@@ -18,7 +18,7 @@ import numpy as np
 
 from nas import finishing, reporting
 from nas.context import Context
-from nas.errors import InfeasibleError
+from nas.errors import ExportError, InfeasibleError, NotFittedError
 from nas.latency import Target, measure_finalists
 from nas.latency.gpu.machine import at_hand
 from nas.latency.speed import tell_speed
@@ -159,13 +159,19 @@ def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict
     if not at_hand(target) or not front:
         return {}
     data = work.context.data
-    measured = measure_finalists(
-        [member.architecture for member in front],
-        target,
-        data.in_channels,
-        data.num_classes,
-        progress=work.console,
-    )
+    try:
+        measured = measure_finalists(
+            [member.architecture for member in front],
+            target,
+            data.in_channels,
+            data.num_classes,
+            progress=work.console,
+        )
+    except (NotFittedError, ExportError) as error:
+        if target.device == "cpu":
+            raise
+        work.console.say(f"{error} Latencies on {target.device} stay predicted.")
+        return {}
     work.console.say(f"repeat noise of {target.device}: {measured.repeat_noise:.1%}")
     return {
         member.id: {"ms": float(ms), "spread": float(spread)}
@@ -183,8 +189,7 @@ def _nothing_kept(work: Work, over: list[Member]) -> InfeasibleError:
     return InfeasibleError(
         f"All {len(over)} architectures of the front are predicted to keep the budget of {asked}, "
         f"but none was measured within it: the fastest took {format_ms(fastest)}. The machine is "
-        "slower now than when its latencies were measured. Continue when it is quiet, or raise "
-        "--budget."
+        "slower now than its latencies say. Continue when it is quiet, or raise --budget."
     )
 
 

@@ -23,7 +23,7 @@ from torch import nn
 from nas.context import Context
 from nas.errors import RunError, SettingsError, SpaceError
 from nas.latency.devices import check
-from nas.latency.prediction import COVERAGE, Prediction
+from nas.latency.prediction import COVERAGE, Prediction, another_day, widened
 from nas.latency.profile import profile_path, profiles_of
 from nas.latency.target import Target
 from nas.progress import Progress
@@ -101,7 +101,7 @@ def predict(
         if member is None:
             found = _of_timm(network.removeprefix(TIMM), context)
             return _on_gpu(network, found, context, confidence, explain, measured)
-        if measured is not None or not _was_measured(member, settings):
+        if measured is not None or explain or not _was_measured(member, settings):
             found = _of_architecture(member.architecture, context)
             return _on_gpu(network, found, context, confidence, explain, measured)
     elif measured is not None:
@@ -111,7 +111,7 @@ def predict(
     if explain:
         raise SettingsError(
             f"Predictions for {device} are sums of what was measured there, and know no kernels. "
-            "Leave out --explain, or name a GPU that was not measured with --hardware."
+            "Leave out --explain, or name a GPU with --hardware."
         )
     if member is not None:
         return _from_profile(network, member, settings, confidence, console)
@@ -201,7 +201,9 @@ def _on_gpu(
             time = gpu.carried(time, measured[1] / float(ms[0]), confidence)
         if correction is not None:
             ms = correction.predict(terms_of(gpu, sums_of(gpu, [(found.module, shape)]))).ms
-            time = gpu.carried(time, float(ms[0] / time.prediction.ms[0]), confidence)
+            off = float(ms[0] / time.prediction.ms[0])
+            least = widened(another_day(correction.log_half_width), confidence)
+            time = gpu.carried(time, off, confidence, least)
     except Exception as error:  # whatever the network raises
         raise SettingsError(
             f"'{network}' does not run on images of {height} x {width} px ({error}). "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.latency import CpuPredictor, Predictor
+from nas.latency.gpu.profile import MeasuredGpuPredictor
 from nas.report import LatencyPair, ReportContent, ReportTarget, write_report
 from nas.retrain import NetworkResult
 from nas.search.engine import read_records
@@ -62,7 +63,10 @@ def report(work: Work) -> Path:
 def _surrogates(work: Work, records: list[Record]) -> tuple[SurrogateFit, ...]:
     known = [record for record in records if not record.failed]
     errors = np.array([1.0 - float(getattr(record, work.settings.metric)) for record in known])
-    return assess(work.context.space, np.array([record.code for record in known]), errors)
+    problem = work.problem
+    costs = problem.cheap if problem.constraints is not None else None
+    codes = np.array([record.code for record in known])
+    return assess(work.context.space, codes, errors, costs)
 
 
 def _reference(work: Work) -> tuple[float, ...] | None:
@@ -79,7 +83,7 @@ def _reference(work: Work) -> tuple[float, ...] | None:
 
 def _held_out(predictor: Predictor) -> list[LatencyPair]:
     """Networks that were measured for the profile, each predicted by a fit without it."""
-    if not isinstance(predictor, CpuPredictor):
+    if not isinstance(predictor, (CpuPredictor, MeasuredGpuPredictor)):
         return []
     factor = predictor.interval_factor
     return [

@@ -33,6 +33,7 @@ from nas import vision
 from nas.environment import environment
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.calls import Call
+from nas.latency.devices import check
 from nas.latency.gpu.cuda import CudaClock, gpus
 from nas.latency.gpu.kernels import KernelClock, calls_in, launch_of
 from nas.latency.gpu.machine import Clock, GpuMachine
@@ -110,6 +111,10 @@ def _key(row: Row, names: list[str]) -> tuple[Any, ...]:
     return tuple(row["job"][name] for name in sorted(names))
 
 
+def _precisions(device: str) -> list[str]:
+    return [precision for precision in PRECISIONS if precision in check(device).precisions]
+
+
 def _kernel_jobs(
     clock: Clock, device: str, arguments: argparse.Namespace
 ) -> Iterator[tuple[Row, Job]]:
@@ -121,8 +126,9 @@ def _kernel_jobs(
         calls += [call for batch in BATCHES for call in calls_in(chosen, batch)]
     distinct = list({call.key: call for call in calls}.values())
     pool = SMALL_POOL if clock.device.type == "cpu" else POOL
-    clocks = {precision: KernelClock(clock, precision, pool) for precision in PRECISIONS}
-    jobs = [(call, precision) for call in distinct for precision in PRECISIONS]
+    precisions = _precisions(device)
+    clocks = {precision: KernelClock(clock, precision, pool) for precision in precisions}
+    jobs = [(call, precision) for call in distinct for precision in precisions]
     for i in rng.permutation(len(jobs))[: arguments.kernels]:
         call, precision = jobs[i]
         job = {"device": device, "precision": precision, "call": call.key}
@@ -141,7 +147,7 @@ def _network_jobs(
     clock: Clock, device: str, runtimes: tuple[str, ...], arguments: argparse.Namespace
 ) -> Iterator[tuple[Row, Job]]:
     rng = np.random.default_rng(arguments.seed)
-    jobs = [(n, p, b) for n in _names(rng) for p in PRECISIONS for b in BATCHES]
+    jobs = [(n, p, b) for n in _names(rng) for p in _precisions(device) for b in BATCHES]
     for i in rng.permutation(len(jobs)):
         name, precision, batch = jobs[i]
         job = {"device": device, "network": name, "precision": precision, "batch_size": batch}

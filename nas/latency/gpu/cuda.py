@@ -61,6 +61,8 @@ class CudaClock:
             self._begin, self._end = _event(), _event()
             # Graphs may share memory: none runs beside another one, and no result is looked at.
             self._pool = torch.cuda.graph_pool_handle()
+            self._aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._last: torch.cuda.CUDAGraph | None = None
 
     @contextlib.contextmanager
     def ready(self, tf32: bool) -> Iterator[None]:
@@ -90,15 +92,15 @@ class CudaClock:
 
     def captured(self, run: Callable[[], object]) -> Callable[[], object]:
         """The same kernels as one CUDA graph, on the memory that they are given now."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+        self._aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._aside):
             for _ in range(WARM_UPS):
                 run()
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(self._aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._aside):
             run()
+        self._last = graph  # memory whose graphs are all gone cannot be captured into again
         return graph.replay
 
     def forget(self) -> None:

@@ -112,16 +112,16 @@ class GpuMachine:
         Raises:
             ExportError: the runtime cannot run one of them.
         """
-        others = self.clock.others()
-        if others:
-            progress.say(
-                f"{others} other program(s) use this GPU: what they do meanwhile is measured too"
-            )
         found: list[Pass | None] = []
         with progress.task("Preparing networks", len(networks)) as advance:
             for network, shape in zip(networks, shapes, strict=True):
                 found.append(self._held(network, shape, rng))
                 advance(len(found), str(self.target.runtime))
+        others = self.clock.others()
+        if others:
+            progress.say(
+                f"{others} other program(s) use this GPU: what they do meanwhile is measured too"
+            )
         missing = found.count(None)
         if missing:
             progress.say(

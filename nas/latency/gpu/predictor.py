@@ -222,16 +222,27 @@ class GpuModel:
             energy_mj=float(total[0]) * watts if watts else None,
         )
 
-    def carried(self, time: NetworkTime, off: float, confidence: float = COVERAGE) -> NetworkTime:
+    def carried(
+        self,
+        time: NetworkTime,
+        off: float,
+        confidence: float = COVERAGE,
+        least_half_width: float = 0.0,
+    ) -> NetworkTime:
         """A prediction corrected by how far off the model is for the network on another device.
 
         Args:
             time: Predicted here.
             off: Measured over predicted time of the network on the other device.
             confidence: Coverage of the interval: that of a device that was measured.
+            least_half_width: Of the interval, in the logarithm.
         """
-        ms = time.prediction.ms * off
-        return replace(time, prediction=Prediction.around(ms, self._width("known", confidence)))
+        width = max(self._width("known", confidence), least_half_width)
+        return replace(
+            time,
+            prediction=Prediction.around(time.prediction.ms * off, width),
+            energy_mj=None if time.energy_mj is None else time.energy_mj * off,
+        )
 
     def interval(self, ms: Floats, confidence: float = COVERAGE) -> Prediction:
         """Predictions with their interval."""

@@ -127,3 +127,6 @@ def test_a_finished_search_says_how_far_its_surrogates_could_be_trusted():
     assert all(fit.spearman > 0.5 for fit in fits)
     assert 0.8 <= fits[-1].covered <= 1
     assert assess(SPACE, codes[: FEWEST - 1], errors[: FEWEST - 1]) == ()
+    costs = SPACE.features(codes)[:, :1].astype(float)
+    under_a_budget = assess(SPACE, codes, errors, lambda codes: costs[: len(codes)])
+    assert [fit.name for fit in under_a_budget] == [*NAMES[:2], "all together"]
