@@ -136,7 +136,7 @@ def measure_networks(
     Raises:
         MissingExtraError: the runtime, or the compiler that it needs, is not installed.
         ExportError: the runtime cannot run one of the networks.
-        NotFittedError: the device is not at hand, or its memory holds none of the networks.
+        NotFittedError: the device is not at hand, or its memory does not hold the networks.
     """
     progress, rng = progress or Silent(), np.random.default_rng(seed)
     machine = machine or machine_of(target)
@@ -145,13 +145,20 @@ def measure_networks(
         passes = machine.passes(modules, shapes, rng, progress)
     held = [(run, shape) for run, shape in zip(passes, shapes, strict=True) if run is not None]
     if not held:
-        raise NotFittedError(
-            f"The memory of {target.device} holds none of the {len(modules)} networks in batches "
-            f"of {target.images}. Choose a smaller --batch-size, or close what else uses it."
-        )
+        raise _too_large(target, "none of", len(modules))
     runs, sizes = [run for run, _ in held], [shape for _, shape in held]
-    samples = interleave(runs, sizes, machine, effort or Effort(), seed, progress, what)
+    try:
+        samples = interleave(runs, sizes, machine, effort or Effort(), seed, progress, what)
+    except torch.OutOfMemoryError:  # each alone was held, all of them and new images are not
+        raise _too_large(target, "not all of", len(held)) from None
     return with_gaps(summary(samples), np.array([run is not None for run in passes]))
+
+
+def _too_large(target: Target, held: str, networks: int) -> NotFittedError:
+    return NotFittedError(
+        f"The memory of {target.device} holds {held} the {networks} networks in batches of "
+        f"{target.images}. Choose a smaller --batch-size, or close what else uses it."
+    )
 
 
 def machine_of(target: Target) -> Machine:
@@ -217,7 +224,7 @@ def interleave(
         for round_ in range(rounds):
             if round_ >= max(2, effort.least) and (
                 time.perf_counter() - begin > effort.seconds
-                or standard_error(len(passes), visited, stamps) < effort.tight
+                or (effort.tight and standard_error(len(passes), visited, stamps) < effort.tight)
             ):
                 break
             for i in rng.permutation(len(passes)):

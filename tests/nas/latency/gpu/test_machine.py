@@ -112,6 +112,23 @@ def test_what_does_not_fit_the_memory_is_left_out(clock: Any, heard: Any) -> Non
         measure_networks([TooLarge()], [SHAPE], target, effort=BRIEF, machine=machine)
 
 
+def test_memory_that_is_full_only_later_is_told_as_well(clock: Any) -> None:
+    calls = []
+
+    class FullLater(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            calls.append(x)
+            if len(calls) > 2:  # those that make it ready
+                raise torch.OutOfMemoryError("full")
+            return x
+
+    target = Target("a100")
+    with pytest.raises(NotFittedError, match="holds not all of the 1 networks in batches of 1"):
+        measure_networks(
+            [FullLater()], [SHAPE], target, effort=BRIEF, machine=GpuMachine(target, clock)
+        )
+
+
 def test_a_network_that_cannot_be_captured_is_told(
     clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
