@@ -23,9 +23,9 @@ from results_file import write
 
 from nas.latency.fewshot import Prior
 from nas.latency.fewshot import fit as calibrate
-from nas.latency.gpu.fitting import TERMS, Fitted, fit, predict, terms, without
+from nas.latency.gpu.fitting import Fitted, fit, predict, terms, without
 from nas.latency.gpu.public import Measured
-from nas.latency.gpu.times import way_of
+from nas.latency.gpu.times import TERMS, way_of
 from nas.latency.gpu.validation import (
     Floats,
     Groups,

@@ -26,7 +26,8 @@ from nas.latency.fewshot import choose, fit
 from nas.latency.gpu.machine import GpuMachine
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.profile import PRIOR, GpuProfile
-from nas.latency.gpu.terms import TERMS, sums_of, sums_of_parts, terms_of
+from nas.latency.gpu.terms import sums_of, sums_of_parts, terms_of
+from nas.latency.gpu.times import TERMS
 from nas.latency.measure import measure_finalists
 from nas.latency.prediction import agreement, another_day, conformal_half_width
 from nas.latency.profile import parts_hash

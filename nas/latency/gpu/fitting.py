@@ -170,9 +170,6 @@ def predict(fitted: Fitted, measured: Sequence[Measured], *, known_boards: bool 
         return np.asarray(whole(*parts).double().numpy())
 
 
-TERMS = ("products", "depthwise", "memory", "launches", "host")
-
-
 def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
     """What each prediction is the sum of, in milliseconds: (n, 5) in the order of TERMS.
 

@@ -18,14 +18,13 @@ from torch.utils._pytree import tree_map_only
 
 from nas.latency.calls import Call, Operand, calls_of
 from nas.latency.gpu.launches import Launch, launches_of
-from nas.latency.gpu.machine import Clock
+from nas.latency.gpu.machine import DTYPES, Clock
 from nas.latency.tracing import Precision, trace
 from search_spaces.parts import Part
 
 COPIES = 32
 """Runs in one graph: launching it, some microseconds, is shared by all."""
 PASSES = 7
-_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def calls_in(parts: Sequence[Part], batch_size: int) -> list[Call]:
@@ -54,7 +53,7 @@ class KernelClock:
     def __init__(self, clock: Clock, precision: str, pool_bytes: int) -> None:
         """Takes operands from `pool_bytes` of memory, which is to be more than twice the cache."""
         self._clock = clock
-        dtype = _DTYPES.get(precision, torch.float32)
+        dtype = DTYPES.get(precision, torch.float32)
         size = pool_bytes // dtype.itemsize
         self._pool, self._other = (
             torch.zeros(size, dtype=dtype, device=clock.device) for _ in range(2)

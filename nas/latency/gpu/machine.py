@@ -30,7 +30,7 @@ from nas.progress import Progress
 
 RUNTIMES = ("eager", "compile", "cuda-graph")
 """What runs in this program."""
-_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Clock(Protocol):
@@ -66,7 +66,7 @@ class GpuMachine:
     def __init__(self, target: Target, clock: Clock) -> None:
         assert target.precision is not None
         self.target, self.clock = target, clock
-        self._dtype = _DTYPES.get(target.precision, torch.float32)
+        self._dtype = DTYPES.get(target.precision, torch.float32)
 
     @classmethod
     def of(cls, target: Target) -> GpuMachine:

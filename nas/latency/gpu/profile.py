@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nas.errors import CheckpointError
 from nas.latency.fewshot import FewShot, Prior, fit
-from nas.latency.gpu.terms import TERMS, waiting_ms
+from nas.latency.gpu.terms import waiting_ms
+from nas.latency.gpu.times import TERMS
 from nas.latency.prediction import COVERAGE, Prediction, widened
 from nas.latency.profile import checksum, parts_hash, profiles_of, read_content, write_content
 from nas.latency.target import Target

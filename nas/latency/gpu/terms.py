@@ -23,11 +23,10 @@ from torch import nn
 from nas.latency.cost import part_module
 from nas.latency.gpu.launches import Launch, Launches
 from nas.latency.gpu.predictor import GpuModel
-from nas.latency.gpu.times import PRODUCTS, whole_ms
+from nas.latency.gpu.times import PRODUCTS, TERMS, whole_ms
 from search_spaces.part_index import PartIndex
 
 Floats = NDArray[np.float64]
-TERMS = ("products", "depthwise", "memory", "launches", "host")
 
 
 def sums_of_parts(gpu: GpuModel, index: PartIndex) -> Floats:

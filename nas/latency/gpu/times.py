@@ -195,6 +195,8 @@ def device_numbers(device: Device, precision: str) -> tuple[float, ...]:
     )
 
 
+TERMS = ("products", "depthwise", "memory", "launches", "host")
+"""What a predicted time is the sum of."""
 PRODUCTS = tuple(
     kind for kind in LAUNCH_KINDS if kind.removesuffix("_nhwc").removeprefix("masked_") in TENSOR
 )
