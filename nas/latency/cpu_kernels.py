@@ -58,8 +58,8 @@ NETWORKS = (
 SPACES = ("hybrid-tiny", "hybrid-cifar")
 """One network of each joins them: small ones, whose weights stay in the cache."""
 EFFORT = Effort(12.0, least=4, most=12)
-PACE = Pace(8.0)
-"""Both together decide how long the first prediction takes on a machine."""
+PACE = Pace(0.8)
+"""Of each of them. Both together decide how long the first prediction takes on a machine."""
 WIDEST = 2.0
 """An interval of more than this factor to either side is refused: nothing was learned."""
 
@@ -149,7 +149,8 @@ class KernelPredictor:
         """
         half_width = widened(self.store.fitted["log_half_width"], confidence)
         calls = [calls_of(*pair) for pair in zip(modules, input_shapes, strict=True)]
-        self.store.measure([c for some in calls for c in some], progress or Silent())
+        for some in calls:
+            self.store.measure(some, progress or Silent())
         terms = self.store.fitted["terms"]
         ms = self._features(calls) @ np.array([terms[term] for term in TERMS])
         return Prediction.around(ms, half_width)
@@ -170,7 +171,8 @@ class KernelPredictor:
     ) -> None:
         modules, shapes = [n[0] for n in networks], [n[1] for n in networks]
         calls = [calls_of(*network) for network in networks]
-        self.store.measure([c for some in calls for c in some], progress, PACE)
+        for some in calls:
+            self.store.measure(some, progress, PACE)
         whole = measure_networks(modules, shapes, self.target, effort=effort, progress=progress)
         features = self._features(calls)
         found = fit(features, whole.ms, Prior.around(EXPECTED))

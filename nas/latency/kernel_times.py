@@ -4,14 +4,16 @@ Every operation that is not in the store yet runs a few times, all of them in tu
 order of their network, on operands as it finds them there:
 
     activations   written just before, by the same threads
-    weights       from memory that nothing else has read for long
+    weights       from as much memory in turn as the network has weights
 
 So timed, the operations of 15 models of timm, alone and summed, took 0.95 to 1.02 of what the
 models took (one thread of an AMD EPYC, batch 1). At once again, with weights in the cache, they
-took 0.65 to 0.89 of it: what ran just before is warm in more ways than it is in a network.
+took 0.65 to 0.89 of it: what ran just before is warm in more ways than it is in a network. Timed
+in turns with those of nine other networks, they took 5 % more than with those of their own
+network alone (two threads of an Intel Xeon); so each network is a session.
 
-Each session times a few operations of its own kind beside them, the same in all sessions, so
-that a slow hour of the machine does not stay in the store.
+Every few rounds of a session some operations run that are the same in all sessions: what the
+machine is slower by than when the store began does not stay in it.
 """
 
 from __future__ import annotations
@@ -39,9 +41,7 @@ from nas.latency.target import Target
 from nas.progress import Progress
 from nas.storage import atomic_write, cache_dir
 
-SCHEMA = 1
-COLD_MIB = 128
-"""Weights are taken from so much memory in turn: more than caches hold."""
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,14 @@ class Pace:
     """How long operations are timed: `least` rounds (two at the least), then until `seconds`."""
 
     seconds: float = 8.0
-    least: int = 5
-    most: int = 25
+    least: int = 6
+    most: int = 30
+
+
+SPAN = 6
+"""Rounds after which the machine's speed is looked at again; the first of them warms up."""
+REFERENCE_ROUNDS = 4
+"""Each time; the first of them warms up."""
 
 
 @dataclass
@@ -60,6 +66,8 @@ class KernelTimes:
     path: Path
     conditions: dict[str, Any]
     ms: dict[str, float] = field(default_factory=dict)
+    reference_ms: list[float] = field(default_factory=list)
+    """What `_reference()` took when the store began; milliseconds are at that speed."""
     fitted: dict[str, Any] = field(default_factory=dict)
     """What follows from whole networks, as plain data; see `cpu_kernels.py`."""
 
@@ -83,32 +91,33 @@ class KernelTimes:
         return store
 
     def measure(self, calls: Sequence[Call], progress: Progress, pace: Pace | None = None) -> int:
-        """Time those of the calls that are not known yet, and keep them; how many there were."""
+        """Time those of a network's calls that are not known yet, and keep them; how many."""
         missing = {call.key: call for call in calls if call.launches}
         missing = {key: call for key, call in missing.items() if key not in self.ms}
         if not missing:
             return 0
-        reference = _reference()
-        timed = [*reference, *missing.values()]
+        weights = sum(_weights_of(call) for call in calls if call.launches)
         threads = self.conditions["threads"]
-        found = _timed(timed, threads, pace or Pace(), progress)
-        slowness = self._slowness(reference, found)
-        for call, ms in zip(timed, found, strict=True):
-            self.ms.setdefault(call.key, ms / slowness)
+        spans = _timed([*missing.values()], weights, threads, pace or Pace(), progress)
+        if not self.reference_ms:
+            self.reference_ms = np.median([span.reference for span in spans], axis=0).tolist()
+        for i, key in enumerate(missing):
+            self.ms[key] = _typical(
+                [
+                    (ms / span.slowness(self.reference_ms), disturbed)
+                    for span in spans
+                    for ms, disturbed in span.visits[i]
+                ]
+            )
         self.save()
         return len(missing)
-
-    def _slowness(self, reference: Sequence[Call], found: Sequence[float]) -> float:
-        """How many times slower the machine is than when the store began."""
-        known = [(call.key, ms) for call, ms in zip(reference, found, strict=False)]
-        ratios = [ms / self.ms[key] for key, ms in known if key in self.ms]
-        return float(np.median(ratios)) if ratios else 1.0
 
     def save(self) -> None:
         """Write the store, whole or not at all."""
         content = {
             "conditions": {**self.conditions, "date": _now()},
             "ms": self.ms,
+            "reference_ms": self.reference_ms,
             "fitted": self.fitted,
         }
         document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
@@ -120,6 +129,7 @@ class KernelTimes:
             document = json.loads(self.path.read_text())
             content, stated = document["content"], document["checksum"]
             ms = {key: float(value) for key, value in content["ms"].items()}
+            reference_ms = [float(value) for value in content["reference_ms"]]
             fitted, _conditions = content["fitted"], dict(content["conditions"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
@@ -135,27 +145,67 @@ class KernelTimes:
                 f"The times of operations in '{self.path}' were measured under other conditions "
                 f"than {self.conditions}. {again}"
             )
-        self.ms, self.fitted = ms, fitted
+        self.ms, self.reference_ms, self.fitted = ms, reference_ms, fitted
 
 
-def _timed(calls: Sequence[Call], threads: int, pace: Pace, progress: Progress) -> list[float]:
-    visits: list[list[tuple[float, bool]]] = [[] for _ in calls]
+Visit = tuple[float, bool]
+"""Milliseconds, and whether the system took a processor away meanwhile."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A few rounds."""
+
+    reference: list[float]
+    """Milliseconds of each operation of the reference just before."""
+    visits: list[list[Visit]]
+    """Of each call."""
+
+    def slowness(self, reference_ms: Sequence[float]) -> float:
+        """How many times slower the machine was than when the reference took so long."""
+        return float(np.median(np.array(self.reference) / reference_ms))
+
+
+def _timed(
+    calls: Sequence[Call], weights: int, threads: int, pace: Pace, progress: Progress
+) -> list[Span]:
+    """Time calls of a network that has so many weights."""
+    reference = _reference()
+    known, pool = _pool_of(reference, 0), _pool_of(calls, weights)
+    spans: list[Span] = []
     begin = time.perf_counter()
-    largest = max(sum(o.extent for o in call.operands if o.weight) for call in calls)
     with quiet(threads), progress.task("Timing operations", pace.most) as advance:
-        weights = _Weights(max(COLD_MIB * 2**18, largest))
         for round_ in range(pace.most):
             if round_ >= pace.least and time.perf_counter() - begin > pace.seconds:
                 break
-            for call, kept in zip(calls, visits, strict=True):
-                kept.append(_visit(call, weights))
+            if round_ % SPAN == 0:
+                rounds = [_round(reference, known) for _ in range(REFERENCE_ROUNDS)]
+                before = [_typical(visits) for visits in zip(*rounds[1:], strict=True)]
+                spans.append(Span(before, [[] for _ in calls]))
+            found = _round(calls, pool)
+            if round_ % SPAN:
+                for visits, visit in zip(spans[-1].visits, found, strict=True):
+                    visits.append(visit)
             advance(round_ + 1, f"{len(calls)} operations")
         advance(pace.most, "done")
-    return [_typical(kept[1:]) for kept in visits]  # the first round warms up
+    return spans
 
 
-def _visit(call: Call, weights: _Weights) -> tuple[float, bool]:
-    """Milliseconds, and whether the system took a processor away meanwhile."""
+def _round(calls: Sequence[Call], pool: _Weights) -> list[Visit]:
+    return [_visit(call, pool) for call in calls]
+
+
+def _pool_of(calls: Sequence[Call], weights: int) -> _Weights:
+    return _Weights(max([weights, *map(_weights_of, calls)]))
+
+
+def _weights_of(call: Call) -> int:
+    """Elements of memory that its weights take."""
+    extents = {o.memory: o.extent for o in call.operands if o.weight}
+    return sum(extents.values())
+
+
+def _visit(call: Call, weights: _Weights) -> Visit:
     arguments, named, activations = _made(call, weights)
     for tensor in activations:
         tensor.fill_(0)
@@ -166,7 +216,7 @@ def _visit(call: Call, weights: _Weights) -> tuple[float, bool]:
     return ms, preemptions() != before
 
 
-def _typical(visits: Sequence[tuple[float, bool]]) -> float:
+def _typical(visits: Sequence[Visit]) -> float:
     """Median of the undisturbed visits, or of the fastest quarter where these are fewer."""
     calm = [ms for ms, disturbed in visits if not disturbed]
     enough = max(1, len(visits) // 4)
@@ -176,7 +226,7 @@ def _typical(visits: Sequence[tuple[float, bool]]) -> float:
 
 
 class _Weights:
-    """Numbers between 0.5 and 1.5, handed out in turn from more memory than caches hold."""
+    """Numbers between 0.5 and 1.5, handed out in turn."""
 
     def __init__(self, elements: int) -> None:
         generator = torch.Generator().manual_seed(0)

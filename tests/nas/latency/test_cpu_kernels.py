@@ -14,7 +14,7 @@ from nas.errors import CheckpointError, NotFittedError, SettingsError
 from nas.latency import Effort, Target, cpu_kernels
 from nas.latency.calls import Call, Operand, calls_of
 from nas.latency.cpu_kernels import KernelPredictor, predict_module
-from nas.latency.kernel_times import KernelTimes, Pace
+from nas.latency.kernel_times import KernelTimes, Pace, Span, _Weights
 from nas.latency.samples import Measurement
 from nas.progress import Silent
 
@@ -147,6 +147,22 @@ def test_every_operation_of_a_network_can_run_alone(network: Attends, target: Ta
     assert {call.key for call in calls if call.launches} <= set(store.ms)
 
 
+def test_weights_come_from_as_much_memory_as_the_network_has(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: list[int] = []
+
+    class Pool(_Weights):
+        def __init__(self, elements: int) -> None:
+            pools.append(elements)
+            super().__init__(elements)
+
+    monkeypatch.setattr("nas.latency.kernel_times._Weights", Pool)
+    network = nn.Sequential(*(nn.Linear(20, 20) for _ in range(3)), nn.Linear(20, 5))
+    KernelTimes.of(target).measure(calls_of(network, (4, 20)), Silent(), BRIEF)
+    assert pools[-1] == sum(p.numel() for p in network.parameters())
+
+
 def test_a_stored_operation_survives_its_file(target: Target, network: Attends) -> None:
     store = KernelTimes.of(target)
     store.measure(calls_of(network, SHAPE), Silent(), BRIEF)
@@ -154,6 +170,7 @@ def test_a_stored_operation_survives_its_file(target: Target, network: Attends) 
     store.save()
     again = KernelTimes.of(target)
     assert (again.ms, again.fitted) == (store.ms, store.fitted)
+    assert again.reference_ms == store.reference_ms != []
     assert KernelTimes.of(Target("cpu", threads=2)).ms == {}
 
 
@@ -162,15 +179,19 @@ def test_a_slow_hour_does_not_stay_in_the_store(
 ) -> None:
     slow = 1.0
 
-    def timed(calls: list[Call], *_: object) -> list[float]:
-        return [2.0 * slow for _ in calls]
+    def timed(calls: list[Call], *_: object) -> list[Span]:
+        later = 1.5 * slow
+        return [
+            Span([1.0 * slow, 0.9 * slow], [[(2.0 * slow, False)] for _ in calls]),
+            Span([1.0 * later, 0.9 * later], [[(2.0 * later, False)] for _ in calls]),
+        ]
 
     monkeypatch.setattr("nas.latency.kernel_times._timed", timed)
     store = KernelTimes.of(target)
     store.measure(calls_of(nn.Linear(8, 8), (1, 8)), Silent())
     slow = 3.0
     store.measure(calls_of(nn.Linear(9, 9), (1, 9)), Silent())
-    assert set(store.ms.values()) == {2.0}
+    assert [*store.ms.values()] == pytest.approx([2.5, 2.5])  # at the first session's speed
 
 
 def test_a_store_with_changed_bytes_does_not_load(target: Target) -> None:
@@ -214,8 +235,9 @@ def test_a_prediction_lies_in_its_interval_and_is_made_again_from_the_store(
 def test_the_fit_finds_what_made_the_times(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def timed(calls: list[Call], *_: object) -> list[float]:
-        return [sum(o.extent for o in call.operands) / 1000 for call in calls]
+    def timed(calls: list[Call], *_: object) -> list[Span]:
+        ms = [sum(o.extent for o in call.operands) / 1000 for call in calls]
+        return [Span([1.0], [[(one, False)] for one in ms])]
 
     def measured(modules: list[nn.Sequential], *_: object, **__: object) -> Measurement:
         ms = np.array([_true_ms(module) for module in modules])
