@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from nas.context import Context, short_names
 from nas.data.load import parse_spec
-from nas.latency import CpuPredictor, Predictor, predictor_for
+from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
 from nas.latency.devices import check
-from nas.latency.gpu.profile import MeasuredGpuPredictor
+from nas.latency.measured import MeasuredPredictor
 from nas.progress import Progress
 from nas.result import Outcome
 from nas.search.candidates import descend
@@ -234,7 +234,7 @@ def _document(
         {
             "target": predictor.target.to_dict(),
             "rests_on": str(predictor),
-            "measured": isinstance(predictor, (CpuPredictor, MeasuredGpuPredictor)),
+            "measured": isinstance(predictor, MeasuredPredictor),
             "fastest": vars(extremes.fastest),
             "median": vars(extremes.median),
             "slowest": vars(extremes.slowest),

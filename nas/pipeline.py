@@ -20,7 +20,7 @@ from nas import finishing, reporting
 from nas.context import Context
 from nas.errors import ExportError, InfeasibleError, NotFittedError
 from nas.latency import Target, measure_finalists
-from nas.latency.gpu.machine import at_hand
+from nas.latency.measure import machine_of
 from nas.latency.speed import tell_speed
 from nas.progress import Progress, Silent
 from nas.result import RunResult
@@ -31,7 +31,7 @@ from nas.search.study import mirror
 from nas.settings import Settings
 from nas.steps import STEPS, Step
 from nas.storage import atomic_write
-from nas.summary import result_of, unanswered
+from nas.summary import only_predicted, result_of, unanswered
 from nas.units import format_ms
 from nas.work import Member, Work, to_json
 
@@ -135,14 +135,18 @@ def _search(work: Work) -> None:
 
 
 def _measure(work: Work) -> None:
-    """The front on each target that is at hand."""
-    front = work.front()
-    for name in work.elsewhere:
-        work.console.say(f"{name} is not at hand, so nothing is measured there")
-    targets = [
-        {"target": target.to_dict(), "networks": _measured(work, front, target)}
-        for target in work.context.targets
-    ]
+    """The front on each target that can be measured here."""
+    front, targets = work.front(), []
+    for target, name in zip(work.context.targets, work.context.target_names, strict=True):
+        networks, reason = {}, None
+        try:
+            networks = _measured(work, front, target)
+        except (NotFittedError, ExportError) as error:
+            if target.device == "cpu":
+                raise
+            reason = str(error)
+            work.console.say(only_predicted(name, reason))
+        targets.append({"target": target.to_dict(), "networks": networks, "reason": reason})
     atomic_write(work.path / "measured.json", to_json({**targets[0], "targets": targets}))
     over = [member for member in work.front() if not work.keeps_budget(member)]
     if over and len(over) == len(front):
@@ -155,23 +159,22 @@ def _measure(work: Work) -> None:
 
 
 def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict[str, float]]:
-    """By id, what members of the front take on a target; nothing where it is not at hand."""
-    if not at_hand(target) or not front:
+    """By id, what members of the front take on a target.
+
+    Raises:
+        NotFittedError, ExportError: it cannot be measured here.
+    """
+    if not front:
         return {}
     data = work.context.data
-    try:
-        measured = measure_finalists(
-            [member.architecture for member in front],
-            target,
-            data.in_channels,
-            data.num_classes,
-            progress=work.console,
-        )
-    except (NotFittedError, ExportError) as error:
-        if target.device == "cpu":
-            raise
-        work.console.say(f"{error} Latencies on {target.device} stay predicted.")
-        return {}
+    measured = measure_finalists(
+        [member.architecture for member in front],
+        target,
+        data.in_channels,
+        data.num_classes,
+        progress=work.console,
+        machine=machine_of(target),
+    )
     work.console.say(f"repeat noise of {target.device}: {measured.repeat_noise:.1%}")
     return {
         member.id: {"ms": float(ms), "spread": float(spread)}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.latency import CpuPredictor, Predictor
-from nas.latency.gpu.profile import MeasuredGpuPredictor
+from nas.latency import Predictor
+from nas.latency.measured import MeasuredPredictor
 from nas.report import LatencyPair, ReportContent, ReportTarget, write_report
 from nas.retrain import NetworkResult
 from nas.search.engine import read_records
@@ -83,7 +83,7 @@ def _reference(work: Work) -> tuple[float, ...] | None:
 
 def _held_out(predictor: Predictor) -> list[LatencyPair]:
     """Networks that were measured for the profile, each predicted by a fit without it."""
-    if not isinstance(predictor, (CpuPredictor, MeasuredGpuPredictor)):
+    if not isinstance(predictor, MeasuredPredictor):
         return []
     factor = predictor.interval_factor
     return [

@@ -25,7 +25,7 @@ def result_of(work: Work) -> RunResult:
     if "search" in finished:
         notes += [*unanswered(work)]
     if "measure" in finished:
-        notes += [not_at_hand(name) for name in work.unmeasured]
+        notes += [only_predicted(name, reason) for name, reason in work.unmeasured]
     return RunResult(
         path=work.path,
         targets=tuple(map(str, work.context.targets)),
@@ -79,9 +79,10 @@ def unanswered(work: Work) -> list[str]:
     return said
 
 
-def not_at_hand(name: str) -> str:
-    """What to say of a target that cannot be measured here."""
-    return f"{name} is not at hand: its latencies are predicted, none was measured"
+def only_predicted(name: str, reason: str | None) -> str:
+    """What to say of a target that nothing was measured on, and why."""
+    said = f"latencies on {name} are predicted, none was measured"
+    return f"{said}: {reason}" if reason else said
 
 
 def _measured(work: Work, member: Member) -> str:

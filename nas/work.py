@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from nas.context import Context
 from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
-from nas.latency.gpu.machine import at_hand
 from nas.outlook import feasibility_of, measures_of
 from nas.progress import Progress
 from nas.result import Latency
@@ -92,17 +91,10 @@ class Work:
         self.context = context or Context(folder.settings)
 
     @property
-    def elsewhere(self) -> list[str]:
-        """Targets that cannot be measured here, in short."""
-        named = zip(self.context.targets, self.context.target_names, strict=True)
-        return [name for target, name in named if not at_hand(target)]
-
-    @property
-    def unmeasured(self) -> list[str]:
-        """Targets that no member of the front was measured on, in short."""
-        taken = [member.measured_ms for member in self.front()]
-        named = enumerate(self.context.target_names)
-        return [name for i, name in named if all(ms[i] is None for ms in taken)]
+    def unmeasured(self) -> list[tuple[str, str | None]]:
+        """Targets that nothing was measured on, in short, and why as far as it was kept."""
+        named = zip(self.context.target_names, self._measured(), strict=True)
+        return [(name, at.get("reason")) for name, at in named if not at["networks"]]
 
     @property
     def path(self) -> Path:
@@ -193,14 +185,19 @@ class Work:
         """The front, fastest first; empty before the search has finished."""
         if not (self.path / "front.json").exists():
             return []
-        measured: list[dict[str, Any]] = [{}] * len(self.context.targets)
-        if (self.path / "measured.json").exists():
-            known = read_json(self.path / "measured.json")["targets"]
-            measured = [target["networks"] for target in known]
+        measured = [target["networks"] for target in self._measured()]
         return [
             Member(entry, tuple(networks.get(entry["id"], {}).get("ms") for networks in measured))
             for entry in read_json(self.path / "front.json")["front"]
         ]
+
+    def _measured(self) -> list[dict[str, Any]]:
+        """Of each target what `measured.json` says; no networks before they were measured."""
+        path = self.path / "measured.json"
+        if not path.exists():
+            return [{"networks": {}}] * len(self.context.targets)
+        found: list[dict[str, Any]] = read_json(path)["targets"]
+        return found
 
     def keeps_budget(self, member: Member) -> bool:
         """Whether a member answers a question, as predicted and, where it was, as measured."""

@@ -67,7 +67,8 @@ def _made_up(space: SearchSpace) -> CpuPredictor:
     n = len(index.parts)
     conditions = {**dict.fromkeys(CONDITIONS, "made up"), "parts": parts_hash(index)}
     ones = (1.0,) * n
-    profile = Profile(conditions, ones, ones, (1,) * n, Terms(0.1, 1.0, 0.0, 0.0), 0.1, {}, ())
+    terms = Terms(0.1, 1.0, 0.0, 0.0)
+    profile = Profile(conditions, 0.1, {}, (), ones, ones, (1,) * n, terms)
     return CpuPredictor(space, Target("cpu"), profile)
 
 

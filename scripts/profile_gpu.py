@@ -101,10 +101,14 @@ def _work(jobs: Iterator[tuple[Row, Job]], path: Path, until: float) -> int:
         try:
             rows = measure()
         except Exception as error:  # whatever the network, the compiler or the GPU raises
-            rows = [{"error": f"{type(error).__name__}: {error}"[:300]}]
+            rows = [_failed(error)]
         for row in rows:
             append_line(path, {"job": job, **row})
     return len(read_lines(path))
+
+
+def _failed(error: Exception) -> Row:
+    return {"error": f"{type(error).__name__}: {error}"[:300]}
 
 
 def _key(row: Row, names: list[str]) -> tuple[Any, ...]:
@@ -162,15 +166,21 @@ def _rows(name: str, target: Target, runtimes: tuple[str, ...], clock: Clock) ->
     rows = []
     for runtime in runtimes:
         here = dataclasses.replace(target, runtime=runtime)
-        found = measure_networks(
-            [network],
-            [(target.images, channels, height, width)],
-            here,
-            effort=EFFORT,
-            machine=GpuMachine(here, clock),
-        )
-        row = {"runtime": runtime, "resolution": height, "ms": float(found.ms[0])}
-        rows.append({**row, "spread": float(found.spread[0]), "rounds": found.rounds})
+        row: Row = {"runtime": runtime, "resolution": height}
+        try:
+            found = measure_networks(
+                [network],
+                [(target.images, channels, height, width)],
+                here,
+                effort=EFFORT,
+                machine=GpuMachine(here, clock),
+            )
+        except Exception as error:  # the other runtimes may do better
+            row |= _failed(error)
+        else:
+            row |= {"ms": float(found.ms[0]), "spread": float(found.spread[0])}
+            row["rounds"] = found.rounds
+        rows.append(row)
     return rows
 
 

@@ -53,17 +53,24 @@ def examination() -> dict[str, Any]:
 
 
 def _gpus() -> dict[str, Any]:
-    """CUDA devices as torch sees them; a torch that does not import is a finding, not a crash."""
+    """The GPUs at hand; what keeps torch from finding them is a finding, not a crash."""
+    from nas.errors import NasError
+
     try:
-        import torch
+        from nas.latency.gpu.cuda import UNDESCRIBED, gpus
     except (ImportError, OSError) as error:
         return {"torch": {"error": f"torch cannot be imported: {error}"}}
+    try:
+        found = gpus()
+    except (NasError, RuntimeError) as error:  # a wrong device file, or a driver that fails
+        return {"gpus": {"error": str(error)}}
     return {
-        f"cuda:{index}": {
-            "name": torch.cuda.get_device_name(index),
-            "memory_mib": torch.cuda.get_device_properties(index).total_memory // 2**20,
+        f"cuda:{gpu.index}": {
+            "name": gpu.title,
+            "hardware": gpu.device or UNDESCRIBED,
+            "memory_mib": gpu.memory_mib,
         }
-        for index in range(torch.cuda.device_count())
+        for gpu in found
     }
 
 

@@ -13,17 +13,14 @@ takes half a minute to compile; what their kernels take follows from those (`who
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from nas.environment import version
 from nas.errors import NotFittedError
 from nas.latency.cost import CostTable, part_kernels
 from nas.latency.covering import covering_codes, parts_in, stratified_codes
@@ -39,7 +36,7 @@ from nas.latency.measure import (
     whole_pass,
 )
 from nas.latency.prediction import agreement, another_day, conformal_half_width
-from nas.latency.profile import Profile, parts_hash
+from nas.latency.profile import Profile, conditions_of
 from nas.latency.samples import Measurement, summary
 from nas.latency.target import Target
 from nas.latency.whole_networks import (
@@ -123,7 +120,7 @@ def calibrate(
             "were interrupted. Close other programs and try again, or use fewer threads."
         )
     return Profile(
-        conditions=_conditions(space, target, index, in_channels, num_classes, whole),
+        conditions=conditions_of(space, target, in_channels, num_classes, fingerprint(), whole),
         parts_ms=tuple(map(float, parts_ms)),
         parts_mib=tuple(map(float, parts_mib)),
         parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
@@ -163,7 +160,7 @@ def _from_whole(
         whole.quarters_ms,
         whole.spread,
         np.arange(len(codes)) < drawn_at_random(len(codes)),
-        _conditions(space, target, features.index, in_channels, num_classes, whole),
+        conditions_of(space, target, in_channels, num_classes, fingerprint(), whole),
         plan.widest,
     )
 
@@ -257,28 +254,3 @@ def _part(index: PartIndex, i: int) -> Part:
     part = index.parts[i]
     assert part is not None  # only position 0 is empty
     return part
-
-
-def _conditions(
-    space: SearchSpace,
-    target: Target,
-    index: PartIndex,
-    in_channels: int,
-    num_classes: int,
-    whole: Measurement,
-) -> dict[str, Any]:
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "target": target.to_dict(),
-        "device": fingerprint(),
-        "torch": version("torch"),
-        "space": space.name,
-        "parts": parts_hash(index),
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "rounds": whole.rounds,
-        "repeat_noise": whole.repeat_noise,
-        "disturbed": whole.disturbed,
-        "drift": whole.drift,
-        "date": now.isoformat(timespec="seconds"),
-    }

@@ -18,73 +18,34 @@ Paper: split conformal prediction, Lei et al. 2018, https://arxiv.org/abs/1604.0
 
 from __future__ import annotations
 
-import math
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import CheckpointError
 from nas.latency.kernel_model import fit_relative
-from nas.latency.prediction import COVERAGE, Prediction, widened
-from nas.latency.profile import Profile, Terms, parts_hash
-from nas.latency.target import Target
-from search_spaces.space import SearchSpace
+from nas.latency.measured import MeasuredPredictor
+from nas.latency.profile import Profile, Terms
 
 Floats = NDArray[np.float64]
 BUSY = 0.25
 """Share of disturbed passes above which a profile says so."""
 
 
-class CpuPredictor:
+class CpuPredictor(MeasuredPredictor[Profile]):
     """Predicts whole populations of one space on one target; made by `predictor_for`."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        target: Target,
-        profile: Profile,
-        in_channels: int = 3,
-        num_classes: int = 10,
-        confidence: float = COVERAGE,
-    ) -> None:
-        """Raises CheckpointError: the profile belongs to another space.
-
-        A profile holds the half width of 90 % intervals; for another `confidence` it is scaled by
-        the ratio of normal quantiles.
-        """
-        self.space, self.target, self.profile = space, target, profile
-        self.confidence = confidence
-        self.index = space.part_index(in_channels, num_classes)
-        if profile.conditions["parts"] != parts_hash(self.index):
-            raise CheckpointError(
-                f"This latency profile is of the space '{profile.conditions['space']}' as it was "
-                f"when measured; '{space.name}' has other parts. Measure it with `nas measure`."
-            )
-        terms = profile.terms
+    @cached_property
+    def _table(self) -> Floats:
+        """What each part adds, (parts,)."""
+        profile, terms = self.profile, self.profile.terms
         table = terms.factor * np.array(profile.parts_ms) + terms.per_part_ms
         table += terms.per_mib_ms * np.array(profile.parts_mib)
         table[0] = 0.0  # nothing stands there
-        self._table = table
+        return table
 
-    @property
-    def id(self) -> str:
-        """Of the profile: equal ids predict the same."""
-        return self.profile.id
-
-    @property
-    def interval_factor(self) -> float:
-        """The interval is this factor to either side."""
-        return math.exp(widened(self.profile.log_half_width, self.confidence))
-
-    def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
-        ms = self.index.sums(codes, self._table) + self.profile.terms.constant_ms
-        factor = self.interval_factor
-        return Prediction(ms, ms / factor, ms * factor)
+    def _ms(self, codes: NDArray[np.integer]) -> Floats:
+        return self.index.sums(codes, self._table) + self.profile.terms.constant_ms
 
     def __str__(self) -> str:
         """One sentence on what the predictions rest on."""
@@ -93,9 +54,7 @@ class CpuPredictor:
         here = "here " if self.target.device == "cpu" else ""
         said = (
             f"{self.target}: measured {here}on {conditions['device']['model']}, "
-            f"{conditions['date'][:10]}; {held['networks']:.0f} networks left out one by one: "
-            f"mean error {held['mape']:.1%}, {held['within_10_percent']:.0%} within 10 %, "
-            f"Spearman {held['spearman']:.3f}"
+            f"{conditions['date'][:10]}; {held['networks']:.0f} networks {self._left_out}"
         )
         if conditions["repeat_noise"] is not None:
             said += f"; the machine's own repeat noise {conditions['repeat_noise']:.1%}"

@@ -13,7 +13,6 @@ networks is in `whole_networks.py`; on a GPU they correct the shipped model, `gp
 from __future__ import annotations
 
 import csv
-import datetime
 import json
 import math
 from dataclasses import dataclass
@@ -26,11 +25,18 @@ from numpy.typing import NDArray
 
 from nas.environment import version
 from nas.errors import RunError, SettingsError
+from nas.latency.calibrate import Plan
 from nas.latency.devices import check
-from nas.latency.gpu.calibrate import conditions_of, corrected
+from nas.latency.gpu.calibrate import corrected
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of_parts
-from nas.latency.profile import parts_hash, profile_path
+from nas.latency.profile import (
+    FEWEST,
+    StoredProfile,
+    conditions_of,
+    parts_hash,
+    profile_path,
+)
 from nas.latency.runtimes import onnx_bytes
 from nas.latency.target import Target
 from nas.latency.whole_networks import (
@@ -47,10 +53,6 @@ from search_spaces.space import Codes, SearchSpace
 Floats = NDArray[np.float64]
 SCHEMA = 1
 PROBES = 12
-FEWEST = 5
-"""Probes without whose times nothing can be fitted."""
-WIDEST = 2.0
-"""As in `calibrate.Plan`."""
 RUNNER = Path(__file__).with_name("probe_runner.py")
 
 _README = """\
@@ -202,43 +204,22 @@ def import_times(
     ms, spread = (
         np.array(column, dtype=np.float64) for column in zip(*rows.values(), strict=True)
     )
-    if check(target.device).kind == "gpu":
-        _correct_gpu(space, target, kit, codes, ms, spread)
-        return
-    conditions = {
-        **kit.conditions,
-        "target": target.to_dict(),
-        "device": {"model": check(target.device).title},
-        "rounds": None,
-        "repeat_noise": None,
-        "disturbed": None,
-        "drift": None,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    whole_networks_profile(
-        PartFeatures.of(index, target.images),
-        codes,
-        ms,
-        ms[:, None],
-        spread,
-        np.array([name in drawn for name in rows]),
-        conditions,
-        WIDEST,
-    ).save(profile_path(target, index, in_channels, num_classes))
-
-
-def _correct_gpu(
-    space: SearchSpace, target: Target, kit: Kit, codes: Codes, ms: Floats, spread: Floats
-) -> None:
-    """On a GPU the times correct what the shipped model predicts."""
-    ends = kit.conditions["in_channels"], kit.conditions["num_classes"]
-    index, gpu = space.part_index(*ends), GpuModel(target)
-    parts = sums_of_parts(gpu, index)
     device = {"model": check(target.device).title}
-    conditions = {**conditions_of(space, target, index, *ends), "device": device}
-    corrected(space, gpu, parts, codes, ms, ms[:, None], spread, conditions, WIDEST).save(
-        profile_path(target, index, *ends)
-    )
+    conditions = conditions_of(space, target, in_channels, num_classes, device) | kit.conditions
+    profile: StoredProfile
+    if check(target.device).kind == "gpu":  # the times correct what the shipped model predicts
+        gpu = GpuModel(target)
+        parts = sums_of_parts(gpu, index)
+        profile = corrected(
+            space, gpu, parts, codes, ms, ms[:, None], spread, conditions, Plan.widest
+        )
+    else:
+        features = PartFeatures.of(index, target.images)
+        random = np.array([name in drawn for name in rows])
+        profile = whole_networks_profile(
+            features, codes, ms, ms[:, None], spread, random, conditions, Plan.widest
+        )
+    profile.save(profile_path(target, index, in_channels, num_classes))
 
 
 def read_times(path: Path, known: dict[str, Any]) -> dict[str, tuple[float, float]]:

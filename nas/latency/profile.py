@@ -1,4 +1,4 @@
-"""A stored profile: what was measured, under which conditions, and how well it predicts.
+"""Stored profiles: what was measured, under which conditions, and how well it predicts.
 
 One JSON file per machine, target and space in the cache. A file whose bytes were changed or that
 does not name its conditions does not load: a latency without them means nothing.
@@ -7,22 +7,27 @@ does not name its conditions does not load: a latency without them means nothing
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from nas.environment import version
 from nas.errors import CheckpointError
 from nas.latency.devices import fingerprint
+from nas.latency.samples import Measurement
 from nas.latency.target import Target
 from nas.storage import atomic_write, cache_dir
 from search_spaces.part_index import PartIndex
+from search_spaces.space import SearchSpace
 
 SCHEMA = 1
+FEWEST = 5
+"""Networks without whose times no profile is fitted."""
 CONDITIONS = (
     "target",
     "device",
@@ -41,31 +46,14 @@ CONDITIONS = (
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Whole-network terms, none negative; see `nas/latency/cpu.py`."""
-
-    constant_ms: float
-    factor: float
-    per_part_ms: float
-    per_mib_ms: float
-
-
-@dataclass(frozen=True)
-class Profile:
-    """All that a predictor needs, as plain data."""
+class StoredProfile:
+    """What all kinds of profiles have, as plain data, and their file."""
 
     conditions: dict[str, Any]
-    parts_ms: tuple[float, ...]
-    """Each part of the space's index, timed inside networks."""
-    parts_mib: tuple[float, ...]
-    """Size of each part's weights."""
-    parts_timed: tuple[int, ...]
-    """In how many networks each part was timed; 0 where it is guessed from its kernels."""
-    terms: Terms
     log_half_width: float
     """The 90 % interval is a factor of exp(this) to either side."""
     held_out: dict[str, float]
-    """How well networks are predicted that the terms were not fitted on."""
+    """How well networks are predicted that nothing was fitted on."""
     networks: tuple[dict[str, Any], ...]
     """The whole networks that were measured: code, ms, predicted_ms without it, spread."""
 
@@ -76,66 +64,92 @@ class Profile:
 
     def save(self, path: Path) -> None:
         """Write the profile, whole or not at all."""
-        write_content(path, dataclasses.asdict(self))
+        content = dataclasses.asdict(self)
+        document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
+        atomic_write(path, json.dumps(document, indent=1) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> Profile:
+    def load(cls, path: Path) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            CheckpointError: the file is damaged, was changed, or lacks its conditions.
+            CheckpointError: the file is damaged, was changed, lacks its conditions, or is of an
+                earlier version.
         """
-        content = read_content(path)
-        return cls(
-            conditions=content["conditions"],
-            parts_ms=tuple(content["parts_ms"]),
-            parts_mib=tuple(content["parts_mib"]),
-            parts_timed=tuple(content["parts_timed"]),
-            terms=Terms(**content["terms"]),
-            log_half_width=content["log_half_width"],
-            held_out=content["held_out"],
-            networks=tuple(content["networks"]),
-        )
+        again = f"Delete '{path}', then measure again (`nas measure`) or import the times again."
+        content = _content(path, again)
+        try:
+            return cls._of(content)
+        except KeyError as error:
+            raise CheckpointError(
+                f"The latency profile '{path}' is of an earlier version: it has no {error}. "
+                f"{again}"
+            ) from None
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        found: dict[str, Any] = {f.name: content[f.name] for f in dataclasses.fields(cls)}
+        lists = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+        return cls(**{**found, **lists})
 
 
-def write_content(path: Path, content: dict[str, Any]) -> None:
-    """Write what was measured with its checksum, whole or not at all."""
-    document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
-    atomic_write(path, json.dumps(document, indent=1) + "\n")
+@dataclass(frozen=True)
+class Terms:
+    """Whole-network terms, none negative; see `nas/latency/cpu.py`."""
+
+    constant_ms: float
+    factor: float
+    per_part_ms: float
+    per_mib_ms: float
 
 
-def read_content(path: Path) -> dict[str, Any]:
-    """Read what `write_content` wrote.
+@dataclass(frozen=True)
+class Profile(StoredProfile):
+    """A processor or board: what each part takes, and what a network takes beyond its parts."""
 
-    Raises:
-        CheckpointError: the file is damaged, was changed, or lacks its conditions.
+    parts_ms: tuple[float, ...]
+    """Each part of the space's index, timed inside networks."""
+    parts_mib: tuple[float, ...]
+    """Size of each part's weights."""
+    parts_timed: tuple[int, ...]
+    """In how many networks each part was timed; 0 where it is guessed from its kernels."""
+    terms: Terms
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        return super()._of({**content, "terms": Terms(**content["terms"])})
+
+
+def conditions_of(
+    space: SearchSpace,
+    target: Target,
+    in_channels: int,
+    num_classes: int,
+    device: dict[str, Any],
+    measured: Measurement | None = None,
+) -> dict[str, Any]:
+    """What a profile says about how it was made.
+
+    Args:
+        space: What was measured.
+        target: Under which conditions.
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+        device: What the device is.
+        measured: The networks' times; None where only their medians came back.
     """
-    again = f"Delete '{path}', and the next search or `nas measure` measures again."
-    try:
-        document = json.loads(path.read_text())
-        schema, stated = document["schema"], document["checksum"]
-        content: dict[str, Any] = document["content"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"The latency profile '{path}' cannot be read ({error!r}). {again}"
-        ) from None
-    if schema != SCHEMA:
-        raise CheckpointError(
-            f"The latency profile '{path}' has schema {schema!r}; this version reads "
-            f"{SCHEMA}. {again}"
-        )
-    if checksum(content) != stated:
-        raise CheckpointError(
-            f"The latency profile '{path}' was changed after it was measured: its checksum "
-            f"does not match. {again}"
-        )
-    missing = [name for name in CONDITIONS if name not in content.get("conditions", {})]
-    if missing:
-        raise CheckpointError(
-            f"The latency profile '{path}' does not say under which conditions it was "
-            f"measured: {', '.join(missing)} missing. {again}"
-        )
-    return content
+    figures = ("rounds", "repeat_noise", "disturbed", "drift")
+    return {
+        "target": target.to_dict(),
+        "device": device,
+        "torch": version("torch"),
+        "space": space.name,
+        "parts": parts_hash(space.part_index(in_channels, num_classes)),
+        "in_channels": in_channels,
+        "num_classes": num_classes,
+        **{name: measured and getattr(measured, name) for name in figures},
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
 
 
 def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes: int) -> Path:
@@ -174,3 +188,32 @@ def checksum(content: Any) -> str:
     """SHA-256 of plain data, the same after a round trip through JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(path: Path, again: str) -> dict[str, Any]:
+    """What is in a profile's file, once it is known to be whole; `again` says what to do."""
+    try:
+        document = json.loads(path.read_text())
+        schema, stated = document["schema"], document["checksum"]
+        content: dict[str, Any] = document["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The latency profile '{path}' cannot be read ({error!r}). {again}"
+        ) from None
+    if schema != SCHEMA:
+        raise CheckpointError(
+            f"The latency profile '{path}' has schema {schema!r}; this version reads "
+            f"{SCHEMA}. {again}"
+        )
+    if checksum(content) != stated:
+        raise CheckpointError(
+            f"The latency profile '{path}' was changed after it was measured: its checksum "
+            f"does not match. {again}"
+        )
+    missing = [name for name in CONDITIONS if name not in content.get("conditions", {})]
+    if missing:
+        raise CheckpointError(
+            f"The latency profile '{path}' does not say under which conditions it was "
+            f"measured: {', '.join(missing)} missing. {again}"
+        )
+    return content

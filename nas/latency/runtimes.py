@@ -1,10 +1,11 @@
-"""How a network becomes something that can be timed on the processor at hand.
+"""How a network becomes something that can be timed: on the processor, and compiled on a GPU too.
 
     eager        the module as it is
     compile      torch.compile: Inductor writes C++ and a compiler builds it, 10-40 s a network
     onnxruntime  exported to ONNX in memory and optimised by onnxruntime, 2-4 s a network
 
-Input shapes are fixed, as they are where a network is deployed at one resolution and batch.
+Input shapes are fixed, as they are where a network is deployed at one resolution and batch. What
+else a GPU runs is in `gpu/machine.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -31,6 +33,8 @@ Prepared = Callable[[Tensor], object]
 """Runs a network on images, (B, C, H, W) channels-last float32."""
 
 INPUT, OUTPUT = "images", "scores"
+_FULL = re.compile(r"(CUDA|HIP).*out of memory|_ALLOC\w*_FAILED")
+"""As CUDA's own libraries say it, such as CUBLAS_STATUS_ALLOC_FAILED."""
 
 
 def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
@@ -107,7 +111,12 @@ class _Session:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         model = onnx_bytes(module, example)
-        self._session = runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        try:
+            self._session = runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
+        except Exception as error:  # whatever it raises of a model
+            raise ExportError(
+                f"onnxruntime cannot run this network: {error}. Choose another --runtime."
+            ) from error
         self._given: Tensor | None = None
         self._array = np.empty(0, dtype=np.float32)
 
@@ -135,13 +144,22 @@ def compiled(module: nn.Module, example: Tensor) -> Prepared:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler about its own choices
             built(example)
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # whatever the compiler raises
+        if memory_full(error):
+            raise
         raise ExportError(
             f"This network cannot be compiled: {error}. Choose another --runtime."
         ) from error
     return built
+
+
+def memory_full(error: BaseException | None) -> bool:
+    """Whether it was raised, at first, because a GPU's memory did not hold what was to run."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError) or _FULL.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _require_compiler() -> None:

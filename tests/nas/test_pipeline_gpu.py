@@ -56,7 +56,9 @@ def test_a_run_for_a_gpu_ends_with_a_front_and_exports(
     (folder,) = result.exported
     assert load_exported(folder) is not None
     assert all(member.measured_ms is None for member in result.front)
-    assert "a100 is not at hand: its latencies are predicted, none was measured" in result.notes
+    (note,) = (note for note in result.notes if note.startswith("latencies on a100"))
+    assert "are predicted, none was measured: a100 is not at hand, so it cannot be" in note
+    assert "`nas measure --kit DIR --hardware a100 --runtime eager`" in note
 
 
 def test_the_upper_end_of_all_that_is_returned_is_within_the_budget(
@@ -77,7 +79,7 @@ def test_the_person_is_told_the_target_and_what_the_budget_leaves(
     said = "\n".join(whole[1])
     assert "a100 (eager, fp16, channels_last, batch 1" in said
     assert "of 20,000 sampled architectures are within the budget" in said
-    assert "a100 is not at hand, so nothing is measured" in said
+    assert "latencies on a100 are predicted, none was measured: a100 is not at hand" in said
 
 
 def test_the_report_calls_predictions_so(whole: tuple[RunResult, list[str]]) -> None:
@@ -85,7 +87,7 @@ def test_the_report_calls_predictions_so(whole: tuple[RunResult, list[str]]) -> 
     page = (result.path / "report.html").read_text()
     assert "Its latency, predicted" in page
     assert "predicted from kernels" in page
-    assert "latencies are predicted, none was measured" in page
+    assert "latencies on a100 are predicted, none was measured" in page
     assert json.loads((result.path / "measured.json").read_text())["networks"] == {}
     assert not (result.path / "figures" / "latency.png").exists()
 

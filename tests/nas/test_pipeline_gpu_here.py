@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,17 +17,21 @@ from nas.settings import Settings
 from nas.work import Member
 
 
-@pytest.fixture
-def settings(home: Path) -> Settings:
+def _settings(home: Path, **target: str) -> Settings:
     return Settings(
         space=str(home / "minute.yaml"),
         data=f"npz:{home / 'images.npz'}",
         hardware="a100",
-        precision="fp32",
         epochs=1,
         evaluations=4,
         lag=2,
+        **target,
     )
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return _settings(home, precision="fp32")
 
 
 def test_the_front_is_measured_there(
@@ -39,6 +44,45 @@ def test_the_front_is_measured_there(
     assert any(said.startswith("repeat noise of a100: ") for said in heard.said)
     monkeypatch.setattr(machine, "gpus", list)  # shown again where the GPU is not
     assert pipeline.resume(home / "run").notes == ()
+
+
+def test_a_runtime_that_cannot_be_measured_is_told_as_what_it_is(
+    home: Path, heard: Any, a100_here: None
+) -> None:
+    asked = _settings(home, runtime="tensorrt")
+    found = pipeline.run(asked, out=home / "kit", until="measure", console=heard)
+    assert all(member.measured_ms is None for member in found.front)
+    (note,) = found.notes
+    assert note in heard.said
+    assert note.startswith(
+        "latencies on a100 are predicted, none was measured: a100 is at hand, but tensorrt does "
+        "not run in this program"
+    )
+
+
+def test_a_memory_that_holds_nothing_is_told_as_what_it_is(
+    home: Path, settings: Settings, a100_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.GpuMachine, "_held", lambda *_: None)
+    found = pipeline.run(settings, out=home / "full", until="measure")
+    (note,) = found.notes
+    assert "none was measured: The memory of a100 holds none of the" in note
+    monkeypatch.undo()  # shown again where the GPU is not
+    assert pipeline.resume(home / "full").notes == (note,)
+
+
+def test_a_run_that_did_not_keep_the_reason_is_shown_without(
+    home: Path, settings: Settings, a100_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.GpuMachine, "_held", lambda *_: None)
+    pipeline.run(settings, out=home / "earlier", until="measure")
+    path = home / "earlier" / "measured.json"
+    document = json.loads(path.read_text())
+    for target in document["targets"]:
+        del target["reason"]
+    path.write_text(json.dumps(document))
+    (note,) = pipeline.resume(home / "earlier").notes
+    assert note == "latencies on a100 are predicted, none was measured"
 
 
 def test_members_that_its_memory_does_not_hold_stay_predicted(

@@ -10,14 +10,12 @@ Times that came back from a kit are fitted in the same way.
 
 from __future__ import annotations
 
-import datetime
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.environment import version
 from nas.errors import NotFittedError
 from nas.latency.calibrate import Plan
 from nas.latency.cost import without_memory
@@ -30,7 +28,7 @@ from nas.latency.gpu.terms import sums_of, sums_of_parts, terms_of
 from nas.latency.gpu.times import TERMS
 from nas.latency.measure import measure_finalists
 from nas.latency.prediction import agreement, another_day, conformal_half_width
-from nas.latency.profile import parts_hash
+from nas.latency.profile import FEWEST, conditions_of
 from nas.latency.target import Target
 from nas.latency.whole_networks import drawn_at_random, network_records
 from nas.progress import Progress
@@ -41,8 +39,6 @@ from search_spaces.space import Codes, SearchSpace
 Floats = NDArray[np.float64]
 POOL = 2000
 """Random networks among which the telling ones are looked for."""
-FEWEST = 5
-"""Networks without whose times nothing is fitted."""
 
 
 def calibrate_gpu(
@@ -80,21 +76,16 @@ def calibrate_gpu(
         progress=progress,
         machine=machine,
     )
-    held = measured.fits
-    if held.sum() < min(FEWEST, len(codes)):
+    held, needed = measured.fits, min(FEWEST, len(codes))
+    if held.sum() < needed:
         raise NotFittedError(
             f"The memory of {target.device} holds {held.sum()} of {len(codes)} networks of "
-            f"'{space.name}' in batches of {target.images}; {FEWEST} are needed. Choose a smaller "
+            f"'{space.name}' in batches of {target.images}; {needed} are needed. Choose a smaller "
             "--batch-size, or close what else uses it."
         )
     conditions = {
-        **conditions_of(space, target, index, in_channels, num_classes),
-        "device": machine.clock.facts(),
+        **conditions_of(space, target, in_channels, num_classes, machine.clock.facts(), measured),
         "clocks": {"before": before, "after": machine.state()},
-        "rounds": measured.rounds,
-        "repeat_noise": measured.repeat_noise,
-        "disturbed": measured.disturbed,
-        "drift": measured.drift,
     }
     return corrected(
         space,
@@ -164,27 +155,6 @@ def corrected(
             {**record, "terms": row} for record, row in zip(records, whole.tolist(), strict=True)
         ),
     )
-
-
-def conditions_of(
-    space: SearchSpace, target: Target, index: PartIndex, in_channels: int, num_classes: int
-) -> dict[str, Any]:
-    """What every profile of a GPU says about how it was made, wherever that was."""
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "target": target.to_dict(),
-        "torch": version("torch"),
-        "space": space.name,
-        "parts": parts_hash(index),
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        "clocks": None,
-        "rounds": None,
-        "repeat_noise": None,
-        "disturbed": None,
-        "drift": None,
-        "date": now.isoformat(timespec="seconds"),
-    }
 
 
 def _codes(

@@ -19,6 +19,9 @@ from nas.latency.devices import find
 
 WARM_UPS = 3
 """Runs before a capture: libraries choose their kernels and get their workspaces in these."""
+UNDESCRIBED = (
+    "no device file describes it: `nas hardware add` takes one, with that name among its aliases"
+)
 _ASKED = {
     "sm_mhz": "clocks.sm",
     "memory_mhz": "clocks.mem",
@@ -43,6 +46,9 @@ class Gpu:
     memory_mib: int
     l2_mib: float
     uuid: str
+
+    def __str__(self) -> str:
+        return f"{self.title} ({f'--hardware {self.device}' if self.device else UNDESCRIBED})"
 
 
 def gpus() -> list[Gpu]:

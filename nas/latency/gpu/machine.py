@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.errors import ExportError, NotFittedError
+from nas.errors import ExportError, NasError, NotFittedError
 from nas.latency.gpu.cuda import CudaClock, Gpu, gpus
 from nas.latency.measure import Pass, quiet
-from nas.latency.runtimes import compiled
+from nas.latency.runtimes import compiled, memory_full
 from nas.latency.target import Target
 from nas.progress import Progress
 
@@ -75,17 +75,17 @@ class GpuMachine:
         Raises:
             NotFittedError: its GPU is not at hand, or its runtime cannot be measured here.
         """
+        found = gpus()
+        here = next((gpu for gpu in found if gpu.device == target.device), None)
+        if here is None:
+            raise _not_here(target, found)
         if target.runtime not in RUNTIMES:
             raise NotFittedError(
-                f"{target.runtime} does not run in this program: {', '.join(RUNTIMES)} can be "
-                f"measured. Write networks to measure in {target.runtime} with `nas measure "
-                f"--kit DIR --hardware {target.device} --runtime {target.runtime}`."
+                f"{target.device} is at hand, but {target.runtime} does not run in this program: "
+                f"{', '.join(RUNTIMES)} can be measured. Write networks to measure in "
+                f"{target.runtime} with {_kit(target)}."
             )
-        found = gpus()
-        for gpu in found:
-            if gpu.device == target.device:
-                return cls(target, CudaClock(gpu))
-        raise _not_here(target, found)
+        return cls(target, CudaClock(here))
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
@@ -95,10 +95,16 @@ class GpuMachine:
             yield
 
     def images(self, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
-        """New random images in the GPU's memory."""
-        generator = torch.Generator(self.clock.device).manual_seed(int(rng.integers(2**62)))
-        x = torch.randn(shape, generator=generator, device=self.clock.device, dtype=self._dtype)
-        return x.contiguous(memory_format=self._layout) if x.dim() == 4 else x
+        """New random images in the GPU's memory.
+
+        Raises:
+            torch.OutOfMemoryError: it does not hold them.
+        """
+        device = self.clock.device
+        with self._told():
+            generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+            x = torch.randn(shape, generator=generator, device=device, dtype=self._dtype)
+            return x.contiguous(memory_format=self._layout) if x.dim() == 4 else x
 
     def passes(
         self,
@@ -142,7 +148,9 @@ class GpuMachine:
         self, network: nn.Module, shape: tuple[int, ...], rng: np.random.Generator
     ) -> Pass | None:
         try:
-            return self._pass(network, self.images(shape, rng))
+            images = self.images(shape, rng)
+            with self._told():
+                return self._pass(network, images)
         except torch.OutOfMemoryError:
             pass  # what was given out is free once the error is
         self._move(network, torch.device("cpu"))
@@ -163,22 +171,40 @@ class GpuMachine:
         for _ in range(2):
             run(images)  # libraries choose their kernels
         if self.target.runtime != "cuda-graph":
-            return lambda x: _stamps(self.clock.ms(lambda: run(x)))
-        try:
-            replay = self.clock.captured(lambda: run(images))
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # whatever the capture raises
-            raise ExportError(
-                f"This network cannot be captured as a CUDA graph: {error}. Choose another "
-                "--runtime."
-            ) from error
+            return lambda x: self._stamps(lambda: run(x))
+        replay = self.clock.captured(lambda: run(images))
 
         def replayed(x: Tensor) -> list[int]:
             images.copy_(x)  # a graph reads where it was captured
-            return _stamps(self.clock.ms(replay))
+            return self._stamps(replay)
 
         return replayed
+
+    def _stamps(self, run: Callable[[], object]) -> list[int]:
+        with self._told():
+            return [0, round(self.clock.ms(run) * 1e6)]
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever CUDA and its libraries raise as the kind of error that it is.
+
+        Raises:
+            torch.OutOfMemoryError: the memory does not hold what was to run.
+            ExportError: it cannot be run for another reason.
+        """
+        try:
+            yield
+        except (NasError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(". ")
+            if memory_full(error):
+                raise torch.OutOfMemoryError(line) from error
+            device, how = self.target.device, f"{self.target.runtime}, {self.target.precision}"
+            raise ExportError(
+                f"{device} cannot run this network in {how}: {line}. Choose another --runtime or "
+                "--precision, or a smaller --batch-size."
+            ) from error
 
     def _move(self, network: nn.Module, device: torch.device) -> None:
         with torch.inference_mode(False), torch.no_grad():  # weights stay ordinary tensors
@@ -191,33 +217,18 @@ class GpuMachine:
         return torch.autocast(self.clock.device.type, torch.float16)
 
 
-def at_hand(target: Target) -> bool:
-    """Whether `measure.machine_of` finds what a target is measured on."""
-    if target.device == "cpu":
-        return True
-    return target.runtime in RUNTIMES and any(gpu.device == target.device for gpu in gpus())
-
-
-def _stamps(ms: float) -> list[int]:
-    return [0, round(ms * 1e6)]
-
-
 def _not_here(target: Target, found: Sequence[Gpu]) -> NotFittedError:
     name = target.device
     if not found:
         here = f"torch {torch.__version__} finds no CUDA GPU here"
     else:
-        here = f"the GPU here is {', '.join(map(_described, found))}"
+        here = f"the GPU here is {', '.join(map(str, found))}"
+    write = f"Run this where {name} is, or write" if target.runtime in RUNTIMES else "Write"
     return NotFittedError(
-        f"{name} is not at hand, so it cannot be measured: {here}. Run this where {name} is, or "
-        f"write networks to measure there with `nas measure --kit DIR --hardware {name}`."
+        f"{name} is not at hand, so it cannot be measured: {here}. {write} networks to measure "
+        f"there with {_kit(target)}."
     )
 
 
-def _described(gpu: Gpu) -> str:
-    if gpu.device is not None:
-        return f"{gpu.title} (--hardware {gpu.device})"
-    return (
-        f"{gpu.title}, which no device file describes: `nas hardware add` takes one, with that "
-        "name among its aliases"
-    )
+def _kit(target: Target) -> str:
+    return f"`nas measure --kit DIR --hardware {target.device} --runtime {target.runtime}`"

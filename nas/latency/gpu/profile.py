@@ -10,23 +10,18 @@ the same target, whatever its space, in the terms that those networks spent thei
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import CheckpointError
 from nas.latency.fewshot import FewShot, Prior, fit
 from nas.latency.gpu.terms import waiting_ms
 from nas.latency.gpu.times import TERMS
-from nas.latency.prediction import COVERAGE, Prediction, widened
-from nas.latency.profile import checksum, parts_hash, profiles_of, read_content, write_content
+from nas.latency.measured import MeasuredPredictor
+from nas.latency.profile import StoredProfile, profiles_of
 from nas.latency.target import Target
-from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
 _SHARED = np.array([1.0, 1.0, 1.0, 1.0, 0.0])
@@ -42,12 +37,13 @@ TELLING = 0.1
 
 
 @dataclass(frozen=True)
-class GpuProfile:
-    """All that a predictor needs, as plain data."""
+class GpuProfile(StoredProfile):
+    """A GPU: what it makes of each term of the model, and what each part takes by that.
 
-    conditions: dict[str, Any]
-    """As of `profile.Profile`; also `model`, the id of the one that was corrected, and
-    `clocks`."""
+    Its conditions also name the `model` that was corrected and, where it was measured here, the
+    `clocks`; its networks have their `terms`, each traced as a whole.
+    """
+
     coefficients: dict[str, float]
     """What the GPU makes of each of TERMS; 1 is the shipped model."""
     constant_ms: float
@@ -57,105 +53,30 @@ class GpuProfile:
     """The same as the model has it."""
     parts_host_ms: tuple[float, ...]
     """What launching each part takes, as the model has it."""
-    log_half_width: float
-    """The 90 % interval is a factor of exp(this) to either side."""
-    held_out: dict[str, float]
-    """How well networks are predicted that the coefficients were not fitted on."""
-    networks: tuple[dict[str, Any], ...]
-    """Those that were measured: code, ms, predicted_ms without it, spread, terms as a whole."""
-
-    @cached_property
-    def id(self) -> str:
-        """Twelve hexadecimal digits of a hash of the contents."""
-        return checksum(dataclasses.asdict(self))[:12]
-
-    def save(self, path: Path) -> None:
-        """Write the profile, whole or not at all."""
-        write_content(path, dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> GpuProfile:
-        """Read what `save` wrote.
-
-        Raises:
-            CheckpointError: the file is damaged, was changed, lacks its conditions, or is of an
-                earlier version.
-        """
-        content = read_content(path)
-        try:
-            return cls(
-                conditions=content["conditions"],
-                coefficients=content["coefficients"],
-                constant_ms=content["constant_ms"],
-                parts_ms=tuple(content["parts_ms"]),
-                parts_device_ms=tuple(content["parts_device_ms"]),
-                parts_host_ms=tuple(content["parts_host_ms"]),
-                log_half_width=content["log_half_width"],
-                held_out=content["held_out"],
-                networks=tuple(content["networks"]),
-            )
-        except KeyError as error:
-            raise CheckpointError(
-                f"The latency profile '{path}' is of an earlier version: it has no {error}. "
-                "Delete it, then measure again or import the times again."
-            ) from None
 
 
-class MeasuredGpuPredictor:
+class MeasuredGpuPredictor(MeasuredPredictor[GpuProfile]):
     """Predicts whole populations of one space on one target; made by `predictor_for`."""
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        target: Target,
-        profile: GpuProfile,
-        in_channels: int = 3,
-        num_classes: int = 10,
-        confidence: float = COVERAGE,
-    ) -> None:
-        """Raises CheckpointError: the profile belongs to another space."""
-        self.space, self.target, self.profile = space, target, profile
-        self.confidence = confidence
-        self.index = space.part_index(in_channels, num_classes)
-        if profile.conditions["parts"] != parts_hash(self.index):
-            raise CheckpointError(
-                f"This latency profile is of the space '{profile.conditions['space']}' as it was "
-                f"when measured; '{space.name}' has other parts. Measure it with `nas measure`."
-            )
-        self._tables = [
-            np.array(table)
-            for table in (profile.parts_ms, profile.parts_device_ms, profile.parts_host_ms)
-        ]
+    @cached_property
+    def _tables(self) -> list[Floats]:
+        """What each part adds: corrected without `host`, on the device and on the host."""
+        found = self.profile
+        tables = (found.parts_ms, found.parts_device_ms, found.parts_host_ms)
+        return [np.array(table) for table in tables]
 
-    @property
-    def id(self) -> str:
-        """Of the profile: equal ids predict the same."""
-        return self.profile.id
-
-    @property
-    def interval_factor(self) -> float:
-        """The interval is this factor to either side."""
-        return math.exp(widened(self.profile.log_half_width, self.confidence))
-
-    def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
+    def _ms(self, codes: NDArray[np.integer]) -> Floats:
         ms, device, host = (self.index.sums(codes, table) for table in self._tables)
         waiting = self.profile.coefficients["host"] * waiting_ms(device, host)
-        width = widened(self.profile.log_half_width, self.confidence)
-        return Prediction.around(ms + waiting + self.profile.constant_ms, width)
+        return ms + waiting + self.profile.constant_ms
 
     def __str__(self) -> str:
         """One sentence on what the predictions rest on."""
-        held, conditions = self.profile.held_out, self.profile.conditions
+        conditions = self.profile.conditions
         return (
             f"{self.target}: predicted from kernels, corrected by {len(self.profile.networks)} "
             f"networks measured on {conditions['device']['model']}, {conditions['date'][:10]}; "
-            f"these left out one by one: mean error {held['mape']:.1%}, "
-            f"{held['within_10_percent']:.0%} within 10 %, Spearman {held['spearman']:.3f}"
+            f"these {self._left_out}"
         )
 
 

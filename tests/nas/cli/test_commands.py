@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,9 @@ import pytest
 from typer.testing import Result
 
 from nas.cli.hardware import add
+from nas.errors import SettingsError
+from nas.latency.gpu import cuda
+from nas.latency.gpu.cuda import Gpu
 from nas.result import RunResult
 from nas.runs import open_run
 from nas.settings import Settings
@@ -253,3 +257,38 @@ def test_doctor_finds_what_is_here_and_says_how_to_install_what_is_not(
     output = run("doctor").stdout
     assert "ghost: missing no-such-package; install with" in output
     assert "-e '.[ghost]'" in output
+
+
+def test_doctor_says_what_hardware_calls_the_gpus_at_hand(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = [
+        Gpu(0, "NVIDIA H200", "h200", 132, 143_771, 60.0, ""),
+        Gpu(1, "NVIDIA L99", None, 9, 1000, 9.0, ""),
+    ]
+    monkeypatch.setattr(cuda, "gpus", lambda: here)
+    devices = json.loads(run("doctor", "--json").stdout)["devices"]
+    h200 = {"name": "NVIDIA H200", "hardware": "h200", "memory_mib": 143_771}
+    assert devices["cuda:0"] == h200
+    output = run("doctor").stdout
+    assert "cuda:0: name NVIDIA H200, hardware h200, memory mib 143771" in output
+    assert "cuda:1: name NVIDIA L99, hardware no device file describes it: `nas hard" in output
+
+
+@pytest.mark.parametrize("error", [SettingsError("x.yaml: no title"), RuntimeError("no driver")])
+def test_doctor_finds_what_is_wrong_with_the_gpus(
+    error: Exception, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> list[Gpu]:
+        raise error
+
+    monkeypatch.setattr(cuda, "gpus", fail)
+    assert f"gpus: error {error}" in run("doctor").stdout
+
+
+def test_doctor_finds_a_torch_that_cannot_be_imported(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, cuda.__name__)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "torch: error torch cannot be imported: import of torch" in run("doctor").stdout

@@ -17,11 +17,11 @@ from typer.testing import Result
 
 from nas.errors import DataError
 from nas.latency import predictor_for
-from nas.latency.gpu.calibrate import conditions_of, corrected
+from nas.latency.gpu.calibrate import corrected
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of_parts
-from nas.latency.profile import profile_path
+from nas.latency.profile import conditions_of, profile_path
 from nas.latency.target import Target
 from nas.settings import Settings
 from nas.vision import shapes_only
@@ -271,8 +271,7 @@ def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
     index, gpu = space.part_index(1, 10), GpuModel(target)
     codes = np.unique(space.sample(50, np.random.default_rng(0)), axis=0)
     ms = slower * np.array(predictor_for(space, target, 1, 10).predict(codes).ms)
-    conditions = conditions_of(space, target, index, 1, 10)
-    conditions["device"] = {"model": "NVIDIA Jetson"}
+    conditions = conditions_of(space, target, 1, 10, {"model": "NVIDIA Jetson"})
     parts = sums_of_parts(gpu, index)
     corrected(space, gpu, parts, codes, ms, ms[:, None], 0 * ms, conditions, math.inf).save(
         profile_path(target, index, 1, 10)

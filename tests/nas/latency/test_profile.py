@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nas.errors import CheckpointError
 from nas.latency import Target
-from nas.latency.profile import CONDITIONS, Profile, Terms, checksum, profile_path
+from nas.latency.gpu.profile import GpuProfile
+from nas.latency.profile import (
+    CONDITIONS,
+    Profile,
+    StoredProfile,
+    Terms,
+    checksum,
+    profile_path,
+)
 from search_spaces.space import SearchSpace
 
 
@@ -26,12 +35,59 @@ def _profile(**conditions: object) -> Profile:
     )
 
 
-def test_a_profile_survives_its_file(tmp_path: Path) -> None:
-    profile = _profile()
+def _gpu_profile() -> GpuProfile:
+    return GpuProfile(
+        conditions={**dict.fromkeys(CONDITIONS, "known"), "model": "abc"},
+        coefficients={"host": 1.2},
+        constant_ms=0.1,
+        parts_ms=(0.0, 1.5),
+        parts_device_ms=(0.0, 1.2),
+        parts_host_ms=(0.0, 0.3),
+        log_half_width=0.08,
+        held_out={"mape": 0.03},
+        networks=({"code": [1, 2], "ms": 1.0, "terms": [0.5, 0.5]},),
+    )
+
+
+KINDS = [_profile(), _gpu_profile()]
+
+
+def _rewrite(path: Path, content: dict[str, Any]) -> None:
+    document = {"schema": 1, "checksum": checksum(content), "content": content}
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("profile", KINDS)
+def test_a_profile_survives_its_file(tmp_path: Path, profile: StoredProfile) -> None:
     profile.save(tmp_path / "p.json")
-    loaded = Profile.load(tmp_path / "p.json")
+    loaded = type(profile).load(tmp_path / "p.json")
     assert loaded == profile
     assert loaded.id == profile.id != _profile(date="another").id
+
+
+@pytest.mark.parametrize("profile", KINDS)
+def test_the_order_of_what_is_in_a_file_does_not_matter(
+    tmp_path: Path, profile: StoredProfile
+) -> None:
+    path = tmp_path / "p.json"
+    profile.save(path)
+    document = json.loads(path.read_text())
+    document["content"] = dict(reversed(document["content"].items()))
+    path.write_text(json.dumps(document))
+    assert type(profile).load(path).id == profile.id
+
+
+@pytest.mark.parametrize("profile", KINDS)
+def test_a_profile_that_lacks_something_is_of_an_earlier_version(
+    tmp_path: Path, profile: StoredProfile
+) -> None:
+    path = tmp_path / "p.json"
+    profile.save(path)
+    content = json.loads(path.read_text())["content"]
+    for name in content.keys() - {"conditions"}:
+        _rewrite(path, {key: value for key, value in content.items() if key != name})
+        with pytest.raises(CheckpointError, match=f"earlier version: it has no '{name}'. Delete"):
+            type(profile).load(path)
 
 
 def test_a_profile_with_changed_bytes_does_not_load(tmp_path: Path) -> None:
@@ -46,7 +102,7 @@ def test_a_profile_with_changed_bytes_does_not_load(tmp_path: Path) -> None:
 def test_a_damaged_profile_does_not_load(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(text)
-    with pytest.raises(CheckpointError, match="cannot be read.*measures again"):
+    with pytest.raises(CheckpointError, match="cannot be read.*measure again"):
         Profile.load(path)
 
 
@@ -62,10 +118,9 @@ def test_a_profile_of_another_schema_does_not_load(tmp_path: Path) -> None:
 def test_a_profile_without_its_conditions_does_not_load(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     _profile().save(path)
-    document = json.loads(path.read_text())
-    del document["content"]["conditions"]["target"]
-    document["checksum"] = checksum(document["content"])
-    path.write_text(json.dumps(document))
+    content = json.loads(path.read_text())["content"]
+    del content["conditions"]["target"]
+    _rewrite(path, content)
     with pytest.raises(CheckpointError, match="under which conditions.*target missing"):
         Profile.load(path)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import ExportError, MissingExtraError
-from nas.latency import Effort, Plan, Target, measured_predictor, predictor_for
+from nas.latency import Effort, Plan, Target, measured_predictor, predictor_for, runtimes
 from nas.latency.devices import check
 from nas.latency.runtimes import compiled, onnx_bytes, prepare
 from search_spaces.space import SearchSpace
@@ -105,14 +105,32 @@ def test_a_network_that_a_runtime_cannot_run_is_told() -> None:
         prepare(Undecided(), torch.ones(2), _target("compile"))
 
 
-def test_a_memory_that_is_full_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    class TooLarge(nn.Module):
+def test_a_model_that_onnxruntime_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = _target("onnxruntime")
+    monkeypatch.setattr(runtimes, "onnx_bytes", lambda *_: b"no model")
+    with pytest.raises(ExportError, match="onnxruntime cannot run this network: .*--runtime"):
+        prepare(Small(), torch.zeros(1, 5), target)
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("Tried to allocate 200 GiB"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), True),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), True),
+        (RuntimeError("cc1plus: out of memory allocating 65536 bytes"), False),
+    ],
+)
+def test_a_gpus_memory_that_is_full_is_no_fault_of_the_network(
+    error: Exception, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError("Tried to allocate 200 GiB")
+            raise error
 
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)
-    with pytest.raises(torch.OutOfMemoryError):
-        compiled(TooLarge(), torch.ones(2))
+    with pytest.raises(type(error) if full else ExportError):
+        compiled(Fails(), torch.ones(2))
 
 
 def test_a_runtime_without_parts_is_predicted_from_whole_networks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,8 @@ from nas.latency.gpu import calibrate
 from nas.latency.gpu.calibrate import calibrate_gpu
 from nas.latency.gpu.machine import GpuMachine
 from nas.latency.gpu.predictor import GpuModel, GpuPredictor
-from nas.latency.gpu.profile import PRIOR, GpuProfile, MeasuredGpuPredictor, correction_of
+from nas.latency.gpu.profile import PRIOR, MeasuredGpuPredictor, correction_of
 from nas.latency.gpu.terms import sums_of, sums_of_parts, terms_of
-from nas.latency.profile import profile_path
 from nas.progress import Silent
 from search_spaces import build_network, load_space
 from search_spaces.space import SearchSpace
@@ -147,32 +145,32 @@ def test_times_that_mean_nothing_are_refused(tiny: SearchSpace, made_up: None, c
         )
 
 
+@pytest.mark.parametrize(("held", "networks", "needed"), [(4, 12, 5), (3, 4, 4)])
 def test_where_the_memory_holds_too_few_networks_nothing_is_fitted(
-    tiny: SearchSpace, monkeypatch: pytest.MonkeyPatch, clock: Any
+    held: int,
+    networks: int,
+    needed: int,
+    tiny: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Any,
 ) -> None:
-    def four(architectures: Any, *_: Any, **__: Any) -> Measurement:
-        ms = np.where(np.arange(len(architectures)) < 4, 1.0, np.nan)
+    def some(architectures: Any, *_: Any, **__: Any) -> Measurement:
+        ms = np.where(np.arange(len(architectures)) < held, 1.0, np.nan)
         return Measurement(ms, ms, np.stack([ms] * 4, axis=1), 2, 0.0, 0.0)
 
-    monkeypatch.setattr(calibrate, "measure_finalists", four)
+    monkeypatch.setattr(calibrate, "measure_finalists", some)
     target = Target("a100", batch_size=512)
-    with pytest.raises(NotFittedError, match=r"holds 4 of 12 networks .* batches of 512; 5 are"):
+    plan = dataclasses.replace(BRIEF, whole_networks=networks)
+    message = rf"holds {held} of {networks} networks .* batches of 512; {needed} are needed"
+    with pytest.raises(NotFittedError, match=message):
         calibrate_gpu(
-            tiny, target, 3, 10, plan=BRIEF, progress=Silent(), machine=GpuMachine(target, clock)
+            tiny, target, 3, 10, plan=plan, progress=Silent(), machine=GpuMachine(target, clock)
         )
 
 
-def test_a_profile_of_a_processor_is_none_of_a_gpu(space: SearchSpace, a100_here: None) -> None:
+def test_a_profile_of_another_space_is_refused(space: SearchSpace, a100_here: None) -> None:
     target = Target("a100", precision="fp32")
-    measured_predictor(space, target, plan=dataclasses.replace(BRIEF, widest=1e9))
-    path = profile_path(target, space.part_index(3, 10), 3, 10)
-    profile = GpuProfile.load(path)
-    content = {**dataclasses.asdict(profile)}
-    del content["coefficients"]
-    from nas.latency.profile import write_content
-
-    write_content(path, json.loads(json.dumps(content)))
-    with pytest.raises(CheckpointError, match="earlier version: it has no 'coefficients'"):
-        GpuProfile.load(path)
+    found = measured_predictor(space, target, plan=dataclasses.replace(BRIEF, widest=1e9))
+    assert isinstance(found, MeasuredGpuPredictor)
     with pytest.raises(CheckpointError, match="'hybrid-tiny' has other parts"):
-        MeasuredGpuPredictor(load_space("hybrid-tiny"), target, profile)
+        MeasuredGpuPredictor(load_space("hybrid-tiny"), target, found.profile)

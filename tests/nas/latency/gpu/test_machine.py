@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import weakref
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from nas.errors import ExportError, NotFittedError
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.gpu import machine
 from nas.latency.gpu.cuda import Gpu
-from nas.latency.gpu.machine import RUNTIMES, GpuMachine, at_hand
+from nas.latency.gpu.machine import RUNTIMES, GpuMachine
 from nas.latency.measure import machine_of
 from nas.progress import Silent
 
@@ -37,9 +38,34 @@ class Seen(nn.Module):
         return y
 
 
-class TooLarge(nn.Module):
+class Fails(nn.Module):
+    """Raises an error at its first run, or at a later one."""
+
+    def __init__(self, error: Exception, runs: int = 0) -> None:
+        super().__init__()
+        self.error, self.runs = error, runs
+        self.given: list[weakref.ref[torch.Tensor]] = []
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("Tried to allocate 200 GiB")
+        self.given.append(weakref.ref(x))
+        if len(self.given) > self.runs:
+            raise type(self.error)(*self.error.args)  # a new one, which nobody else holds
+        return x
+
+
+FULL = [
+    torch.OutOfMemoryError("Tried to allocate 200 GiB"),
+    torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be ..."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+]
+NOT_RUN = [
+    RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if"),
+    torch.AcceleratorError("CUDA error: no kernel image is available\nCUDA kernel errors ..."),
+]
+PREPARING = 2
+"""Runs that make a network ready."""
 
 
 @pytest.mark.parametrize(
@@ -97,10 +123,11 @@ def test_a_graph_is_given_the_new_images(clock: Any) -> None:
     assert given[-1] != given[-2]
 
 
-def test_what_does_not_fit_the_memory_is_left_out(clock: Any, heard: Any) -> None:
+@pytest.mark.parametrize("full", FULL)
+def test_what_does_not_fit_the_memory_is_left_out(full: Exception, clock: Any, heard: Any) -> None:
     target = Target("a100", precision="fp32")
     machine = GpuMachine(target, clock)
-    networks = [Seen(), TooLarge(), Seen()]
+    networks = [Seen(), Fails(full), Seen()]
     found = measure_networks(
         networks, [SHAPE] * 3, target, effort=BRIEF, progress=heard, machine=machine
     )
@@ -109,24 +136,56 @@ def test_what_does_not_fit_the_memory_is_left_out(clock: Any, heard: Any) -> Non
     assert found.repeat_noise >= 0
     assert "1 of 3 networks left out: the GPU's memory does not hold them" in heard.said
     with pytest.raises(NotFittedError, match="holds none of the 1 networks in batches of 1"):
-        measure_networks([TooLarge()], [SHAPE], target, effort=BRIEF, machine=machine)
+        measure_networks([Fails(full)], [SHAPE], target, effort=BRIEF, machine=machine)
 
 
-def test_memory_that_is_full_only_later_is_told_as_well(clock: Any) -> None:
-    calls = []
-
-    class FullLater(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            calls.append(x)
-            if len(calls) > 2:  # those that make it ready
-                raise torch.OutOfMemoryError("full")
-            return x
-
+@pytest.mark.parametrize("full", FULL)
+def test_memory_that_is_full_only_later_is_told_as_well(full: Exception, clock: Any) -> None:
     target = Target("a100")
+    machine, network = GpuMachine(target, clock), Fails(full, PREPARING)
     with pytest.raises(NotFittedError, match="holds not all of the 1 networks in batches of 1"):
-        measure_networks(
-            [FullLater()], [SHAPE], target, effort=BRIEF, machine=GpuMachine(target, clock)
-        )
+        measure_networks([network], [SHAPE], target, effort=BRIEF, machine=machine)
+
+
+def test_memory_that_is_full_during_a_capture_counts_whatever_that_ends_with(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def captured(run: Any) -> None:
+        try:
+            run()
+        finally:  # as torch ends a capture
+            raise RuntimeError("CUDA error: operation failed due to a previous error")
+
+    monkeypatch.setattr(clock, "captured", captured)
+    target = Target("a100", runtime="cuda-graph")
+    machine, network = GpuMachine(target, clock), Fails(FULL[0], PREPARING)
+    with pytest.raises(NotFittedError, match="holds none of the 1 networks"):
+        measure_networks([network], [SHAPE], target, effort=BRIEF, machine=machine)
+
+
+@pytest.mark.parametrize("full", FULL)
+def test_what_is_left_out_leaves_nothing_in_the_memory(full: Exception, clock: Any) -> None:
+    network, rng = Fails(full), np.random.default_rng(0)
+    machine = GpuMachine(Target("a100"), clock)
+    with machine.ready():  # which collects no garbage
+        assert machine.passes([network], [SHAPE], rng, Silent()) == [None]
+        assert [image() for image in network.given] == [None]
+
+
+@pytest.mark.parametrize("runs", [0, PREPARING])
+@pytest.mark.parametrize("error", NOT_RUN)
+def test_a_network_that_the_gpu_cannot_run_is_told(
+    error: Exception, runs: int, clock: Any
+) -> None:
+    target = Target("a100", precision="bf16")
+    machine, network = GpuMachine(target, clock), Fails(error, runs)
+    with pytest.raises(ExportError) as told:
+        measure_networks([network], [SHAPE], target, effort=BRIEF, machine=machine)
+    assert str(told.value) == (
+        f"a100 cannot run this network in eager, bf16: {type(error).__name__}: "
+        f"{str(error).splitlines()[0].rstrip('.')}. Choose another --runtime or --precision, or a "
+        "smaller --batch-size."
+    )
 
 
 def test_a_network_that_cannot_be_captured_is_told(
@@ -137,7 +196,7 @@ def test_a_network_that_cannot_be_captured_is_told(
 
     monkeypatch.setattr(clock, "captured", refuse)
     target = Target("a100", runtime="cuda-graph", precision="fp32")
-    with pytest.raises(ExportError, match="cannot be captured as a CUDA graph: operation not"):
+    with pytest.raises(ExportError, match="in cuda-graph, fp32: RuntimeError: operation not"):
         measure_networks(
             [Seen()], [SHAPE], target, effort=BRIEF, machine=GpuMachine(target, clock)
         )
@@ -154,7 +213,7 @@ def test_other_programs_on_the_gpu_are_told_of(clock: Any, heard: Any) -> None:
 OTHERS = [
     ([], "torch .* finds no CUDA GPU here"),
     ([Gpu(0, "NVIDIA H200", "h200", 132, 1, 60.0, "")], r"NVIDIA H200 \(--hardware h200\)"),
-    ([Gpu(0, "NVIDIA L99", None, 9, 1, 9.0, "")], "NVIDIA L99, which no device file describes"),
+    ([Gpu(0, "NVIDIA L99", None, 9, 1, 9.0, "")], r"NVIDIA L99 \(no device file describes it"),
 ]
 
 
@@ -165,8 +224,6 @@ def test_a_gpu_that_is_not_at_hand_is_told_with_the_one_that_is(
     monkeypatch.setattr(machine, "gpus", lambda: here)
     with pytest.raises(NotFittedError, match=f"^a100 is not at hand.*{message}.*--kit DIR"):
         machine_of(Target("a100"))
-    assert not at_hand(Target("a100"))
-    assert at_hand(Target("cpu"))
 
 
 def test_of_several_gpus_the_named_one_is_taken(
@@ -181,9 +238,17 @@ def test_of_several_gpus_the_named_one_is_taken(
 
 
 def test_a_runtime_that_does_not_run_here_is_for_a_kit(a100_here: None) -> None:
-    assert at_hand(Target("a100"))
-    assert not at_hand(Target("a100", runtime="tensorrt"))
-    with pytest.raises(NotFittedError, match="tensorrt does not run in this program: eager, "):
+    with pytest.raises(NotFittedError, match="is at hand, but tensorrt does not run in this prog"):
+        machine_of(Target("a100", runtime="tensorrt"))
+
+
+def test_where_a_gpu_is_does_not_matter_for_a_runtime_that_needs_a_kit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "gpus", list)
+    with pytest.raises(NotFittedError, match=r"Run this where a100 is, or write networks .*eager"):
+        machine_of(Target("a100"))
+    with pytest.raises(NotFittedError, match=r"here\. Write networks .* --runtime tensorrt`"):
         machine_of(Target("a100", runtime="tensorrt"))
 
 
