@@ -24,6 +24,7 @@ import numpy as np
 from nas.adapters.foreign import Proposal
 from nas.errors import unknown_name
 from nas.search.protocol import Codes, Floats
+from nas.threads import torch_threads
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -192,12 +193,6 @@ def _one_thread(wanted: bool) -> Iterator[None]:
         yield
         return
     import threadpoolctl
-    import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpoolctl.threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), threadpoolctl.threadpool_limits(1):
+        yield

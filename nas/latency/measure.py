@@ -41,6 +41,7 @@ from nas.latency.samples import (
 )
 from nas.latency.target import Target
 from nas.progress import Progress, Silent
+from nas.threads import torch_threads
 from search_spaces.architecture import Architecture
 from search_spaces.network import build_network
 
@@ -245,15 +246,13 @@ def preemptions() -> int:
 @contextlib.contextmanager
 def quiet(threads: int) -> Iterator[None]:
     """Inference with the target's threads and without garbage collection; all put back."""
-    collects, before = gc.isenabled(), torch.get_num_threads()
+    collects = gc.isenabled()
     gc.collect()
     gc.disable()
-    torch.set_num_threads(threads)
     try:
-        with torch.inference_mode():
+        with torch_threads(threads), torch.inference_mode():
             yield
     finally:
-        torch.set_num_threads(before)
         if collects:
             gc.enable()
 

@@ -19,8 +19,7 @@ Papers: MPCViT, Zeng et al. 2023, https://arxiv.org/abs/2211.13955 (mixtures of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +29,7 @@ from torch import Tensor
 
 from nas.search.gene_tables import Rows
 from nas.search.protocol import Codes, Floats
+from nas.threads import torch_threads
 from search_spaces.architecture import Architecture
 from search_spaces.parts import Part
 from search_spaces.space import SearchSpace
@@ -87,7 +87,7 @@ class Lessons:
 
     def losses(self, codes: Codes, step: int) -> Floats:
         """The same for codes (n, genes), without graphs: (n,)."""
-        with _one_thread(), torch.no_grad():
+        with torch_threads(1), torch.no_grad():
             values = [float(self.loss(self.space.decode(code), step)) for code in codes]
         return np.array(values)
 
@@ -102,7 +102,7 @@ class Lessons:
             0 for the child's own choices. NaN for choices that change the shape of a map (a width,
             a resolution, a stride) and for inactive genes.
         """
-        with _one_thread():
+        with torch_threads(1):
             slots = self._run(code, step)
             with torch.no_grad():
                 return [self._slopes_of(code, gene, slots) for gene in range(len(code))]
@@ -130,7 +130,7 @@ class Lessons:
         architecture = self.space.decode(code)
         cuts = self.supernet.weights_of(architecture)
         weights = {name: self.supernet.get_parameter(name) for name in cuts}
-        with _one_thread():
+        with torch_threads(1):
             loss = self.loss(architecture, step)
             gradients = torch.autograd.grad(loss, list(weights.values()))
             with torch.no_grad():
@@ -226,14 +226,3 @@ def _within(smaller: Cut, larger: Cut, weight: Tensor) -> bool:
         dim in inner and start <= inner[dim][0] and inner[dim][1] <= start + length
         for dim, start, length in larger
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread within the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
