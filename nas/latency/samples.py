@@ -1,4 +1,4 @@
-"""What timed passes took: medians of the calm ones, at the machine's typical speed."""
+"""What timed passes took: medians of the calm ones, at the machine's undisturbed speed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Samples:
     """Logarithm of the machine's slowness at each pass, (passes,)."""
 
     def typical(self) -> Floats:
-        """Median of each piece over the calm passes, at the machine's typical speed, (pieces,)."""
+        """Median of each piece over the calm passes, at the undisturbed speed, (pieces,)."""
         return np.asarray(np.median(self._calm(), axis=0), dtype=np.float64)
 
     def total(self) -> float:
-        """Median of a whole pass, at the machine's typical speed."""
+        """Median of a whole pass, at the machine's undisturbed speed."""
         return float(np.median(self._calm().sum(axis=1)))
 
     def spread(self) -> float:
