@@ -52,12 +52,15 @@ pipeline.run(Settings.from_json(Path(sys.argv[3]).read_text()), out=Path(sys.arg
 """
 
 
+BRIEF = Plan(
+    times=1, whole_networks=6, widest=math.inf, effort=Effort(0.0, least=2, most=2)
+)  # however busy the machine is
+
+
 @pytest.fixture(scope="module")
 def home(home: Path) -> Path:
     """The same with a latency profile in its cache."""
-    brief = Effort(0.0, least=2, most=2)
-    plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
-    predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=plan)
+    predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=BRIEF)
     return home
 
 
@@ -197,7 +200,9 @@ def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_path: Path) -> None:
+def test_single_commands_work_on_a_finished_run(
+    home: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(whole, tmp_path / "run")
     run = tmp_path / "run"
     front = json.loads((run / "front.json").read_text())["front"]
@@ -212,6 +217,7 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     of_the_run = predicting.predict(f"{run}:{id}", Settings(threads=1), console=silent)
     assert of_the_run.document["latency_ms"] == predicted.document["latency_ms"]
     assert commands.train(_settings(home), console=silent).document["curve"]
+    monkeypatch.setattr(commands, "Plan", lambda: BRIEF)
     assert commands.measure(_settings(home), console=silent).document["held_out"]
     with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)

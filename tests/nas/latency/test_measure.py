@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.latency import Effort, Target, measure_finalists, measure_networks
 from nas.latency.drift import drift_of
-from nas.latency.samples import Samples
+from nas.latency.samples import PASSES, Samples, by_network
 from search_spaces.space import SearchSpace
 
 BRIEF = Effort(0.0, least=2, most=2)
@@ -83,3 +83,14 @@ def test_parts_are_timed_at_the_machines_undisturbed_speed() -> None:
     assert samples.typical().tolist() == pytest.approx([1.0, 2.0])
     assert samples.quarters() == [3.0, 6.0]
     assert samples.spread() == pytest.approx(0.0)
+
+
+def test_slow_moments_count_for_the_interval_alone() -> None:
+    moments = [1.0, 2.0] * 24 + [2.0] * 16
+    speed = np.repeat(moments, 30)  # for longer than what the running median looks at
+    network = np.arange(len(speed)) % 2
+    ms = speed * np.array([3.0, 5.0])[network]
+    stamps = [[[0, round(one * 1e6)]] * PASSES for one in ms]
+    found = by_network(2, network, stamps, [[False] * PASSES] * len(stamps))
+    assert [samples.total() for samples in found] == pytest.approx([3.0, 5.0])
+    assert found[0].quarters()[3] == pytest.approx(6.0)
