@@ -55,6 +55,8 @@ class Pace:
 
 SPAN = 6
 """Rounds after which the machine's speed is looked at again; the first of them warms up."""
+MOST_MIB = 512
+"""Weights beyond that are in no cache, however many there are."""
 REFERENCE_ROUNDS = 4
 """Each time; the first of them warms up."""
 
@@ -196,7 +198,7 @@ def _round(calls: Sequence[Call], pool: _Weights) -> list[Visit]:
 
 
 def _pool_of(calls: Sequence[Call], weights: int) -> _Weights:
-    return _Weights(max([weights, *map(_weights_of, calls)]))
+    return _Weights(max([min(weights, MOST_MIB * 2**18), *map(_weights_of, calls)]))
 
 
 def _weights_of(call: Call) -> int:
