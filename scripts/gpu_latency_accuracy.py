@@ -46,7 +46,8 @@ DRAWS = 10
 FEWEST = 3
 """Rows that a correction needs."""
 OWN = 0.2
-"""About what a runtime is off by on a device beyond what others are there, in the logarithm."""
+"""About what a runtime is off by on a device beyond what others are there, in the logarithm; of
+left-out devices other than the A100."""
 UNSEEN = "runtime never seen"
 Table = list[dict[str, Any]]
 Widths = dict[str, dict[str, float]]
@@ -271,6 +272,8 @@ def _with_ten(
 
 def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Floats, Floats]:
     """The same with those ten rows of other models that tell most of the others (`choose`).
+
+    It corrects several runtimes at once, where `nas measure` corrects one target.
 
     Each runtime makes something of its own of a device's terms: where rows of several are
     measured, what they have in common tells of the others.

@@ -19,6 +19,9 @@ EXTRAS = {
 """The optional packages by the extra that installs them, as in pyproject.toml."""
 
 
+UNDESCRIBED = "none: `nas hardware add` takes a file that describes it"
+
+
 def doctor(json: options.Json = False) -> None:
     """Print versions, devices, missing extras and whether folders can be written to.
 
@@ -57,7 +60,7 @@ def _gpus() -> dict[str, Any]:
     from nas.errors import NasError
 
     try:
-        from nas.latency.gpu.cuda import UNDESCRIBED, gpus
+        from nas.latency.gpu.cuda import gpus
     except (ImportError, OSError) as error:
         return {"torch": {"error": f"torch cannot be imported: {error}"}}
     try:
@@ -67,7 +70,7 @@ def _gpus() -> dict[str, Any]:
     return {
         f"cuda:{gpu.index}": {
             "name": gpu.title,
-            "hardware": gpu.device or UNDESCRIBED,
+            "hardware": gpu.device,
             "memory_mib": gpu.memory_mib,
         }
         for gpu in found
@@ -89,7 +92,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
     for device, facts in found["devices"].items():
         lines.append(
             f"  {device}: "
-            + ", ".join(f"{fact.replace('_', ' ')} {value}" for fact, value in facts.items())
+            + ", ".join(
+                f"{fact.replace('_', ' ')} {UNDESCRIBED if value is None else value}"
+                for fact, value in facts.items()
+            )
         )
     lines += ["", "Extras"]
     lines += [

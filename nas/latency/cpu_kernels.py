@@ -2,7 +2,7 @@
 
     ms = w sum over operations of t  +  c operations
 
-    t     time of an operation, measured alone (`kernel_times.py`)
+    t     time of an operation among the others of its network (`kernel_times.py`)
     w     what following another operation changes
     c     what Python takes between two operations, in microseconds
 
@@ -178,6 +178,7 @@ class KernelPredictor:
         found = fit(features, whole.ms, Prior.around(EXPECTED))
         half_width = conformal_half_width(found.held_out_ms[:, None], whole.quarters_ms)
         if math.exp(half_width) > WIDEST:
+            self.store.forget()
             raise NotFittedError(
                 f"Measuring networks on {self.target} gave nothing to rely on: predictions would "
                 f"be off by a factor of {math.exp(half_width):.2g}. The machine was busy: its "

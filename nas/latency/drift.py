@@ -4,9 +4,10 @@
 
 Networks take turns, so what falls on all neighbours in time alike is the machine (a neighbour on
 the same host, a hotter chip): d is the running median of what the networks' own medians leave
-over. It is taken out, so times are those of the machine where nothing slows it. Seen on a shared
-virtual machine: the speed halved for seconds at a time, as often as not. What networks take at the
-machine's usual speed then depends on which half of the time was longer.
+over. It is taken out, so times are those of the machine where nothing slows it; where nothing
+does, a little of the noise passes for drift. Seen on a shared virtual machine: the speed halved
+for seconds at a time, as often as not. What networks take at the machine's usual speed then
+depends on which half of the time was longer.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
 """Milliseconds of single operations on the processor at hand, measured once and kept.
 
-Every operation that is not in the store yet runs a few times, all of them in turns and in the
-order of their network, on operands as it finds them there:
+All operations of a network run a few times, in turns and in its order, on operands as they find
+them there; what is not in the store yet is kept:
 
     activations   written just before, by the same threads
-    weights       from as much memory in turn as the network has weights
+    weights       from as much memory in turn as the network has weights (512 MiB at most)
 
-So timed, the operations of 15 models of timm, alone and summed, took 0.95 to 1.02 of what the
-models took (one thread of an AMD EPYC, batch 1). At once again, with weights in the cache, they
-took 0.65 to 0.89 of it: what ran just before is warm in more ways than it is in a network. Timed
-in turns with those of nine other networks, they took 5 % more than with those of their own
-network alone (two threads of an Intel Xeon); so each network is a session.
+An operation that runs at once again is faster than in its network, for more than its weights is
+still in a cache; among those of other networks it is slower. So each network is a session of its
+own, and whole, however few of its operations are new.
 
 Every few rounds of a session some operations run that are the same in all sessions: what the
 machine is slower by than when the store began does not stay in it.
@@ -53,10 +51,10 @@ class Pace:
     most: int = 30
 
 
-SPAN = 6
-"""Rounds after which the machine's speed is looked at again; the first of them warms up."""
 MOST_MIB = 512
 """Weights beyond that are in no cache, however many there are."""
+SPAN = 6
+"""Rounds after which the machine's speed is looked at again; the first of them warms up."""
 REFERENCE_ROUNDS = 4
 """Each time; the first of them warms up."""
 
@@ -93,18 +91,18 @@ class KernelTimes:
         return store
 
     def measure(self, calls: Sequence[Call], progress: Progress, pace: Pace | None = None) -> int:
-        """Time those of a network's calls that are not known yet, and keep them; how many."""
-        missing = {call.key: call for call in calls if call.launches}
-        missing = {key: call for key, call in missing.items() if key not in self.ms}
+        """Time a network's calls if any is not known yet, and keep those; how many they were."""
+        timed = {call.key: call for call in calls if call.launches}
+        missing = [key for key in timed if key not in self.ms]
         if not missing:
             return 0
         weights = sum(_weights_of(call) for call in calls if call.launches)
         threads = self.conditions["threads"]
-        spans = _timed([*missing.values()], weights, threads, pace or Pace(), progress)
+        spans = _timed([*timed.values()], weights, threads, pace or Pace(), progress)
         if not self.reference_ms:
             self.reference_ms = np.median([span.reference for span in spans], axis=0).tolist()
-        for i, key in enumerate(missing):
-            self.ms[key] = _typical(
+        for i, key in enumerate(timed):
+            self.ms[key] = self.ms.get(key) or _typical(
                 [
                     (ms / span.slowness(self.reference_ms), disturbed)
                     for span in spans
@@ -113,6 +111,11 @@ class KernelTimes:
             )
         self.save()
         return len(missing)
+
+    def forget(self) -> None:
+        """Drop all times: they were taken while the machine was busy."""
+        self.ms, self.reference_ms = {}, []
+        self.save()
 
     def save(self) -> None:
         """Write the store, whole or not at all."""
@@ -203,8 +206,15 @@ def _pool_of(calls: Sequence[Call], weights: int) -> _Weights:
 
 def _weights_of(call: Call) -> int:
     """Elements of memory that its weights take."""
-    extents = {o.memory: o.extent for o in call.operands if o.weight}
-    return sum(extents.values())
+    return sum(_extents([operand for operand in call.operands if operand.weight]).values())
+
+
+def _extents(operands: Sequence[Operand]) -> dict[int, int]:
+    """Elements that are used of each memory."""
+    found: dict[int, int] = {}
+    for operand in operands:
+        found[operand.memory] = max(found.get(operand.memory, 0), operand.extent)
+    return found
 
 
 def _visit(call: Call, weights: _Weights) -> Visit:
@@ -246,9 +256,7 @@ class _Weights:
 
 def _made(call: Call, weights: _Weights) -> tuple[tuple[Any, ...], dict[str, Any], list[Tensor]]:
     """Arguments with real tensors; and the memory of those that are no weights."""
-    extents: dict[int, int] = {}
-    for operand in call.operands:
-        extents[operand.memory] = max(extents.get(operand.memory, 0), operand.extent)
+    extents = _extents(call.operands)
     memories: dict[int, Tensor] = {}
     activations = []
     for operand in call.operands:

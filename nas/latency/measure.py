@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.errors import NotFittedError
+from nas.latency.devices import check
 from nas.latency.runtimes import Prepared, prepare_all
 from nas.latency.samples import (
     PASSES,
@@ -170,6 +171,11 @@ def machine_of(target: Target) -> Machine:
     """
     if target.device == "cpu":
         return Processor(target)
+    if check(target.device).kind != "gpu":
+        raise NotFittedError(
+            f"{target.device} cannot host this program, so it cannot be measured from here. Write "
+            f"networks to measure there with `nas measure --kit DIR --hardware {target.device}`."
+        )
     from nas.latency.gpu.machine import GpuMachine  # needed by few
 
     return GpuMachine.of(target)

@@ -24,8 +24,8 @@ COVERAGE = 0.9
 COVERAGES = 0.5, 0.98
 """The least and the most that an interval can be asked to cover."""
 SPEED_CHANGE = 0.1
-"""How far a machine's speed is from what it was while it was measured, about nine times of ten
-(results/latency/README.md)."""
+"""How far a machine's speed is from what it was while it was measured, about three times of four
+on the shared machines of results/latency/README.md."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,9 @@ class Profile(StoredProfile):
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Self:
-        return super()._of({**content, "terms": Terms(**content["terms"])})
+        terms = content["terms"]
+        known = Terms(**{field.name: terms[field.name] for field in dataclasses.fields(Terms)})
+        return super()._of({**content, "terms": known})
 
 
 def conditions_of(

@@ -19,7 +19,7 @@ from nas.latency.devices import find
 
 WARM_UPS = 3
 """Runs before a capture: libraries choose their kernels and get their workspaces in these."""
-UNDESCRIBED = (
+_UNDESCRIBED = (
     "no device file describes it: `nas hardware add` takes one, with that name among its aliases"
 )
 _ASKED = {
@@ -48,7 +48,7 @@ class Gpu:
     uuid: str
 
     def __str__(self) -> str:
-        return f"{self.title} ({f'--hardware {self.device}' if self.device else UNDESCRIBED})"
+        return f"{self.title} ({f'--hardware {self.device}' if self.device else _UNDESCRIBED})"
 
 
 def gpus() -> list[Gpu]:

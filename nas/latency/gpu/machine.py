@@ -75,17 +75,25 @@ class GpuMachine:
         Raises:
             NotFittedError: its GPU is not at hand, or its runtime cannot be measured here.
         """
-        found = gpus()
-        here = next((gpu for gpu in found if gpu.device == target.device), None)
+        try:
+            found = gpus()
+            here = next((gpu for gpu in found if gpu.device == target.device), None)
+            clock = CudaClock(here) if here and target.runtime in RUNTIMES else None
+        except RuntimeError as error:  # of the driver, or of a GPU that another program holds
+            line = str(error).partition("\n")[0].rstrip(". ")
+            raise NotFittedError(
+                f"CUDA does not work here, so {target.device} cannot be measured: {line}. Look at "
+                "`nvidia-smi`."
+            ) from error
         if here is None:
             raise _not_here(target, found)
-        if target.runtime not in RUNTIMES:
+        if clock is None:
             raise NotFittedError(
                 f"{target.device} is at hand, but {target.runtime} does not run in this program: "
                 f"{', '.join(RUNTIMES)} can be measured. Write networks to measure in "
                 f"{target.runtime} with {_kit(target)}."
             )
-        return cls(target, CudaClock(here))
+        return cls(target, clock)
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:

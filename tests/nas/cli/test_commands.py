@@ -272,7 +272,8 @@ def test_doctor_says_what_hardware_calls_the_gpus_at_hand(
     assert devices["cuda:0"] == h200
     output = run("doctor").stdout
     assert "cuda:0: name NVIDIA H200, hardware h200, memory mib 143771" in output
-    assert "cuda:1: name NVIDIA L99, hardware no device file describes it: `nas hard" in output
+    assert devices["cuda:1"]["hardware"] is None
+    assert "cuda:1: name NVIDIA L99, hardware none: `nas hardware add` takes" in output
 
 
 @pytest.mark.parametrize("error", [SettingsError("x.yaml: no title"), RuntimeError("no driver")])

@@ -163,6 +163,40 @@ def test_weights_come_from_as_much_memory_as_the_network_has(
     assert pools[-1] == sum(p.numel() for p in network.parameters())
 
 
+class Shares(nn.Module):
+    """Hands an operation two pieces of one weight, the smaller one last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(100, 64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.weight, self.weight[:1]]) + x
+
+
+def test_an_operation_may_take_pieces_of_one_weight(target: Target) -> None:
+    calls = calls_of(Shares(), (1, 64))
+    assert KernelTimes.of(target).measure(calls, Silent(), BRIEF) == 2
+
+
+def test_few_new_operations_are_timed_in_the_company_of_the_others(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def timed(calls: list[Call], *_: object) -> list[Span]:
+        asked.append(len(calls))
+        return [Span([1.0], [[(float(len(asked)), False)] for _ in calls])]
+
+    monkeypatch.setattr("nas.latency.kernel_times._timed", timed)
+    store = KernelTimes.of(target)
+    store.measure(calls_of(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 9)), (1, 8)), Silent())
+    more = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 9), nn.Linear(9, 7))
+    assert store.measure(calls_of(more, (1, 8)), Silent()) == 1
+    assert asked == [2, 3]
+    assert sorted(store.ms.values()) == [1.0, 1.0, 2.0]  # what was known is kept
+
+
 def test_a_stored_operation_survives_its_file(target: Target, network: Attends) -> None:
     store = KernelTimes.of(target)
     store.measure(calls_of(network, SHAPE), Silent(), BRIEF)
@@ -261,6 +295,8 @@ def test_a_busy_machine_is_refused(target: Target, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cpu_kernels, "WIDEST", 1.0)
     with pytest.raises(NotFittedError, match=r"gave nothing to rely on.*Close other programs"):
         KernelPredictor.of(target, _small(8, 12, 20), effort=Effort(0.0, least=2, most=2))
+    kept = KernelTimes.of(target)  # what was timed meanwhile is timed again
+    assert (kept.ms, kept.reference_ms) == ({}, [])
 
 
 def test_what_fuses_operations_is_refused(network: Attends) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import weakref
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 
 from nas.errors import ExportError, NotFittedError
 from nas.latency import Effort, Target, measure_networks
+from nas.latency.devices import check
 from nas.latency.gpu import machine
 from nas.latency.gpu.cuda import Gpu
 from nas.latency.gpu.machine import RUNTIMES, GpuMachine
@@ -224,6 +226,24 @@ def test_a_gpu_that_is_not_at_hand_is_told_with_the_one_that_is(
     monkeypatch.setattr(machine, "gpus", lambda: here)
     with pytest.raises(NotFittedError, match=f"^a100 is not at hand.*{message}.*--kit DIR"):
         machine_of(Target("a100"))
+
+
+def test_a_cuda_that_does_not_work_is_told(
+    a100_here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(gpu: Gpu) -> None:
+        raise RuntimeError("CUDA error: all devices are busy or unavailable\nCompile with ...")
+
+    monkeypatch.setattr(machine, "CudaClock", held)
+    with pytest.raises(NotFittedError, match="CUDA does not work here.*unavailable. Look at"):
+        machine_of(Target("a100"))
+
+
+def test_a_board_is_for_a_kit(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = dataclasses.replace(check("jetson-orin"), kind="board")
+    monkeypatch.setattr("nas.latency.measure.check", lambda name: board)
+    with pytest.raises(NotFittedError, match="^jetson-orin cannot host this program.*--kit DIR"):
+        machine_of(Target("jetson-orin"))
 
 
 def test_of_several_gpus_the_named_one_is_taken(
