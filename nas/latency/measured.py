@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nas.errors import CheckpointError
-from nas.latency.prediction import COVERAGE, Prediction, widened
+from nas.latency.prediction import COVERAGE, PopulationPredictor, widened
 from nas.latency.profile import StoredProfile, parts_hash
 from nas.latency.target import Target
 from search_spaces.space import SearchSpace
 
-Floats = NDArray[np.float64]
 P = TypeVar("P", bound=StoredProfile)
 
 
-class MeasuredPredictor(ABC, Generic[P]):
+class MeasuredPredictor(PopulationPredictor, Generic[P]):
     """Predicts whole populations of one space from a profile; made by `predictor_for`."""
 
     def __init__(
@@ -51,23 +45,6 @@ class MeasuredPredictor(ABC, Generic[P]):
     def id(self) -> str:
         """Of the profile: equal ids predict the same."""
         return self.profile.id
-
-    @property
-    def interval_factor(self) -> float:
-        """The interval is this factor to either side."""
-        return math.exp(self._log_half_width)
-
-    def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
-        return Prediction.around(self._ms(codes), self._log_half_width)
-
-    @abstractmethod
-    def _ms(self, codes: NDArray[np.integer]) -> Floats:
-        """Milliseconds of each architecture, (n,)."""
 
     @property
     def _left_out(self) -> str:

@@ -7,6 +7,7 @@ https://arxiv.org/abs/1604.04173
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
@@ -58,6 +59,29 @@ class Predictor(Protocol):
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
         """Latency of each architecture, codes (n, genes)."""
+
+
+class PopulationPredictor(ABC):
+    """A `Predictor` whose interval is the same factor for all networks."""
+
+    _log_half_width: float
+
+    @property
+    def interval_factor(self) -> float:
+        """The interval is this factor to either side."""
+        return math.exp(self._log_half_width)
+
+    def predict(self, codes: NDArray[np.integer]) -> Prediction:
+        """Latency of each architecture on this predictor's target.
+
+        Args:
+            codes: Architectures of `self.space`, shape (n, genes).
+        """
+        return Prediction.around(self._ms(codes), self._log_half_width)
+
+    @abstractmethod
+    def _ms(self, codes: NDArray[np.integer]) -> Floats:
+        """Milliseconds of each architecture, (n,)."""
 
 
 def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:

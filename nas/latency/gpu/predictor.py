@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -45,7 +44,12 @@ from nas.latency.gpu.times import (
     way_of,
     whole_ms,
 )
-from nas.latency.prediction import COVERAGE, Prediction, unknown_coverage
+from nas.latency.prediction import (
+    COVERAGE,
+    PopulationPredictor,
+    Prediction,
+    unknown_coverage,
+)
 from nas.latency.profile import checksum, parts_hash
 from nas.latency.target import Target
 from nas.latency.tracing import Kernel, Layout, Precision, peak_activation_bytes, trace
@@ -261,7 +265,7 @@ class GpuModel:
         )
 
 
-class GpuPredictor:
+class GpuPredictor(PopulationPredictor):
     """Predicts whole populations of one space on one target; made by `predictor_for`."""
 
     def __init__(
@@ -286,20 +290,10 @@ class GpuPredictor:
         """Equal ids predict the same."""
         return checksum({**self._key, "confidence": self.confidence})[:12]
 
-    @property
-    def interval_factor(self) -> float:
-        """The interval is this factor to either side."""
-        return math.exp(self._log_half_width)
-
-    def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
+    def _ms(self, codes: NDArray[np.integer]) -> Floats:
         device = self.index.sums(codes, self._device)
         host = self.index.sums(codes, self._host)
-        return Prediction.around(whole_ms(device, host, self.gpu.fixed_ms), self._log_half_width)
+        return whole_ms(device, host, self.gpu.fixed_ms)
 
     def __str__(self) -> str:
         """One sentence on what the predictions rest on."""
