@@ -23,7 +23,7 @@ from torch import nn
 from nas.context import Context
 from nas.errors import RunError, SettingsError, SpaceError
 from nas.latency.devices import check
-from nas.latency.prediction import COVERAGE, Prediction, another_day, widened
+from nas.latency.prediction import COVERAGE, GPU_CHANGE, Prediction, another_day, widened
 from nas.latency.profile import profile_path, profiles_of
 from nas.latency.target import Target
 from nas.progress import Progress
@@ -202,7 +202,7 @@ def _on_gpu(
         if correction is not None:
             ms = correction.predict(terms_of(gpu, sums_of(gpu, [(found.module, shape)]))).ms
             off = float(ms[0] / time.prediction.ms[0])
-            least = widened(another_day(correction.log_half_width), confidence)
+            least = widened(another_day(correction.log_half_width, GPU_CHANGE), confidence)
             time = gpu.carried(time, off, confidence, least)
     except Exception as error:  # whatever the network raises
         raise SettingsError(

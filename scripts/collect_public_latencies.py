@@ -36,7 +36,10 @@ TIMM_TABLES = (
     ("nchw-pt240-cu124-rtx4090-dynamo", "rtx4090", "channels_first", "compile"),
     ("nchw-pt291-cu128-4090-dynamo", "rtx4090", "channels_first", "compile"),
 )
-FOLDED = ("mobileone", "fastvit", "ghostnetv3", "repghostnet", "repvit", "levit", "efficientvit_m")
+FOLDED = (
+    *("mobileone", "fastvit", "ghostnetv3", "repghostnet", "repvit", "repvgg", "nextvit"),
+    *("levit", "efficientvit_m"),
+)
 """Networks whose branches fold; the tables of PyTorch 2.9.1 were made with them folded."""
 VISION_DEVICES = {
     "A100": "a100-sxm4-40gb",

@@ -9,6 +9,8 @@
                 `nas measure` chooses, each runtime with a factor of its own
     runtimes    a runtime never seen on any GPU
     lookup      another GPU's time of the same network: times one constant, times our ratio
+    again       the same network on the same GPU with a newer PyTorch; *inside* is the share that
+                changed by no more than a measured GPU's interval allows for
 
 Traces are taken from the cache; run `scripts/fit_gpu_model.py` before.
 """
@@ -22,7 +24,7 @@ import numpy as np
 from fit_gpu_model import measurements
 from results_file import write
 
-from nas.latency.fewshot import Prior, choose
+from nas.latency.fewshot import FewShot, Prior, choose
 from nas.latency.fewshot import fit as calibrate
 from nas.latency.gpu.fitting import Fitted, fit, predict, terms, without
 from nas.latency.gpu.profile import PRIOR
@@ -38,7 +40,7 @@ from nas.latency.gpu.validation import (
     leave_devices_out,
     leave_runtimes_out,
 )
-from nas.latency.prediction import agreement
+from nas.latency.prediction import GPU_CHANGE, agreement, another_day
 from nas.storage import atomic_write
 
 CALIBRATION = 10
@@ -59,6 +61,7 @@ def main() -> None:
     table: Table = []
     within, between = _unseen_gpu(rows, table)
     _lookup(rows, table)
+    _again(rows, table)
     _a100(rows, table, within, between)
     _unseen_runtimes(rows, within, between, table)
     path = write("latency", "gpu-accuracy", {"table": table})
@@ -161,14 +164,20 @@ def _calibrated(
     """
     offered, features = terms(fitted, pool), terms(fitted, tested)
     ms = np.array([row.ms for row in tested])
-    drawn = []
+    drawn: list[tuple[Floats, Floats]] = []
     for _ in range(DRAWS):
         chosen = rng.choice(len(pool), min(CALIBRATION, len(pool)), replace=False)
         few = calibrate(offered[chosen], np.array([pool[int(i)].ms for i in chosen]), PRIOR)
-        drawn.append(few.predict(features))
-    errors = [float(np.abs(prediction.ms / ms - 1).mean()) for prediction in drawn]
-    middle = drawn[int(np.argsort(errors)[len(errors) // 2])]
-    return middle.ms, ((ms >= middle.low_ms) & (ms <= middle.high_ms)).astype(float)
+        drawn.append(_with_interval(few, features, ms))
+    errors = [float(np.abs(predicted / ms - 1).mean()) for predicted, _ in drawn]
+    return drawn[int(np.argsort(errors)[len(errors) // 2])]
+
+
+def _with_interval(few: FewShot, features: Floats, ms: Floats) -> tuple[Floats, Floats]:
+    """Predictions, and which measured times are within the interval of a GPU measured once."""
+    predicted = few.predict(features).ms
+    width = another_day(few.log_half_width, GPU_CHANGE)
+    return predicted, (np.abs(np.log(ms / predicted)) <= width).astype(float)
 
 
 def _lookup(rows: Sequence[Measured], table: Table) -> None:
@@ -197,9 +206,24 @@ def _lookup(rows: Sequence[Measured], table: Table) -> None:
         _add(table, f"lookup {layout}: our ratio", new, ms_old * ratio, None)
 
 
+def _again(rows: Sequence[Measured], table: Table) -> None:
+    """Take PyTorch 2.4's times on the 4090 for PyTorch 2.9's."""
+    before = {row.name: row for row in rows if row.source == "timm nchw-pt240-cu124-rtx4090"}
+    after = [
+        row
+        for row in rows
+        if row.source == "timm nchw-pt291-cu128-4090"
+        and row.name in before
+        and _at_batch_of(before[row.name], row) is not None
+    ]
+    old = np.array([before[row.name].ms for row in after])
+    inside = covered(old, np.array([row.ms for row in after]), GPU_CHANGE)
+    _add(table, "measured again: 4090, PyTorch 2.9 after 2.4", after, old, inside)
+
+
 def _at_batch_of(old: Measured, new: Measured) -> Measured | None:
-    same = old.batch_size == new.batch_size and old.launches.kinds == new.launches.kinds
-    return old if same else None
+    same = old.launches.kinds == new.launches.kinds  # and of the same sizes, so at one batch
+    return old if same and np.array_equal(old.launches.sizes, new.launches.sizes) else None
 
 
 def _a100(rows: Sequence[Measured], table: Table, within: Groups, between: Groups) -> None:
@@ -292,9 +316,7 @@ def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Float
         offered = np.flatnonzero(~held)
         most = choose(features[offered], CALIBRATION, np.random.default_rng(0), prior)
         few = calibrate(features[offered[most]], ms[offered[most]], prior)
-        prediction = few.predict(features[held])
-        found[held] = prediction.ms
-        inside[held] = (ms[held] >= prediction.low_ms) & (ms[held] <= prediction.high_ms)
+        found[held], inside[held] = _with_interval(few, features[held], ms[held])
     return found, inside
 
 

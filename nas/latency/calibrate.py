@@ -35,7 +35,12 @@ from nas.latency.measure import (
     measure_finalists,
     whole_pass,
 )
-from nas.latency.prediction import agreement, another_day, conformal_half_width
+from nas.latency.prediction import (
+    PROCESSOR_CHANGE,
+    agreement,
+    another_day,
+    conformal_half_width,
+)
 from nas.latency.profile import Profile, conditions_of
 from nas.latency.samples import Measurement, summary
 from nas.latency.target import Target
@@ -125,7 +130,7 @@ def calibrate(
         parts_mib=tuple(map(float, parts_mib)),
         parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
         terms=fit_terms(terms, whole.ms),
-        log_half_width=another_day(half_width),
+        log_half_width=another_day(half_width, PROCESSOR_CHANGE),
         held_out=agreement(predicted, whole.ms),
         networks=network_records(chosen, whole.ms, predicted, whole.spread),
     )

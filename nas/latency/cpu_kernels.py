@@ -30,6 +30,7 @@ from nas.latency.kernel_times import KernelTimes, Pace
 from nas.latency.measure import Effort, measure_networks
 from nas.latency.prediction import (
     COVERAGE,
+    PROCESSOR_CHANGE,
     Prediction,
     agreement,
     another_day,
@@ -188,7 +189,7 @@ class KernelPredictor:
             )
         self.store.fitted = {
             "terms": dict(zip(TERMS, map(float, found.coefficients), strict=True)),
-            "log_half_width": another_day(half_width),
+            "log_half_width": another_day(half_width, PROCESSOR_CHANGE),
             "held_out": agreement(found.held_out_ms, whole.ms),
             "networks_ms": whole.ms.tolist(),
             **_conditions(whole),

@@ -24,9 +24,12 @@ Floats = NDArray[np.float64]
 COVERAGE = 0.9
 COVERAGES = 0.5, 0.98
 """The least and the most that an interval can be asked to cover."""
-SPEED_CHANGE = 0.14
-"""Logarithm of how far a machine's speed is from what it was while it was measured, nine times of
-ten: twelve of the thirteen runs of results/latency/README.md."""
+PROCESSOR_CHANGE = 0.14
+"""Logarithm of how far a processor's speed is from what it was while it was measured, nine times
+of ten: twelve of the thirteen runs of results/latency/README.md."""
+GPU_CHANGE = 0.07
+"""The same of a GPU: more than nine of ten networks of timm, measured on an RTX 4090 again with a
+newer PyTorch (`measured again` in results/latency/gpu-accuracy.md)."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,14 @@ def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = 
     return float(scores[rank - 1])
 
 
-def another_day(log_half_width: float) -> float:
-    """A half width found in one sitting, for times measured in another one."""
-    return math.hypot(log_half_width, SPEED_CHANGE)
+def another_day(log_half_width: float, change: float) -> float:
+    """A half width found in one sitting, for times measured in another one.
+
+    Args:
+        log_half_width: Of the interval within the sitting.
+        change: How far the machine's speed is off by then, in the logarithm.
+    """
+    return math.hypot(log_half_width, change)
 
 
 def widened(log_half_width: float, confidence: float) -> float:

@@ -29,7 +29,12 @@ from nas.errors import NotFittedError
 from nas.latency.cost import part_kernels
 from nas.latency.covering import parts_in
 from nas.latency.kernel_model import fit_few, kernel_features
-from nas.latency.prediction import agreement, conformal_half_width
+from nas.latency.prediction import (
+    PROCESSOR_CHANGE,
+    agreement,
+    another_day,
+    conformal_half_width,
+)
 from nas.latency.profile import Profile, Terms
 from search_spaces.part_index import PartIndex
 from search_spaces.space import Codes, SearchSpace
@@ -143,7 +148,7 @@ def whole_networks_profile(
         parts_mib=tuple(map(float, features.mib)),
         parts_timed=(0,) * len(features.mib),
         terms=Terms(float(constant), 1.0, 0.0, 0.0),
-        log_half_width=half_width,
+        log_half_width=another_day(half_width, PROCESSOR_CHANGE),
         held_out=agreement(predicted[judged], measured[judged]),
         networks=network_records(codes, measured, predicted, spread),
     )

@@ -27,7 +27,7 @@ from nas.latency.gpu.profile import PRIOR, GpuProfile
 from nas.latency.gpu.terms import sums_of, sums_of_parts, terms_of
 from nas.latency.gpu.times import TERMS
 from nas.latency.measure import measure_finalists
-from nas.latency.prediction import agreement, another_day, conformal_half_width
+from nas.latency.prediction import GPU_CHANGE, agreement, another_day, conformal_half_width
 from nas.latency.profile import FEWEST, conditions_of
 from nas.latency.target import Target
 from nas.latency.whole_networks import drawn_at_random, network_records
@@ -149,7 +149,7 @@ def corrected(
         parts_ms=tuple(map(float, parts[:, :-1] @ found.coefficients[:-1])),
         parts_device_ms=tuple(map(float, parts[:, :-1].sum(axis=1))),
         parts_host_ms=tuple(map(float, parts[:, -1])),
-        log_half_width=another_day(half_width),
+        log_half_width=another_day(half_width, GPU_CHANGE),
         held_out=agreement(found.held_out_ms, measured),
         networks=tuple(
             {**record, "terms": row} for record, row in zip(records, whole.tolist(), strict=True)

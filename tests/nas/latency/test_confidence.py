@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from nas.latency import CpuPredictor, Plan, Target, predictor_for
-from nas.latency.prediction import COVERAGE, SPEED_CHANGE, another_day, widened
+from nas.latency.prediction import COVERAGE, PROCESSOR_CHANGE, another_day, widened
 from search_spaces.space import SearchSpace
 
 
@@ -18,8 +18,8 @@ def test_a_usual_interval_is_not_widened() -> None:
 
 
 def test_errors_and_changes_of_speed_add_up_as_independent_ones_do() -> None:
-    assert another_day(0.0) == SPEED_CHANGE
-    assert another_day(0.2) == pytest.approx(math.hypot(0.2, SPEED_CHANGE))
+    assert another_day(0.0, 0.15) == 0.15
+    assert another_day(0.2, 0.15) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95, 0.98])
@@ -38,7 +38,7 @@ def test_a_measured_prediction_keeps_its_middle_and_changes_its_ends(
     assert isinstance(usual, CpuPredictor)
     assert isinstance(sure, CpuPredictor)
     assert (usual.confidence, sure.confidence) == (COVERAGE, 0.98)
-    assert math.log(usual.interval_factor) > SPEED_CHANGE
+    assert math.log(usual.interval_factor) > PROCESSOR_CHANGE
     np.testing.assert_array_equal(usual.predict(codes).ms, sure.predict(codes).ms)
     np.testing.assert_allclose(
         np.log(sure.predict(codes).high_ms / sure.predict(codes).ms),
