@@ -25,8 +25,8 @@ COVERAGE = 0.9
 COVERAGES = 0.5, 0.98
 """The least and the most that an interval can be asked to cover."""
 PROCESSOR_CHANGE = 0.14
-"""Logarithm of how far a processor's speed is from what it was while it was measured, nine times
-of ten: twelve of the thirteen runs of results/latency/README.md."""
+"""Logarithm of how far a processor's speed is from what it was while it was measured, about
+nine times of ten: thirteen of the fifteen runs of results/latency/README.md."""
 GPU_CHANGE = 0.07
 """The same of a GPU: more than nine of ten networks of timm, measured on an RTX 4090 again with a
 newer PyTorch (`measured again` in results/latency/gpu-accuracy.md)."""
