@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import library
 
 from nas.errors import UnknownNameError, did_you_mean, unknown_name
 
 _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-_declared: torch.library.Library | None = None
+_declared: library.Library | None = None
 """Holds the declarations: torch forgets the schemas of a library that is garbage-collected."""
 
 
@@ -31,11 +32,11 @@ def _declare_missing_operators() -> None:
     package = importlib.util.find_spec("torchvision")
     folders = (package.submodule_search_locations if package else None) or []
     try:
-        for library in (file for folder in folders for file in Path(folder).glob("_C.*")):
-            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
+        for file in (file for folder in folders for file in Path(folder).glob("_C.*")):
+            torch.ops.load_library(str(file))  # type: ignore[no-untyped-call]
         torch.ops.torchvision.nms  # noqa: B018  (the look-up is the question)
     except (OSError, AttributeError):
-        _declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        _declared = library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for name in ("nms", "qnms"):
             _declared.define(f"{name}{_NMS}")  # type: ignore[no-untyped-call]
 
