@@ -52,6 +52,12 @@ def _gpu_profile() -> GpuProfile:
 KINDS = [_profile(), _gpu_profile()]
 
 
+def _saved(profile: StoredProfile, path: Path) -> dict[str, Any]:
+    profile.save(path)
+    content: dict[str, Any] = json.loads(path.read_text())["content"]
+    return content
+
+
 def _rewrite(path: Path, content: dict[str, Any]) -> None:
     document = {"schema": 1, "checksum": checksum(content), "content": content}
     path.write_text(json.dumps(document))
@@ -70,10 +76,7 @@ def test_the_order_of_what_is_in_a_file_does_not_matter(
     tmp_path: Path, profile: StoredProfile
 ) -> None:
     path = tmp_path / "p.json"
-    profile.save(path)
-    document = json.loads(path.read_text())
-    document["content"] = dict(reversed(document["content"].items()))
-    path.write_text(json.dumps(document))
+    _rewrite(path, dict(reversed(_saved(profile, path).items())))
     assert type(profile).load(path).id == profile.id
 
 
@@ -82,8 +85,7 @@ def test_a_profile_that_lacks_something_is_of_an_earlier_version(
     tmp_path: Path, profile: StoredProfile
 ) -> None:
     path = tmp_path / "p.json"
-    profile.save(path)
-    content = json.loads(path.read_text())["content"]
+    content = _saved(profile, path)
     for name in content.keys() - {"conditions"}:
         _rewrite(path, {key: value for key, value in content.items() if key != name})
         with pytest.raises(CheckpointError, match=f"earlier version: it has no '{name}'. Delete"):
@@ -117,8 +119,7 @@ def test_a_profile_of_another_schema_does_not_load(tmp_path: Path) -> None:
 
 def test_a_profile_without_its_conditions_does_not_load(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
-    _profile().save(path)
-    content = json.loads(path.read_text())["content"]
+    content = _saved(_profile(), path)
     del content["conditions"]["target"]
     _rewrite(path, content)
     with pytest.raises(CheckpointError, match="under which conditions.*target missing"):
