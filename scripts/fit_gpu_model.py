@@ -5,7 +5,7 @@
 The first time it traces some 1,700 networks in two layouts, an hour on one core; traces are kept
 in the cache. It then fits once on everything, and again without each fifth of the families of
 networks, each device and each runtime, to know how wide an interval has to be for what was not
-measured. Eleven minutes on one core.
+measured. Ten minutes on one core.
 """
 
 from __future__ import annotations
