@@ -198,12 +198,12 @@ def _on_gpu(
         if measured is not None:
             there = GpuModel(dataclasses.replace(target, device=measured[0]))
             ms = there.network(found.module, shape).prediction.ms
-            time = gpu.carried(time, measured[1] / float(ms[0]), confidence)
+            time = time.corrected(measured[1] / float(ms[0]), gpu.half_width(confidence, "known"))
         if correction is not None:
             ms = correction.predict(terms_of(gpu, sums_of(gpu, [(found.module, shape)]))).ms
-            off = float(ms[0] / time.prediction.ms[0])
-            least = widened(another_day(correction.log_half_width, GPU_CHANGE), confidence)
-            time = gpu.carried(time, off, confidence, least)
+            of_measured = widened(another_day(correction.log_half_width, GPU_CHANGE), confidence)
+            half_width = max(of_measured, gpu.half_width(confidence, "corrected"))
+            time = time.corrected(float(ms[0] / time.prediction.ms[0]), half_width)
     except Exception as error:  # whatever the network raises
         raise SettingsError(
             f"'{network}' does not run on images of {height} x {width} px ({error}). "

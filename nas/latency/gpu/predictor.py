@@ -9,6 +9,8 @@ quantile of |log(measured / predicted)| over published networks that were left o
     known       the device was measured in this runtime: families of networks left out
     device      the runtime was measured, on other devices: devices left out
     runtime     neither: runtimes left out
+    corrected   other networks were measured under the very target: as known, less what all
+                networks of a device and runtime are off by alike
 
 each for runtimes that launch kernels as they come and for those that fuse them.
 """
@@ -101,6 +103,14 @@ class NetworkTime:
             total[launch.kind] = total.get(launch.kind, 0.0) + launch.ms
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
+    def corrected(self, off: float, log_half_width: float) -> NetworkTime:
+        """The same where the network takes `off` times as long, with its interval."""
+        return replace(
+            self,
+            prediction=Prediction.around(self.prediction.ms * off, log_half_width),
+            energy_mj=None if self.energy_mj is None else self.energy_mj * off,
+        )
+
 
 class GpuModel:
     """The fitted model on one target."""
@@ -154,19 +164,18 @@ class GpuModel:
         host = [len(one) * self.host_ms for one in launches]
         return np.array(device, dtype=np.float64), np.array(host, dtype=np.float64)
 
-    def half_width(self, confidence: float = COVERAGE) -> float:
+    def half_width(self, confidence: float = COVERAGE, basis: str | None = None) -> float:
         """Logarithm of the factor to either side that covers so many networks.
+
+        Args:
+            confidence: Share of networks.
+            basis: What is known, see above; by default `self.basis`.
 
         Raises:
             SettingsError: the model does not say for so low or so high a share.
         """
-        return self._width(self.basis, confidence)
-
-    def _width(self, basis: str, confidence: float) -> float:
-        widths = {
-            float(level): w
-            for level, w in self.model.half_widths[f"{basis} {way_of(self.runtime)}"].items()
-        }
+        of_basis = self.model.half_widths[f"{basis or self.basis} {way_of(self.runtime)}"]
+        widths = {float(level): width for level, width in of_basis.items()}
         levels = sorted(widths)
         if not levels[0] <= confidence <= levels[-1]:
             raise unknown_coverage(confidence, levels[0], levels[-1])
@@ -224,28 +233,6 @@ class GpuModel:
             launches=tuple(sorted(rows, key=lambda row: -row.ms)),
             memory_mib=(self._weights(module) + peak_activation_bytes(kernels)) / MIB,
             energy_mj=float(total[0]) * watts if watts else None,
-        )
-
-    def carried(
-        self,
-        time: NetworkTime,
-        off: float,
-        confidence: float = COVERAGE,
-        least_half_width: float = 0.0,
-    ) -> NetworkTime:
-        """A prediction corrected by how far off the model is for the network on another device.
-
-        Args:
-            time: Predicted here.
-            off: Measured over predicted time of the network on the other device.
-            confidence: Coverage of the interval: that of a device that was measured.
-            least_half_width: Of the interval, in the logarithm.
-        """
-        width = max(self._width("known", confidence), least_half_width)
-        return replace(
-            time,
-            prediction=Prediction.around(time.prediction.ms * off, width),
-            energy_mj=None if time.energy_mj is None else time.energy_mj * off,
         )
 
     def interval(self, ms: Floats, confidence: float = COVERAGE) -> Prediction:

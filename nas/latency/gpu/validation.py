@@ -87,7 +87,8 @@ def half_widths(
     """Half widths of the interval, by what is known and how the runtime launches; by coverage.
 
     What a whole group is off by where its device was left out, and what it is off by where its
-    runtime was, is added to how networks of known groups scatter: all three are independent.
+    runtime was, is added to how networks of known groups scatter: all three are independent. Where
+    networks were measured under the very target, the scatter alone is left (`corrected`).
     Groups count the same, however many rows they have. Who knows less is never surer. Runtimes
     that are no longer in use count only for runtimes that were never measured, which may be as
     different.
@@ -100,8 +101,9 @@ def half_widths(
     found = {}
     for way in ("launched", "fused"):
         own, left = (_of_way(groups, way) for groups in (within, devices))
-        known = _quantiles(own.values())
         scatter = _quantiles(errors - np.median(errors) for errors in own.values())
+        known = _at_least(scatter, _quantiles(own.values()))
+        found[f"corrected {way}"] = scatter
         found[f"known {way}"] = known
         found[f"device {way}"] = _at_least(known, _wider(scatter, left))
         if runtimes is not None:

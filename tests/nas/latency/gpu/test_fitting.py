@@ -143,6 +143,15 @@ def test_what_an_unseen_runtime_is_off_by_widens_its_interval() -> None:
         assert widths[f"runtime {way}"]["0.9"] == pytest.approx(math.hypot(0.1, 0.3, 0.4))
 
 
+def test_what_all_networks_are_off_by_is_not_in_a_corrected_interval() -> None:
+    errors = np.random.default_rng(0).normal(0, 0.1, 500)
+    groups = {("t4", runtime): errors + 0.3 for runtime in ("eager", "compile")}
+    widths = half_widths(groups, groups)
+    for way in ("launched", "fused"):
+        assert widths[f"known {way}"]["0.9"] > 0.4
+        assert widths[f"corrected {way}"]["0.9"] == pytest.approx(1.645 * 0.1, rel=0.1)
+
+
 def test_less_knowledge_never_makes_an_interval_narrower() -> None:
     """Two families off by as much to either side: as a group they are off by nothing."""
     known = {("t4", runtime): np.array([0.5, -0.5, 0.1]) for runtime in ("eager", "compile")}
@@ -153,6 +162,7 @@ def test_less_knowledge_never_makes_an_interval_narrower() -> None:
         for way in ("launched", "fused"):
             for coverage in COVERAGES:
                 at = str(coverage)
+                assert widths[f"known {way}"][at] >= widths[f"corrected {way}"][at]
                 assert widths[f"device {way}"][at] >= widths[f"known {way}"][at]
                 assert widths[f"runtime {way}"][at] >= widths[f"device {way}"][at]
 
