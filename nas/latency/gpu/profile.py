@@ -25,7 +25,7 @@ from nas.latency.target import Target
 
 Floats = NDArray[np.float64]
 _ALIKE = 0.1 * np.array([1.0, 1.0, 1.0, 1.0, 0.0])
-_EACH = np.array([0.1, 0.1, 0.1, 0.3, 0.3])
+_EACH = np.array([0.1, 0.1, 0.1, 0.25, 0.3])
 PRIOR = Prior(np.zeros(len(TERMS)), np.outer(_ALIKE, _ALIKE) + np.diag(_EACH**2))
 """The GPU's own terms may all be off alike, by about 10 %, and each by as much; what launching
 takes by more, as with devices that the model was not fitted on. How fast the host is says nothing

@@ -125,7 +125,7 @@ def test_what_was_measured_corrects_other_networks_under_the_same_target(
     # Launches and the host grow together from network to network: what counts is both.
     waiting = other[:, 3:] @ TRUE[3:]
     assert other[:, 3:] @ found.coefficients[3:] == pytest.approx(waiting, rel=0.05)
-    assert (found.coefficients[3:] != 1.0).all()
+    assert (found.coefficients[3:] > 1.2).all()
     assert correction_of(Target("a100", batch_size=9), model) is None
     assert correction_of(target, "another model") is None
 
