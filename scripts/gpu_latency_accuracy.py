@@ -185,16 +185,11 @@ def _lookup(rows: Sequence[Measured], table: Table) -> None:
     others = without(rows, ["rtx4090"])
     fitted = fit(others)
     for layout in ("nchw", "nhwc"):
-        here = {r.name: r for r in rows if r.source == f"timm {layout}-pt240-cu124-rtx4090"}
-        there = {r.name: r for r in rows if r.source == f"timm {layout}-pt240-cu124-rtx3090"}
-        both = [name for name in here if name in there]
-        new, old = [here[name] for name in both], [there[name] for name in both]
-        old = [_at_batch_of(a, b) for a, b in zip(old, new, strict=True)]
-        kept = [i for i, row in enumerate(old) if row is not None]
-        new, known = [new[i] for i in kept], [row for row in old if row is not None]
-        ms_old, ms_new = (np.array([row.ms for row in x]) for x in (known, new))
+        there, here = (f"timm {layout}-pt240-cu124-rtx{board}" for board in (3090, 4090))
+        old, new = _alike(rows, there, here)
+        ms_old, ms_new = (np.array([row.ms for row in x]) for x in (old, new))
         ratio = predict(fitted, new, known_boards=False)
-        ratio /= predict(fitted, known, known_boards=False)
+        ratio /= predict(fitted, old, known_boards=False)
         constant = np.full(len(new), float(np.median(ms_new / ms_old)))
         _add(
             table,
@@ -208,22 +203,26 @@ def _lookup(rows: Sequence[Measured], table: Table) -> None:
 
 def _again(rows: Sequence[Measured], table: Table) -> None:
     """Take PyTorch 2.4's times on the 4090 for PyTorch 2.9's."""
-    before = {row.name: row for row in rows if row.source == "timm nchw-pt240-cu124-rtx4090"}
-    after = [
-        row
-        for row in rows
-        if row.source == "timm nchw-pt291-cu128-4090"
-        and row.name in before
-        and _at_batch_of(before[row.name], row) is not None
-    ]
-    old = np.array([before[row.name].ms for row in after])
-    inside = covered(old, np.array([row.ms for row in after]), GPU_CHANGE)
+    sources = "timm nchw-pt240-cu124-rtx4090", "timm nchw-pt291-cu128-4090"
+    before, after = _alike(rows, *sources)
+    old, new = (np.array([row.ms for row in x]) for x in (before, after))
+    inside = covered(old, new, GPU_CHANGE)
     _add(table, "measured again: 4090, PyTorch 2.9 after 2.4", after, old, inside)
 
 
-def _at_batch_of(old: Measured, new: Measured) -> Measured | None:
-    same = old.launches.kinds == new.launches.kinds  # and of the same sizes, so at one batch
-    return old if same and np.array_equal(old.launches.sizes, new.launches.sizes) else None
+def _alike(
+    rows: Sequence[Measured], first: str, second: str
+) -> tuple[list[Measured], list[Measured]]:
+    """What launched the same in two sources: kinds, sizes and so the batch; in each of them."""
+    there = {row.name: row for row in rows if row.source == first}
+    pairs = [(there[row.name], row) for row in rows if row.source == second and row.name in there]
+    same = [
+        (a, b)
+        for a, b in pairs
+        if a.launches.kinds == b.launches.kinds
+        and np.array_equal(a.launches.sizes, b.launches.sizes)
+    ]
+    return [a for a, _ in same], [b for _, b in same]
 
 
 def _a100(rows: Sequence[Measured], table: Table, within: Groups, between: Groups) -> None:
