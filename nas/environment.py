@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,20 @@ def _git(root: Path, *arguments: str) -> str:
         text=True,
         timeout=10,
     ).stdout.strip()
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Torch on `n` threads within the block.
+
+    With one thread, results do not depend on how many a machine has: sums that several threads
+    compute differ in the last bits.
+    """
+    import torch  # takes seconds, and not all who ask for threads have it already
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -16,24 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from nas import finishing, reporting
-from nas.context import Context
 from nas.errors import ExportError, InfeasibleError, NotFittedError
 from nas.latency import Target, measure_finalists
-from nas.latency.measure import machine_of
-from nas.latency.speed import tell_speed
+from nas.latency.profiles.speed import tell_speed
+from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
-from nas.runs import open_run, resume_run
+from nas.run import finish as finishing
+from nas.run import report as reporting
+from nas.run.context import Context
+from nas.run.folder import open_run, resume_run
+from nas.run.steps import STEPS, Step
+from nas.run.summary import only_predicted, result_of, unanswered
+from nas.run.work import Member, Work, to_json
+from nas.search.front_file import front_document, write_front
 from nas.search.objectives import limits_in_words
-from nas.search.selection import front_document, write_front
 from nas.search.study import mirror
 from nas.settings import Settings
-from nas.steps import STEPS, Step
 from nas.storage import atomic_write
-from nas.summary import only_predicted, result_of, unanswered
 from nas.units import format_ms
-from nas.work import Member, Work, to_json
 
 _LOG = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from nas.errors import CheckpointError, SettingsError
 from nas.export.description import read_architecture
-from nas.export.timm_config import CLASSIFIER, CONFIG_FILE, exports
-from nas.vision import build_model_with_cfg, create_model, is_model, register_model
+from nas.export.timm_format import CLASSIFIER, CONFIG_FILE, exports
+from nas.timm_library import build_model_with_cfg, create_model, is_model, register_model
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network
 

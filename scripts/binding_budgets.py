@@ -16,9 +16,9 @@ import numpy as np
 import results_file
 
 from nas import pipeline
-from nas.context import Context
 from nas.latency import predictor_for
 from nas.progress import Silent
+from nas.run.context import Context
 from nas.settings import Settings, TargetChoice
 
 PERCENTILES = (25, 50, 75)

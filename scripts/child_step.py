@@ -20,8 +20,8 @@ from torch import Tensor
 
 from search_spaces import load_space
 from supernet import Supernet
-from supernet.optimisation import Optimisation
-from supernet.recipe import Recipe
+from supernet.training.optimisation import Optimisation
+from supernet.training.recipe import Recipe
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Choose public measurements to fit the GPU model on: `nas/latency/gpu/public/*.csv`.
+"""Choose public measurements to fit the GPU model on: `nas/latency/gpu/fit/public/*.csv`.
 
     python scripts/collect_public_latencies.py --data DIR
 
-DIR holds one folder per source as named in `nas/latency/gpu/public/README.md`, which also says
+DIR holds one folder per source as named in `nas/latency/gpu/fit/public/README.md`, which also says
 which rows are taken and why. Rows are copied, never changed; what a source leaves out of its
 conditions is written down there.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from nas.storage import atomic_write
 
-OUT = Path(__file__).parents[1] / "nas/latency/gpu/public"
+OUT = Path(__file__).parents[1] / "nas/latency/gpu/fit/public"
 NETWORK_FIELDS = (
     *("source", "network", "device", "precision", "layout", "runtime", "variant"),
     *("batch_size", "resolution", "ms"),

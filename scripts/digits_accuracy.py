@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import results_file
 
-from nas.context import Context
 from nas.progress import Silent
 from nas.retrain import default_recipe, fresh_network, retrain, score_test, score_validation
-from nas.runs import resume_run
-from nas.work import Work
+from nas.run.context import Context
+from nas.run.folder import resume_run
+from nas.run.work import Work
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import results_file
 
-from nas.context import Context
-from nas.evolving import Request, evolve_space
 from nas.latency import CostTable, Target, predictor_for
 from nas.progress import Silent
+from nas.run.context import Context
+from nas.run.supernets import supernet_of
 from nas.settings import Settings
 from nas.space_evolution.costs import Limits
-from nas.supernets import supernet_of
+from nas.space_evolution.evolution import Request, evolve_space
 from nas.units import parse_count
 
 BINS = 8

@@ -17,12 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from nas.environment import version
-from nas.latency.gpu import public
-from nas.latency.gpu.fitting import fit
-from nas.latency.gpu.model import Model
-from nas.latency.gpu.public import Measured
-from nas.latency.gpu.times import RUNTIMES
-from nas.latency.gpu.validation import (
+from nas.latency.gpu.fit import public
+from nas.latency.gpu.fit.fitting import fit
+from nas.latency.gpu.fit.public import Measured
+from nas.latency.gpu.fit.validation import (
     Floats,
     by_group,
     half_widths,
@@ -30,6 +28,8 @@ from nas.latency.gpu.validation import (
     leave_families_out,
     leave_runtimes_out,
 )
+from nas.latency.gpu.formula import RUNTIMES
+from nas.latency.gpu.model import Model
 from nas.latency.prediction import agreement
 from nas.storage import atomic_write
 

@@ -24,13 +24,9 @@ import numpy as np
 from fit_gpu_model import measurements
 from results_file import write
 
-from nas.latency.fewshot import FewShot, Prior, choose
-from nas.latency.fewshot import fit as calibrate
-from nas.latency.gpu.fitting import Fitted, fit, predict, terms, without
-from nas.latency.gpu.profile import PRIOR
-from nas.latency.gpu.public import Measured
-from nas.latency.gpu.times import TERMS, way_of
-from nas.latency.gpu.validation import (
+from nas.latency.gpu.fit.fitting import Fitted, fit, predict, terms, without
+from nas.latency.gpu.fit.public import Measured
+from nas.latency.gpu.fit.validation import (
     Floats,
     Groups,
     by_group,
@@ -40,7 +36,11 @@ from nas.latency.gpu.validation import (
     leave_devices_out,
     leave_runtimes_out,
 )
+from nas.latency.gpu.formula import TERMS, way_of
 from nas.latency.prediction import GPU_CHANGE, agreement, another_day
+from nas.latency.profiles.correction import FewShot, Prior, choose
+from nas.latency.profiles.correction import fit as calibrate
+from nas.latency.profiles.gpu import PRIOR
 from nas.storage import atomic_write
 
 CALIBRATION = 10

@@ -24,6 +24,7 @@ import results_file
 import supernet_work
 import torch
 
+from nas.run.work import Work
 from nas.search.front import hypervolume
 from nas.search.objectives import SAMPLES, Budgets
 from nas.search.problem import Problem
@@ -31,7 +32,6 @@ from nas.search.protocol import Codes, Floats
 from nas.search.searchers import SEARCHERS, make_searcher
 from nas.settings import Settings
 from nas.storage import atomic_write
-from nas.work import Work
 
 LEARNING = tuple(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
 LAG = 8

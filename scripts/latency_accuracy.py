@@ -40,7 +40,7 @@ from nas.latency import (
     measured_predictor,
     trace,
 )
-from nas.latency.cpu_kernels import NETWORKS, KernelPredictor, reference_networks
+from nas.latency.operations.predictor import NETWORKS, KernelPredictor, reference_networks
 from nas.latency.prediction import Prediction, agreement
 from nas.storage import atomic_write
 from search_spaces.space import load_space
@@ -179,7 +179,7 @@ def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
             for field in dataclasses.fields(Prediction)
         )
     )
-    from nas import vision
+    from nas import timm_library as vision
 
     networks = [vision.create_model(name).eval() for name in chosen]
     for network in networks:
@@ -214,7 +214,7 @@ def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
 
 def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[str, Network]:
     """Random models with shapes only, none of them fitted on, by name."""
-    from nas import vision
+    from nas import timm_library as vision
 
     chosen: dict[str, Network] = {}
     families: set[str] = set()

@@ -32,7 +32,7 @@ from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
 from nas.environment import environment
-from nas.latency.fewshot import Prior, choose, fit
+from nas.latency.profiles.correction import Prior, choose, fit
 from nas.storage import atomic_write
 
 KINDS = ("gpu", "other", "not measured")

@@ -21,7 +21,7 @@ import numpy as np
 
 from nas.environment import environment
 from nas.latency import CpuPredictor, Target
-from nas.latency.profile import CONDITIONS, Profile, Terms, parts_hash
+from nas.latency.profiles.profile import CONDITIONS, Profile, Terms, parts_hash
 from nas.storage import atomic_write
 from search_spaces.space import SearchSpace, load_space
 

@@ -22,11 +22,11 @@ import results_file
 import supernet_work
 
 from nas.search.engine import search
+from nas.search.front_file import best_records, front_records
 from nas.search.objectives import SAMPLES, Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats, Searcher
 from nas.search.searchers import make_searcher
-from nas.search.selection import best_records, front_records
 from nas.settings import Settings
 from nas.storage import atomic_write
 from supernet.scores import Evaluation

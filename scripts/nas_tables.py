@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.latency.tracing import Kernel, trace
+from nas.latency.tracing.trace import Kernel, trace
 
 Floats = NDArray[np.float64]
 FILES = {"nasbench201": "nb201_hw.csv.gz", "fbnet": "fbnet_latency.csv.gz"}

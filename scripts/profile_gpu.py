@@ -3,7 +3,7 @@
     python scripts/profile_gpu.py --out results/latency/profile-h100 --minutes 8
 
     kernels.jsonl     distinct operations of the parts of three spaces, at batch 1 and 32, each as
-                      the `Launch` that the GPU model knows it as (`nas/latency/gpu/kernels.py`)
+                      the `Launch` that the GPU model knows it as (`gpu/fit/kernels.py`)
     networks.jsonl    random networks of these spaces and timm models of as many families: eager,
                       cuda-graph and compile; fp16, bf16, fp32; batch 1 and 32
     conditions.jsonl  the GPU, versions, clocks before and after, a line for each run
@@ -29,17 +29,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from nas import vision
+from nas import timm_library as vision
 from nas.environment import environment
 from nas.latency import Effort, Target, measure_networks
-from nas.latency.calls import Call
 from nas.latency.devices import check
-from nas.latency.gpu.cuda import CudaClock, gpus
-from nas.latency.gpu.kernels import KernelClock, calls_in, launch_of
-from nas.latency.gpu.machine import Clock, GpuMachine
-from nas.latency.gpu.public import table
-from nas.latency.measure import quiet
-from nas.latency.tracing import Precision
+from nas.latency.gpu.fit.kernels import KernelClock, calls_in, launch_of
+from nas.latency.gpu.fit.public import table
+from nas.latency.timing.cuda import CudaClock, gpus
+from nas.latency.timing.gpu import Clock, GpuMachine
+from nas.latency.timing.measure import quiet
+from nas.latency.tracing.calls import Call
+from nas.latency.tracing.trace import Precision
 from nas.storage import append_line, read_lines
 from search_spaces import build_network, load_space
 

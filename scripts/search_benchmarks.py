@@ -33,13 +33,13 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import results_file  # noqa: E402
 
-from nas.adapters.peers import PEERS  # noqa: E402
 from nas.bench.bench import Result, Task, check, run  # noqa: E402
 from nas.bench.bench import Run as Found  # noqa: E402
 from nas.bench.scores import Judge  # noqa: E402
 from nas.bench.table import read_table  # noqa: E402
 from nas.environment import version  # noqa: E402
 from nas.search import SEARCHERS  # noqa: E402
+from nas.search.foreign.entries import PEERS  # noqa: E402
 
 PLANNERS = ("nsga2", "regularized", "predictor", "latency-slimming")
 LATENCIES = (

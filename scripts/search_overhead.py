@@ -23,12 +23,12 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import results_file  # noqa: E402
 
-from nas.adapters.foreign import ForeignSearcher, cardinalities_of  # noqa: E402
-from nas.adapters.optuna import OptunaTool  # noqa: E402
-from nas.adapters.pymoo import PymooTool  # noqa: E402
 from nas.bench.bench import Task, follow, make  # noqa: E402
 from nas.bench.table import read_table  # noqa: E402
 from nas.search.brief import Brief  # noqa: E402
+from nas.search.foreign.optuna import OptunaTool  # noqa: E402
+from nas.search.foreign.pymoo import PymooTool  # noqa: E402
+from nas.search.foreign.tool import ForeignSearcher, cardinalities_of  # noqa: E402
 from nas.search.protocol import Searcher  # noqa: E402
 
 QUICK = ("evolution", "nsga2", "random", "pymoo-nsga2", "optuna-nsga2")

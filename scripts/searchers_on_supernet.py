@@ -19,14 +19,14 @@ import numpy as np
 import results_file
 import supernet_work
 
-from nas.adapters.peers import PEERS, make_peer
+from nas.run.work import Work
 from nas.search.brief import Brief
+from nas.search.foreign.entries import PEERS, make_peer
 from nas.search.front import hypervolume
 from nas.search.protocol import Codes, Floats, Searcher
 from nas.search.searchers import make_searcher
 from nas.settings import Settings
 from nas.storage import append_line, read_lines
-from nas.work import Work
 
 CHECKPOINTS = (50, 100, 200)
 

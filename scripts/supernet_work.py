@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nas.progress import Silent
-from nas.runs import open_run
+from nas.run.folder import open_run
+from nas.run.work import Work
 from nas.settings import Settings
-from nas.work import Work
 
 
 class Said(Silent):

@@ -17,7 +17,7 @@ import results_file
 
 from nas.latency import Target
 from nas.latency.gpu.predictor import GpuModel
-from nas.vision import input_shape, list_models, shapes_only
+from nas.timm_library import input_shape, list_models, shapes_only
 
 
 def main() -> None:

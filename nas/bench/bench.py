@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from nas.adapters.peers import PEERS, check_installed, make_peer
 from nas.bench.scores import Judge, Score
 from nas.bench.table import Table
 from nas.errors import InfeasibleError, SettingsError, unknown_name
 from nas.progress import Advance
 from nas.search.brief import Brief
+from nas.search.foreign.entries import PEERS, check_installed, make_peer
 from nas.search.protocol import Bools, Cheap, Codes, Constraints, Floats, Searcher
 from nas.search.searchers import SEARCHERS
 

@@ -60,7 +60,7 @@ def _gpus() -> dict[str, Any]:
     from nas.errors import NasError
 
     try:
-        from nas.latency.gpu.cuda import gpus
+        from nas.latency.timing.cuda import gpus
     except (ImportError, OSError) as error:
         return {"torch": {"error": f"torch cannot be imported: {error}"}}
     try:

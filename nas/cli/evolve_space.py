@@ -92,9 +92,9 @@ def evolve_space(
             "well, or leave them out to compare at equal multiply-adds."
         )
 
-    from nas import evolving
     from nas.cli.console import show_outcome, working
     from nas.latency.target import Target
+    from nas.space_evolution import evolution as evolving
     from nas.space_evolution.costs import Limits
 
     target = None

@@ -31,8 +31,8 @@ def export(
 
     Example: nas export results/my-run --format timm
     """
-    from nas import commands
     from nas.cli.console import show_outcome, working
+    from nas.commands import steps as commands
 
     with working() as console:
         outcome = commands.export(

@@ -19,8 +19,8 @@ def ls(
     Example: nas ls
     """
     from nas.cli.console import show_json, show_lines, show_table
-    from nas.runs import list_runs, read_run
-    from nas.steps import STEPS
+    from nas.run.folder import list_runs, read_run
+    from nas.run.steps import STEPS
     from nas.units import format_ms
 
     runs = [read_run(path) for path in list_runs(folder)]

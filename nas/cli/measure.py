@@ -92,8 +92,8 @@ def measure(
         threads=threads,
     )
 
-    from nas import commands
     from nas.cli.console import show_outcome, working
+    from nas.commands import steps as commands
 
     with working() as console:
         if kit is None:

@@ -87,8 +87,8 @@ def predict(
         **{name: value for name, value in named.items() if value is not None},
     )
 
-    from nas import predicting
     from nas.cli.console import show_outcome, working
+    from nas.commands import predict as predicting
 
     with working() as console:
         outcome = predicting.predict(

@@ -10,8 +10,8 @@ def report(run: options.Run, json: options.Json = False) -> None:
 
     Example: nas report results/my-run
     """
-    from nas import commands
     from nas.cli.console import show_outcome, working
+    from nas.commands import steps as commands
 
     with working() as console:
         outcome = commands.report(run, console=console)

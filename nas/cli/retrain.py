@@ -24,8 +24,8 @@ def retrain(
 
     Example: nas retrain results/my-run --top 3 --from-scratch
     """
-    from nas import commands
     from nas.cli.console import show_result, working
+    from nas.commands import steps as commands
 
     with working() as console:
         result = commands.retrain(

@@ -15,7 +15,7 @@ from nas.cli.values import (
     recipe_values,
     target_choice,
 )
-from nas.steps import STEPS, Step
+from nas.run.steps import STEPS, Step
 
 _SEARCH = "The search"
 
@@ -156,7 +156,7 @@ def search(
     if dry_run:
         _refuse_folder(out, until)
 
-        from nas import outlook
+        from nas.run import feasibility as outlook
 
         with working() as console:
             outcome = outlook.dry_run(settings, console=console)

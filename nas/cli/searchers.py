@@ -10,8 +10,8 @@ def searchers(json: options.Json = False) -> None:
 
     Example: nas searchers
     """
-    from nas.adapters.peers import PEERS
     from nas.cli.console import show_json, show_table
+    from nas.search.foreign.entries import PEERS
     from nas.search.searchers import SEARCHERS
 
     ours = [

@@ -24,8 +24,8 @@ def train(
         space=space, data=data, seed=seed, epochs=epochs, recipe=recipe_values(recipe)
     )
 
-    from nas import commands
     from nas.cli.console import show_outcome, working
+    from nas.commands import steps as commands
 
     with working() as console:
         outcome = commands.train(settings, console=console)

@@ -112,7 +112,7 @@ class RandAugment:
 
     def __call__(self, pixels: PixelArray, seed: int, step: int) -> PixelArray:
         """Varies each image, (B, R, R, C) to the same shape."""
-        from nas.vision import rand_augment_transform
+        from nas.timm_library import rand_augment_transform
 
         side, channels = pixels.shape[1], pixels.shape[3]
         hints = {"translate_const": round(0.45 * side), "img_mean": (128, 128, 128)}
@@ -157,7 +157,7 @@ class Mixing:
         return targets
 
     def _timm_mixup(self) -> MixFunction:
-        from nas.vision import Mixup
+        from nas.timm_library import Mixup
 
         mix: MixFunction = Mixup(  # type: ignore[no-untyped-call]
             mixup_alpha=self._augmentation.mixup,

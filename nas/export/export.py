@@ -16,7 +16,8 @@ from pathlib import Path
 import safetensors.torch
 
 from nas.errors import unknown_name
-from nas.export import onnx, pt2, timm_config
+from nas.export import onnx, pt2
+from nas.export import timm_format as timm_config
 from nas.export.description import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,

@@ -16,35 +16,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.latency.calibrate import Plan
     from nas.latency.cost import Cost, CostTable, cost_of
-    from nas.latency.cpu import CpuPredictor
-    from nas.latency.cpu_kernels import predict_module
-    from nas.latency.fitted import measured_predictor, predictor_for
-    from nas.latency.measure import Effort, measure_finalists, measure_networks
+    from nas.latency.operations.predictor import predict_module
     from nas.latency.prediction import Prediction, Predictor
-    from nas.latency.samples import Measurement
+    from nas.latency.predictors import measured_predictor, predictor_for
+    from nas.latency.profiles.calibrate import Plan
+    from nas.latency.profiles.parts import CpuPredictor
     from nas.latency.target import Target
-    from nas.latency.tracing import Kernel, trace
+    from nas.latency.timing.measure import Effort, measure_finalists, measure_networks
+    from nas.latency.timing.samples import Measurement
+    from nas.latency.tracing.trace import Kernel, trace
 
 _HOMES = {
     "Cost": "cost",
     "CostTable": "cost",
-    "CpuPredictor": "cpu",
-    "Effort": "measure",
-    "Kernel": "tracing",
-    "Measurement": "samples",
-    "Plan": "calibrate",
+    "CpuPredictor": "profiles.parts",
+    "Effort": "timing.measure",
+    "Kernel": "tracing.trace",
+    "Measurement": "timing.samples",
+    "Plan": "profiles.calibrate",
     "Prediction": "prediction",
     "Predictor": "prediction",
     "Target": "target",
     "cost_of": "cost",
-    "measure_finalists": "measure",
-    "measure_networks": "measure",
-    "measured_predictor": "fitted",
-    "predict_module": "cpu_kernels",
-    "predictor_for": "fitted",
-    "trace": "tracing",
+    "measure_finalists": "timing.measure",
+    "measure_networks": "timing.measure",
+    "measured_predictor": "predictors",
+    "predict_module": "operations.predictor",
+    "predictor_for": "predictors",
+    "trace": "tracing.trace",
 }
 
 __all__ = [

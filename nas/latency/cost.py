@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.latency.tracing import Kernel, peak_activation_bytes, trace
+from nas.latency.tracing.trace import Kernel, peak_activation_bytes, trace
 from search_spaces.architecture import Architecture
 from search_spaces.parts import Part, parts_of
 from search_spaces.space import SearchSpace

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 
 from nas.data.augment import Augmentation
-from supernet.recipe import Recipe
+from supernet.training.recipe import Recipe
 
 STEPS = 1200
 """Steps for small data by default; 60 epochs of the digits."""

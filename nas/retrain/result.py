@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from nas.errors import CheckpointError
 from nas.settings import explain
-from supernet.loop import Curve
-from supernet.recipe import Recipe
 from supernet.scores import Evaluation
+from supernet.training.loop import Curve
+from supernet.training.recipe import Recipe
 
 SCHEMA = 1
 

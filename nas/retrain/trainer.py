@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network, build_network
-from supernet.distillation import InPlaceDistillation
-from supernet.loop import Checkpoints, Curve, Progress, run_steps
 from supernet.randomness import seeded
-from supernet.recipe import Recipe
-from supernet.training import TrainingData
+from supernet.supervision.in_place import InPlaceDistillation
+from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.recipe import Recipe
+from supernet.training.train import TrainingData
 
 CALIBRATION_BATCHES = 20
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nas.errors import BudgetError, InfeasibleError
-from nas.search.candidates import descend
+from nas.search.asking.candidates import descend
 from nas.search.protocol import Codes, CodeSpace, Floats
 from nas.units import format_ms
 

@@ -6,7 +6,7 @@
 A small validation set ties often (270 images), so ties are broken by loss. The second term stays
 below 1e-10. Accuracies that differ do so by at least 1/images, so it reorders none of them; so
 with balanced accuracies, but for ones nearer than 1e-10 to each other. The front is chosen by
-accuracy and latency alone, see `nas/search/selection.py`.
+accuracy and latency alone, see `nas/search/front_file.py`.
 """
 
 from __future__ import annotations

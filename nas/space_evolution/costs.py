@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.errors import InfeasibleError
 from nas.latency import CostTable, Predictor
-from nas.search.candidates import Candidates
+from nas.search.asking.candidates import Candidates
 from nas.search.protocol import Codes, Floats
 from nas.units import format_count, format_ms
 from search_spaces import SearchSpace

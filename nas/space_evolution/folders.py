@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import RunError, SettingsError
-from nas.runs import RESULTS
+from nas.run.folder import RESULTS
 from nas.settings import Settings
 from nas.storage import read_json
 

@@ -1,9 +1,10 @@
-"""Mixer families, one file each; importing this package registers every file in it."""
+"""Mixer families, one file each in the folder of its group; importing this registers them all."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 
-for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
-    importlib.import_module(f"{__name__}.{_module}")
+_files = [m.name for m in pkgutil.walk_packages(__path__, f"{__name__}.") if not m.ispkg]
+for _file in sorted(_files, key=lambda name: name.rpartition(".")[2]):
+    importlib.import_module(_file)

@@ -11,7 +11,7 @@ import torch
 
 from nas.errors import SettingsError
 from nas.search import SEARCHERS, make_searcher
-from nas.search.lessons import Lessons
+from nas.search.gradients.lessons import Lessons
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet.supernet import Supernet

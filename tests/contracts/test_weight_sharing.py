@@ -18,10 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.definition import read_definition
-from search_spaces.mixers.inception_depthwise import InceptionDepthwise, InceptionDepthwiseOptions
-from search_spaces.mixers.spatial_reduction import (
+from search_spaces.mixers.attention.spatial_reduction import (
     SpatialReductionAttention,
     SpatialReductionOptions,
+)
+from search_spaces.mixers.convolution.inception_depthwise import (
+    InceptionDepthwise,
+    InceptionDepthwiseOptions,
 )
 from search_spaces.parts import parts_of
 from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
@@ -256,7 +259,7 @@ def test_spatial_reduction_takes_leading_channels_and_the_central_kernel(
 
 
 def test_a_small_window_takes_the_centre_of_the_bias_table() -> None:
-    from search_spaces.mixers.window import WindowAttention, WindowOptions
+    from search_spaces.mixers.attention.window import WindowAttention, WindowOptions
 
     largest = _randomised(WindowAttention(LARGEST, WindowOptions(8, False, 16))).double()
     child = WindowAttention(32, WindowOptions(4, False, 16)).double()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.latency.gpu import machine
-from nas.latency.gpu.cuda import Gpu
+from nas.latency.timing import gpu as machine
+from nas.latency.timing.cuda import Gpu
 
 SPACE = """
 schema: 1

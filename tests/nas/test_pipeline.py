@@ -19,10 +19,13 @@ import numpy as np
 import pytest
 import torch
 
-from nas import commands, pipeline, predicting
+from nas import pipeline
+from nas.commands import predict as predicting
+from nas.commands import steps as commands
 from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
-from nas.latency import Effort, Plan, Target, predictor_for, speed
+from nas.latency import Effort, Plan, Target, predictor_for
+from nas.latency.profiles import speed
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces import load_space

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from nas import pipeline
-from nas.context import Context
 from nas.errors import InfeasibleError, SettingsError
 from nas.export import load_exported
 from nas.latency import predictor_for
 from nas.latency.gpu.predictor import GpuModel
 from nas.result import RunResult
+from nas.run.context import Context
 from nas.settings import Settings
 
 

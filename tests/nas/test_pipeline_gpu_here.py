@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from nas import commands, pipeline
-from nas.context import Context
+from nas import pipeline
+from nas.commands import steps as commands
 from nas.latency import Effort, Plan
-from nas.latency.gpu import machine
+from nas.latency.timing import gpu as machine
+from nas.run.context import Context
+from nas.run.work import Member
 from nas.settings import Settings
-from nas.work import Member
 
 
 def _settings(home: Path, **target: str) -> Settings:

@@ -9,10 +9,10 @@ import pytest
 
 from nas import pipeline
 from nas.progress import Silent
-from nas.runs import open_run
+from nas.run.folder import open_run
+from nas.run.work import Work
 from nas.search import SEARCHERS
 from nas.settings import Settings
-from nas.work import Work
 
 LEARNING = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
 

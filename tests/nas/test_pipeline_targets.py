@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas import outlook, pipeline, summary
+from nas import pipeline
 from nas.cli.console import show_result
-from nas.context import Context, short_names
 from nas.errors import InfeasibleError, SettingsError
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.progress import Silent
 from nas.result import RunResult
-from nas.runs import resume_run
+from nas.run import feasibility as outlook
+from nas.run import summary
+from nas.run.context import Context, short_names
+from nas.run.folder import resume_run
+from nas.run.work import Work
 from nas.settings import Settings
-from nas.work import Work
 from search_spaces import load_space
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from nas.errors import CheckpointError, SettingsError, SpaceError
-from nas.export import DataDescription, ExportError, export_network, timm_config
+from nas.export import DataDescription, ExportError, export_network
+from nas.export import timm_format as timm_config
 from search_spaces import Architecture, Network, build_network
 
 ARCHITECTURE = Architecture.from_dict(

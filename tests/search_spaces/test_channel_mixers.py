@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import nas.vision  # noqa: F401  (makes timm importable beside any torchvision)
+import nas.timm_library  # noqa: F401  (makes timm importable beside any torchvision)
 from search_spaces.registry import CHANNEL_MIXERS
 
 # isort: split

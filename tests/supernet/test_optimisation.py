@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from supernet.distillation import InPlaceDistillation
 from supernet.evaluation import evaluate
-from supernet.optimisation import Optimisation
-from supernet.recipe import Recipe
+from supernet.supervision.in_place import InPlaceDistillation
+from supernet.training.optimisation import Optimisation
+from supernet.training.recipe import Recipe
 
 
 def _state(**values: float) -> tuple[nn.Linear, Optimisation]:

@@ -12,11 +12,11 @@ import torch
 from search_spaces.errors import CheckpointError
 from search_spaces.space import SearchSpace
 from supernet import Supernet
-from supernet.checkpoint import from_bytes, to_bytes
-from supernet.loop import Checkpoints, Progress
-from supernet.recipe import Recipe
-from supernet.sampling import Sandwich
-from supernet.training import TrainingData, train
+from supernet.sampling.sandwich import Sandwich
+from supernet.training.checkpoint import from_bytes, to_bytes
+from supernet.training.loop import Checkpoints, Progress
+from supernet.training.recipe import Recipe
+from supernet.training.train import TrainingData, train
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=1e-2)
 
@@ -161,6 +161,6 @@ def test_damaged_checkpoints_are_told(damage: str) -> None:
 
 def test_checkpoints_of_another_schema_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = to_bytes({}, {})
-    monkeypatch.setattr("supernet.checkpoint.SCHEMA", "2")
+    monkeypatch.setattr("supernet.training.checkpoint.SCHEMA", "2")
     with pytest.raises(CheckpointError, match="has schema 1; this version reads 2"):
         from_bytes(content, "here")

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.tracing import Buffer, Kernel, Kind, Layout, Product
+from nas.latency.tracing.trace import Buffer, Kernel, Kind, Layout, Product
 
 Fusion = Literal["none", "compile", "engine", "handwritten"]
 _LIBRARY = ("product", "convolution", "grouped", "depthwise", "attention", "fft")

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from nas.errors import CheckpointError
-from nas.latency.gpu.launches import LAUNCH_KINDS
-from nas.latency.gpu.times import (
+from nas.latency.gpu.formula import (
     COMMON,
     FAMILIES,
     HALF,
@@ -32,7 +31,8 @@ from nas.latency.gpu.times import (
     Parameters,
     runtime_factor,
 )
-from nas.latency.profile import checksum
+from nas.latency.gpu.launches import LAUNCH_KINDS
+from nas.latency.profiles.profile import checksum
 
 SCHEMA = 2
 CONDITIONS = ("rows", "devices", "runtimes", "torch", "timm", "seed", "date", "command")

@@ -34,9 +34,7 @@ from torch import nn
 from nas.errors import CheckpointError, RunError, StorageError
 from nas.latency.cost import part_module, without_memory
 from nas.latency.devices import Device, check
-from nas.latency.gpu.launches import Launch, Launches, compiled_layout, launches_of
-from nas.latency.gpu.model import Model, shipped
-from nas.latency.gpu.times import (
+from nas.latency.gpu.formula import (
     RUNTIMES,
     Batch,
     device_numbers,
@@ -46,15 +44,17 @@ from nas.latency.gpu.times import (
     way_of,
     whole_ms,
 )
+from nas.latency.gpu.launches import Launch, Launches, compiled_layout, launches_of
+from nas.latency.gpu.model import Model, shipped
 from nas.latency.prediction import (
     COVERAGE,
     PopulationPredictor,
     Prediction,
     unknown_coverage,
 )
-from nas.latency.profile import checksum, parts_hash
+from nas.latency.profiles.profile import checksum, parts_hash
 from nas.latency.target import Target
-from nas.latency.tracing import Kernel, Layout, Precision, peak_activation_bytes, trace
+from nas.latency.tracing.trace import Kernel, Layout, Precision, peak_activation_bytes, trace
 from nas.storage import atomic_write, cache_dir, read_json
 from search_spaces.network import build_network
 from search_spaces.space import SearchSpace

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.latency.cost import part_module
+from nas.latency.gpu.formula import PRODUCTS, TERMS, whole_ms
 from nas.latency.gpu.launches import Launch, Launches
 from nas.latency.gpu.predictor import GpuModel
-from nas.latency.gpu.times import PRODUCTS, TERMS, whole_ms
 from search_spaces.part_index import PartIndex
 
 Floats = NDArray[np.float64]

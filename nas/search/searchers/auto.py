@@ -10,15 +10,15 @@ surrogates see the costs too, ridge is left out: it is too sure of itself just w
 
 from __future__ import annotations
 
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.description import Groups
-from nas.search.history import History, SequentialSearcher
-from nas.search.model_based import ModelBased
 from nas.search.protocol import Searcher
 from nas.search.searchers.bayes import EFFORT
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry, register
 from nas.search.surrogates import AdaptiveSurrogate
+from nas.search.surrogates.features import Groups
 from nas.search.surrogates.kinds import kinds_of, processes_of
+from nas.search.surrogates.model_based import ModelBased
 
 FEW = 1000
 

@@ -10,11 +10,11 @@ https://doi.org/10.1109/CEC.2011.5949880
 
 from __future__ import annotations
 
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.history import History, SequentialSearcher
-from nas.search.model_based import Effort, ModelBased
 from nas.search.searchers.registry import SearcherEntry, register
 from nas.search.surrogates import GaussianProcess
+from nas.search.surrogates.model_based import Effort, ModelBased
 
 EFFORT = Effort(start=8, children=768, strangers=2048, renew=1)
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.history import GenerationSearcher, History, code_key
+from nas.search.asking.scales import Granularity
+from nas.search.asking.variation import by_rank, listed
 from nas.search.brief import Brief
-from nas.search.granularity import Granularity
-from nas.search.history import GenerationSearcher, History, code_key
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.variation import by_rank, listed
 
 _ROOTS = 16
 _MORE = 4

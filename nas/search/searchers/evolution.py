@@ -9,12 +9,12 @@ LINAS, Cummings et al. 2022, https://arxiv.org/abs/2205.10358 (a predictor in th
 
 from __future__ import annotations
 
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.history import History, SequentialSearcher
-from nas.search.model_based import Effort, ModelBased
 from nas.search.protocol import Searcher
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry, register
 from nas.search.surrogates import RidgeEnsemble
+from nas.search.surrogates.model_based import Effort, ModelBased
 
 _EFFORT = Effort(start=16, children=384, strangers=96, renew=4)
 _MANY = 2000

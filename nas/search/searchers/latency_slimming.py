@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.history import GenerationSearcher, History
+from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
-from nas.search.effects import Effects
-from nas.search.granularity import Granularity
-from nas.search.history import GenerationSearcher, History
 from nas.search.protocol import Codes
 from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.surrogates.effects import Effects
 
 _START = (8, 64)
 """Random children before the first path: at least and at most; an eighth of the evaluations."""

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.history import History, SequentialSearcher, code_key
+from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
 from nas.search.front import crowding, non_dominated
-from nas.search.granularity import Granularity
-from nas.search.history import History, SequentialSearcher, code_key
 from nas.search.protocol import Codes
 from nas.search.searchers.registry import SearcherEntry, register
 

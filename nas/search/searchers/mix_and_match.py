@@ -20,13 +20,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.scales import Granularity, Scale
+from nas.search.asking.variation import Indices, by_rank, listed
 from nas.search.brief import Brief
-from nas.search.effects import Effects
-from nas.search.granularity import Granularity, Scale
-from nas.search.history import History, SequentialSearcher
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.variation import Indices, by_rank, listed
+from nas.search.surrogates.effects import Effects
 
 _POOL = 512
 _NEAR = 0.1

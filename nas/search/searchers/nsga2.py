@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.history import GenerationSearcher, History
+from nas.search.asking.variation import by_rank, fresh_children
 from nas.search.brief import Brief
-from nas.search.history import GenerationSearcher, History
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.variation import by_rank, fresh_children
 
 _POPULATION = (20, 100)
 """At least and at most; a tenth of the evaluations between."""

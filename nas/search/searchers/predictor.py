@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search.acquisition import logarithms
+from nas.search.asking.history import GenerationSearcher, History
+from nas.search.asking.variation import Indices, by_rank, children
 from nas.search.brief import Brief
-from nas.search.history import GenerationSearcher, History
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
 from nas.search.surrogates import RidgeEnsemble
-from nas.search.variation import Indices, by_rank, children
+from nas.search.surrogates.acquisition import logarithms
 
 _BATCH = (8, 50)
 """Evaluations between two predictors: at least and at most; a sixteenth of all between. The first

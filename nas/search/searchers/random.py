@@ -6,8 +6,8 @@ https://arxiv.org/abs/1902.07638
 
 from __future__ import annotations
 
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.history import History, SequentialSearcher
 from nas.search.searchers.registry import SearcherEntry, register
 
 

@@ -40,7 +40,7 @@ def entry_of(name: str) -> SearcherEntry:
     """
     if name in SEARCHERS:
         return SEARCHERS[name]
-    from nas.adapters.peers import PEERS, check_installed, make_peer
+    from nas.search.foreign.entries import PEERS, check_installed, make_peer
 
     if name not in PEERS:
         raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")

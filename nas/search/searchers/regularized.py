@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.variation import by_rank, fresh_mutant, places_of, tournament
 from nas.search.brief import Brief
-from nas.search.history import History, SequentialSearcher
 from nas.search.protocol import Codes
 from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.variation import by_rank, fresh_mutant, places_of, tournament
 
 _POPULATION = (20, 100)
 """At least and at most (the paper's); a fifth of the evaluations between."""

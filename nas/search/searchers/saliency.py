@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.search.asking.cost import Cost, evenly
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.code_cost import Cost, evenly
-from nas.search.gene_tables import ChangeTable, Rows
-from nas.search.guided import Guided, lessons_of
-from nas.search.history import History, SequentialSearcher
+from nas.search.gradients.gene_tables import ChangeTable, Rows
+from nas.search.gradients.guided import Guided, lessons_of
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SearcherEntry, register
 

@@ -23,8 +23,8 @@ _TRIES = 4
 
 
 def _build(brief: Brief) -> Searcher:
-    from nas.adapters.foreign import ForeignSearcher, cardinalities_of
-    from nas.adapters.optuna import OptunaTool
+    from nas.search.foreign.optuna import OptunaTool
+    from nas.search.foreign.tool import ForeignSearcher, cardinalities_of
 
     tool = OptunaTool(cardinalities_of(brief.space), "tpe", seed=brief.seed, joint=True)
     return ForeignSearcher(tool, brief, repeats=False, tries=_TRIES)

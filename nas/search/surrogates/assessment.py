@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search.acquisition import logarithms
-from nas.search.description import Description
 from nas.search.protocol import Cheap, Codes, CodeSpace, Floats
+from nas.search.surrogates.acquisition import logarithms
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed, rank_correlation
+from nas.search.surrogates.features import Description
 from nas.search.surrogates.kinds import kinds_of, processes_of
 
 _DEVIATIONS = 1.645

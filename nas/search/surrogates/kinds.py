@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nas.search.description import Groups
+from nas.search.surrogates.features import Groups
 from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.protocol import Surrogate
 from nas.search.surrogates.ridge import RidgeEnsemble

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.adapters.peers import PEERS
 from nas.bench.bench import Task, bench, check, run
 from nas.bench.table import Column, Table
 from nas.errors import InfeasibleError, SettingsError, UnknownNameError
 from nas.search import SEARCHERS
+from nas.search.foreign.entries import PEERS
 
 OURS = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "evaluations")
 

@@ -12,10 +12,10 @@ from typer.testing import Result
 
 from nas.cli.hardware import add
 from nas.errors import SettingsError
-from nas.latency.gpu import cuda
-from nas.latency.gpu.cuda import Gpu
+from nas.latency.timing import cuda
+from nas.latency.timing.cuda import Gpu
 from nas.result import RunResult
-from nas.runs import open_run
+from nas.run.folder import open_run
 from nas.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from nas import evolving
-from nas.evolving import Request
 from nas.latency import Target
 from nas.result import Outcome
 from nas.settings import Settings
+from nas.space_evolution import evolution as evolving
 from nas.space_evolution.costs import Limits
+from nas.space_evolution.evolution import Request
 
 Calls = list[tuple[Request, int, Path | None]]
 

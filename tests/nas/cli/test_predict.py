@@ -17,14 +17,14 @@ from typer.testing import Result
 
 from nas.errors import DataError
 from nas.latency import predictor_for
-from nas.latency.gpu.calibrate import corrected
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of_parts
-from nas.latency.profile import conditions_of, profile_path
+from nas.latency.profiles.gpu_calibrate import corrected
+from nas.latency.profiles.profile import conditions_of, profile_path
 from nas.latency.target import Target
 from nas.settings import Settings
-from nas.vision import shapes_only
+from nas.timm_library import shapes_only
 from search_spaces import Architecture, SearchSpace, load_space
 
 Run = Callable[..., Result]
@@ -74,7 +74,7 @@ def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise DataError("Images were loaded.")
 
-    monkeypatch.setattr("nas.context.load_data", refuse)
+    monkeypatch.setattr("nas.run.context.load_data", refuse)
 
 
 def test_a_timm_model_is_predicted_for_a_gpu_without_images(run: Run, no_data: None) -> None:
@@ -207,8 +207,10 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     run: Run, no_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = [(nn.Sequential(nn.Conv2d(3, n, 3), nn.ReLU()), (1, 3, 12, 12)) for n in (8, 12, 20)]
-    monkeypatch.setattr("nas.latency.cpu_kernels.reference_networks", lambda target: small)
-    monkeypatch.setattr("nas.latency.cpu_kernels.WIDEST", math.inf)
+    monkeypatch.setattr(
+        "nas.latency.operations.predictor.reference_networks", lambda target: small
+    )
+    monkeypatch.setattr("nas.latency.operations.predictor.WIDEST", math.inf)
     found = _document(run, "timm:test_resnet", "--resolution", "64", "--threads", "1")
     assert found["low_ms"] < found["latency_ms"] < found["high_ms"]
     assert found["basis"] == "measured"

@@ -12,8 +12,8 @@ from nas.search.objectives import Budgets
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit
 from search_spaces import Architecture
-from supernet.recipe import Recipe
 from supernet.scores import Evaluation
+from supernet.training.recipe import Recipe
 
 BLOCK = {"mixer": {"window": {"size": 4, "shifted": True}}, "channel_mixer": {"mlp": {}}}
 ARCHITECTURE = Architecture.from_dict(

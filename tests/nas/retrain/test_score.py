@@ -9,8 +9,8 @@ from nas.data import Dataset, Images, Normalisation
 from nas.errors import CheckpointError
 from nas.retrain import NetworkResult, fresh_network, score_test, score_validation
 from search_spaces import Architecture
-from supernet.recipe import Recipe
 from supernet.scores import Evaluation
+from supernet.training.recipe import Recipe
 
 
 def images(count: int, seed: int) -> Images:

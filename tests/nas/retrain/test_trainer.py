@@ -5,9 +5,9 @@ import torch
 
 from nas.retrain import calibrate, fresh_network, retrain
 from search_spaces import Architecture, Network
-from supernet.loop import Checkpoints, Progress
-from supernet.recipe import Recipe
-from supernet.training import TrainingData
+from supernet.training.loop import Checkpoints, Progress
+from supernet.training.recipe import Recipe
+from supernet.training.train import TrainingData
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=1e-2, drop_path=0.2, ema_decay=0.9)
 

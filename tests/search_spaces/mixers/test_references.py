@@ -9,21 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import nas.vision  # noqa: F401  (makes timm importable beside any torchvision)
+import nas.timm_library  # noqa: F401  (makes timm importable beside any torchvision)
 from search_spaces.layers import LayerNorm2d
-from search_spaces.mixers.attention import Attention, AttentionOptions
-from search_spaces.mixers.channel import ChannelAttention, ChannelOptions
-from search_spaces.mixers.depthwise import Depthwise, DepthwiseOptions
-from search_spaces.mixers.inception_depthwise import InceptionDepthwise, InceptionDepthwiseOptions
-from search_spaces.mixers.linear import LinearAttention, LinearOptions
-from search_spaces.mixers.mbconv import MBConv, MBConvOptions
-from search_spaces.mixers.pool import Pool, PoolOptions
-from search_spaces.mixers.spatial_reduction import (
+from search_spaces.mixers.attention.attention import Attention, AttentionOptions
+from search_spaces.mixers.attention.spatial_reduction import (
     SpatialReductionAttention,
     SpatialReductionOptions,
 )
-from search_spaces.mixers.spectral_gate import SpectralGate, SpectralGateOptions
-from search_spaces.mixers.window import WindowAttention, WindowOptions
+from search_spaces.mixers.attention.window import WindowAttention, WindowOptions
+from search_spaces.mixers.channel.channel import ChannelAttention, ChannelOptions
+from search_spaces.mixers.convolution.depthwise import Depthwise, DepthwiseOptions
+from search_spaces.mixers.convolution.inception_depthwise import (
+    InceptionDepthwise,
+    InceptionDepthwiseOptions,
+)
+from search_spaces.mixers.convolution.mbconv import MBConv, MBConvOptions
+from search_spaces.mixers.linear.linear import LinearAttention, LinearOptions
+from search_spaces.mixers.pooling.pool import Pool, PoolOptions
+from search_spaces.mixers.spectral.spectral_gate import SpectralGate, SpectralGateOptions
 
 # isort: split
 from timm.layers import LayerNorm2d as TimmLayerNorm2d

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.latency.gpu.launches import LAUNCH_KINDS, Fusion, Launch, Launches, kind_of, launches_of
-from nas.latency.tracing import Layout, Precision, trace
+from nas.latency.tracing.trace import Layout, Precision, trace
 
 
 def _launches(

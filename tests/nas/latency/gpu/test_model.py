@@ -11,9 +11,7 @@ import torch
 
 from nas.errors import CheckpointError
 from nas.latency.devices import check
-from nas.latency.gpu.launches import Launch, Launches
-from nas.latency.gpu.model import Model, shipped
-from nas.latency.gpu.times import (
+from nas.latency.gpu.formula import (
     Batch,
     device_numbers,
     launch_times,
@@ -21,7 +19,9 @@ from nas.latency.gpu.times import (
     whole,
     whole_ms,
 )
-from nas.latency.profile import checksum
+from nas.latency.gpu.launches import Launch, Launches
+from nas.latency.gpu.model import Model, shipped
+from nas.latency.profiles.profile import checksum
 
 WAYS = ("launched", "fused")
 PRODUCT = Launch("product", 2.0 * 4096**3, 2.0 * 2 * 4096**2, 2.0 * 4096**2, 1, 4096, 4096, 4096)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas.search.asking.history import History
 from nas.search.brief import Brief
-from nas.search.history import History
 from nas.search.searchers.down_scaling import DownScaling
 from search_spaces import load_space
 

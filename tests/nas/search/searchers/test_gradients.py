@@ -7,18 +7,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.gene_tables import total
-from nas.search.guided import Guided
-from nas.search.history import History, SequentialSearcher
-from nas.search.lessons import Lessons
+from nas.search.gradients.gene_tables import total
+from nas.search.gradients.guided import Guided
+from nas.search.gradients.lessons import Lessons
 from nas.search.searchers import differentiable, saliency
 from nas.search.searchers.differentiable import Differentiable
 from nas.search.searchers.primal_dual import PrimalDual
 from nas.search.searchers.saliency import Saliency
 from search_spaces import load_space
 from supernet.supernet import Supernet
-from supernet.training import Batch
+from supernet.training.train import Batch
 
 SPACE = load_space("hybrid-tiny")
 RNG = np.random.default_rng(0)

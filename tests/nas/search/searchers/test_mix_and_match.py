@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from nas.search import make_searcher
+from nas.search.asking.history import History
+from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
-from nas.search.granularity import Granularity
-from nas.search.history import History
 from nas.search.searchers.mix_and_match import MixAndMatch
 from search_spaces import load_space
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nas.search import make_searcher
+from nas.search.asking.history import History
 from nas.search.front import hypervolume, ranks
-from nas.search.history import History
 from nas.search.searchers.predictor import Predictor
 
 

@@ -5,8 +5,8 @@ from collections import deque
 import numpy as np
 
 from nas.search import make_searcher
+from nas.search.asking.history import History
 from nas.search.brief import Brief
-from nas.search.history import History
 from nas.search.searchers.regularized import Regularized
 
 

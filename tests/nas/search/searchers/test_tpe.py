@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.adapters.foreign import cardinalities_of
-from nas.adapters.optuna import OptunaTool
 from nas.errors import SpaceError
 from nas.search import make_searcher
+from nas.search.foreign.optuna import OptunaTool
+from nas.search.foreign.tool import cardinalities_of
 from search_spaces import load_space
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from nas.search.description import feature_groups
 from nas.search.surrogates import AdaptiveSurrogate
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed
 from nas.search.surrogates.assessment import assess
+from nas.search.surrogates.features import feature_groups
 from nas.search.surrogates.kinds import kinds_of
 from search_spaces import load_space
 

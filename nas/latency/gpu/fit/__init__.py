@@ -1,0 +1,1 @@
+"""Fitting the GPU model to published times; only scripts use it."""

@@ -1,0 +1,246 @@
+"""Fits the GPU model to published times.
+
+Loss: Huber on log(predicted / measured), each network 1 and each single kernel less, plus a
+Gaussian prior on the logarithm of every parameter; a physical starting point is the prior's mean.
+What the boards of one table have in common goes to the runtime's family, what one board has for
+itself (clocks, a power limit, its host) to a factor of that board, which is small by its prior.
+Minimised by L-BFGS over all launches of all networks at once, to where more steps change nothing,
+and on one thread: sums of several differ in the last bits, and what follows by some per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import huber_loss
+
+from nas.environment import torch_threads
+from nas.latency.devices import base_of, check
+from nas.latency.gpu.fit.public import Measured
+from nas.latency.gpu.formula import (
+    COMMON,
+    FAMILIES,
+    PRODUCTS,
+    RUNTIMES,
+    Batch,
+    Parameters,
+    device_and_host,
+    device_numbers,
+    launch_times,
+    overlapped,
+    runtime_factor,
+    whole,
+)
+from nas.latency.gpu.launches import LAUNCH_KINDS
+
+Floats = NDArray[np.float64]
+STEPS = 200
+_RESOLUTION = 0.1
+"""Errors beyond 10 % count linearly; below they are what the model is expected to miss."""
+_START = {"efficiency": 0.7, "half_n": 16.0, "half_k": 32.0, "read": 1.2, "write": 1.2}
+_MOVING_START = 0.45
+"""Of `_ISSUED_BYTES`, what an SM touches where it computes little."""
+_PLAIN_COPIES = ("elementwise", "cast", "copy", "fused")
+"""Kinds that move memory as fast as it goes."""
+
+
+def _spread(kind: str) -> list[float]:
+    """Of PER_KIND; norms and gathers may read twice, other traffic is about what is counted.
+
+    Whether a class waits for its SMs or for memory does not show on one GPU alone: what keeps it
+    from being decided by chance is that both are believed.
+    """
+    computing = kind in PRODUCTS or "depthwise" in kind
+    plain = kind.startswith((*_PLAIN_COPIES, "batch_norm", "product"))
+    return [0.5 if computing else 0.2, 0.3, 0.3, *[0.125 if plain else 0.25] * 2]
+
+
+_SPREAD = {
+    "kinds": torch.tensor([_spread(kind) for kind in LAUNCH_KINDS]),
+    "common": torch.tensor([0.1, 0.2, 0.2, 0.5, 0.3, 0.3, 0.1, 0.3, 0.3, 0.3, 1.0, 0.3, 0.3]),
+    "factors": torch.tensor(0.3),
+    "runtimes": torch.tensor([0.1, 0.7, 0.4, 1.0]),
+    "board": torch.tensor(0.05),
+    "host": torch.tensor(0.3),
+}
+"""Standard deviations of the priors, in the logarithm."""
+_COMMON_START = {
+    "overlap": 0.0,
+    "l2_speed": 0.69,
+    "l2_share": -0.36,
+    "wave": -0.69,
+    "throttle": 0.6,
+    "tf32": -0.3,
+    "fp32": 0.0,
+    "odd_product": -0.3,
+    "outdated_odd_product": -0.3,
+    "odd_convolution": -0.1,
+    "window": 0.3,
+    "older_host": 0.5,
+    "embedded_host": 0.7,
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters, and what each board that was seen has for itself, by (device, family)."""
+
+    parameters: Parameters
+    boards: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class _Unknowns:
+    """What is fitted, as leaves."""
+
+    kinds: Tensor
+    common: Tensor
+    factors: Tensor
+    runtimes: Tensor
+    board: Tensor
+    host: Tensor
+
+    def named(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in _SPREAD}
+
+    def parameters(self) -> Parameters:
+        return Parameters(self.kinds, self.common, self.factors, self.runtimes)
+
+
+def fit(
+    measured: Sequence[Measured],
+    weights: Floats | None = None,
+    steps: int = STEPS,
+) -> Fitted:
+    """Fit the model.
+
+    Args:
+        measured: Published times.
+        weights: How much each counts, (n,); by default `usual_weights`.
+        steps: Of the minimiser.
+    """
+    boards = sorted({_board(row) for row in measured})
+    prior = _begin(len(boards)).named()
+    batch = batch_of(measured)
+    board = torch.tensor([boards.index(_board(row)) for row in measured])
+    target = torch.tensor([row.ms for row in measured]).log()
+    chosen = usual_weights(measured) if weights is None else weights
+    weight = torch.from_numpy(chosen).float()
+    # In units of the priors' spreads all unknowns are about as stiff.
+    leaves = {name: torch.zeros_like(mean, requires_grad=True) for name, mean in prior.items()}
+    minimiser = torch.optim.LBFGS(
+        list(leaves.values()), max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def unknowns() -> _Unknowns:
+        return _Unknowns(**{n: prior[n] + _SPREAD[n] * leaf for n, leaf in leaves.items()})
+
+    def loss() -> Tensor:
+        minimiser.zero_grad()
+        now = unknowns()
+        device, host, fixed = device_and_host(now.parameters(), batch, now.board[board])
+        error = whole(device, host * now.host[board].exp(), fixed).log() - target
+        misfit = huber_loss(error, torch.zeros_like(error), reduction="none", delta=_RESOLUTION)
+        total = (weight * misfit).sum() / _RESOLUTION**2
+        total = total + sum((leaf**2).sum() for leaf in leaves.values())
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    with torch_threads(1):
+        minimiser.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        found = unknowns()
+    own = {key: float(found.board[i]) for i, key in enumerate(boards)}
+    return Fitted(found.parameters(), own)
+
+
+def predict(fitted: Fitted, measured: Sequence[Measured], *, known_boards: bool = True) -> Floats:
+    """Milliseconds of each row, (n,).
+
+    Args:
+        fitted: What `fit` found.
+        measured: Rows to predict; their times are not looked at.
+        known_boards: Whether boards that were fitted on have their own factor.
+    """
+    own = [fitted.boards.get(_board(row), 0.0) if known_boards else 0.0 for row in measured]
+    with torch.no_grad():
+        parts = device_and_host(fitted.parameters, batch_of(measured), torch.tensor(own))
+        return np.asarray(whole(*parts).double().numpy())
+
+
+def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
+    """What each prediction is the sum of, in milliseconds: (n, 5) in the order of TERMS.
+
+    A few networks measured on a device tell by how much each is off there (`fewshot.py`).
+    """
+    batch = batch_of(measured)
+    with torch.no_grad():
+        times = overlapped(fitted.parameters, *launch_times(fitted.parameters, batch))
+        factor = runtime_factor(fitted.parameters, batch.runtime, batch.device[:, 8]).exp()
+        rows = times * factor[batch.sample] * batch.counts
+        zero = torch.zeros(len(measured))
+        depthwise = torch.tensor(["depthwise" in kind for kind in LAUNCH_KINDS])[batch.kind]
+        product = torch.tensor([kind in PRODUCTS for kind in LAUNCH_KINDS])[batch.kind]
+        kinds = (product, depthwise, ~product & ~depthwise)
+        sums = [zero.index_add(0, batch.sample, rows * chosen) for chosen in kinds]
+        device, host, fixed = device_and_host(fitted.parameters, batch)
+        launching = device - torch.stack(sums).sum(dim=0) + fixed
+        waiting = whole(device, host, fixed) - device - fixed
+        found = torch.stack([*sums, launching, waiting], dim=1)
+    return np.asarray(found.double().numpy().clip(min=0.0))
+
+
+def batch_of(measured: Sequence[Measured]) -> Batch:
+    """All launches of all rows."""
+    boards = {(row.device, row.precision) for row in measured}
+    numbers = {board: device_numbers(check(board[0]), board[1]) for board in boards}
+    return Batch.of(
+        [row.launches for row in measured],
+        [numbers[row.device, row.precision] for row in measured],
+        [row.runtime for row in measured],
+    )
+
+
+def usual_weights(measured: Iterable[Measured]) -> Floats:
+    """1 for a network, 0.3 for a matrix product in half precision, 0.15 for another kernel."""
+    return np.array(
+        [
+            1.0 if not row.is_kernel else 0.3 if row.precision == "fp16" else 0.15
+            for row in measured
+        ]
+    )
+
+
+def without(measured: Iterable[Measured], devices: Iterable[str]) -> list[Measured]:
+    """Rows of all other devices; a device goes with all its variants."""
+    left_out = {base_of(name) for name in devices}
+    return [row for row in measured if base_of(row.device) not in left_out]
+
+
+def _board(row: Measured) -> tuple[str, str]:
+    return row.device, RUNTIMES[row.runtime].family
+
+
+def _begin(boards: int) -> _Unknowns:
+    """The priors' means."""
+    kinds = torch.tensor([list(_START.values())] * len(LAUNCH_KINDS)).log()
+    plain = [kind.startswith(_PLAIN_COPIES) for kind in LAUNCH_KINDS]
+    kinds[torch.tensor(plain), 3:] = float(np.log(1.05))
+    moving = [kind not in PRODUCTS and "depthwise" not in kind for kind in LAUNCH_KINDS]
+    kinds[torch.tensor(moving), 0] = float(np.log(_MOVING_START))
+    common = torch.tensor([_COMMON_START[name] for name in COMMON])
+    runtimes = torch.tensor([_runtime_start(name) for name in RUNTIMES]).log()
+    own = torch.zeros(boards), torch.zeros(boards)
+    return _Unknowns(kinds, common, torch.zeros(len(FAMILIES), 2), runtimes, *own)
+
+
+def _runtime_start(name: str) -> list[float]:
+    """A factor, then milliseconds between launches, of the host per launch, and once."""
+    if name == "kernel":
+        return [1.0, 2e-3, 1e-4, 1e-3]
+    return [1.0, 3e-3, 2.5e-2 if RUNTIMES[name].pipelined else 1.2e-2, 3e-2]

@@ -1,0 +1,1 @@
+"""Any network on the processor at hand, predicted from its operations."""

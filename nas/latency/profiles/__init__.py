@@ -1,0 +1,1 @@
+"""From a device's measured networks to a predictor of a whole space."""

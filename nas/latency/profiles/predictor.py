@@ -1,0 +1,56 @@
+"""Predictors that rest on a stored profile: what they share, whatever they make of it."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from nas.errors import CheckpointError
+from nas.latency.prediction import COVERAGE, PopulationPredictor, widened
+from nas.latency.profiles.profile import StoredProfile, parts_hash
+from nas.latency.target import Target
+from search_spaces.space import SearchSpace
+
+P = TypeVar("P", bound=StoredProfile)
+
+
+class MeasuredPredictor(PopulationPredictor, Generic[P]):
+    """Predicts whole populations of one space from a profile; made by `predictor_for`."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        target: Target,
+        profile: P,
+        in_channels: int = 3,
+        num_classes: int = 10,
+        confidence: float = COVERAGE,
+    ) -> None:
+        """A profile holds the half width of 90 % intervals; see `widened` for others.
+
+        Raises:
+            CheckpointError: the profile belongs to another space.
+            SettingsError: intervals of that `confidence` are not known.
+        """
+        self.space, self.target, self.profile = space, target, profile
+        self.confidence = confidence
+        self._log_half_width = widened(profile.log_half_width, confidence)
+        self.index = space.part_index(in_channels, num_classes)
+        if profile.conditions["parts"] != parts_hash(self.index):
+            raise CheckpointError(
+                f"This latency profile is of the space '{profile.conditions['space']}' as it was "
+                f"when measured; '{space.name}' has other parts. Measure it with `nas measure`."
+            )
+
+    @property
+    def id(self) -> str:
+        """Of the profile: equal ids predict the same."""
+        return self.profile.id
+
+    @property
+    def _left_out(self) -> str:
+        """How well the networks of the profile are predicted without them."""
+        held = self.profile.held_out
+        return (
+            f"left out one by one: mean error {held['mape']:.1%}, "
+            f"{held['within_10_percent']:.0%} within 10 %, Spearman {held['spearman']:.3f}"
+        )

@@ -1,0 +1,1 @@
+"""Running networks against a clock: on the processor and on GPUs."""

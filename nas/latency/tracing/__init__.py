@@ -1,0 +1,1 @@
+"""From any module to the operations it runs, without running any."""

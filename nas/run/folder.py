@@ -1,0 +1,320 @@
+"""A run folder: what was asked, what it was made with, which steps are finished.
+
+    results/hybrid-tiny-digits-cpu-5ms-20260102-030405/
+        settings.json      every choice, resolved; a run is only continued with equal ones
+        environment.json   versions, machine, commit
+        steps.json         which steps are finished, when, and how long they took
+        log.txt            what happened
+        run.lock           held while a process works in the folder
+        ...                what the steps themselves write
+
+Steps write through `nas.storage`, so a folder is readable at any moment. `open_run` starts or
+continues one, `resume_run` continues one, `read_run` only looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nas.environment import environment
+from nas.errors import CheckpointError, RunError, SettingsError, did_you_mean
+from nas.run.steps import STEPS
+from nas.settings import Settings
+from nas.storage import (
+    append_line,
+    atomic_file,
+    atomic_write,
+    cache_dir,
+    lock,
+    read_json,
+    read_lines,
+    storing,
+)
+from nas.units import format_ms
+
+__all__ = [
+    "RESULTS",
+    "STEPS",
+    "RunFolder",
+    "RunSummary",
+    "append_line",
+    "atomic_file",
+    "atomic_write",
+    "cache_dir",
+    "find_run",
+    "list_runs",
+    "lock",
+    "open_run",
+    "read_json",
+    "read_lines",
+    "read_run",
+    "resume_run",
+    "storing",
+]
+
+RESULTS = Path("results")
+_LOGGERS = ("nas", "supernet", "search_spaces")
+
+
+class RunFolder:
+    """One run's folder, held by this process until `close` (or the end of a `with` block)."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Take hold of a folder that has its settings; see `open_run` and `resume_run`."""
+        self.path = path
+        self.settings = settings
+        with contextlib.ExitStack() as held:
+            held.enter_context(lock(path / "run.lock", wait=False))
+            for torn in path.rglob(".*.tmp"):  # of a process that was killed while writing
+                torn.unlink(missing_ok=True)
+            _log_to(path / "log.txt", held)
+            self._held = held.pop_all()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._note(error)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._held.close()
+
+    def finished(self, step: str) -> bool:
+        """Whether the step has finished, in this process or an earlier one."""
+        return step in _finished_steps(self.path)
+
+    def finish(self, step: str, seconds: float) -> None:
+        """Note that a step is done; from then on a resumed run does not repeat it."""
+        assert step in STEPS, step
+        steps = _finished_steps(self.path)
+        steps[step] = {"finished": _now(), "seconds": round(seconds, 3)}
+        self._write_steps(steps)
+
+    def reopen(self, step: str) -> None:
+        """Forget that this step and those after it have finished."""
+        later = STEPS[STEPS.index(step) :]
+        steps = _finished_steps(self.path)
+        self._write_steps({name: note for name, note in steps.items() if name not in later})
+
+    def _note(self, error: BaseException) -> None:
+        """Keep the traceback in the log, and tell whoever reports the error how to go on."""
+        logging.getLogger(__name__).error("stopped by an error", exc_info=error)
+        error.add_note(f"Continue with: nas resume {self.path}")
+
+    def _write_steps(self, steps: dict[str, Any]) -> None:
+        document = {"schema": 1, "steps": steps}
+        atomic_write(self.path / "steps.json", json.dumps(document, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What can be said about a run without holding its folder."""
+
+    path: Path
+    settings: Settings
+    steps: tuple[str, ...]
+    """The finished steps, in the pipeline's order."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step has finished."""
+        return self.steps == STEPS
+
+
+def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
+    """Start a run, or continue the one in `out` if it was asked for the same.
+
+    Args:
+        out: The folder; without it a new one under `results/`, named by what is asked and when.
+
+    Raises:
+        SettingsError: the folder holds a run with other settings (all differences are listed).
+        RunError: the folder is in use, cannot be written to, or holds something else.
+    """
+    path = _fresh_folder(settings) if out is None else out
+    if (path / "settings.json").exists():
+        return _continued(path, settings)
+    _refuse_foreign(path)
+    with storing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    run = RunFolder(path, settings)
+    try:
+        # settings.json last: with it the folder is a run
+        _write_json(path / "environment.json", environment())
+        atomic_write(path / "settings.json", settings.to_json())
+    except BaseException:
+        run.close()
+        raise
+    return run
+
+
+def resume_run(path: Path) -> RunFolder:
+    """Take hold of an existing run, with the settings it was started with.
+
+    Raises:
+        RunError: there is no run, or another process holds it.
+        SettingsError: its settings cannot be read by this version.
+    """
+    path = find_run(path)
+    run = RunFolder(path, _settings_of(path))
+    _log_other_environment(path)
+    return run
+
+
+def read_run(path: Path) -> RunSummary:
+    """Look at a run, also while another process works in it.
+
+    Raises:
+        RunError: there is no run.
+    """
+    path = find_run(path)
+    finished = _finished_steps(path)
+    return RunSummary(path, _settings_of(path), tuple(step for step in STEPS if step in finished))
+
+
+def list_runs(parent: Path = RESULTS) -> list[Path]:
+    """The runs in a folder, by name."""
+    return sorted(found.parent for found in parent.glob("*/settings.json"))
+
+
+def find_run(path: Path) -> Path:
+    """The run at `path`, or of that name under `results/`.
+
+    Raises:
+        RunError: there is none; names the nearest one.
+    """
+    for candidate in (path, RESULTS / path):
+        if (candidate / "settings.json").is_file():
+            return candidate
+    near = did_you_mean(path.name, [run.name for run in list_runs()])
+    raise RunError(f"There is no run in '{path}'.{near} `nas ls` lists the runs.")
+
+
+def _continued(path: Path, settings: Settings) -> RunFolder:
+    earlier = _settings_of(path)
+    if differences := earlier.diff(settings):
+        listed = "\n  ".join(differences)
+        raise SettingsError(
+            f"The run in '{path}' was started with other settings:\n  {listed}\n"
+            f"Continue it as it was with `nas resume {path}`, or choose another folder with --out."
+        )
+    return resume_run(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A folder that already holds something other than an unborn run is left alone."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise RunError(f"'{path}' is a file. Choose a folder with --out.")
+    ours = {"run.lock", "log.txt", "environment.json"}
+    with storing(path):
+        others = sorted(
+            entry.name
+            for entry in path.iterdir()
+            if entry.name not in ours and not entry.name.endswith(".tmp")
+        )
+    if others:
+        raise RunError(
+            f"'{path}' is not empty and not a run (it holds '{others[0]}'). "
+            "Choose another folder with --out."
+        )
+
+
+def _fresh_folder(settings: Settings) -> Path:
+    """A new folder under `results/`; a number tells apart two that start in the same second."""
+    data = settings.data.partition(":")[0]
+    names = [Path(settings.space).stem, data]
+    for target in settings.targets:
+        ends = dict.fromkeys((*target.budgets_ms[:1], *target.budgets_ms[-1:]))
+        budgets = "-to-".join(format_ms(ms).replace(" ", "") for ms in ends)
+        names += [target.hardware, budgets]
+    stem = "-".join(re.sub(r"[^\w.-]+", "-", name) for name in names if name)
+    stem = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = RESULTS / stem, 1
+    while True:
+        with storing(path), contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+        number += 1
+        path = RESULTS / f"{stem}-{number}"
+
+
+def _settings_of(path: Path) -> Settings:
+    try:
+        return Settings.from_json((path / "settings.json").read_text())
+    except SettingsError as error:
+        raise SettingsError(f"Cannot read '{path / 'settings.json'}': {error}") from None
+
+
+def _finished_steps(path: Path) -> dict[str, Any]:
+    file = path / "steps.json"
+    if not file.exists():
+        return {}
+    steps = read_json(file).get("steps")
+    if not isinstance(steps, dict):
+        raise CheckpointError(f"'{file}' is damaged: it has no steps.")
+    return steps
+
+
+def _log_to(path: Path, held: contextlib.ExitStack) -> None:
+    """Everything our packages log from INFO on also goes to `path`, until `held` is closed."""
+    with storing(path):
+        handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    held.callback(handler.close)
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        held.callback(logger.setLevel, logger.level)
+        held.callback(logger.removeHandler, handler)
+        logger.setLevel(min(logger.level or logging.INFO, logging.INFO))
+        logger.addHandler(handler)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short: it must not hide the error that is being reported."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on without the line."""
+
+    def close(self) -> None:
+        """Close, whatever could not be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def _log_other_environment(path: Path) -> None:
+    """A resumed run that is not on the same ground says so in its log."""
+    before, now = read_json(path / "environment.json"), environment()
+    for name in now:
+        if name != "command" and before.get(name) != now[name]:
+            logging.getLogger(__name__).warning(
+                "resumed in another environment: %s was %s and is %s",
+                name,
+                before.get(name),
+                now[name],
+            )
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    atomic_write(path, json.dumps(document, indent=2) + "\n")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

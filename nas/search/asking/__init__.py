@@ -1,0 +1,1 @@
+"""What searchers share: history, candidates, variation, scales and costs of codes."""

@@ -1,0 +1,195 @@
+"""How large each choice of each gene is: what scaling searchers move along.
+
+A space that is `Ordered` says it: choices of one kind (a window attention) have levels (its
+sizes), genes of one factor (the mixers of a stage) are scaled together. Of any other space each
+gene is a factor of its own with one kind, its choices ordered by what codes with them cost, or
+as they are numbered where no cost is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.search.asking.candidates import nearest
+from nas.search.brief import Brief
+from nas.search.protocol import Categorical, Codes, Enumerable, Floats, Ordered
+
+_SAMPLES = 1024
+_NEAREST = 64
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One gene: what it scales, and for each choice its kind and its level (card,)."""
+
+    factor: str
+    role: str
+    kinds: NDArray[np.int64]
+    levels: NDArray[np.int64]
+
+    @cached_property
+    def shares(self) -> Floats:
+        """How large each choice is within its kind, from 0 to 1: (card,); 1 where it is alone."""
+        shares = np.ones(len(self.levels))
+        for kind in np.unique(self.kinds):
+            of_kind = self.kinds == kind
+            levels = self.levels[of_kind]
+            if np.ptp(levels):
+                shares[of_kind] = (levels - levels.min()) / np.ptp(levels)
+        return shares
+
+    @cached_property
+    def smaller(self) -> tuple[NDArray[np.int64], ...]:
+        """For each choice the next smaller ones of its kind; none below the smallest."""
+        return tuple(self._next_smaller(choice) for choice in range(len(self.levels)))
+
+    def nearest(self, choices: Codes, shares: Floats) -> NDArray[np.int64]:
+        """The choices of the same kinds as `choices` (n,) that are nearest in size: (n,).
+
+        Of several, the one that is chosen already.
+        """
+        away = np.abs(self.shares - shares[:, None])
+        away += 2.0 * (self.kinds != self.kinds[choices][:, None])
+        away[np.arange(len(choices)), choices] -= 1e-9
+        nearest: NDArray[np.int64] = away.argmin(axis=1)
+        return nearest
+
+    def _next_smaller(self, choice: int) -> NDArray[np.int64]:
+        of_kind = self.kinds == self.kinds[choice]
+        below = np.flatnonzero(of_kind & (self.levels < self.levels[choice]))
+        nearest: NDArray[np.int64] = below[
+            self.levels[below] == self.levels[below].max(initial=-1)
+        ]
+        return nearest
+
+
+class Granularity:
+    """The scales of a space, and the steps along them."""
+
+    def __init__(self, brief: Brief, rng: np.random.Generator) -> None:
+        self._space, self._cheap, self._rng = brief.space, brief.cheap, rng
+        self._every = brief.space.enumerate() if isinstance(brief.space, Enumerable) else None
+        self._ordered = brief.space if isinstance(brief.space, Ordered) else None
+        self.scales = _scales(brief, rng)
+        self.factors = list(dict.fromkeys(scale.factor for scale in self.scales))
+        every = [(i, c) for i, scale in enumerate(self.scales) for c in range(len(scale.levels))]
+        self._choices = np.array(every).T  # (2, choices of all genes)
+
+    def cost(self, codes: Codes) -> Floats:
+        """The first cheap objective, or where there is none the size: (n,)."""
+        if self._cheap is not None:
+            cheap = np.asarray(self._cheap(codes), dtype=float)
+            if cheap.shape[1]:
+                first: Floats = cheap[:, 0]
+                return first
+        return self.size(codes)
+
+    def size(self, codes: Codes) -> Floats:
+        """The mean size of the choices, from 0 to 1: (n,)."""
+        shares = [scale.shares[codes[:, i]] for i, scale in enumerate(self.scales)]
+        size: Floats = np.mean(shares, axis=0)
+        return size
+
+    def largest(self) -> Codes:
+        """The code with every choice at its largest, or the largest that samples hold: (genes,).
+
+        Kinds are drawn where the space has any.
+        """
+        if self._ordered is not None:
+            return self._ordered.largest(self._rng)
+        code = np.array([scale.levels.argmax() for scale in self.scales], dtype=np.int16)
+        if self._space.contains(code[None])[0]:
+            return code
+        codes = self._space.sample(_SAMPLES, self._rng)
+        largest: Codes = codes[self.cost(codes).argmax()]
+        return largest
+
+    def canonical(self, codes: Codes) -> Codes:
+        """The different codes of the space that freely chosen genes stand for: (k, genes)."""
+        if self._ordered is not None:
+            codes = self._ordered.canonical(codes)
+            codes = codes[np.sort(np.unique(codes, axis=0, return_index=True)[1])]
+        inside: Codes = codes[np.asarray(self._space.contains(codes), dtype=bool)]
+        return inside
+
+    def changes(self, code: Codes) -> Codes:
+        """The codes that differ from one (genes,) by the choice of a gene: (k, genes).
+
+        Where a listed space has none, the codes that share the most genes.
+        """
+        genes, choices = self._choices
+        codes = np.repeat(code[None], len(genes), axis=0)
+        codes[np.arange(len(genes)), genes] = choices
+        codes = _others(self.canonical(codes), code)
+        if not len(codes) and self._every is not None:
+            codes = self._every[nearest(self._every, code[None], _NEAREST)[0]]
+        return codes
+
+    def contract(self, code: Codes, factor: str) -> Codes:
+        """`code` with one factor a step smaller, or as it was where it is smallest: (genes,)."""
+        contracted = code.copy()
+        for i, scale in enumerate(self.scales):
+            if scale.factor == factor:
+                smaller = scale.smaller[int(code[i])]
+                if len(smaller):
+                    contracted[i] = smaller[self._rng.integers(len(smaller))]
+        if self._ordered is not None:
+            contracted = self._ordered.canonical(contracted[None])[0]
+        return contracted
+
+    def contractions(self, code: Codes) -> Codes:
+        """The codes with one factor of `code` (genes,) a step smaller: (<= factors, genes).
+
+        Where a listed space has none, the smaller ones that share the most genes.
+        """
+        codes = np.stack([self.contract(code, factor) for factor in self.factors])
+        codes = _others(self.canonical(codes), code)
+        if not len(codes) and self._every is not None:
+            near = self._every[nearest(self._every, code[None], _NEAREST)[0]]
+            codes = near[self.size(near) < self.size(code[None])][: len(self.factors)]
+        return codes
+
+
+def _others(codes: Codes, code: Codes) -> Codes:
+    others: Codes = codes[(codes != code).any(axis=1)]
+    return others
+
+
+def _scales(brief: Brief, rng: np.random.Generator) -> tuple[Scale, ...]:
+    space = brief.space
+    if isinstance(space, Ordered):
+        return tuple(
+            Scale(gene.factor, gene.role, _numbers(gene.kinds), np.array(gene.levels))
+            for gene in space.genes
+        )
+    codes = space.sample(_SAMPLES, rng)
+    cheap = None if brief.cheap is None else np.asarray(brief.cheap(codes), dtype=float)
+    counts = space.cardinalities if isinstance(space, Categorical) else codes.max(axis=0) + 1
+    scales = []
+    for i, count in enumerate(counts):
+        levels = np.arange(int(count))
+        if cheap is not None and cheap.shape[1]:
+            levels = _by_cost(codes[:, i], cheap[:, 0], int(count))
+        scales.append(Scale(f"gene{i}", "gene", np.zeros(int(count), dtype=np.int64), levels))
+    return tuple(scales)
+
+
+def _by_cost(choices: Codes, cost: Floats, count: int) -> NDArray[np.int64]:
+    """The place of each choice by the mean cost of the codes with it: (count,)."""
+    number = np.bincount(choices, minlength=count)
+    total = np.bincount(choices, weights=cost, minlength=count)
+    mean = np.divide(total, number, out=np.full(count, np.inf), where=number > 0)
+    levels = np.empty(count, dtype=np.int64)
+    levels[np.argsort(mean, kind="stable")] = np.arange(count)
+    return levels
+
+
+def _numbers(kinds: Sequence[Any]) -> NDArray[np.int64]:
+    names = list(dict.fromkeys(kinds))
+    return np.array([names.index(kind) for kind in kinds], dtype=np.int64)

@@ -1,0 +1,117 @@
+"""Ranks, tournaments and children: what searchers with a population share.
+
+    front number, then crowding within the front --> places: 0 the best
+    tournament: the best place of a few drawn members
+    children: two winners crossed over, then mutated to a neighbour
+
+Paper: NSGA-II, Deb et al. 2002, https://doi.org/10.1109/4235.996017 (Sections III-A to III-C)
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.search.asking.candidates import Candidates, nearest
+from nas.search.front import crowding, ranks
+from nas.search.protocol import Codes, CodeSpace, Enumerable, Floats
+
+Indices: TypeAlias = NDArray[np.integer[Any]]
+
+CROSSED = 0.9
+"""Share of children with two parents, as in the paper."""
+MUTATED = 0.5
+"""Share of children of two parents that are mutated too; those of one parent always are."""
+_TRIES = 4
+_NEAREST = 16
+
+
+def by_rank(objectives: Floats) -> Indices:
+    """Rows by front, those of one front by crowding, the least crowded first: (n,).
+
+    With one objective this is the order of its values.
+    """
+    front = ranks(objectives)
+    spread = crowding(objectives, front)
+    order: Indices = np.lexsort((-spread, front))
+    return order
+
+
+def tournament(places: Indices, n: int, size: int, rng: np.random.Generator) -> Indices:
+    """The winners of `n` tournaments between `size` members each, drawn with replacement: (n,).
+
+    Args:
+        places: The place of each member, 0 the best.
+        n: How many tournaments.
+        size: How many members meet in each.
+        rng: Source of randomness.
+    """
+    drawn = rng.integers(len(places), size=(n, size))
+    winners: Indices = drawn[np.arange(n), places[drawn].argmin(axis=1)]
+    return winners
+
+
+def places_of(order: Indices) -> Indices:
+    """The place of each member in an order of all: (n,)."""
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def children(space: CodeSpace, ranked: Codes, n: int, rng: np.random.Generator) -> Codes:
+    """Children of parents chosen by binary tournaments: (n, genes), not all of them new.
+
+    Args:
+        space: Where codes live.
+        ranked: The population, best first.
+        n: How many children.
+        rng: Source of randomness.
+    """
+    places = np.arange(len(ranked))
+    first, second = ranked[tournament(places, 2 * n, 2, rng)].reshape(2, n, -1)
+    crossed = rng.random(n) < CROSSED
+    codes = np.where(crossed[:, None], space.crossover(first, second, rng), first)
+    mutated = ~crossed | (rng.random(n) < MUTATED)
+    return np.where(mutated[:, None], space.mutate(codes, rng), codes).astype(ranked.dtype)
+
+
+def fresh_children(
+    space: CodeSpace, candidates: Candidates, ranked: Codes, n: int, rng: np.random.Generator
+) -> Codes:
+    """Children that may be asked, others replaced by further ones: (<= n, genes)."""
+    fresh = candidates.empty()
+    for _ in range(_TRIES):
+        more = listed(space, children(space, ranked, n, rng), rng)
+        fresh = candidates.fresh(np.concatenate([fresh, more]))[:n]
+        if len(fresh) == n:
+            break
+    return fresh
+
+
+def fresh_mutant(
+    space: CodeSpace, candidates: Candidates, parent: Codes, rng: np.random.Generator
+) -> Codes:
+    """A mutation of `parent` (genes,) that may be asked, or none: (<= 1, genes)."""
+    for tries in (1, 8, 64):
+        mutants = space.mutate(np.repeat(parent[None], tries, axis=0), rng)
+        fresh = candidates.fresh(listed(space, mutants, rng))
+        if len(fresh):
+            return fresh[:1]
+    return candidates.empty()
+
+
+def listed(space: CodeSpace, codes: Codes, rng: np.random.Generator) -> Codes:
+    """The codes, those that a listed space does not have replaced by near ones: (n, genes).
+
+    A sparse table has hardly a row that differs from another in one gene.
+    """
+    outside = np.flatnonzero(~np.asarray(space.contains(codes), dtype=bool))
+    if not len(outside) or not isinstance(space, Enumerable):
+        return codes
+    every = space.enumerate()
+    rows = nearest(every, codes[outside], _NEAREST)
+    codes = codes.copy()
+    codes[outside] = every[rng.permuted(rows, axis=1)[:, 0]]
+    return codes

@@ -1,0 +1,184 @@
+"""A foreign search tool as a searcher: what it proposes, made codes of a space.
+
+    propose -> genes, each chosen on its own -> canonical code, or the nearest that there is
+            -> outside the constraints? told so and asked again, which is no evaluation
+            -> asked before?            an evaluation like any other, or told again (`repeats`)
+            -> ask() ... tell() -> report
+
+Foreign tools choose genes independently, repeat themselves and know of a constraint only what
+they are told. Each loop has a cap; without repeats, a random fresh code follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from nas.errors import SpaceError
+from nas.search.asking.candidates import Candidates
+from nas.search.asking.history import code_key
+from nas.search.brief import Brief
+from nas.search.protocol import Categorical, Codes, CodeSpace, Floats
+
+TRIES = 500
+"""How often a tool is asked again for one evaluation."""
+
+
+@runtime_checkable
+class Canonical(Protocol):
+    """A space in which not every combination of genes is a code."""
+
+    def canonical(self, codes: Codes) -> Codes:
+        """The code that freely chosen genes stand for: (n, genes)."""
+        ...
+
+
+@runtime_checkable
+class Sparse(Protocol):
+    """A space of listed codes, which freely chosen genes would hardly meet."""
+
+    def nearest(self, code: Codes, asked: Codes) -> Codes:
+        """The listed code nearest to `code` (genes,), one not in `asked` (n, genes) if it can."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a tool wants to know: genes (genes,), and its own number for them."""
+
+    number: int
+    genes: Codes
+
+
+class Tool(Protocol):
+    """A foreign optimiser over independent categories; everything is minimised."""
+
+    def propose(self) -> Proposal:
+        """What to evaluate next; several may be open at once."""
+        ...
+
+    def report(
+        self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
+    ) -> None:
+        """What came of a proposal, once for each.
+
+        Args:
+            proposal: As it was made.
+            code: What its genes stand for, (genes,).
+            objectives: (m,), NaN where they were not evaluated because the code is infeasible;
+                None for an evaluation that failed.
+            constraints: (k,), k >= 0, feasible where all are <= 0.
+        """
+        ...
+
+
+class ForeignSearcher:
+    """A tool behind `ask` and `tell`.
+
+    Args:
+        tool: Over `cardinalities_of(brief.space)`.
+        brief: The search.
+        repeats: Whether a code may be asked that was asked before, as the tool has it. If not,
+            the tool is told what is known of it and asked again, and all that every searcher
+            promises holds.
+        tries: How often the tool is asked again for one evaluation.
+    """
+
+    def __init__(
+        self, tool: Tool, brief: Brief, *, repeats: bool = True, tries: int = TRIES
+    ) -> None:
+        self._tool, self._space, self._repeats, self._tries = tool, brief.space, repeats, tries
+        rng = np.random.default_rng(brief.seed)
+        self._candidates = Candidates(brief.space, rng, brief.constraints)
+        self._constraints, self._cheap = brief.constraints, brief.cheap
+        self._asked: list[Codes] = []
+        self._pending: dict[bytes, list[Proposal]] = {}
+        self._told: dict[bytes, Floats | None] = {}
+        """What was told of each code; None for a failed evaluation."""
+
+    def ask(self, n: int) -> Codes:
+        """At most `n` codes: (<= n, genes); fewer when no more are found."""
+        asked: list[Codes] = []
+        while len(asked) < n:
+            code = self._next()
+            if code is None:
+                break
+            asked.append(code)
+        return np.stack(asked) if asked else self._candidates.empty()
+
+    def tell(self, codes: Codes, objectives: Floats) -> None:
+        """The objectives (n, m) of codes; NaN where the evaluation failed."""
+        for code, row in zip(codes, np.asarray(objectives, dtype=float), strict=True):
+            key = code_key(code)
+            self._told[key] = row if np.isfinite(row).all() else None
+            waiting = self._pending.pop(key, [])
+            if waiting:
+                self._report(waiting[0], code, self._told[key])
+            if waiting[1:]:
+                self._pending[key] = waiting[1:]
+
+    def _next(self) -> Codes | None:
+        """The next code to evaluate, (genes,)."""
+        for _ in range(self._tries):
+            proposal = self._tool.propose()
+            code = self._code(proposal.genes)
+            key = code_key(code)
+            if not self._candidates.feasible(code[None])[0]:
+                self._report(proposal, code, self._unevaluated(code))
+            elif self._repeats or not (key in self._told or key in self._pending):
+                self._pending.setdefault(key, []).append(proposal)
+                self._candidates.mark(code[None])
+                self._asked.append(code)
+                return code
+            else:
+                self._report(proposal, code, self._told.get(key))
+        if self._repeats:
+            return None
+        fresh: Codes
+        for fresh in self._candidates.take(1):
+            self._pending[code_key(fresh)] = []  # nobody proposed it
+            return fresh
+        return None
+
+    def _code(self, genes: Codes) -> Codes:
+        """What freely chosen genes stand for: (genes,)."""
+        if isinstance(self._space, Sparse) and not self._space.contains(genes[None])[0]:
+            asked = np.stack(self._asked) if self._asked else self._candidates.empty()
+            return self._space.nearest(genes, asked)
+        code: Codes = canonical(self._space, genes[None])[0]
+        return code
+
+    def _values(self, code: Codes) -> Floats:
+        """The constraints of a code: (k,)."""
+        if self._constraints is None or not self._space.contains(code[None])[0]:
+            return np.empty(0)
+        values: Floats = np.asarray(self._constraints(code[None]), dtype=float).reshape(-1)
+        return np.nan_to_num(values, nan=np.inf)
+
+    def _unevaluated(self, code: Codes) -> Floats | None:
+        """What is known of a code without evaluating it: NaN, then the cheap objectives."""
+        if self._cheap is None or not self._space.contains(code[None])[0]:
+            return None
+        known = np.asarray(self._cheap(code[None]), dtype=float).reshape(-1)
+        return np.concatenate([[np.nan], known])
+
+    def _report(self, proposal: Proposal, code: Codes, objectives: Floats | None) -> None:
+        self._tool.report(proposal, code, objectives, self._values(code))
+
+
+def cardinalities_of(space: CodeSpace) -> tuple[int, ...]:
+    """Number of categories of each gene.
+
+    Raises:
+        SpaceError: the space does not say.
+    """
+    if not isinstance(space, Categorical):
+        raise SpaceError("Foreign search tools need a space that names its genes' cardinalities.")
+    return tuple(int(count) for count in space.cardinalities)
+
+
+def canonical(space: CodeSpace, codes: Codes) -> Codes:
+    """The codes that freely chosen genes stand for: (n, genes)."""
+    return space.canonical(codes) if isinstance(space, Canonical) else codes

@@ -1,0 +1,1 @@
+"""What searchers learn from the gradients of the supernet."""

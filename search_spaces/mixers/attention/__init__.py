@@ -1,0 +1,1 @@
+"""Mixers that weigh positions by their likeness."""

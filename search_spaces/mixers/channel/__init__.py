@@ -1,0 +1,1 @@
+"""Mixers that weigh channels by the whole map."""

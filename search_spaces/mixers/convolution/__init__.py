@@ -1,0 +1,1 @@
+"""Mixers that weigh neighbouring positions with learned kernels."""

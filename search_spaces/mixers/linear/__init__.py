@@ -1,0 +1,1 @@
+"""Attention whose cost grows linearly with the number of positions."""

@@ -1,0 +1,1 @@
+"""Mixers without weights, which average positions."""

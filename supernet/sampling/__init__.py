@@ -1,0 +1,1 @@
+"""Which children a training step sees: one sampler per file."""

@@ -1,0 +1,1 @@
+"""What children learn from: one way of teaching per file."""

@@ -1,0 +1,111 @@
+"""One optimiser for supernets and for single networks: AdamW, cosine, clipping, moving average.
+
+A supernet's step touches only the weights of its children. Untouched weights have no gradient,
+and everything here passes them by, so a wide space costs memory and not time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from supernet.training.recipe import Recipe
+
+FINAL_SHARE = 0.01
+"""The learning rate at the end, as a share of its peak."""
+
+
+class Optimisation:
+    """The state of training besides the weights: moments, moving averages, the step's number.
+
+    Args:
+        model: Whose parameters are trained.
+        recipe: Rates and shares.
+        steps: How many steps the whole training has.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        self.recipe, self.steps = recipe, steps
+        self.step_number = 0
+        self.parameters = dict(model.named_parameters())
+        self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
+        decayed = [p for p in self.parameters.values() if p.ndim > 1]
+        plain = [p for p in self.parameters.values() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        self.adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine from the peak down to a hundredth of it."""
+        peak, warmup = self.recipe.learning_rate, int(self.recipe.warmup_share * self.steps)
+        if step < warmup:
+            return peak * (step + 1) / (warmup + 1)
+        progress = (step - warmup) / max(1, self.steps - warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return peak * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
+
+    @torch.no_grad()
+    def step(self) -> float:
+        """Clip, update and average what has a gradient, then drop the gradients.
+
+        Returns:
+            The norm of the gradients before clipping.
+        """
+        touched = {n: p for n, p in self.parameters.items() if p.grad is not None}
+        norm = nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
+        for group in self.adamw.param_groups:
+            group["lr"] = self.learning_rate(self.step_number)
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        self.step_number += 1
+        # Early averages follow the weights closely, as in timm's ModelEmaV3.
+        decay = min(self.recipe.ema_decay, self.step_number / (self.step_number + 10))
+        averages = [self.averages[name] for name in touched]
+        torch._foreach_lerp_(averages, list(touched.values()), 1 - decay)
+        return float(norm)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors of the training by name: weights, averages and both moments."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            tensors[f"weight/{name}"] = parameter.detach()
+            tensors[f"average/{name}"] = self.averages[name]
+            moments = self.adamw.state.get(parameter)
+            if moments:
+                tensors[f"first/{name}"] = moments["exp_avg"]
+                tensors[f"second/{name}"] = moments["exp_avg_sq"]
+                tensors[f"updates/{name}"] = moments["step"]
+        return tensors
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor], step_number: int) -> None:
+        """Continue from what `state` gave."""
+        self.step_number = step_number
+        for name, parameter in self.parameters.items():
+            parameter.copy_(tensors[f"weight/{name}"])
+            self.averages[name].copy_(tensors[f"average/{name}"])
+            if f"first/{name}" in tensors:
+                self.adamw.state[parameter] = {
+                    "exp_avg": tensors[f"first/{name}"].clone(),
+                    "exp_avg_sq": tensors[f"second/{name}"].clone(),
+                    "step": tensors[f"updates/{name}"].clone(),
+                }
+
+    @torch.no_grad()
+    def adopt_averages(self) -> None:
+        """Put the averages in place of the weights, for good: training has ended."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.averages[name])
+
+    @torch.no_grad()
+    def swap_averages(self) -> None:
+        """Exchange weights and averages; twice is as before."""
+        for name, parameter in self.parameters.items():
+            weight = parameter.detach().clone()
+            parameter.copy_(self.averages[name])
+            self.averages[name].copy_(weight)
