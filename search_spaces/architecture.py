@@ -25,15 +25,16 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import SpaceError, unknown_name
-from search_spaces.registry import (
+from search_spaces.family import (
     CHANNEL_MIXERS,
     DOWNSAMPLINGS,
     HEADS,
     MIXERS,
     STEMS,
+    Family,
     Options,
-    Registry,
 )
+from search_spaces.registry import Registry
 
 SCHEMA = 1
 LAYOUTS = ("metaformer", "bare")
@@ -265,7 +266,7 @@ class _Reader:
             self.problems.append(f"{where}: is {value!r}; it can be {', '.join(known)}.")
         return str(value)
 
-    def choice(self, data: object, registry: Registry, where: str) -> Choice:
+    def choice(self, data: object, registry: Registry[Family], where: str) -> Choice:
         choices: list[Choice] = []
         if data is not None:
             try:
@@ -278,7 +279,7 @@ class _Reader:
         return choices[0] if choices else Choice("", Options())
 
 
-def parse_choices(data: object, registry: Registry) -> list[Choice]:
+def parse_choices(data: object, registry: Registry[Family]) -> list[Choice]:
     """The choices that `pool` or `{depthwise: {kernel: [3, 5]}}` stands for.
 
     Raises:
@@ -293,7 +294,7 @@ def parse_choices(data: object, registry: Registry) -> list[Choice]:
         values = {} if values is None else values
     else:
         raise SpaceError(
-            f"{data!r} is no {registry.role}; write a name, or one name with its options, "
+            f"{data!r} is no {registry.kind}; write a name, or one name with its options, "
             f"such as {{{registry.names()[-1]}: {{...}}}}."
         )
     try:

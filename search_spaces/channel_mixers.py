@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.family import CHANNEL_MIXERS, Family, Options, choice
 from search_spaces.layers import PointwiseLinear, depthwise
-from search_spaces.registry import CHANNEL_MIXERS, Family, Options, choice
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,14 @@ from pydantic import (
 
 from search_spaces.architecture import Choice, parse_choices
 from search_spaces.errors import SpaceError, unknown_name
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Registry
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.registry import Registry
 
 Choices = list[Choice]
 Location = tuple[int | str, ...]
 
 
-def _families_of(registry: Registry) -> PlainValidator:
+def _families_of(registry: Registry[Family]) -> PlainValidator:
     """Reads one item of a list of families: all choices that it stands for."""
     return PlainValidator(lambda value: parse_choices(value, registry))
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.family import DOWNSAMPLINGS, Family, Options
 from search_spaces.layers import PointwiseLinear, make_norm
-from search_spaces.registry import DOWNSAMPLINGS, Family, Options
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Choice
+from search_spaces.family import Family
 from search_spaces.registry import Registry
 
 Floats = NDArray[np.float32]
@@ -116,7 +117,7 @@ def ordinal(name: str, choices: Sequence[int]) -> Gene:
 def families(
     name: str,
     choices: Sequence[Choice],
-    registry: Registry,
+    registry: Registry[Family],
     reference: str | None = None,
     weights: Mapping[str, float] | None = None,
     block: tuple[int, int] | None = None,
@@ -175,7 +176,7 @@ def _words_of(choice: object) -> dict[str, float]:
     return words
 
 
-def _ranks(choices: Sequence[Choice], registry: Registry) -> tuple[tuple[int, ...], ...]:
+def _ranks(choices: Sequence[Choice], registry: Registry[Family]) -> tuple[tuple[int, ...], ...]:
     """Position of each option among the values that this gene offers for it, cheapest first."""
     offered: dict[tuple[str, str], list[Any]] = {}
     for choice in choices:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from search_spaces.family import HEADS, Family, Options, choice
 from search_spaces.layers import make_norm
-from search_spaces.registry import HEADS, Family, Options, choice
 
 
 @dataclass(frozen=True)

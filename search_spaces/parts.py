@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Choice
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 from search_spaces.layers import drop_path, make_norm
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 
 __all__ = ["Part", "parts_of"]
 

@@ -1,151 +1,99 @@
-"""What can stand in a network: families of parts, each one plain module with its options.
+"""A registry: the things of one kind by name, found by walking the package that holds them.
 
-A family is registered once, in the file that holds its module. Everything else (sharing weights,
-counting cost, measuring latency, contract tests, `nas mixers`) walks these registries.
+    SAMPLERS: Registry[SamplerEntry] = Registry("sampler", "supernet.sampling")
+    SAMPLERS.register(SamplerEntry("sandwich", ...))         in the file that defines it
+
+Adding a file to the package adds its entry; nothing else names it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import itertools
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Generic, Protocol, TypeVar
 
-from torch import nn
-
-from search_spaces.errors import SpaceError, unknown_name
-
-Value = int | float | bool | str
+from search_spaces.errors import unknown_name
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a family lets one choose; each field is declared with `choice`."""
-
-
-def choice(*values: Value, default: Value | None = None, unit: str = "") -> Any:
-    """A field of `Options`: the values it may take, from the cheapest to the dearest.
-
-    The first value is the default unless `default` names another one of them.
-    """
-    chosen = values[0] if default is None else default
-    return dataclasses.field(default=chosen, metadata={"choices": values, "unit": unit})
-
-
-@dataclass(frozen=True)
-class Family:
-    """A kind of part: its name, its options and the plain module that runs it.
-
-    `strided` families take `out_dim` and `stride` as well, so that they can open a stage
-    themselves (layout `bare`).
-    """
-
-    name: str
-    options: type[Options]
-    module: Callable[..., nn.Module]
-    paper: str
-    strided: bool = False
+class Named(Protocol):
+    """Anything with a name."""
 
     @property
-    def summary(self) -> str:
-        """First line of the module's docstring."""
-        return (self.module.__doc__ or "").strip().partition("\n")[0]
-
-    def choices(self) -> dict[str, tuple[Value, ...]]:
-        """Each option's allowed values, cheapest first."""
-        return {f.name: f.metadata["choices"] for f in dataclasses.fields(self.options)}
-
-    def every_options(self) -> Iterator[Options]:
-        """All combinations of all options."""
-        choices = self.choices()
-        for values in itertools.product(*choices.values()):
-            yield self.options(**dict(zip(choices, values, strict=True)))
-
-    def parse(self, values: Mapping[str, object]) -> list[Options]:
-        """Options from a mapping whose values are single choices or lists of them.
-
-        Raises:
-            SpaceError: an option does not exist or a value is not among its choices; all
-                mistakes are named together.
-        """
-        allowed = self.choices()
-        problems: list[str] = []
-        picked: dict[str, list[Value]] = {}
-        for key, given in values.items():
-            if key not in allowed:
-                problems.append(str(unknown_name(f"option of '{self.name}'", str(key), allowed)))
-                continue
-            listed = list(given) if isinstance(given, (list, tuple)) else [given]
-            if not listed:
-                problems.append(f"'{self.name}.{key}' is an empty list; give at least one value.")
-            picked[key] = []
-            for value in listed:
-                same = [a for a in allowed[key] if _same(value, a)]
-                picked[key] += same
-                if not same:
-                    known = ", ".join(map(str, allowed[key]))
-                    problems.append(f"'{self.name}.{key}' is {value!r}; it can be {known}.")
-        if problems:
-            raise SpaceError(" ".join(problems))
-        return [
-            self.options(**dict(zip(picked, combination, strict=True)))
-            for combination in itertools.product(*picked.values())
-        ]
+    def name(self) -> str:
+        """What the entry is called."""
+        ...
 
 
-class Registry:
-    """Families of one role, by name, in order of registration.
+E = TypeVar("E", bound=Named)
 
-    The modules that register them are imported when the registry is first read.
+
+class Registry(Generic[E]):
+    """Entries of one kind by name.
+
+    The files that register them are imported when the registry is first read. Entries of a
+    package are in alphabetical order, those of a single module in order of registration.
     """
 
-    def __init__(self, role: str, home: str) -> None:
-        """`role` is the word used in messages, `home` the module that fills the registry."""
-        self.role = role
-        self._home = home
-        self._families: dict[str, Family] = {}
+    def __init__(self, kind: str, home: str, hint: str = "") -> None:
+        """Name a registry and where its entries are.
 
-    def register(self, family: Family) -> None:
-        """Add a family; a name can be taken once."""
-        if family.name in self._families:
-            raise SpaceError(f"The {self.role} '{family.name}' is registered twice.")
-        self._families[family.name] = family
+        Args:
+            kind: The word used in messages, such as "searcher".
+            home: The module whose import registers them, or a package: then every module below.
+            hint: What a person who names an unknown entry can do.
+        """
+        self.kind = kind
+        self._home, self._hint = home, hint
+        self._entries: dict[str, E] = {}
+        self._filled = False
+
+    def register(self, entry: E) -> None:
+        """Add an entry; a name can be taken once."""
+        if entry.name in self._entries:
+            raise ValueError(f"The {self.kind} '{entry.name}' is registered twice.")
+        self._entries[entry.name] = entry
 
     def names(self) -> tuple[str, ...]:
-        """All names, in order of registration."""
-        return tuple(self._filled())
+        """All names."""
+        return tuple(self._all())
 
-    def __getitem__(self, name: str) -> Family:
-        """The family of that name, or an error that says what there is."""
-        families = self._filled()
-        if name not in families:
-            raise unknown_name(self.role, name, families)
-        return families[name]
+    def __getitem__(self, name: str) -> E:
+        """The entry of that name.
 
-    def __iter__(self) -> Iterator[Family]:
-        """All families."""
-        return iter(self._filled().values())
+        Raises:
+            UnknownNameError: there is none; says which there are.
+        """
+        entries = self._all()
+        if name not in entries:
+            raise unknown_name(self.kind, name, entries, self._hint)
+        return entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an entry of that name."""
+        return name in self._all()
+
+    def __iter__(self) -> Iterator[E]:
+        """All entries."""
+        return iter(tuple(self._all().values()))
 
     def __len__(self) -> int:
-        """How many families there are."""
-        return len(self._filled())
+        """How many entries there are."""
+        return len(self._all())
 
-    def _filled(self) -> dict[str, Family]:
-        importlib.import_module(self._home)
-        return self._families
+    def _all(self) -> dict[str, E]:
+        if not self._filled:
+            self._filled = True  # first: a file may ask for another entry while it is imported
+            home = importlib.import_module(self._home)
+            for name in modules_below(home):
+                importlib.import_module(name)
+            if hasattr(home, "__path__"):
+                self._entries = dict(sorted(self._entries.items()))
+        return self._entries
 
 
-def _same(given: object, allowed: Value) -> bool:
-    """Whether a value from a file means `allowed`: 2 means 2.0, but 1 does not mean True."""
-    if isinstance(given, bool) or isinstance(allowed, bool):
-        return given is allowed
-    return given == allowed
-
-
-MIXERS = Registry("mixer family", "search_spaces.mixers")
-CHANNEL_MIXERS = Registry("channel mixer", "search_spaces.channel_mixers")
-STEMS = Registry("stem", "search_spaces.stems")
-DOWNSAMPLINGS = Registry("downsampling", "search_spaces.downsampling")
-HEADS = Registry("head", "search_spaces.heads")
+def modules_below(package: ModuleType) -> list[str]:
+    """Names of all modules in a package and the packages below it; none for a single module."""
+    paths = getattr(package, "__path__", ())
+    return [m.name for m in pkgutil.walk_packages(paths, f"{package.__name__}.") if not m.ispkg]

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from search_spaces.architecture import Architecture, Block, Choice, Stage
 from search_spaces.definition import SpaceDefinition, flat, read_file
 from search_spaces.errors import SpaceError, unknown_name
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 from search_spaces.genes import Gene, families, feature_tables, ordinal
 from search_spaces.part_index import PartIndex, build_index
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]

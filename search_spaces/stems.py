@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.family import STEMS, Family, Options, choice
 from search_spaces.layers import channels_last, make_activation, make_norm
-from search_spaces.registry import STEMS, Family, Options, choice
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import fields, replace
 import torch
 from torch import nn
 
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Options
 from search_spaces.parts import Part
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Options
 from search_spaces.space import SearchSpace
 from supernet.slicing import Shape, union
 

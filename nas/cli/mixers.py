@@ -12,14 +12,14 @@ def mixers(json: options.Json = False) -> None:
     """
     import search_spaces.definition  # noqa: F401  (registers every family)
     from nas.cli.console import show_json, show_table
-    from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+    from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 
     registries = (MIXERS, CHANNEL_MIXERS, STEMS, DOWNSAMPLINGS, HEADS)
     if json:
         show_json(
             [
                 {
-                    "role": registry.role,
+                    "role": registry.kind,
                     "name": family.name,
                     "summary": family.summary,
                     "options": {name: list(values) for name, values in family.choices().items()},
@@ -42,4 +42,4 @@ def mixers(json: options.Json = False) -> None:
             )
             for family in registry
         ]
-        show_table(registry.role.capitalize(), ("name", "options", "what it is"), rows)
+        show_table(registry.kind.capitalize(), ("name", "options", "what it is"), rows)

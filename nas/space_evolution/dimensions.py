@@ -22,7 +22,7 @@ from nas.space_evolution.plain import FAMILY_LISTS, Group, plain_of
 from search_spaces import SearchSpace
 from search_spaces.architecture import Choice
 from search_spaces.definition import Choices
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Value
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Value
 
 Path = tuple[str | int, ...]
 _REGISTRIES = dict(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from search_spaces.registry import CHANNEL_MIXERS, MIXERS, Family, Options
+from search_spaces.family import CHANNEL_MIXERS, MIXERS, Family, Options
 
 WIDTHS = (20, 32, 48)
 FAMILIES = {family.name: family for registry in (MIXERS, CHANNEL_MIXERS) for family in registry}

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.definition import read_definition
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
 from search_spaces.mixers.attention.spatial_reduction import (
     SpatialReductionAttention,
     SpatialReductionOptions,
@@ -27,7 +28,6 @@ from search_spaces.mixers.convolution.inception_depthwise import (
     InceptionDepthwiseOptions,
 )
 from search_spaces.parts import parts_of
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
 from search_spaces.space import SearchSpace
 from supernet import Supernet
 from supernet.slicing import cut, view

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import nas.timm_library  # noqa: F401  (makes timm importable beside any torchvision)
-from search_spaces.registry import CHANNEL_MIXERS
+from search_spaces.family import CHANNEL_MIXERS
 
 # isort: split
 from timm.layers import Mlp, SwiGLU

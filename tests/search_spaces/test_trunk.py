@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.architecture import Choice
+from search_spaces.family import DOWNSAMPLINGS, HEADS, STEMS, Family
 from search_spaces.layers import NORMS
 from search_spaces.parts import Part
-from search_spaces.registry import DOWNSAMPLINGS, HEADS, STEMS, Registry
+from search_spaces.registry import Registry
 
 WIDTHS = (20, 32, 48)
 every_norm = pytest.mark.parametrize("norm", NORMS)
@@ -19,7 +20,7 @@ every_downsampling = pytest.mark.parametrize("kind", DOWNSAMPLINGS.names())
 every_head = pytest.mark.parametrize("kind", HEADS.names())
 
 
-def choices(registry: Registry, kind: str) -> list[Choice]:
+def choices(registry: Registry[Family], kind: str) -> list[Choice]:
     return [Choice(kind, options) for options in registry[kind].every_options()]
 
 
@@ -99,7 +100,7 @@ def normed(x: Tensor, norm: nn.Module) -> Tensor:
     return y * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
-def built(registry: Registry, role: str, kind: str, norm: str, stride: int) -> nn.Module:
+def built(registry: Registry[Family], role: str, kind: str, norm: str, stride: int) -> nn.Module:
     options = registry[kind].options()
     module = Part(role, Choice(kind, options), 20, 32, 8, stride, norm).build().body
     statistics(module)

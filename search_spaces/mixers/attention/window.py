@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, merge_heads, split_heads
-from search_spaces.registry import MIXERS, Family, Options, choice
 
 P = ParamSpec("P")
 

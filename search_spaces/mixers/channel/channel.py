@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
-from search_spaces.registry import MIXERS, Family, Options, choice
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from search_spaces.registry import MIXERS, Family, Options, choice
+from search_spaces.family import MIXERS, Family, Options, choice
 
 BRANCH_SHARE = 8  # a branch gets dim // 8 channels, the ratio of the paper
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import depthwise, make_activation
-from search_spaces.registry import MIXERS, Family, Options, choice
 
 
 @dataclass(frozen=True)

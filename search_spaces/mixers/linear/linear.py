@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import depthwise, heads_of, maps, merge_heads, split_heads, tokens
-from search_spaces.registry import MIXERS, Family, Options, choice
 
 FOCUS = 3  # exponent p, the papers' default
 EPS = 1e-6

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from search_spaces.registry import MIXERS, Family, Options
+from search_spaces.family import MIXERS, Family, Options
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.registry import MIXERS, Family, Options
+from search_spaces.family import MIXERS, Family, Options
 
 GRID = 14  # side of the map whose spectrum the filter is kept for, as in GFNet's ImageNet models
 

@@ -16,7 +16,7 @@ from nas.errors import MissingExtraError
 from nas.export import DataDescription, ExportError, export_network
 from nas.export.verification import random_images
 from search_spaces import Architecture, Network, build_network
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS
 
 MIXER_FAMILIES = tuple(name for name in MIXERS.names() if name != "identity")
 WINDOW = {"window": {"size": 4, "shifted": True, "head_dim": 16}}

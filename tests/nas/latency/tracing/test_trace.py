@@ -14,8 +14,8 @@ from nas.latency.cost import part_kernels
 from nas.latency.tracing.trace import Kernel, Precision, peak_activation_bytes, trace
 from search_spaces.architecture import Choice
 from search_spaces.definition import MIXERS  # filled with every family
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, STEMS
 from search_spaces.parts import Part
-from search_spaces.registry import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, STEMS
 
 COUNTED = ("product", "convolution", "depthwise", "attention")
 

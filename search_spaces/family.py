@@ -1,0 +1,109 @@
+"""What can stand in a network: families of parts, each one plain module with its options.
+
+A family is registered once, in the file that holds its module. Everything else (sharing weights,
+counting cost, measuring latency, contract tests, `nas mixers`) walks these registries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from search_spaces.errors import SpaceError, unknown_name
+from search_spaces.registry import Registry
+
+Value = int | float | bool | str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a family lets one choose; each field is declared with `choice`."""
+
+
+def choice(*values: Value, default: Value | None = None, unit: str = "") -> Any:
+    """A field of `Options`: the values it may take, from the cheapest to the dearest.
+
+    The first value is the default unless `default` names another one of them.
+    """
+    chosen = values[0] if default is None else default
+    return dataclasses.field(default=chosen, metadata={"choices": values, "unit": unit})
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of part: its name, its options and the plain module that runs it.
+
+    `strided` families take `out_dim` and `stride` as well, so that they can open a stage
+    themselves (layout `bare`).
+    """
+
+    name: str
+    options: type[Options]
+    module: Callable[..., nn.Module]
+    paper: str
+    strided: bool = False
+
+    @property
+    def summary(self) -> str:
+        """First line of the module's docstring."""
+        return (self.module.__doc__ or "").strip().partition("\n")[0]
+
+    def choices(self) -> dict[str, tuple[Value, ...]]:
+        """Each option's allowed values, cheapest first."""
+        return {f.name: f.metadata["choices"] for f in dataclasses.fields(self.options)}
+
+    def every_options(self) -> Iterator[Options]:
+        """All combinations of all options."""
+        choices = self.choices()
+        for values in itertools.product(*choices.values()):
+            yield self.options(**dict(zip(choices, values, strict=True)))
+
+    def parse(self, values: Mapping[str, object]) -> list[Options]:
+        """Options from a mapping whose values are single choices or lists of them.
+
+        Raises:
+            SpaceError: an option does not exist or a value is not among its choices; all
+                mistakes are named together.
+        """
+        allowed = self.choices()
+        problems: list[str] = []
+        picked: dict[str, list[Value]] = {}
+        for key, given in values.items():
+            if key not in allowed:
+                problems.append(str(unknown_name(f"option of '{self.name}'", str(key), allowed)))
+                continue
+            listed = list(given) if isinstance(given, (list, tuple)) else [given]
+            if not listed:
+                problems.append(f"'{self.name}.{key}' is an empty list; give at least one value.")
+            picked[key] = []
+            for value in listed:
+                same = [a for a in allowed[key] if _same(value, a)]
+                picked[key] += same
+                if not same:
+                    known = ", ".join(map(str, allowed[key]))
+                    problems.append(f"'{self.name}.{key}' is {value!r}; it can be {known}.")
+        if problems:
+            raise SpaceError(" ".join(problems))
+        return [
+            self.options(**dict(zip(picked, combination, strict=True)))
+            for combination in itertools.product(*picked.values())
+        ]
+
+
+def _same(given: object, allowed: Value) -> bool:
+    """Whether a value from a file means `allowed`: 2 means 2.0, but 1 does not mean True."""
+    if isinstance(given, bool) or isinstance(allowed, bool):
+        return given is allowed
+    return given == allowed
+
+
+MIXERS: Registry[Family] = Registry("mixer family", "search_spaces.mixers")
+CHANNEL_MIXERS: Registry[Family] = Registry("channel mixer", "search_spaces.channel_mixers")
+STEMS: Registry[Family] = Registry("stem", "search_spaces.stems")
+DOWNSAMPLINGS: Registry[Family] = Registry("downsampling", "search_spaces.downsampling")
+HEADS: Registry[Family] = Registry("head", "search_spaces.heads")
