@@ -87,6 +87,11 @@ def main() -> None:
             "measuring": time.monotonic() - traced,
         }
         _write(found, document)
+    clock.forget()
+    if arguments.data:
+        document["nas measure"] = _nas_measure(device, arguments)
+        _after(found, names, device, space, codes)
+    _write(found, document)
     started = time.monotonic()
     chosen = [0, *range(len(codes), len(networks)), *range(1, len(codes))][: arguments.compiled]
     for i in chosen:  # one by one: each takes half a minute
@@ -98,11 +103,6 @@ def main() -> None:
             found += rows
             _write(found, document)
     document["seconds"]["compile"] = time.monotonic() - started
-    del networks
-    clock.forget()
-    if arguments.data:
-        document["nas measure"] = _nas_measure(device, arguments)
-        _after(found, names, device, space, codes)
     document["clocks"].append(clock.state())
     document["seconds"]["all"] = time.monotonic() - begin
     _write(found, document)
