@@ -35,9 +35,11 @@ from nas.latency import Effort, Target, measure_networks
 from nas.latency.gpu.predictor import GpuModel, GpuPredictor
 from nas.latency.prediction import agreement
 from nas.latency.predictors import predictor_for
+from nas.latency.profiles.profile import profile_path
 from nas.latency.timing.gpu import Clock, GpuMachine
 from nas.progress import Silent
 from nas.settings import Settings
+from nas.storage import read_json
 from search_spaces import build_network, load_space
 
 MODELS = (
@@ -90,7 +92,7 @@ def main() -> None:
     clock.forget()
     if arguments.data:
         document["nas measure"] = _nas_measure(device, arguments)
-        _after(found, names, device, space, codes)
+        document["profile"] = _after(found, names, device, space, codes)
     _write(found, document)
     started = time.monotonic()
     chosen = [0, *range(len(codes), len(networks)), *range(1, len(codes))][: arguments.compiled]
@@ -164,8 +166,12 @@ def _nas_measure(device: str, arguments: argparse.Namespace) -> Row:
     return {"status": done.returncode, "seconds": time.monotonic() - begin}
 
 
-def _after(found: list[Row], names: list[str], device: str, space: Any, codes: Any) -> None:
-    """What is predicted for the same networks once the space was measured: eager, batch 1."""
+def _after(found: list[Row], names: list[str], device: str, space: Any, codes: Any) -> Row:
+    """Add what is predicted for the same networks once the space was measured: eager, batch 1.
+
+    Returns:
+        The profile that was measured.
+    """
     target = Target(device)
     population = predictor_for(space, target, 3, 10, progress=Silent())
     print(population, flush=True)
@@ -182,6 +188,8 @@ def _after(found: list[Row], names: list[str], device: str, space: Any, codes: A
             values = tuple(document[name] for name in ("latency_ms", "low_ms", "high_ms"))
         names_of = ("corrected_ms", "corrected_low_ms", "corrected_high_ms")
         row |= dict(zip(names_of, map(float, values), strict=True))
+    path = profile_path(target, space.part_index(3, 10), 3, 10)
+    return read_json(path) if path.exists() else {}
 
 
 def _write(rows: list[Row], document: Row) -> None:

@@ -62,4 +62,4 @@ def test_a_supernet_trains_and_its_children_run_on_its_gpu() -> None:
     subnet, x = supernet.extract(child), torch.randn(8, 1, 12, 12, device=CUDA)
     x = torch.nn.functional.interpolate(x, (child.resolution, child.resolution))
     with torch.no_grad():
-        torch.testing.assert_close(supernet(x, child), subnet(x), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(supernet(x, child), subnet(x), rtol=2e-2, atol=2e-2)
