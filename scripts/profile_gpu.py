@@ -126,7 +126,7 @@ def _kernel_jobs(
     calls: list[Call] = []
     for name in SPACES:
         parts = [part for part in load_space(name).part_index(3, 10).parts if part is not None]
-        chosen = [parts[i] for i in rng.permutation(len(parts))[:PARTS]]
+        chosen = [parts[i] for i in rng.permutation(len(parts))[: arguments.parts]]
         calls += [call for batch in BATCHES for call in calls_in(chosen, batch)]
     distinct = list({call.key: call for call in calls}.values())
     pool = SMALL_POOL if clock.device.type == "cpu" else POOL
@@ -214,6 +214,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=8.0, help="in all")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or, to try it out, cpu")
     parser.add_argument("--name", help="the device, where no file has its driver's name for it")
+    parser.add_argument("--parts", type=int, default=PARTS, help="traced of each space")
     parser.add_argument("--kernels", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
