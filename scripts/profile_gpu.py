@@ -20,11 +20,12 @@ import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import clocks
 import numpy as np
 import torch
 from torch import nn
@@ -35,7 +36,6 @@ from nas.latency import Effort, Target, measure_networks
 from nas.latency.devices import check
 from nas.latency.gpu.fit.kernels import KernelClock, calls_in, launch_of
 from nas.latency.gpu.fit.public import table
-from nas.latency.timing.cuda import CudaClock, gpus
 from nas.latency.timing.gpu import Clock, GpuMachine
 from nas.latency.timing.measure import quiet
 from nas.latency.tracing.calls import Call
@@ -63,7 +63,7 @@ def main() -> None:
     """Measure until the time is over."""
     arguments = _arguments()
     begin, seconds = time.monotonic(), 60 * arguments.minutes
-    clock = _clock(arguments.device)
+    clock = clocks.of(arguments.device)
     title = clock.facts()["model"]
     device = arguments.name or getattr(getattr(clock, "gpu", None), "device", None)
     if device is None:
@@ -126,7 +126,7 @@ def _kernel_jobs(
     calls: list[Call] = []
     for name in SPACES:
         parts = [part for part in load_space(name).part_index(3, 10).parts if part is not None]
-        chosen = [parts[i] for i in rng.permutation(len(parts))[:PARTS]]
+        chosen = [parts[i] for i in rng.permutation(len(parts))[: arguments.parts]]
         calls += [call for batch in BATCHES for call in calls_in(chosen, batch)]
     distinct = list({call.key: call for call in calls}.values())
     pool = SMALL_POOL if clock.device.type == "cpu" else POOL
@@ -208,53 +208,13 @@ def _network(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
     return network, vision.input_shape(network)
 
 
-def _clock(device: str) -> Clock:
-    if device == "cpu":
-        return _ProcessorClock()
-    found = gpus()
-    if not found:
-        raise SystemExit(
-            f"torch {torch.__version__} finds no CUDA GPU; --device cpu tries it out."
-        )
-    return CudaClock(found[int(device.partition(":")[2] or 0)])
-
-
-class _ProcessorClock:
-    """The processor in a GPU's place."""
-
-    device = torch.device("cpu")
-
-    def ready(self, tf32: bool) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def ms(self, run: Callable[[], object]) -> float:
-        begin = time.perf_counter()
-        run()
-        return (time.perf_counter() - begin) * 1e3
-
-    def captured(self, run: Callable[[], object]) -> Callable[[], object]:
-        run()
-        return run
-
-    def forget(self) -> None:
-        pass
-
-    def facts(self) -> dict[str, Any]:
-        return {"model": "this processor, which is no GPU"}
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def others(self) -> int:
-        return 0
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--minutes", type=float, default=8.0, help="in all")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or, to try it out, cpu")
     parser.add_argument("--name", help="the device, where no file has its driver's name for it")
+    parser.add_argument("--parts", type=int, default=PARTS, help="traced of each space")
     parser.add_argument("--kernels", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

@@ -31,6 +31,6 @@ def _score(
     was_training = network.training
     network.eval()
     try:
-        return evaluate(network, ((x.to(device), labels.to(device)) for x, labels in batches))
+        return evaluate(network, ((x.to(device), labels) for x, labels in batches))
     finally:
         network.train(was_training)

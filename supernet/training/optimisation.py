@@ -50,14 +50,10 @@ class Optimisation:
         return peak * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
 
     @torch.no_grad()
-    def step(self) -> float:
-        """Clip, update and average what has a gradient, then drop the gradients.
-
-        Returns:
-            The norm of the gradients before clipping.
-        """
+    def step(self) -> None:
+        """Clip, update and average what has a gradient, then drop the gradients."""
         touched = {n: p for n, p in self.parameters.items() if p.grad is not None}
-        norm = nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
+        nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
         for group in self.adamw.param_groups:
             group["lr"] = self.learning_rate(self.step_number)
         self.adamw.step()
@@ -67,7 +63,6 @@ class Optimisation:
         decay = min(self.recipe.ema_decay, self.step_number / (self.step_number + 10))
         averages = [self.averages[name] for name in touched]
         torch._foreach_lerp_(averages, list(touched.values()), 1 - decay)
-        return float(norm)
 
     def state(self) -> dict[str, Tensor]:
         """All tensors of the training by name: weights, averages and both moments."""
@@ -91,8 +86,8 @@ class Optimisation:
             self.averages[name].copy_(tensors[f"average/{name}"])
             if f"first/{name}" in tensors:
                 self.adamw.state[parameter] = {
-                    "exp_avg": tensors[f"first/{name}"].clone(),
-                    "exp_avg_sq": tensors[f"second/{name}"].clone(),
+                    "exp_avg": torch.empty_like(parameter).copy_(tensors[f"first/{name}"]),
+                    "exp_avg_sq": torch.empty_like(parameter).copy_(tensors[f"second/{name}"]),
                     "step": tensors[f"updates/{name}"].clone(),
                 }
 

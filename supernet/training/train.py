@@ -106,14 +106,19 @@ def _gradients(
 ) -> float:
     """All children forward and backward on the step's images; returns the teacher's loss."""
     device = next(supernet.parameters()).device
+    batches: dict[int, tuple[Tensor, Tensor]] = {}
     teacher: Tensor | None = None
     losses = []
     for child in children:
-        batch = data.batch(step, recipe.batch_size, child.resolution)
+        side = child.resolution
+        if side not in batches:
+            batch = data.batch(step, recipe.batch_size, side)
+            batches[side] = batch.images.to(device), batch.targets.to(device)
+        images, targets = batches[side]
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            scores = supernet(batch.images.to(device), child, drop_path_rate=recipe.drop_path)
-        value = loss(scores.float(), batch.targets.to(device), teacher)
+            scores = supernet(images, child, drop_path_rate=recipe.drop_path)
+        value = loss(scores.float(), targets, teacher)
         value.backward()  # type: ignore[no-untyped-call]
-        losses.append(float(value.detach()))
+        losses.append(value.detach())
         teacher = scores.detach().float() if teacher is None else teacher
-    return losses[0]
+    return float(losses[0])  # only now: the host would wait for a GPU's result

@@ -1,0 +1,65 @@
+"""What training and scoring promise on a GPU; skipped where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nas.data import load_data
+from nas.data.augment import Augmentation
+from nas.data.batches import TrainBatches
+from nas.retrain import fresh_network, score_test, score_validation
+from search_spaces import load_space
+from supernet import Supernet
+from supernet.training.checkpoint import from_bytes, to_bytes
+from supernet.training.optimisation import Optimisation
+from supernet.training.recipe import Recipe
+from supernet.training.train import train
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+CUDA = torch.device("cuda")
+
+
+def _step(model: nn.Module, state: Optimisation) -> None:
+    model(torch.ones(4, 3, device=CUDA)).square().sum().backward()
+    state.step()
+
+
+def test_training_continues_from_a_checkpoint_as_if_it_had_not_stopped() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2).to(CUDA)
+    state = Optimisation(model, Recipe(), steps=20)
+    for _ in range(3):
+        _step(model, state)
+    kept, _ = from_bytes(to_bytes(state.state(), {}), "the test")
+    again = nn.Linear(3, 2).to(CUDA)
+    continued = Optimisation(again, Recipe(), steps=20)
+    continued.load(kept, state.step_number)
+    for _ in range(3):
+        _step(model, state)
+        _step(again, continued)
+    assert torch.equal(again.weight, model.weight)
+
+
+def test_scores_on_the_gpu_are_those_of_the_processor() -> None:
+    data, space = load_data("digits", seed=0), load_space("hybrid-tiny")
+    network = fresh_network(space.decode(space.largest()), 1, 10, seed=0).eval()
+    expected = score_validation(network, data)
+    found = score_validation(network.to(CUDA), data)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-2)
+    assert np.isfinite(score_test(network, data).accuracy)
+
+
+def test_a_supernet_trains_and_its_children_run_on_its_gpu() -> None:
+    data, space = load_data("digits", seed=0), load_space("hybrid-tiny")
+    batches = TrainBatches(data.train, data.normalisation, Augmentation(), 10)
+    supernet = Supernet(space, 1, 10).to(CUDA)
+    curve = train(supernet, batches, Recipe(epochs=1, batch_size=128))
+    assert np.isfinite(curve[0]["loss"])
+    child = space.decode(space.largest())
+    subnet, x = supernet.extract(child), torch.randn(8, 1, 12, 12, device=CUDA)
+    x = torch.nn.functional.interpolate(x, (child.resolution, child.resolution))
+    with torch.no_grad():
+        torch.testing.assert_close(supernet(x, child), subnet(x), rtol=2e-2, atol=2e-2)
