@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import subprocess
@@ -81,11 +82,34 @@ def cpu() -> dict[str, Any]:
     }
 
 
-def usable_cpus() -> int:
-    """Logical processors this process may run on (a container may have few of them)."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Logical processors that this process may keep busy.
+
+    A container has few of a large host's: by its affinity, or by the quota of its control group
+    (`docker run --cpus 2`), rounded up.
+
+    Args:
+        cgroups: Where control groups are mounted.
+    """
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    available = len(os.sched_getaffinity(0))
+    quota = _cpu_quota(cgroups)
+    return available if quota is None else max(1, min(available, math.ceil(quota)))
+
+
+def _cpu_quota(cgroups: Path) -> float | None:
+    """Processors that the control group allows; None without a limit."""
+    second = _text(cgroups / "cpu.max").split()  # version 2: "200000 100000" or "max 100000"
+    first = [_text(cgroups / "cpu" / f"cpu.cfs_{word}_us") for word in ("quota", "period")]
+    for words in (second, first):
+        try:
+            quota, period = (int(word) for word in words)
+        except ValueError:
+            continue
+        if quota > 0 and period > 0:
+            return quota / period
+    return None
 
 
 def git_commit() -> str | None:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.data.copies import describe_copies
 from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
+from nas.data.options import ReadOptions
 from nas.data.randomness import Stream, generator
 from nas.data.splits import hold_out
 from nas.errors import DataError, unknown_name
 
-READERS: dict[str, Callable[[Path], Source]] = {
-    "fashion-mnist": idx.read,
-    "cifar10": cifar10.read,
+READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
+    "fashion-mnist": lambda path, _: idx.read(path),
+    "cifar10": lambda path, _: cifar10.read(path),
     "folder": folder.read,
     "npz": npz.read,
 }
@@ -33,6 +35,7 @@ _IMBALANCE = 3.0
 def load_data(
     spec: str,
     *,
+    options: ReadOptions | None = None,
     seed: int = 0,
     validation_share: float = 0.15,
     test_share: float = 0.15,
@@ -41,6 +44,7 @@ def load_data(
 
     Args:
         spec: `digits`, `fashion-mnist:DIR`, `cifar10:DIR`, `folder:DIR` or `npz:FILE`.
+        options: How images are read, where a person decides it.
         seed: Decides which images are held out, whatever the state of global generators.
         validation_share: Of the training images (after the test), if no validation split exists.
         test_share: Of all images, if no test split exists.
@@ -52,7 +56,7 @@ def load_data(
     _check_share("validation_share", validation_share)
     _check_share("test_share", test_share)
     kind, path = parse_spec(spec)
-    source = _read(spec, kind, path)
+    source = _read(spec, kind, path, options or ReadOptions())
     _check_classes(source)
     notes = list(source.notes)
     train, validation, test = source.train, source.validation, source.test
@@ -79,6 +83,7 @@ def load_data(
             *_describe_balance(source.classes, train),
             *_describe_absent("validation", source.classes, validation),
             *_describe_absent("test", source.classes, test),
+            *describe_copies(train, validation, test),
         ),
         _test=test,
     )
@@ -118,13 +123,13 @@ def _hint_for_a_bare_path(spec: str) -> str:
     return "All but digits take a path, as in `folder:path/to/folder`."
 
 
-def _read(spec: str, kind: str, path: Path | None) -> Source:
+def _read(spec: str, kind: str, path: Path | None, options: ReadOptions) -> Source:
     if path is None:
         return digits.read()
     if not path.exists():
         raise DataError(f"Data '{spec}' cannot be read: '{path}' does not exist. Check the path.")
     try:
-        return READERS[kind](path)
+        return READERS[kind](path, options)
     except OSError as error:
         raise DataError(f"Data '{spec}' cannot be read: {error}.") from error
 

@@ -4,9 +4,11 @@
     val_images, val_labels                optional, and the same for test_
     split (N,)                            or instead: train / val / test, or 0 / 1 / 2, per image
     classes (K,)                          optional names for the labels 0 ... K-1
+    layout                                optional: NHWC or NCHW, where shapes do not tell
 
-`train_images` and `train_labels` are read too, as MedMNIST writes them. uint8 is a picture; any
-other number type becomes float32 as it is. Archives that hold pickled objects are refused.
+`train_images` (MedMNIST), `x_train` and `y_train` (Keras), `X` and `y` are read too. uint8 is a
+picture; any other number type becomes float32 as it is. Archives that hold pickled objects are
+refused.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.data.images import Images, IntArray, PixelArray, Source
+from nas.data.options import ArrayLayout, ReadOptions
 from nas.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -27,28 +30,49 @@ Array = npt.NDArray[Any]
 _SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 _NUMBERED = ("train", "validation", "test")
 _PREFIXES = {"validation": "val_", "test": "test_"}
+_OTHER_NAMES = {
+    **{"X": "images", "x": "images", "y": "labels", "Y": "labels", "data": "images"},
+    **{"train_images": "images", "train_labels": "labels", "targets": "labels"},
+    **{"x_train": "images", "X_train": "images", "y_train": "labels"},
+    **{"x_val": "val_images", "X_val": "val_images", "y_val": "val_labels"},
+    **{"x_test": "test_images", "X_test": "test_images", "y_test": "test_labels"},
+}
+"""Names of the same arrays elsewhere."""
 _KNOWN = {
-    *("images", "labels", "train_images", "train_labels", "split", "classes"),
+    *("images", "labels", "split", "classes", "layout"),
     *("val_images", "val_labels", "test_images", "test_labels"),
 }
+_IGNORE = 255
+"""The label that segmentation data give to pixels without a class."""
+_RANGES_DIFFER = 10.0
+"""Largest values of two splits that differ by more than this factor were scaled differently."""
+_MOST_COLOURS = 4
+_DARK = 16
 
 
-def read(path: Path) -> Source:
+def read(path: Path, options: ReadOptions | None = None) -> Source:
     """The arrays of an archive as images.
 
     Raises:
         DataError: the file is no archive, or its arrays are missing, disagree or hold NaN.
     """
     arrays, ignored = _load(path)
-    pixels, labels = _find_splits(path, arrays)
+    pixels, labels = _find_splits(path, arrays, (options or ReadOptions()).array_layout)
     _check_same_form(path, pixels)
+    _check_ranges(path, pixels)
     classes, encoded = _encode(path, labels, arrays.get("classes"))
     splits = {name: Images(pixels[name], encoded[name]) for name in pixels}
     notes = []
     if ignored:
         notes.append(f"arrays not used: {', '.join(ignored)}")
     if pixels["train"].dtype != np.uint8:
-        notes.append("pixels are not uint8: kept as float32, normalised by the training images")
+        low, high = pixels["train"].min(), pixels["train"].max()
+        notes.append(
+            f"pixels are not uint8: kept as float32 ({low:g} to {high:g}), normalised by the "
+            "training images"
+        )
+    elif pixels["train"].max() < _DARK:
+        notes.append(f"pixels are uint8 but none is above {pixels['train'].max()}: is that right?")
     return Source(
         classes, splits["train"], splits.get("validation"), splits.get("test"), tuple(notes)
     )
@@ -63,8 +87,19 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
             raise DataError(f"'{path}' is not an npz archive ({error}).") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"'{path}' is one array, not an npz archive of `images` and `labels`.")
-        arrays = {name: _array(path, archive, name) for name in archive.files if name in _KNOWN}
-        return arrays, sorted(set(archive.files) - _KNOWN)
+        names: dict[str, str] = {}
+        for name in archive.files:
+            known = _OTHER_NAMES.get(name, name)
+            if known in _KNOWN and (known not in names or name == known):
+                names[known] = name
+        if not {"images", "labels"} & names.keys():
+            shapes = ", ".join(f"'{name}' {_array(path, archive, name).shape}" for name in archive)
+            raise DataError(
+                f"'{path}' has no array of a known name; it holds {shapes or 'nothing'}. Name the "
+                "pixels `images` and the labels `labels`."
+            )
+        arrays = {known: _array(path, archive, name) for known, name in names.items()}
+        return arrays, sorted(set(archive.files) - set(names.values()))
 
 
 def _array(path: Path, archive: Any, name: str) -> Array:
@@ -79,21 +114,21 @@ def _array(path: Path, archive: Any, name: str) -> Array:
 
 
 def _find_splits(
-    path: Path, arrays: dict[str, Array]
+    path: Path, arrays: dict[str, Array], layout: ArrayLayout | None
 ) -> tuple[dict[str, PixelArray], dict[str, Array]]:
     """Pixels and labels (still as written) of each split there is."""
-    prefix = "train_" if "images" not in arrays and "train_images" in arrays else ""
+    layout = layout or _layout_in(path, arrays)
     pixels, labels = {}, {}
-    for split, start in {"train": prefix, **_PREFIXES}.items():
+    for split, start in {"train": "", **_PREFIXES}.items():
         names = (f"{start}images", f"{start}labels")
         present = [name for name in names if name in arrays]
         if split != "train" and not present:
             continue
         if len(present) < 2:
             missing = next(name for name in names if name not in arrays)
-            found = ", ".join(sorted(arrays)) or "no array of a known name"
+            found = ", ".join(sorted(arrays))
             raise DataError(f"'{path}' has no array '{missing}' (found: {found}).")
-        pixels[split] = _as_pixels(path, names[0], arrays[names[0]])
+        pixels[split] = _as_pixels(path, names[0], arrays[names[0]], layout)
         labels[split] = _as_labels(path, names[1], arrays[names[1]])
         _check_length(path, names, pixels[split], labels[split])
     if "split" in arrays:
@@ -101,20 +136,63 @@ def _find_splits(
     return pixels, labels
 
 
-def _as_pixels(path: Path, name: str, array: Array) -> PixelArray:
+def _layout_in(path: Path, arrays: dict[str, Array]) -> ArrayLayout | None:
+    """The order of axes that the archive itself names."""
+    if "layout" not in arrays:
+        return None
+    named = str(arrays["layout"].reshape(-1)[0])
+    for layout in get_args(ArrayLayout):
+        if named.upper() == layout:
+            return cast(ArrayLayout, layout)
+    raise DataError(f"Array 'layout' of '{path}' says '{named}'; it can be NHWC or NCHW.")
+
+
+def _channels_last(path: Path, name: str, array: Array, layout: ArrayLayout | None) -> Array:
+    """The array as (N, H, W, C).
+
+    Without a word on it, channels are last where height equals width, or where only the last axis
+    is as short as colours are.
+
+    Raises:
+        DataError: the shape leaves it open.
+    """
+    _, first, second, third = array.shape
+    told = layout
+    if told is None and first == second != third:
+        told = "NHWC"
+    if told is None and third <= _MOST_COLOURS < first:
+        told = "NHWC"
+    if told is None:
+        raise DataError(
+            f"Array '{name}' of '{path}' has shape {array.shape}: channels may be its second axis "
+            f"({first} channels, {second} x {third} pixels) or its last ({third} channels, "
+            f"{first} x {second} pixels). Say which: --layout-of-arrays NCHW or NHWC, or an array "
+            "`layout` in the file."
+        )
+    return array if told == "NHWC" else np.moveaxis(array, 1, -1)
+
+
+def _check_ranges(path: Path, pixels: dict[str, PixelArray]) -> None:
+    """Splits that were scaled differently look alike to nobody but a network."""
+    widest = {name: float(np.abs(array).max()) for name, array in pixels.items()}
+    for name, most in widest.items():
+        small, large = sorted((most, widest["train"]))
+        if pixels[name].dtype != np.uint8 and large > _RANGES_DIFFER * small:
+            raise DataError(
+                f"In '{path}', {name} images reach {most:g} but train images {widest['train']:g}. "
+                "Scale all of them alike."
+            )
+
+
+def _as_pixels(path: Path, name: str, array: Array, layout: ArrayLayout | None) -> PixelArray:
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise DataError(
             f"Array '{name}' of '{path}' has shape {array.shape}; expected (N, H, W) or "
             "(N, H, W, C), none of them 0."
         )
-    if array.ndim == 4 and array.shape[1] <= 4 < array.shape[3] == array.shape[2]:
-        raise DataError(
-            f"Array '{name}' of '{path}' has shape {array.shape}, which looks like (N, C, H, W). "
-            "Expected (N, H, W, C): save np.moveaxis(images, 1, -1)."
-        )
     if array.dtype.kind not in "biuf":
         raise DataError(f"Array '{name}' of '{path}' is {array.dtype}, not numbers.")
-    array = array[..., None] if array.ndim == 3 else array
+    array = array[..., None] if array.ndim == 3 else _channels_last(path, name, array, layout)
     if array.dtype == np.uint8:
         return array
     pixels = array.astype(np.float32)
@@ -196,6 +274,8 @@ def _encode(
 ) -> tuple[tuple[str, ...], dict[str, IntArray]]:
     """Class names, and each split's labels as positions among them."""
     known = np.unique(labels["train"]) if names is None else np.arange(len(names))
+    if names is None:
+        _check_no_ignored(path, known)
     for split, array in labels.items():
         _check_label_type(path, split, array, text=known.dtype.kind == "U")
         unknown = np.setdiff1d(array, known)
@@ -208,6 +288,20 @@ def _encode(
     return classes, {
         split: np.searchsorted(known, array).astype(np.int64) for split, array in labels.items()
     }
+
+
+def _check_no_ignored(path: Path, known: Array) -> None:
+    """255 or -1 beside 0 ... K-1 marks images without a class."""
+    if known.dtype.kind not in "iu" or len(known) < 4:
+        return
+    for label in (_IGNORE, -1):
+        rest = known[known != label]
+        if label in known and np.array_equal(rest, np.arange(len(rest))) and len(rest) != label:
+            raise DataError(
+                f"In '{path}', labels are 0 to {len(rest) - 1} and {label}, which usually marks "
+                "images without a class. Leave these images out; if it is a class, use whole "
+                "names as labels."
+            )
 
 
 def _check_label_type(path: Path, split: str, labels: Array, *, text: bool) -> None:

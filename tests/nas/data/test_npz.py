@@ -11,6 +11,7 @@ import pytest
 
 from nas.data import load_data
 from nas.data.formats.npz import read
+from nas.data.options import ReadOptions
 from nas.errors import DataError
 
 MakeNpz = Callable[..., Path]
@@ -99,7 +100,10 @@ def _with_nan() -> np.ndarray:
     [
         ({"labels": LABELS}, r"no array 'images' \(found: labels\)"),
         ({"images": IMAGES}, r"no array 'labels' \(found: images\)"),
-        ({"x": IMAGES}, r"no array 'images' \(found: no array of a known name\)"),
+        (
+            {"pics": IMAGES},
+            r"no array of a known name; it holds 'pics' \(12, 5, 7, 3\)",
+        ),
         ({"images": IMAGES, "labels": LABELS, "val_images": IMAGES}, r"no array 'val_labels'"),
         ({"images": IMAGES, "labels": LABELS[:5]}, r"'images' has 12 entries but 'labels' 5"),
         ({"images": _with_nan(), "labels": LABELS}, r"NaN or infinite values in 2 of 12 images"),
@@ -107,7 +111,24 @@ def _with_nan() -> np.ndarray:
         ({"images": IMAGES[0, 0], "labels": LABELS}, r"shape \(7, 3\); expected \(N, H, W\)"),
         (
             {"images": np.zeros((12, 3, 8, 8), np.uint8), "labels": LABELS},
-            r"looks like \(N, C, H, W\)\..* np\.moveaxis\(images, 1, -1\)",
+            r"second axis \(3 channels, 8 x 8 pixels\) or its last \(8 channels, 3 x 8 pixels\)",
+        ),
+        ({"images": np.zeros((12, 3, 32, 48), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
+        ({"images": np.zeros((12, 8, 8, 8)), "labels": LABELS}, r"--layout-of-arrays NCHW or"),
+        (
+            {"images": IMAGES, "labels": np.r_[np.arange(10) % 5, 255, 255]},
+            r"labels are 0 to 4 and 255, which usually marks images without a class",
+        ),
+        (
+            {"images": IMAGES, "labels": LABELS, "layout": "CHWN"},
+            r"'layout' .* says 'CHWN'; it can be NHWC or NCHW",
+        ),
+        (
+            {
+                **{"images": IMAGES / 255.0, "labels": LABELS},
+                **{"test_images": IMAGES * 1.0, "test_labels": LABELS},
+            },
+            r"test images reach 255 but train images 1\. Scale all of them alike",
         ),
         ({"images": IMAGES.astype(str), "labels": LABELS}, r"'images' .* is <U3, not numbers"),
         ({"images": IMAGES, "labels": np.eye(12)}, r"shape \(12, 12\); expected one label per"),
@@ -178,3 +199,22 @@ def test_a_single_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", IMAGES)
     with pytest.raises(DataError, match="is one array, not an npz archive of `images`"):
         read(tmp_path / "x.npy")
+
+
+def test_the_order_of_axes_can_be_said(make_npz: MakeNpz) -> None:
+    first = np.moveaxis(IMAGES, -1, 1)
+    told = read(make_npz(images=first, labels=LABELS), ReadOptions(array_layout="NCHW"))
+    np.testing.assert_array_equal(told.train.pixels, IMAGES)
+    in_file = read(make_npz(images=first, labels=LABELS, layout="nchw"))
+    np.testing.assert_array_equal(in_file.train.pixels, IMAGES)
+
+
+def test_the_names_of_keras_are_read(make_npz: MakeNpz) -> None:
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS}
+    source = read(make_npz(**arrays))
+    assert source.test is not None and len(source.train) == len(source.test) == 12
+
+
+def test_pictures_that_are_almost_black_are_said(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES // 128, labels=LABELS))
+    assert source.notes == ("pixels are uint8 but none is above 1: is that right?",)

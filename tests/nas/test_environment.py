@@ -1,0 +1,36 @@
+"""What a machine offers to this process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nas.environment import usable_cpus
+
+HERE = len(os.sched_getaffinity(0))
+
+
+def test_without_control_groups_all_processors_are_used(tmp_path: Path) -> None:
+    assert usable_cpus(tmp_path) == HERE
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("100000 100000", 1), ("50000 100000", 1), ("max 100000", HERE), ("9900000 100000", HERE)],
+)
+def test_the_quota_of_a_container_is_kept(tmp_path: Path, text: str, expected: int) -> None:
+    (tmp_path / "cpu.max").write_text(f"{text}\n")
+    assert usable_cpus(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(100000, 1), (-1, HERE)])
+def test_the_first_version_of_control_groups_is_read(
+    tmp_path: Path, quota: int, expected: int
+) -> None:
+    folder = tmp_path / "cpu"
+    folder.mkdir()
+    (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert usable_cpus(tmp_path) == expected
