@@ -39,7 +39,7 @@ from nas.latency.timing.cuda import CudaClock, gpus
 from nas.latency.timing.gpu import Clock, GpuMachine
 from nas.latency.timing.measure import quiet
 from nas.latency.tracing.calls import Call
-from nas.latency.tracing.trace import Precision
+from nas.latency.tracing.operations import Precision
 from nas.storage import append_line, read_lines
 from search_spaces import build_network, load_space
 

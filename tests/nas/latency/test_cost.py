@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.latency import CostTable, cost_of, trace
-from nas.latency.tracing.trace import peak_activation_bytes
+from nas.latency.tracing.operations import peak_activation_bytes
 from search_spaces.network import build_network
 from search_spaces.space import load_space
 

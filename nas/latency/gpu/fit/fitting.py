@@ -34,7 +34,7 @@ from nas.latency.gpu.formula import (
     launch_times,
     overlapped,
     runtime_factor,
-    whole,
+    total,
 )
 from nas.latency.gpu.launches import LAUNCH_KINDS
 
@@ -144,12 +144,12 @@ def fit(
         minimiser.zero_grad()
         now = unknowns()
         device, host, fixed = device_and_host(now.parameters(), batch, now.board[board])
-        error = whole(device, host * now.host[board].exp(), fixed).log() - target
+        error = total(device, host * now.host[board].exp(), fixed).log() - target
         misfit = huber_loss(error, torch.zeros_like(error), reduction="none", delta=_RESOLUTION)
-        total = (weight * misfit).sum() / _RESOLUTION**2
-        total = total + sum((leaf**2).sum() for leaf in leaves.values())
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
+        found = (weight * misfit).sum() / _RESOLUTION**2
+        found = found + sum((leaf**2).sum() for leaf in leaves.values())
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
 
     with torch_threads(1):
         minimiser.step(loss)  # type: ignore[no-untyped-call]
@@ -170,7 +170,7 @@ def predict(fitted: Fitted, measured: Sequence[Measured], *, known_boards: bool 
     own = [fitted.boards.get(_board(row), 0.0) if known_boards else 0.0 for row in measured]
     with torch.no_grad():
         parts = device_and_host(fitted.parameters, batch_of(measured), torch.tensor(own))
-        return np.asarray(whole(*parts).double().numpy())
+        return np.asarray(total(*parts).double().numpy())
 
 
 def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
@@ -190,7 +190,7 @@ def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
         sums = [zero.index_add(0, batch.sample, rows * chosen) for chosen in kinds]
         device, host, fixed = device_and_host(fitted.parameters, batch)
         launching = device - torch.stack(sums).sum(dim=0) + fixed
-        waiting = whole(device, host, fixed) - device - fixed
+        waiting = total(device, host, fixed) - device - fixed
         found = torch.stack([*sums, launching, waiting], dim=1)
     return np.asarray(found.double().numpy().clip(min=0.0))
 

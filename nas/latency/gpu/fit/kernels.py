@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from nas.latency.gpu.launches import Launch, launches_of
+from nas.latency.gpu.fusion import launches_of
+from nas.latency.gpu.launches import Launch
 from nas.latency.timing.gpu import DTYPES, Clock
 from nas.latency.tracing.calls import Call, Operand, calls_of
-from nas.latency.tracing.trace import Precision, trace
+from nas.latency.tracing.operations import Precision
+from nas.latency.tracing.trace import trace
 from search_spaces.parts import Part
 
 COPIES = 32
@@ -42,8 +44,8 @@ def launch_of(call: Call, precision: Precision) -> Launch | None:
     """The kernel that an operation is; None where it is several."""
     alone = _Alone(call)
     with torch.inference_mode(False):  # which keeps whole what runs as several
-        kernels = trace(alone, *alone.input_shapes, precision=precision)
-    launches = launches_of(kernels, "none")
+        operations = trace(alone, *alone.input_shapes, precision=precision)
+    launches = launches_of(operations, "none")
     return launches[0] if len(launches) == 1 else None
 
 

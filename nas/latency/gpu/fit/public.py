@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.environment import version
-from nas.latency.gpu.launches import Fusion, Launch, Launches, compiled_layout, launches_of
-from nas.latency.tracing.trace import Kernel, Layout, Precision, trace
+from nas.latency.gpu.fusion import Fusion, compiled_layout, launches_of
+from nas.latency.gpu.launches import Launch, Launches
+from nas.latency.tracing.operations import Layout, Operation, Precision
+from nas.latency.tracing.trace import trace
 from nas.storage import atomic_write, cache_dir
 
 BATCHES = ((8, 16), (11, 13))
@@ -153,11 +155,11 @@ def _trace(key: Key) -> dict[str, Any]:
     found: dict[str, Any] = dict.fromkeys(fusions)
     layouts = dict.fromkeys(fusions, key.layout)
     if "compile" in fusions and key.layout == "channels_first":
-        layouts["compile"] = compiled_layout(_kernels(module, key, key.layout, BATCHES[0][0]))
+        layouts["compile"] = compiled_layout(_operations(module, key, key.layout, BATCHES[0][0]))
     for fusion, layout in layouts.items():
         for batches in BATCHES:
             low, high = (
-                launches_of(_kernels(module, key, layout, batch), fusion) for batch in batches
+                launches_of(_operations(module, key, layout, batch), fusion) for batch in batches
             )
             if [launch.kind for launch in low] == [launch.kind for launch in high]:
                 pairs = Counter(zip(low, high, strict=True))
@@ -173,7 +175,7 @@ def _trace(key: Key) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _kernels(module: nn.Module, key: Key, layout: str, batch: int) -> list[Kernel]:
+def _operations(module: nn.Module, key: Key, layout: str, batch: int) -> list[Operation]:
     precision, memory = cast(Precision, key.precision), cast(Layout, layout)
     shape = (batch, 3, key.resolution, key.resolution)
     return trace(module, shape, precision=precision, layout=memory)

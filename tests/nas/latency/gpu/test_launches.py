@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.latency.gpu.launches import LAUNCH_KINDS, Fusion, Launch, Launches, kind_of, launches_of
-from nas.latency.tracing.trace import Layout, Precision, trace
+from nas.latency.gpu.fusion import Fusion, launches_of
+from nas.latency.gpu.launches import LAUNCH_KINDS, Launch, Launches, kind_of
+from nas.latency.tracing.operations import Layout, Precision
+from nas.latency.tracing.trace import trace
 
 
 def _launches(

@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.latency.cost import part_kernels
-from nas.latency.tracing.trace import Kernel, Precision, peak_activation_bytes, trace
+from nas.latency.part_work import part_operations
+from nas.latency.tracing.operations import Operation, Precision, peak_activation_bytes
+from nas.latency.tracing.trace import trace
 from search_spaces.architecture import Choice
 from search_spaces.definition import MIXERS  # filled with every family
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, STEMS
 from search_spaces.parts import Part
 
-COUNTED = ("product", "convolution", "depthwise", "attention")
+COUNTED = ("product", "convolution", "grouped", "depthwise", "attention")
 
 
 def _parts() -> list[Part]:
@@ -58,7 +59,7 @@ def test_every_family_is_among_the_parts() -> None:
 
 @pytest.mark.parametrize("part", _parts(), ids=lambda p: f"{p.role}-{p.kind}")
 def test_flops_of_every_family_are_those_that_torch_counts(part: Part) -> None:
-    _, kernels = part_kernels(part, batch_size=2)
+    _, kernels = part_operations(part, batch_size=2)
     assert sum(k.flops for k in kernels if k.kind in COUNTED) == _counted_by_torch(part, 2)
 
 
@@ -174,7 +175,7 @@ def test_a_trace_leaves_the_module_as_it_is() -> None:
 def test_repeated_operations_are_imitated_exactly() -> None:
     options = MIXERS["attention"].options
     part = Part("mixer", Choice("attention", options()), 32, 32, 8, 1, "layer")
-    assert _without_ids(part_kernels(part)[1]) == _without_ids(part_kernels(part)[1])
+    assert _without_ids(part_operations(part)[1]) == _without_ids(part_operations(part)[1])
 
 
 class Table(nn.Module):
@@ -224,7 +225,7 @@ def test_an_unsafe_split_launches_nothing() -> None:
     assert [k.op for k in trace(Halves(), (2, 6))] == ["aten.add"]
 
 
-def _without_ids(kernels: list[Kernel]) -> list[object]:
+def _without_ids(kernels: list[Operation]) -> list[object]:
     return [(k.op, k.input_shapes, k.output_shapes, k.flops, k.bytes_read) for k in kernels]
 
 

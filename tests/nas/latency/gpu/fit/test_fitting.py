@@ -16,7 +16,8 @@ from nas.latency.gpu.fit.fitting import fit, predict, terms, without
 from nas.latency.gpu.fit.public import Key, Measured
 from nas.latency.gpu.fit.validation import COVERAGES, fold_of, half_widths
 from nas.latency.gpu.formula import RUNTIMES
-from nas.latency.gpu.launches import Launches, launches_of
+from nas.latency.gpu.fusion import launches_of
+from nas.latency.gpu.launches import Launches
 from nas.latency.tracing.trace import trace
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.latency.gpu.fit.kernels import COPIES, PASSES, KernelClock, calls_in, launch_of
-from nas.latency.gpu.launches import launches_of
+from nas.latency.gpu.fusion import launches_of
 from nas.latency.tracing.calls import calls_of
 from nas.latency.tracing.trace import trace
 from search_spaces.space import SearchSpace
