@@ -27,9 +27,9 @@ _TABLE = "CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value BLOB NOT 
 class Kept:
     """Values of bytes in one file."""
 
-    def __init__(self, path: Path) -> None:
-        """The file need not exist."""
-        self._path = path
+    def __init__(self, path: Path, patience_s: float = _PATIENCE_S) -> None:
+        """Name the file, which need not exist, and how long to wait while others write it."""
+        self._path, self._patience_s = path, patience_s
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The values of those keys that are kept and undamaged."""
@@ -64,7 +64,7 @@ class Kept:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(sqlite3.connect(self._path, timeout=_PATIENCE_S)) as database:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=self._patience_s)) as database:
             yield database
 
 

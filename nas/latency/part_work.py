@@ -10,7 +10,7 @@ precision. All of it is kept in the cache by part, so that spaces share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -69,6 +69,8 @@ class WholeNetwork:
 
 
 Piece = Part | WholeNetwork
+Tracer = Callable[..., list[Operation]]
+"""`trace`, or what counts its calls in a test."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class Conditions:
     layout: Layout = "channels_last"
 
 
-def costs(pieces: Sequence[Piece]) -> Floats:
+def costs(pieces: Sequence[Piece], tracer: Tracer = trace) -> Floats:
     """MACs, parameters and bytes of float32 activations for one image, (n, 3)."""
-    return np.array(_arrays(pieces, _COST, Conditions())).reshape(-1, 3)
+    return np.array(_arrays(pieces, _COST, Conditions(), tracer)).reshape(-1, 3)
 
 
-def launches(pieces: Sequence[Piece], fusion: Fusion, conditions: Conditions) -> list[Floats]:
+def launches(
+    pieces: Sequence[Piece], fusion: Fusion, conditions: Conditions, tracer: Tracer = trace
+) -> list[Floats]:
     """What a runtime launches for each piece.
 
     Returns:
@@ -94,11 +98,13 @@ def launches(pieces: Sequence[Piece], fusion: Fusion, conditions: Conditions) ->
     """
     batch = conditions.batch_size
     if batch <= 2:
-        return _arrays(pieces, fusion, conditions)
-    one, two = (_arrays(pieces, fusion, replace(conditions, batch_size=size)) for size in (1, 2))
+        return _arrays(pieces, fusion, conditions, tracer)
+    one, two = (
+        _arrays(pieces, fusion, replace(conditions, batch_size=size), tracer) for size in (1, 2)
+    )
     found = [_at_batch(*rows, batch) for rows in zip(one, two, strict=True)]
     others = [piece for piece, rows in zip(pieces, found, strict=True) if rows is None]
-    traced = iter(_arrays(others, fusion, conditions))
+    traced = iter(_arrays(others, fusion, conditions, tracer))
     return [next(traced) if rows is None else rows for rows in found]
 
 
@@ -117,7 +123,9 @@ def _at_batch(one: Floats, two: Floats, batch: int) -> Floats | None:
     return np.asarray(one + (batch - 1) * (two - one))
 
 
-def _arrays(pieces: Sequence[Piece], what: str, conditions: Conditions) -> list[Floats]:
+def _arrays(
+    pieces: Sequence[Piece], what: str, conditions: Conditions, tracer: Tracer
+) -> list[Floats]:
     """One kind of result for each piece: from the cache, else from a trace."""
     kept = Kept(cache_dir() / "latency" / "part-work.sqlite")
     keys = [_key(piece, what, conditions) for piece in pieces]
@@ -126,7 +134,7 @@ def _arrays(pieces: Sequence[Piece], what: str, conditions: Conditions) -> list[
     for start in range(0, len(missing), _CHUNK):
         found: dict[str, bytes] = {}
         for piece in list(missing.values())[start : start + _CHUNK]:
-            for name, array in _traced(piece, conditions):
+            for name, array in _traced(piece, conditions, tracer):
                 found[_key(piece, name, conditions)] = array.astype("<f8").tobytes()
         kept.write(found)
         known.update({key: value for key, value in found.items() if key in missing})
@@ -134,10 +142,10 @@ def _arrays(pieces: Sequence[Piece], what: str, conditions: Conditions) -> list[
     return [np.frombuffer(known[key], dtype="<f8").reshape(-1, width) for key in keys]
 
 
-def _traced(piece: Piece, conditions: Conditions) -> Iterator[tuple[str, Floats]]:
+def _traced(piece: Piece, conditions: Conditions, tracer: Tracer) -> Iterator[tuple[str, Floats]]:
     """All that one trace tells, by name."""
     module, shape = _module(piece), piece.input_shape(conditions.batch_size)
-    operations = trace(module, shape, precision=conditions.precision, layout=conditions.layout)
+    operations = tracer(module, shape, precision=conditions.precision, layout=conditions.layout)
     if conditions == Conditions():
         peak = peak_in_single_precision(operations)
         yield _COST, np.array([macs(operations), _parameters(module), peak], dtype=np.float64)
@@ -147,7 +155,7 @@ def _traced(piece: Piece, conditions: Conditions) -> Iterator[tuple[str, Floats]
             fusion == "compile"
             and compiled_layout(operations) != conditions.layout == "channels_first"
         ):
-            source = trace(module, shape, precision=conditions.precision)
+            source = tracer(module, shape, precision=conditions.precision)
         yield fusion, rows_of(launches_of(source, fusion))
 
 

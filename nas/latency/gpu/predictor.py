@@ -41,7 +41,7 @@ from nas.latency.gpu.formula import (
     way_of,
 )
 from nas.latency.gpu.fusion import compiled_layout, launches_of
-from nas.latency.gpu.launches import LAUNCH_KINDS, Launch, Launches
+from nas.latency.gpu.launches import Launch, Launches, rows_of
 from nas.latency.gpu.model import Model, shipped
 from nas.latency.part_work import Conditions, Piece, WholeNetwork
 from nas.latency.prediction import (
@@ -157,18 +157,18 @@ class GpuModel:
         """The same for parts and networks of a space, as rows of kind and sizes."""
         return part_work.launches(pieces, RUNTIMES[self.runtime].fusion, self.conditions)
 
-    def times(self, kinds: NDArray[np.int64], sizes: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of each launch once: ms in all without the gap, computing, moving memory.
+    def times(self, launches: Floats) -> tuple[Floats, Floats, Floats]:
+        """Of each launch: ms in all without the gap, computing, moving memory, each (n,).
 
         Args:
-            kinds: Positions in LAUNCH_KINDS, (n,).
-            sizes: In the order of `Launch`, (n, 8).
+            launches: Kind and sizes of each, see `rows_of`, (n, 9).
         """
+        distinct, which = _distinct(launches)
         batch = Batch(
-            torch.from_numpy(kinds),
-            torch.from_numpy(sizes).float(),
-            torch.ones(len(kinds)),
-            torch.zeros(len(kinds), dtype=torch.int64),
+            torch.from_numpy(distinct[:, 0].astype(np.int64)),
+            torch.from_numpy(distinct[:, 1:]).float(),
+            torch.ones(len(distinct)),
+            torch.zeros(len(distinct), dtype=torch.int64),
             torch.tensor([self._numbers]),
             torch.tensor([list(RUNTIMES).index(self.runtime)]),
         )
@@ -176,13 +176,13 @@ class GpuModel:
             compute, memory = launch_times(self.model.parameters, batch)
             both = overlapped(self.model.parameters, compute, memory)
         ms, compute, memory = (t.double() * self.factor for t in (both, compute, memory))
-        return ms.numpy(), compute.numpy(), memory.numpy()
+        return ms.numpy()[which], compute.numpy()[which], memory.numpy()[which]
 
     def sums(self, launches: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Milliseconds on the device and on the host of several lists of launches, each (n,)."""
         owner = np.repeat(np.arange(len(launches)), list(map(len, launches)))
         rows = np.concatenate([np.zeros((0, 9)), *launches])
-        ms, *_ = self.times(rows[:, 0].astype(np.int64), rows[:, 1:])
+        ms, *_ = self.times(rows)
         device: Floats = np.bincount(owner, ms + self.gap_ms, len(launches))
         host = np.array([len(one) for one in launches], dtype=np.float64) * self.host_ms
         return device, host
@@ -232,8 +232,7 @@ class GpuModel:
         operations = self.operations(module, shape)
         found = self.launches(operations)
         distinct = Launches.of(found)
-        kinds = np.array([LAUNCH_KINDS.index(kind) for kind in distinct.kinds], dtype=np.int64)
-        ms, compute, memory = self.times(kinds, distinct.sizes)
+        ms, compute, memory = self.times(rows_of(_keys(distinct)))
         device = float(((ms + self.gap_ms) * distinct.counts).sum())
         host = len(found) * self.host_ms
         total = total_ms(np.array([device]), np.array([host]), self.fixed_ms)
@@ -346,6 +345,14 @@ class GpuPredictor(PopulationPredictor):
             device * np.median(whole_device / self.index.sums(codes, device)),
             host * np.median(whole_host / self.index.sums(codes, host)),
         )
+
+
+def _distinct(launches: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """The distinct rows in the order in which they first come, and which of them each row is."""
+    numbers: dict[bytes, int] = {}
+    which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in launches]
+    distinct = np.frombuffer(b"".join(numbers), dtype=np.float64).reshape(-1, launches.shape[1])
+    return distinct.copy(), np.array(which, dtype=np.int64)
 
 
 def _keys(launches: Launches) -> list[Launch]:

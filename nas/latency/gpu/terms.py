@@ -58,7 +58,7 @@ def _sums(gpu: GpuModel, launches: Sequence[Floats]) -> Floats:
     owner = np.repeat(np.arange(len(launches)), list(map(len, launches)))
     rows = np.concatenate([np.zeros((0, 9)), *launches])
     kinds = rows[:, 0].astype(np.int64)
-    ms, *_ = gpu.times(kinds, rows[:, 1:])
+    ms, *_ = gpu.times(rows)
     terms = {
         **{term: ms * (_TERM_OF[kinds] == term) for term in ("products", "depthwise", "memory")},
         "launches": np.full(len(ms), gpu.gap_ms),

@@ -1,8 +1,8 @@
 """Published measurements, and what the networks in them launch.
 
-`public/README.md` says where each row is from and under which conditions it was measured. What a
-network launches is found by tracing it at two batch sizes: every size of a launch is linear in
-the batch, so that all others follow. Traces are kept in the cache.
+`public/README.md` says where each row is from and under which conditions it was measured. Each
+network is traced at two batch sizes; its launches at all others follow, because every size of a
+launch is linear in the batch. Traces are kept in the cache.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from nas.latency.tracing.trace import trace
 from nas.storage import atomic_write, cache_dir
 
 BATCHES = ((8, 16), (11, 13))
-"""Pairs of batch sizes to trace at: where two sizes of a network happen to be equal at one batch,
+"""Pairs of batch sizes to trace at. If two sizes of a network happen to be equal at one of them,
 it seems to launch something else there, and the next pair is tried."""
 _ENGINES: tuple[Fusion, ...] = ("none", "engine", "handwritten")
 _TRACED = {"tf32": "fp32"}
 
 
 class Key(NamedTuple):
-    """All that decides what a network launches, besides the batch."""
+    """All that decides what a network launches, except the batch."""
 
     network: str
     resolution: int
@@ -52,7 +52,7 @@ class Measured:
 
     source: str
     name: str
-    """The network, or the kind of a single kernel."""
+    """The network, or the kind of a single launch."""
     family: str
     device: str
     precision: str
@@ -63,7 +63,7 @@ class Measured:
 
     @property
     def is_kernel(self) -> bool:
-        """Whether it is of a single kernel and not of a network."""
+        """Whether a single launch was measured and not a network."""
         return self.runtime == "kernel"
 
 
@@ -78,7 +78,7 @@ class Traced:
     counts: NDArray[np.float64]
 
     def at(self, batch_size: int) -> Launches:
-        """What it launches at a batch size."""
+        """Its launches at a batch size."""
         first, second = self.batches
         per_image = (self.high - self.low) / (second - first)
         sizes = self.low + per_image * (batch_size - first)
@@ -86,7 +86,7 @@ class Traced:
 
 
 def kernels() -> Iterator[Measured]:
-    """All published kernels."""
+    """All published times of single launches."""
     for row in _rows("kernels.csv"):
         groups, m, n, k = (float(row[name]) for name in ("groups", "m", "n", "k"))
         size = 2 if row["precision"] in ("fp16", "bf16") else 4
@@ -121,7 +121,7 @@ def networks(rows: Iterable[tuple[dict[str, str], Traced]]) -> Iterator[Measured
 
 
 def table() -> list[dict[str, str]]:
-    """The published networks, as text."""
+    """The rows of published networks, as text."""
     return list(_rows("networks.csv.gz"))
 
 
@@ -149,7 +149,7 @@ def traced(key: Key, fusion: Fusion) -> Traced | None:
 
 
 def _trace(key: Key) -> dict[str, Any]:
-    """Launches at both batch sizes, under the fusions that published times are of, or None."""
+    """Launches at both batch sizes for each way of fusing; None where they are not linear."""
     module = _build(key)
     fusions: tuple[Fusion, ...] = ("none", "compile") if key.precision == "amp" else _ENGINES
     found: dict[str, Any] = dict.fromkeys(fusions)

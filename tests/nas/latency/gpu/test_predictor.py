@@ -126,7 +126,7 @@ def test_the_interval_grows_with_its_confidence() -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 def test_an_interval_that_was_not_validated_is_refused(confidence: float) -> None:
-    with pytest.raises(SettingsError, match=r"How wide .* is not known; choose one from 0\.\d"):
+    with pytest.raises(SettingsError, match=r"Confidence . is not supported; choose 0\.\d"):
         GpuModel(Target("a100")).half_width(confidence)
 
 
