@@ -54,7 +54,7 @@ def measurements() -> list[Measured]:
             print(f"{i} of {len(table)} rows", flush=True)
     for name, count in sorted(failed.items()):
         print(f"left out: {name} ({count} rows)")
-    return [*public.networks(rows), *public.kernels()]
+    return [*public.networks(rows), *public.launches()]
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     rows = measurements()
     print(f"{len(rows)} rows", flush=True)
     fitted = fit(rows)
-    networks = [row for row in rows if not row.is_kernel]
+    networks = [row for row in rows if not row.is_launch]
     predicted = leave_families_out(rows, networks)
     _say("families left out", networks, predicted)
     known = by_group(networks, predicted)

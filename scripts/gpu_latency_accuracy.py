@@ -115,7 +115,7 @@ def _add(
 def _unseen_gpu(rows: Sequence[Measured], table: Table) -> tuple[Groups, Groups]:
     """The 4090's tables; returns the other devices' errors, known and left out."""
     others = without(rows, ["rtx4090"])
-    networks = [row for row in others if not row.is_kernel]
+    networks = [row for row in others if not row.is_launch]
     tested = [row for row in rows if row.device == "rtx4090"]
     every = [*networks, *tested]
     predicted, ten, inside = (np.zeros(len(every)) for _ in range(3))
@@ -231,7 +231,7 @@ def _a100(rows: Sequence[Measured], table: Table, within: Groups, between: Group
     tested = [
         row
         for row in rows
-        if row.device.startswith("a100") and not row.is_kernel and row.precision in ("fp16", "amp")
+        if row.device.startswith("a100") and not row.is_launch and row.precision in ("fp16", "amp")
     ]
     tests: dict[str, Callable[[Measured], bool]] = {
         "fused, batch >= 8": lambda row: _fused(row) and row.batch_size >= 8,

@@ -278,6 +278,8 @@ def _explained(gpu: GpuModel, time: NetworkTime, rests_on: str) -> list[str]:
     if time.energy_mj is not None:
         joule = time.energy_mj / 1000
         facts["energy"] = f"{joule:.3g} J per batch at most, at the board's power limit"
+    if time.unknown:
+        facts["unknown"] = f"{', '.join(time.unknown)} (counted as copies)"
     return [f"  {name:<9} {fact}" for name, fact in facts.items()]
 
 

@@ -213,7 +213,7 @@ def usual_weights(measured: Iterable[Measured]) -> Floats:
     """1 for a network, 0.3 for a product in half precision, 0.15 for other single launches."""
     return np.array(
         [
-            1.0 if not row.is_kernel else 0.3 if row.precision == "fp16" else 0.15
+            1.0 if not row.is_launch else 0.3 if row.precision == "fp16" else 0.15
             for row in measured
         ]
     )

@@ -49,7 +49,7 @@ def launch_of(call: Call, precision: Precision) -> Launch | None:
     return launches[0] if len(launches) == 1 else None
 
 
-class KernelClock:
+class LaunchClock:
     """Times operations in one precision; use it within the clock's `ready`."""
 
     def __init__(self, clock: Clock, precision: str, pool_bytes: int) -> None:

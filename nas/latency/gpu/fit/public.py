@@ -62,7 +62,7 @@ class Measured:
     launches: Launches
 
     @property
-    def is_kernel(self) -> bool:
+    def is_launch(self) -> bool:
         """Whether a single launch was measured and not a network."""
         return self.runtime == "kernel"
 
@@ -85,7 +85,7 @@ class Traced:
         return Launches(self.kinds, sizes, self.counts)
 
 
-def kernels() -> Iterator[Measured]:
+def launches() -> Iterator[Measured]:
     """All published times of single launches."""
     for row in _rows("kernels.csv"):
         groups, m, n, k = (float(row[name]) for name in ("groups", "m", "n", "k"))

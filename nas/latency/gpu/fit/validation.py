@@ -27,10 +27,10 @@ COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 
 def fold_of(rows: Sequence[Measured], folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
     """A fold for each row, the same for all networks of a family; -1 for single launches."""
-    families = sorted({row.family for row in rows if not row.is_kernel})
+    families = sorted({row.family for row in rows if not row.is_launch})
     order = np.random.default_rng(seed).permutation(len(families))
     fold = {family: int(order[i]) % folds for i, family in enumerate(families)}
-    return np.array([-1 if row.is_kernel else fold[row.family] for row in rows])
+    return np.array([-1 if row.is_launch else fold[row.family] for row in rows])
 
 
 def family_fits(
@@ -56,14 +56,14 @@ def leave_families_out(rows: Sequence[Measured], tested: Sequence[Measured]) -> 
 
 def leave_devices_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
     """Networks of each device, predicted by a fit without it: name, rows, milliseconds."""
-    for name in sorted({base_of(row.device) for row in rows if not row.is_kernel}):
-        tested = [row for row in rows if base_of(row.device) == name and not row.is_kernel]
+    for name in sorted({base_of(row.device) for row in rows if not row.is_launch}):
+        tested = [row for row in rows if base_of(row.device) == name and not row.is_launch]
         yield name, tested, predict(fit(without(rows, [name])), tested)
 
 
 def leave_runtimes_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
     """Networks of each runtime, predicted by a fit that never saw it."""
-    for name in sorted({row.runtime for row in rows if not row.is_kernel}):
+    for name in sorted({row.runtime for row in rows if not row.is_launch}):
         tested = [row for row in rows if row.runtime == name]
         rest = [row for row in rows if row.runtime != name]
         yield name, tested, predict(fit(rest), tested)
