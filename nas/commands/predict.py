@@ -35,7 +35,8 @@ from nas.units import format_mib, format_ms
 from search_spaces import Architecture, build_network
 
 if TYPE_CHECKING:
-    from nas.latency.gpu.predictor import GpuModel, NetworkTime
+    from nas.latency.gpu.network_time import NetworkTime
+    from nas.latency.gpu.predictor import GpuModel
 
 TIMM = "timm:"
 COSTLIEST = 10

@@ -18,8 +18,8 @@ each for runtimes that launch operations as they come and for those that fuse th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
@@ -41,8 +41,9 @@ from nas.latency.gpu.formula import (
     way_of,
 )
 from nas.latency.gpu.fusion import compiled_layout, launches_of
-from nas.latency.gpu.launches import Launch, Launches, rows_of
+from nas.latency.gpu.launches import Launch, rows_of
 from nas.latency.gpu.model import Model, shipped
+from nas.latency.gpu.network_time import MIB, NetworkTime, times_by_launch
 from nas.latency.part_work import Conditions, Piece, WholeNetwork
 from nas.latency.prediction import (
     COVERAGE,
@@ -63,58 +64,8 @@ from nas.latency.tracing.trace import trace
 from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
-MIB = 2**20
 JOINED = 12
-"""Networks that say what a space's parts save by running one after the other."""
-
-
-@dataclass(frozen=True)
-class LaunchTime:
-    """What one distinct launch of a network costs in all."""
-
-    kind: str
-    count: int
-    ms: float
-    bound: str
-    """What it waits for: compute, memory or launches."""
-    sizes: str
-
-
-@dataclass(frozen=True)
-class NetworkTime:
-    """One network on a target; times in milliseconds per batch."""
-
-    prediction: Prediction
-    device_ms: float
-    host_ms: float
-    launches: tuple[LaunchTime, ...]
-    """The costliest first."""
-    memory_mib: float
-    """Weights and the greatest sum of activations alive at once."""
-    energy_mj: float | None
-    """An upper bound: the board's power limit for the whole time; None where it is not known."""
-    unknown: tuple[str, ...]
-    """Functions that the tracer does not know, which count as copies."""
-
-    @property
-    def waits_for_host(self) -> bool:
-        """Whether the host launches slower than the device computes."""
-        return self.host_ms > self.device_ms
-
-    def by_kind(self) -> dict[str, float]:
-        """Milliseconds on the device by class of launch, the dearest first."""
-        total: dict[str, float] = {}
-        for launch in self.launches:
-            total[launch.kind] = total.get(launch.kind, 0.0) + launch.ms
-        return dict(sorted(total.items(), key=lambda item: -item[1]))
-
-    def corrected(self, off: float, log_half_width: float) -> NetworkTime:
-        """The same where the network takes `off` times as long, with its interval."""
-        return replace(
-            self,
-            prediction=Prediction.around(self.prediction.ms * off, log_half_width),
-            energy_mj=None if self.energy_mj is None else self.energy_mj * off,
-        )
+"""Whole networks that are traced to see what parts save where they meet."""
 
 
 class GpuModel:
@@ -158,7 +109,7 @@ class GpuModel:
         return part_work.launches(pieces, RUNTIMES[self.runtime].fusion, self.conditions)
 
     def times(self, launches: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of each launch: ms in all without the gap, computing, moving memory, each (n,).
+        """Milliseconds of each launch without its gap, computing and moving memory, each (n,).
 
         Args:
             launches: Kind and sizes of each, see `rows_of`, (n, 9).
@@ -183,19 +134,19 @@ class GpuModel:
         owner = np.repeat(np.arange(len(launches)), list(map(len, launches)))
         rows = np.concatenate([np.zeros((0, 9)), *launches])
         ms, *_ = self.times(rows)
-        device: Floats = np.bincount(owner, ms + self.gap_ms, len(launches))
+        device = np.asarray(np.bincount(owner, ms + self.gap_ms, len(launches)), np.float64)
         host = np.array([len(one) for one in launches], dtype=np.float64) * self.host_ms
         return device, host
 
     def half_width(self, confidence: float = COVERAGE, basis: str | None = None) -> float:
-        """Logarithm of the factor to either side that covers so many networks.
+        """Half width, in the logarithm, of the interval that covers this share of networks.
 
         Args:
             confidence: Share of networks.
-            basis: What is known, see above; by default `self.basis`.
+            basis: What the prediction rests on, see above; by default `self.basis`.
 
         Raises:
-            SettingsError: the model does not say for so low or so high a share.
+            SettingsError: the confidence is not supported.
         """
         of_basis = self.model.half_widths[f"{basis or self.basis} {way_of(self.runtime)}"]
         widths = {float(level): width for level, width in of_basis.items()}
@@ -206,7 +157,7 @@ class GpuModel:
 
     @property
     def basis(self) -> str:
-        """What a prediction here rests on: known, device or runtime."""
+        """What predictions rest on: known, device or runtime."""
         return self.model.basis(self.device.name, self.runtime)
 
     @property
@@ -225,35 +176,23 @@ class GpuModel:
         """Predict one network.
 
         Args:
-            module: It takes one tensor.
-            shape: Of its input, with the batch.
+            module: A module of one input.
+            shape: Shape of the input, with the batch.
             confidence: Share of networks that the interval covers.
         """
         operations = self.operations(module, shape)
         found = self.launches(operations)
-        distinct = Launches.of(found)
-        ms, compute, memory = self.times(rows_of(_keys(distinct)))
-        device = float(((ms + self.gap_ms) * distinct.counts).sum())
+        counts = Counter(found)
+        times = self.times(rows_of(list(counts)))
+        device = float(((times[0] + self.gap_ms) * np.array(list(counts.values()))).sum())
         host = len(found) * self.host_ms
         total = total_ms(np.array([device]), np.array([host]), self.fixed_ms)
-        rows = [
-            LaunchTime(
-                launch.kind,
-                int(count),
-                float(count * (t + self.gap_ms)),
-                _bound(c, m, self.gap_ms),
-                _sizes(launch),
-            )
-            for launch, count, t, c, m in zip(
-                _keys(distinct), distinct.counts, ms, compute, memory, strict=True
-            )
-        ]
         watts = self.device.power_w
         return NetworkTime(
             prediction=self.interval(total, confidence),
             device_ms=device,
             host_ms=host,
-            launches=tuple(sorted(rows, key=lambda row: -row.ms)),
+            launches=times_by_launch(counts, *times, self.gap_ms),
             memory_mib=(self._weights(module) + peak_activation_bytes(operations)) / MIB,
             unknown=unknown(operations),
             energy_mj=float(total[0]) * watts if watts else None,
@@ -288,7 +227,7 @@ class GpuPredictor(PopulationPredictor):
         model: Model | None = None,
         confidence: float = COVERAGE,
     ) -> None:
-        """Raises SettingsError: the model does not say how wide so confident an interval is."""
+        """Raises SettingsError: the confidence is not supported."""
         self.space, self.target, self.confidence = space, target, confidence
         self.gpu = GpuModel(target, model)
         self._log_half_width = self.gpu.half_width(confidence)
@@ -298,7 +237,7 @@ class GpuPredictor(PopulationPredictor):
 
     @property
     def id(self) -> str:
-        """Equal ids predict the same."""
+        """Predictors with equal ids predict the same."""
         return checksum({**self._key, "confidence": self.confidence})[:12]
 
     def _ms(self, codes: NDArray[np.integer]) -> Floats:
@@ -353,24 +292,3 @@ def _distinct(launches: Floats) -> tuple[Floats, NDArray[np.int64]]:
     which = [numbers.setdefault(row.tobytes(), len(numbers)) for row in launches]
     distinct = np.frombuffer(b"".join(numbers), dtype=np.float64).reshape(-1, launches.shape[1])
     return distinct.copy(), np.array(which, dtype=np.int64)
-
-
-def _keys(launches: Launches) -> list[Launch]:
-    return [
-        Launch(kind, *sizes)
-        for kind, sizes in zip(launches.kinds, launches.sizes.tolist(), strict=True)
-    ]
-
-
-def _bound(compute: float, memory: float, gap: float) -> str:
-    if gap > max(compute, memory):
-        return "launches"
-    return "compute" if compute > memory else "memory"
-
-
-def _sizes(launch: Launch) -> str:
-    if launch.m:
-        groups = f"{launch.groups:.0f} x " if launch.groups > 1 else ""
-        return f"{groups}({launch.m:.0f}, {launch.k:.0f}) by ({launch.k:.0f}, {launch.n:.0f})"
-    moved = (launch.bytes_read + launch.bytes_written) / MIB
-    return f"{moved:.2f} MiB moved"

@@ -27,13 +27,13 @@ _REDUCTION = ("mean", "sum", "amax", "amin", "pool", "var", "std", "max", "min",
 """Words in the names of functions that reduce."""
 _REDUCTION_NAMES = frozenset(
     (
-        *("prod", "logsumexp", "argmax", "argmin", "any", "all", "cumsum", "cumprod", "cummax"),
-        *("cummin", "logcumsumexp", "aminmax", "argsort", "count_nonzero", "median"),
+        *("prod", "logsumexp", "argmax", "argmin", "cumsum", "cumprod", "cummax", "cummin"),
+        *("logcumsumexp", "aminmax", "argsort", "count_nonzero", "median"),
     )
 )
 """Names of those without such a word; a running sum passes over its elements as a sum does."""
 _ELEMENTWISE_NAMES = frozenset(
-    ("hardswish", "glu", "_prelu_kernel", "log_sigmoid_forward", "native_dropout", "polar")
+    ("glu", "_prelu_kernel", "log_sigmoid_forward", "native_dropout", "polar")
 )
 """What computes element by element although torch does not tag it so."""
 _COPY_NAMES = frozenset(
@@ -58,6 +58,9 @@ _COPY_NAMES = frozenset(
     )
 )
 """What moves or writes numbers and computes none."""
+_FITTED_AS_COPIES = frozenset(("hardswish", "floor_divide", "all", "any"))
+"""These compute something, but the shipped GPU model was fitted with them as copies: give them
+another kind only together with a new fit."""
 _COPY_WORDS = ("upsample", "_upsample", "index", "scatter", "reflection_pad", "replication_pad")
 """How the names of more such functions begin."""
 
@@ -195,7 +198,11 @@ def _kind(func: Any, name: str) -> Kind:
         return "reduction"
     if plain in _REDUCTION_NAMES:
         return "reduction"
-    if plain in _COPY_NAMES or name.startswith(_COPY_WORDS) or plain.endswith("_scatter"):
+    if (
+        plain in _COPY_NAMES | _FITTED_AS_COPIES
+        or name.startswith(_COPY_WORDS)
+        or plain.endswith("_scatter")
+    ):
         return "copy"
     return "unknown"
 
