@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _problem(gpu: GpuModel, name: str, unknown: Counter[str]) -> str | None:
-    """Why a model is not predicted, or None; counts the functions that the tracer does not know."""
+    """Why a model is not predicted, or None; counts its unknown functions."""
     try:
         module = shapes_only(name)
         found = gpu.network(module, (1, *input_shape(module)))

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from nas.errors import SettingsError, UnknownNameError
 from nas.latency.devices import check
@@ -157,3 +158,14 @@ def test_a_prediction_says_what_it_rests_on(
     assert words in gpu.rests_on
     assert str(gpu).startswith("a100 (compile, fp16")
     assert words in str(gpu)
+
+
+class Renormed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.renorm(x, 2, 0, 1.0)
+
+
+def test_functions_that_the_tracer_does_not_know_are_named_with_a_prediction() -> None:
+    found = GpuModel(Target("a100")).network(nn.Sequential(SMALL, Renormed()), (1, *SHAPE))
+    assert found.unknown == ("aten.renorm",)
+    assert GpuModel(Target("a100")).network(SMALL, (1, *SHAPE)).unknown == ()
