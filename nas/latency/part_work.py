@@ -134,7 +134,8 @@ def _arrays(
     for start in range(0, len(missing), _CHUNK):
         found: dict[str, bytes] = {}
         for piece in list(missing.values())[start : start + _CHUNK]:
-            for name, array in _traced(piece, conditions, tracer):
+            own = _remembered(piece, conditions, _programs(piece)) if tracer is trace else None
+            for name, array in own or _traced(piece, conditions, tracer):
                 found[_key(piece, name, conditions)] = array.astype("<f8").tobytes()
         kept.write(found)
         known.update({key: value for key, value in found.items() if key in missing})
@@ -157,6 +158,14 @@ def _traced(piece: Piece, conditions: Conditions, tracer: Tracer) -> Iterator[tu
         ):
             source = tracer(module, shape, precision=conditions.precision)
         yield fusion, rows_of(launches_of(source, fusion))
+
+
+@lru_cache(maxsize=8192)
+def _remembered(
+    piece: Piece, conditions: Conditions, programs: str
+) -> tuple[tuple[str, Floats], ...]:
+    """The same, but only once in a process, even where the cache cannot be written."""
+    return tuple(_traced(piece, conditions, trace))
 
 
 def _key(piece: Piece, what: str, conditions: Conditions) -> str:
