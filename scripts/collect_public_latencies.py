@@ -3,8 +3,8 @@
     python scripts/collect_public_latencies.py --data DIR
 
 DIR holds one folder per source as named in `nas/latency/gpu/fit/public/README.md`, which also says
-which rows are taken and why. Rows are copied, never changed; what a source leaves out of its
-conditions is written down there.
+which rows are taken and why. Rows are copied, never changed; conditions that a source does not
+state are documented there.
 """
 
 from __future__ import annotations

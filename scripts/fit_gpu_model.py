@@ -2,10 +2,10 @@
 
     python scripts/fit_gpu_model.py
 
-The first time it traces some 1,700 networks in two layouts, an hour on one core; traces are kept
-in the cache. It then fits once on everything, and again without each fifth of the families of
-networks, each device and each runtime, to know how wide an interval has to be for what was not
-measured. Ten minutes on one core.
+The first run traces some 1,700 networks in two layouts, which takes an hour on one core; traces
+are kept in the cache. The script fits once to everything, then again without each fifth of the
+families of networks, each device and each runtime, to find how wide the intervals have to be for
+what was not measured. This takes ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ OUT = Path(__file__).parents[1] / "nas/latency/gpu/model.json"
 
 
 def measurements() -> list[Measured]:
-    """Every published time whose network can be traced, networks first."""
+    """Every published time whose network can be traced; whole networks come first."""
     rows, failed = [], Counter[str]()
     table = public.table()
     for i, row in enumerate(table):
         try:
             traced = public.traced(public.key_of(row), RUNTIMES[row["runtime"]].fusion)
-        except Exception as error:  # a network that this timm no longer has, or cannot build
+        except Exception as error:  # this timm no longer has the network, or cannot build it
             failed[f"{row['network']}: {type(error).__name__}"] += 1
             continue
         if traced is None:
@@ -54,7 +54,7 @@ def measurements() -> list[Measured]:
             print(f"{i} of {len(table)} rows", flush=True)
     for name, count in sorted(failed.items()):
         print(f"left out: {name} ({count} rows)")
-    return [*public.networks(rows), *public.kernels()]
+    return [*public.networks(rows), *public.launches()]
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     rows = measurements()
     print(f"{len(rows)} rows", flush=True)
     fitted = fit(rows)
-    networks = [row for row in rows if not row.is_kernel]
+    networks = [row for row in rows if not row.is_launch]
     predicted = leave_families_out(rows, networks)
     _say("families left out", networks, predicted)
     known = by_group(networks, predicted)
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def _say(what: str, rows: list[Measured], predicted: Floats) -> dict[str, float]:
-    """How well rows were predicted, and a line on it."""
+    """Print and return how well rows were predicted."""
     found = agreement(predicted, np.array([row.ms for row in rows]))
     print(
         f"{what}: {len(rows)} networks, median error {found['median']:.1%}, "

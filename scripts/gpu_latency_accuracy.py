@@ -1,18 +1,18 @@
-"""How well GPUs are predicted that the model was not fitted on: `results/latency/gpu-accuracy.*`.
+"""How well the model predicts GPUs that it was not fitted on: `results/latency/gpu-accuracy.*`.
 
     python scripts/gpu_latency_accuracy.py
 
     rtx4090     fitted without any row of an RTX 4090, families of networks held out on every GPU;
                 compile without and with ten measured networks of other families
     a100        fitted without any row of an A100; then with ten measured networks of other models:
-                of the same runtime drawn, of all runtimes drawn, and of all runtimes chosen as
-                `nas measure` chooses, each runtime with a factor of its own
-    runtimes    a runtime never seen on any GPU
+                drawn from the same runtime, drawn from all runtimes, and chosen from all runtimes
+                as `nas measure` chooses, each runtime with a factor of its own
+    runtimes    a runtime that was seen on no GPU
     lookup      another GPU's time of the same network: times one constant, times our ratio
     again       the same network on the same GPU with a newer PyTorch; *inside* is the share that
-                changed by no more than a measured GPU's interval allows for
+                changed no more than the interval of a measured GPU allows for
 
-Traces are taken from the cache; run `scripts/fit_gpu_model.py` before.
+Run `scripts/fit_gpu_model.py` before: it fills the cache of traces.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ DRAWS = 10
 FEWEST = 3
 """Rows that a correction needs."""
 OWN = 0.2
-"""About what a runtime is off by on a device beyond what others are there, in the logarithm; of
-left-out devices other than the A100."""
+"""About what a runtime on a device is off by, in the logarithm, beyond what all runtimes there are
+off by in common; from left-out devices other than the A100."""
 UNSEEN = "runtime never seen"
 Table = list[dict[str, Any]]
 Widths = dict[str, dict[str, float]]
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _page(table: Table) -> str:
-    """The table to read."""
+    """The table as a page of Markdown."""
     lines = [
         "# GPUs, runtimes and networks that the model was not fitted on",
         "",
@@ -113,9 +113,9 @@ def _add(
 
 
 def _unseen_gpu(rows: Sequence[Measured], table: Table) -> tuple[Groups, Groups]:
-    """The 4090's tables; returns the other devices' errors, known and left out."""
+    """Add the 4090's rows; returns the errors of other devices, known and left out."""
     others = without(rows, ["rtx4090"])
-    networks = [row for row in others if not row.is_kernel]
+    networks = [row for row in others if not row.is_launch]
     tested = [row for row in rows if row.device == "rtx4090"]
     every = [*networks, *tested]
     predicted, ten, inside = (np.zeros(len(every)) for _ in range(3))
@@ -147,7 +147,7 @@ def _unseen_gpu(rows: Sequence[Measured], table: Table) -> tuple[Groups, Groups]
 
 
 def _width(widths: Widths, row: Measured) -> float:
-    """Of the 90 % interval where the device was not measured."""
+    """Half width of the 90 % interval where the device was not measured."""
     return widths[f"device {way_of(row.runtime)}"]["0.9"]
 
 
@@ -157,10 +157,10 @@ def _calibrated(
     tested: Sequence[Measured],
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Predictions after ten of a pool were measured, and whether the interval holds.
+    """Predictions after ten networks of a pool were measured, and whether intervals cover.
 
-    Ten (all, where there are fewer) are drawn at random several times; what is returned is the
-    draw of middling error.
+    Ten (or all, if there are fewer) are drawn at random several times; the draw with the median
+    error is returned.
     """
     offered, features = terms(fitted, pool), terms(fitted, tested)
     ms = np.array([row.ms for row in tested])
@@ -181,7 +181,7 @@ def _with_interval(few: FewShot, features: Floats, ms: Floats) -> tuple[Floats, 
 
 
 def _lookup(rows: Sequence[Measured], table: Table) -> None:
-    """Carry the 3090's measured time of a network to the 4090."""
+    """Predict the 4090 from the time that a network took on the 3090."""
     others = without(rows, ["rtx4090"])
     fitted = fit(others)
     for layout in ("nchw", "nhwc"):
@@ -202,7 +202,7 @@ def _lookup(rows: Sequence[Measured], table: Table) -> None:
 
 
 def _again(rows: Sequence[Measured], table: Table) -> None:
-    """Take PyTorch 2.4's times on the 4090 for PyTorch 2.9's."""
+    """Predict times on the 4090 with PyTorch 2.9 by those with PyTorch 2.4."""
     sources = "timm nchw-pt240-cu124-rtx4090", "timm nchw-pt291-cu128-4090"
     before, after = _alike(rows, *sources)
     old, new = (np.array([row.ms for row in x]) for x in (before, after))
@@ -213,7 +213,7 @@ def _again(rows: Sequence[Measured], table: Table) -> None:
 def _alike(
     rows: Sequence[Measured], first: str, second: str
 ) -> tuple[list[Measured], list[Measured]]:
-    """What launched the same in two sources: kinds, sizes and so the batch; in each of them."""
+    """The rows of networks with equal launches in two sources, from each of them."""
     there = {row.name: row for row in rows if row.source == first}
     pairs = [(there[row.name], row) for row in rows if row.source == second and row.name in there]
     same = [
@@ -231,7 +231,7 @@ def _a100(rows: Sequence[Measured], table: Table, within: Groups, between: Group
     tested = [
         row
         for row in rows
-        if row.device.startswith("a100") and not row.is_kernel and row.precision in ("fp16", "amp")
+        if row.device.startswith("a100") and not row.is_launch and row.precision in ("fp16", "amp")
     ]
     tests: dict[str, Callable[[Measured], bool]] = {
         "fused, batch >= 8": lambda row: _fused(row) and row.batch_size >= 8,
@@ -269,13 +269,13 @@ def _with_ten(
     widths: Widths,
     helps: Callable[[Measured, Measured], bool],
 ) -> tuple[Floats, Floats]:
-    """Each model in turn is predicted after ten offered rows of other models were measured.
+    """Predict each model after ten offered rows of other models were measured.
 
     Args:
         fitted: The model.
         tested: Rows to predict.
         offered: Rows to draw from.
-        widths: Of intervals where nothing was measured.
+        widths: Half widths of intervals where nothing was measured.
         helps: Whether a tested row is corrected by an offered one.
 
     Returns:
@@ -294,12 +294,10 @@ def _with_ten(
 
 
 def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Floats, Floats]:
-    """The same with those ten rows of other models that tell most of the others (`choose`).
+    """The same with the ten most informative rows of other models (`choose`).
 
-    It corrects several runtimes at once, where `nas measure` corrects one target.
-
-    Each runtime makes something of its own of a device's terms: where rows of several are
-    measured, what they have in common tells of the others.
+    This corrects several runtimes at once, where `nas measure` corrects one target: each runtime
+    has an error of its own and one in common with the others.
     """
     runtimes = sorted({row.runtime for row in tested})
     n, k = len(runtimes), len(TERMS)
@@ -320,7 +318,7 @@ def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Float
 
 
 def _inside(ms: Floats, rows: Sequence[Measured], widths: Widths) -> Floats:
-    """Which rows are inside the interval where nothing was measured, (n,)."""
+    """Which rows are inside the interval that holds where nothing was measured, (n,)."""
     off = np.abs(np.log([row.ms for row in rows] / ms))
     return np.asarray(off <= [_width(widths, row) for row in rows], dtype=np.float64)
 
@@ -332,7 +330,7 @@ def _fused(row: Measured) -> bool:
 def _unseen_runtimes(
     rows: Sequence[Measured], within: Groups, devices: Groups, table: Table
 ) -> None:
-    """Each runtime by a fit that never saw it, its interval from the other runtimes alone."""
+    """Predict each runtime by a fit without it, with an interval from the other runtimes alone."""
     found = list(leave_runtimes_out(rows))
     for name, tested, ms in found:
         runtimes = {

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.latency.tracing.trace import Kernel, trace
+from nas.latency.tracing.operations import Operation
+from nas.latency.tracing.trace import trace
 
 Floats = NDArray[np.float64]
 FILES = {"nasbench201": "nb201_hw.csv.gz", "fbnet": "fbnet_latency.csv.gz"}
@@ -138,7 +139,7 @@ _CLASSES = ("dense", "grouped", "depthwise", "pool", "rest")
 _HOST_SHARES = (0.0, 0.25, 1.0)
 
 
-def _part_terms(kernels: Sequence[Kernel]) -> Floats:
+def _part_terms(kernels: Sequence[Operation]) -> Floats:
     host = np.zeros(len(_HOST))
     beyond = np.zeros((len(_HOST_SHARES), len(_CLASSES)))
     for kernel in kernels:
@@ -152,13 +153,13 @@ def _part_terms(kernels: Sequence[Kernel]) -> Floats:
     )
 
 
-def _host_class(kernel: Kernel) -> str:
+def _host_class(kernel: Operation) -> str:
     if kernel.product is not None:
         return "product"
     return "norm" if kernel.kind == "normalisation" else "rest"
 
 
-def _device_class(kernel: Kernel) -> str:
+def _device_class(kernel: Operation) -> str:
     if kernel.kind in ("product", "convolution"):
         return "dense"
     if kernel.kind in ("grouped", "depthwise"):
@@ -166,14 +167,14 @@ def _device_class(kernel: Kernel) -> str:
     return "pool" if "pool" in kernel.op else "rest"
 
 
-def _kernels(module: nn.Module, images: int, channels: int, side: int) -> list[Kernel]:
+def _kernels(module: nn.Module, images: int, channels: int, side: int) -> list[Operation]:
     return trace(module, (images, channels, side, side), layout="channels_first")
 
 
-def _nasbench201(images: int) -> tuple[list[Kernel], list[list[list[Kernel]]]]:
+def _nasbench201(images: int) -> tuple[list[Operation], list[list[list[Operation]]]]:
     """What every network runs, and for each edge what each operation adds in all 15 cells."""
     fixed = _kernels(nn.Sequential(_conv(3, 16, 3), nn.BatchNorm2d(16)), images, 3, 32)
-    edge: list[list[Kernel]] = [[] for _ in range(EDGE_OPS)]
+    edge: list[list[Operation]] = [[] for _ in range(EDGE_OPS)]
     for channels, side in ((16, 32), (32, 16), (64, 8)):
         if channels > 16:
             fixed += _kernels(_Reduction(channels // 2, channels), images, channels // 2, 2 * side)
@@ -198,7 +199,7 @@ def _nasbench201(images: int) -> tuple[list[Kernel], list[list[list[Kernel]]]]:
     return fixed + _kernels(head, images, 64, 8), [edge] * EDGES
 
 
-def _fbnet(images: int) -> tuple[list[Kernel], list[list[list[Kernel]]]]:
+def _fbnet(images: int) -> tuple[list[Operation], list[list[list[Operation]]]]:
     """What every network runs, and for each place what each block runs."""
     fixed = _kernels(nn.Sequential(*_conv_norm_relu(3, 16, 3)), images, 3, 32)
     places = []

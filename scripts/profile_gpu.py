@@ -1,16 +1,16 @@
-"""Profile the GPU at hand: operations of the spaces' shapes and whole networks, in a given time.
+"""Profile the GPU at hand in a given time: operations of three spaces, and whole networks.
 
     python scripts/profile_gpu.py --out results/latency/profile-h100 --minutes 8
 
-    kernels.jsonl     distinct operations of the parts of three spaces, at batch 1 and 32, each as
-                      the `Launch` that the GPU model knows it as (`gpu/fit/kernels.py`)
-    networks.jsonl    random networks of these spaces and timm models of as many families: eager,
-                      cuda-graph and compile; fp16, bf16, fp32; batch 1 and 32
-    conditions.jsonl  the GPU, versions, clocks before and after, a line for each run
+    launches.jsonl    distinct operations of the spaces' parts at batch 1 and 32, each described as
+                      a `Launch` of the GPU model
+    networks.jsonl    random networks of these spaces, timm models of different families: eager,
+                      cuda-graph and compile; fp16, bf16 and fp32; batch 1 and 32
+    conditions.jsonl  one line per run: the GPU, versions, clocks before and after
 
-Jobs are in random order, so that what is there at any moment is a fair sample. A run may be
-stopped and begun again: what is in the files is not measured twice. What fails is kept with its
-reason. `--device cpu` tries the program out where there is no GPU; its figures mean nothing.
+Jobs run in random order, so that the files are a fair sample at any moment. A run can be stopped
+and started again: it does not repeat what is in the files. Failures are kept with their reason.
+`--device cpu` tries the program out on a machine without a GPU; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from nas import timm_library as vision
 from nas.environment import environment
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.devices import check
-from nas.latency.gpu.fit.kernels import KernelClock, calls_in, launch_of
+from nas.latency.gpu.fit.kernels import LaunchClock, calls_in, launch_of
 from nas.latency.gpu.fit.public import table
 from nas.latency.timing.gpu import Clock, GpuMachine
 from nas.latency.timing.measure import quiet
 from nas.latency.tracing.calls import Call
-from nas.latency.tracing.trace import Precision
+from nas.latency.tracing.operations import Precision
 from nas.storage import append_line, read_lines
 from search_spaces import build_network, load_space
 
@@ -50,17 +50,17 @@ LAYOUT = "channels_last"
 LAUNCHED = ("eager", "cuda-graph")
 PARTS, OF_SPACE, FAMILIES = 100, 20, 70
 """Parts of each space whose operations are timed, networks of each space, models of timm."""
-SHARES = {"kernels": 0.25, "launched": 0.45, "compiled": 0.3}
-"""Of the time; what one does not need goes to the next."""
+SHARES = {"launches": 0.25, "launched": 0.45, "compiled": 0.3}
+"""Of the time; a step that needs less leaves the rest to the next one."""
 POOL, SMALL_POOL = 512 * 2**20, 2**24
-"""Bytes that operands are taken from."""
+"""Bytes of memory that operands are taken from."""
 EFFORT = Effort(0.3, least=3, most=30, tight=0.003)
 Row = dict[str, Any]
 Job = Callable[[], list[Row]]
 
 
 def main() -> None:
-    """Measure until the time is over."""
+    """Measure until the time is up."""
     arguments = _arguments()
     begin, seconds = time.monotonic(), 60 * arguments.minutes
     clock = clocks.of(arguments.device)
@@ -71,14 +71,14 @@ def main() -> None:
     print(f"{title} as {device}", flush=True)
     before, until, done = clock.state(), begin, {}
     for kind, jobs in (
-        ("kernels", _kernel_jobs(clock, device, arguments)),
+        ("launches", _launch_jobs(clock, device, arguments)),
         ("launched", _network_jobs(clock, device, LAUNCHED, arguments)),
         ("compiled", _network_jobs(clock, device, ("compile",), arguments)),
     ):
         until += SHARES[kind] * seconds
-        file = "kernels.jsonl" if kind == "kernels" else "networks.jsonl"
-        # Networks are built outside: what is made in inference mode cannot be moved.
-        alone = kind == "kernels"
+        file = "launches.jsonl" if kind == "launches" else "networks.jsonl"
+        # Networks are built outside `quiet`: tensors made in inference mode cannot be moved.
+        alone = kind == "launches"
         with quiet(torch.get_num_threads()) if alone else nullcontext(), clock.ready(tf32=False):
             done[kind] = _work(jobs, arguments.out / file, until)
         print(f"{kind}: {done[kind]} rows, {time.monotonic() - begin:.0f} s", flush=True)
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _work(jobs: Iterator[tuple[Row, Job]], path: Path, until: float) -> int:
-    """Do jobs that are not in the file until the time is over; how many rows there are then."""
+    """Do jobs that are not in the file until the time is up; returns the number of rows."""
     known = {_key(row, list(row["job"])) for row in read_lines(path)}
     for job, measure in jobs:
         if time.monotonic() > until:
@@ -119,7 +119,7 @@ def _precisions(device: str) -> list[str]:
     return [precision for precision in PRECISIONS if precision in check(device).precisions]
 
 
-def _kernel_jobs(
+def _launch_jobs(
     clock: Clock, device: str, arguments: argparse.Namespace
 ) -> Iterator[tuple[Row, Job]]:
     rng = np.random.default_rng(arguments.seed)
@@ -131,19 +131,19 @@ def _kernel_jobs(
     distinct = list({call.key: call for call in calls}.values())
     pool = SMALL_POOL if clock.device.type == "cpu" else POOL
     precisions = _precisions(device)
-    clocks = {precision: KernelClock(clock, precision, pool) for precision in precisions}
+    clocks = {precision: LaunchClock(clock, precision, pool) for precision in precisions}
     jobs = [(call, precision) for call in distinct for precision in precisions]
-    for i in rng.permutation(len(jobs))[: arguments.kernels]:
+    for i in rng.permutation(len(jobs))[: arguments.launches]:
         call, precision = jobs[i]
         job = {"device": device, "precision": precision, "call": call.key}
-        yield job, partial(_kernel, call, precision, clocks[precision])
+        yield job, partial(_launch, call, precision, clocks[precision])
 
 
-def _kernel(call: Call, precision: str, kernels: KernelClock) -> list[Row]:
+def _launch(call: Call, precision: str, clock: LaunchClock) -> list[Row]:
     launch = launch_of(call, cast(Precision, precision))
     if launch is None:
-        return [{"error": "several kernels"}]
-    ms, spread = kernels.ms(call)
+        return [{"error": "several launches"}]
+    ms, spread = clock.ms(call)
     return [{**launch._asdict(), "ms": ms, "spread": spread}]
 
 
@@ -161,8 +161,19 @@ def _network_jobs(
 
 
 def _rows(name: str, target: Target, runtimes: tuple[str, ...], clock: Clock) -> list[Row]:
-    """One network in all these runtimes."""
-    network, (channels, height, width) = _network(name)
+    return measured(*_network(name), target, runtimes, clock)
+
+
+def measured(
+    network: nn.Module,
+    shape: tuple[int, int, int],
+    target: Target,
+    runtimes: tuple[str, ...],
+    clock: Clock,
+    effort: Effort = EFFORT,
+) -> list[Row]:
+    """One network in several runtimes; a row for each."""
+    channels, height, width = shape
     rows = []
     for runtime in runtimes:
         here = dataclasses.replace(target, runtime=runtime)
@@ -172,10 +183,10 @@ def _rows(name: str, target: Target, runtimes: tuple[str, ...], clock: Clock) ->
                 [network],
                 [(target.images, channels, height, width)],
                 here,
-                effort=EFFORT,
+                effort=effort,
                 machine=GpuMachine(here, clock),
             )
-        except Exception as error:  # the other runtimes may do better
+        except Exception as error:  # the other runtimes may work
             row |= _failed(error)
         else:
             row |= {"ms": float(found.ms[0]), "spread": float(found.spread[0])}
@@ -185,7 +196,7 @@ def _rows(name: str, target: Target, runtimes: tuple[str, ...], clock: Clock) ->
 
 
 def _names(rng: np.random.Generator) -> list[str]:
-    """Networks to measure: SPACE/gene.gene... and models of timm, one of a family at most."""
+    """Networks to measure: SPACE/gene.gene... and models of timm, at most one of each family."""
     names = [
         f"{name}/{'.'.join(map(str, code))}"
         for name in SPACES

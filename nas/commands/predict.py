@@ -35,7 +35,8 @@ from nas.units import format_mib, format_ms
 from search_spaces import Architecture, build_network
 
 if TYPE_CHECKING:
-    from nas.latency.gpu.predictor import GpuModel, NetworkTime
+    from nas.latency.gpu.network_time import NetworkTime
+    from nas.latency.gpu.predictor import GpuModel
 
 TIMM = "timm:"
 COSTLIEST = 10
@@ -278,6 +279,8 @@ def _explained(gpu: GpuModel, time: NetworkTime, rests_on: str) -> list[str]:
     if time.energy_mj is not None:
         joule = time.energy_mj / 1000
         facts["energy"] = f"{joule:.3g} J per batch at most, at the board's power limit"
+    if time.unknown:
+        facts["unknown"] = f"{', '.join(time.unknown)} (counted as copies)"
     return [f"  {name:<9} {fact}" for name, fact in facts.items()]
 
 

@@ -1,7 +1,7 @@
 """Costs that are counted, latencies that are measured, and predictions of them.
 
     Target          device, runtime, precision, layout, batch, resolution, threads
-    trace           any module to the kernels it launches
+    trace           any module to the operations it runs
     CostTable       MACs, parameters and activation memory of populations
     predictor_for   latencies of populations, each with its interval
     predict_module  any network on the processor at hand, from its operations
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from nas.latency.target import Target
     from nas.latency.timing.measure import Effort, measure_finalists, measure_networks
     from nas.latency.timing.samples import Measurement
-    from nas.latency.tracing.trace import Kernel, trace
+    from nas.latency.tracing.operations import Operation
+    from nas.latency.tracing.trace import trace
 
 _HOMES = {
     "Cost": "cost",
     "CostTable": "cost",
     "CpuPredictor": "profiles.parts",
     "Effort": "timing.measure",
-    "Kernel": "tracing.trace",
     "Measurement": "timing.samples",
+    "Operation": "tracing.operations",
     "Plan": "profiles.calibrate",
     "Prediction": "prediction",
     "Predictor": "prediction",
@@ -52,8 +53,8 @@ __all__ = [
     "CostTable",
     "CpuPredictor",
     "Effort",
-    "Kernel",
     "Measurement",
+    "Operation",
     "Plan",
     "Prediction",
     "Predictor",

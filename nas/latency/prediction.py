@@ -1,4 +1,4 @@
-"""What a predictor says: milliseconds, never without their interval.
+"""Predictions: milliseconds, always with an interval.
 
 Intervals are split-conformal on |log(measured / predicted)|: Lei et al. 2018,
 https://arxiv.org/abs/1604.04173
@@ -23,13 +23,14 @@ from search_spaces.space import SearchSpace
 Floats = NDArray[np.float64]
 COVERAGE = 0.9
 COVERAGES = 0.5, 0.98
-"""The least and the most that an interval can be asked to cover."""
+"""The least and the greatest coverage that an interval can have."""
 PROCESSOR_CHANGE = 0.14
-"""Logarithm of how far a processor's speed is from what it was while it was measured, about
-nine times of ten: thirteen of the fifteen runs of results/latency/README.md."""
+"""90th percentile, about, of |log speed change| of a processor between two sessions: thirteen of
+the fifteen runs in results/latency/README.md changed less."""
 GPU_CHANGE = 0.07
-"""The same of a GPU: more than nine of ten networks of timm, measured on an RTX 4090 again with a
-newer PyTorch (`measured again` in results/latency/gpu-accuracy.md)."""
+"""The same for a GPU: of timm's networks, measured twice on an RTX 4090, the second time with a
+newer PyTorch, more than nine in ten changed less (`measured again` in
+results/latency/gpu-accuracy.md)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Prediction:
 
     @classmethod
     def around(cls, ms: Floats, log_half_width: float) -> Prediction:
-        """The interval is a factor of exp(`log_half_width`) to either side."""
+        """An interval that extends by a factor of exp(`log_half_width`) to either side."""
         factor = math.exp(log_half_width)
         return cls(ms, ms / factor, ms * factor)
 
@@ -54,11 +55,11 @@ class Predictor(Protocol):
     target: Target
     index: PartIndex
     confidence: float
-    """Share of networks that the interval covers."""
+    """Share of networks whose latency is inside the interval."""
 
     @property
     def id(self) -> str:
-        """Equal ids predict the same."""
+        """Predictors with equal ids predict the same."""
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
         """Latency of each architecture, codes (n, genes)."""
@@ -71,7 +72,7 @@ class PopulationPredictor(ABC):
 
     @property
     def interval_factor(self) -> float:
-        """The interval is this factor to either side."""
+        """The factor by which the interval extends to either side."""
         return math.exp(self._log_half_width)
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
@@ -88,30 +89,30 @@ class PopulationPredictor(ABC):
 
 
 def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:
-    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|; the largest at most."""
+    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|, or else the largest."""
     scores = np.sort(np.abs(np.log(measured / predicted)), axis=None)
     rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
     return float(scores[rank - 1])
 
 
 def another_day(log_half_width: float, change: float) -> float:
-    """A half width found in one sitting, for times measured in another one.
+    """The half width for times that are measured in a later session.
 
     Args:
-        log_half_width: Of the interval within the sitting.
-        change: How far the machine's speed is off by then, in the logarithm.
+        log_half_width: Half width for times of the same session.
+        change: |log speed change| of the machine between sessions.
     """
     return math.hypot(log_half_width, change)
 
 
 def widened(log_half_width: float, confidence: float) -> float:
-    """A half width of coverage `COVERAGE`, for another coverage.
+    """The half width for another coverage, from one for `COVERAGE`.
 
-    The ratio of normal quantiles: errors in the logarithm are taken for normal, for few networks
-    say little about the tails.
+    Errors in the logarithm are assumed to be normal, because few networks say little about the
+    tails.
 
     Raises:
-        SettingsError: the coverage is further from `COVERAGE` than that can be said.
+        SettingsError: the coverage is not supported.
     """
     least, most = COVERAGES
     if not least <= confidence <= most:
@@ -124,16 +125,15 @@ def widened(log_half_width: float, confidence: float) -> float:
 
 
 def unknown_coverage(confidence: float, least: float, most: float) -> SettingsError:
-    """Intervals of another coverage were asked for than are known."""
+    """The error for a confidence that is not supported."""
     return SettingsError(
-        f"How wide an interval of confidence {confidence:g} is, is not known; "
-        f"choose one from {least:g} to {most:g}."
+        f"Confidence {confidence:g} is not supported; choose {least:g} to {most:g}."
     )
 
 
 def agreement(predicted: Floats, measured: Floats) -> dict[str, float]:
-    """How well predictions meet measurements."""
-    from scipy.stats import spearmanr  # takes half a second to import
+    """How well predictions agree with measurements."""
+    from scipy.stats import spearmanr  # its import takes half a second
 
     error = np.abs(predicted / measured - 1.0)
     return {

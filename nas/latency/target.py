@@ -1,9 +1,9 @@
-"""A target: all that a latency depends on besides the network.
+"""A target: everything that a latency depends on besides the network.
 
     cpu (eager, fp32, channels_last, batch 1, resolution as the architecture's, 2 threads)
     a100 (eager, fp16, channels_last, batch 1, resolution as the architecture's)
 
-What is left out takes the device's default, so that an object always holds and prints the whole.
+What is left out takes the device's default, so that a target always holds and prints all fields.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from nas.latency.devices import Device, check
 class Target:
     """Device, runtime, precision, layout, images per batch, their side and threads.
 
-    `device` may be an alias, such as "RTX 4090"; the object holds the device's name. `resolution`
-    None follows each architecture's own. Threads are the processor's: None on a GPU. After
-    construction only these two can be None.
+    `device` may be an alias, such as "RTX 4090"; the target holds the device's name. `resolution`
+    None means the one of each architecture. `threads` are those of the processor, None on a GPU.
+    After construction only these two can be None.
 
     Raises:
         UnknownNameError: no such device, or the device has no such runtime, precision or layout.
@@ -57,7 +57,7 @@ class Target:
         self._check_numbers()
         if device.kind == "gpu" and self.threads is not None:
             raise SettingsError(
-                f"Threads are the processor's, and {device.name} is a GPU; leave them out."
+                f"{device.name} is a GPU, and only a processor has threads; leave them out."
             )
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Target:
         """Read what `to_dict` wrote.
 
         Raises:
-            SettingsError: there is no device, or a field that no target has.
+            SettingsError: the device is missing, or there is a field that no target has.
         """
         fields = [field.name for field in dataclasses.fields(cls)]
         for name in data:

@@ -1,11 +1,11 @@
-"""The devices that a latency can be asked for. Imports no torch, so that `nas hardware` is quick.
+"""The devices that latencies are predicted for. No torch here, so that `nas hardware` is quick.
 
     device.py   what is known of a device
-    file.py     its YAML file, checked
-    folder.py   where the files lie
-    *.yaml      those that come with nas; each number names the document that it is from
+    file.py     reads and checks the YAML file of a device
+    folder.py   where these files are
+    *.yaml      the devices that come with nas; every number names its source
 
-`cpu` is the processor of the machine at hand; it is measured, never looked up.
+`cpu` is the processor of the machine at hand; it is measured and has no file.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def known() -> tuple[str, ...]:
     """The names of all devices, `cpu` first.
 
     Raises:
-        SettingsError: one of a person's own has the name of another device.
+        SettingsError: a file of the user's own has the name of another device.
     """
     return ("cpu", *sorted(files()))
 
 
 def check(name: str) -> Device:
-    """The device of that name or alias, however it is written: `RTX 4090` is `rtx4090`.
+    """The device with that name or alias; only letters and digits count: `RTX 4090` is `rtx4090`.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such device.
         SettingsError: its file is wrong.
     """
     if plain(name) == "cpu":
@@ -61,12 +61,12 @@ def check(name: str) -> Device:
 
 
 def basis(device: Device) -> str:
-    """What predictions for a device rest on, with the error on it where one was measured."""
+    """What predictions for a device are based on, with their error where one was measured."""
     if device.kind != "gpu":
         return "measured here" if device.kind == "cpu" else "measured there, with a kit"
     content = _gpu_model()["content"]
     measured = {pair.partition(" ")[0] for pair in content["conditions"]["devices"]}
-    # A variant has the same chip: jetson-orin says nothing of jetson-nano.
+    # Variants have the same chip; jetson-orin and jetson-nano only begin with the same word.
     kin = [name for name in measured if base_of(name) == base_of(device.name)]
     if not any(check(name).architecture == device.architecture for name in kin):
         return "specification only"
@@ -88,10 +88,10 @@ def describe_cpu() -> dict[str, Any]:
 
 
 def fingerprint() -> dict[str, Any]:
-    """What has to be equal for a measured profile to hold: the processor and how threads wait.
+    """A measured profile is valid only where this is equal: the processor and how threads wait.
 
-    Threads that sleep between operations rather than spin make small networks up to twice as
-    slow (hybrid-cifar at batch 1 on 2 virtual cores: 9.4 ms spinning, 16.8 ms passive).
+    Small networks take up to twice as long when threads sleep between operations instead of
+    spinning (hybrid-cifar at batch 1 on 2 virtual cores: 9.4 ms spinning, 16.8 ms passive).
     """
     facts = {fact: value for fact, value in cpu().items() if fact != "usable_threads"}
     return {**facts, "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower()}

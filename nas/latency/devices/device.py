@@ -1,4 +1,4 @@
-"""What is known of a device, and what can be asked of it."""
+"""What is known of a device, and what it can run."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ RUNTIMES = {
 
 LAYOUTS = {
     "gpu": ("channels_last", "channels_first"),
-    # Networks keep their maps channels-last whatever they are given.
+    # Networks convert their inputs to channels-last.
     "cpu": ("channels_last",),
 }
 BOARD_RUNTIMES = ("onnxruntime",)
-"""What a device runs that cannot host us: the networks of a kit."""
+"""What a board runs: this program does not run there, only the networks of a kit do."""
 CPU_PRECISIONS = ("fp32",)
-"""Eager bfloat16 is emulated on most processors: only what really runs is offered."""
+"""Most processors only emulate bfloat16 in eager mode, so it is not offered."""
 
 
 @dataclass(frozen=True)
 class Device:
     """A device; the first of its runtimes, precisions and layouts is the default.
 
-    A number is 0 where it is not known: those of `cpu`, which is measured, never looked up.
+    A number that is not known is 0, as all numbers of `cpu` are, which is measured instead.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Device:
     architecture: str = ""
     """Of the chip: ampere, ada, hopper, ..."""
     host: str = ""
-    """What launches the kernels: server, workstation or embedded."""
+    """The kind of machine that it is in: server, workstation or embedded."""
     tflops: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Dense peak by precision, accumulating in 32 bits as PyTorch does; fp32 is without tensor
-    cores. A precision that the device lacks is left out."""
+    """Dense peak by precision, with sums in 32 bits as in PyTorch; fp32 is without tensor cores.
+    A precision that the device lacks is missing."""
     bandwidth_gb_s: float = 0.0
     """Peak of the memory, 1e9 bytes per second."""
     l2_mib: float = 0.0
@@ -55,11 +55,11 @@ class Device:
     power_w: float = 0.0
     aliases: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The document behind each number, by its name, such as `tflops.fp16`."""
+    """The source of each number by its name, such as `tflops.fp16`."""
 
     @property
     def numbers(self) -> dict[str, float]:
-        """All numbers by name, each of which `sources` has too; none of `cpu`."""
+        """All numbers that have a source, by name; `cpu` has none."""
         return {name: self._number(name) for name in self.sources}
 
     def _number(self, name: str) -> float:
@@ -69,7 +69,7 @@ class Device:
 
 
 def gpu_precisions(tflops: Mapping[str, float]) -> tuple[str, ...]:
-    """The precisions of a GPU with these peaks, the best first; amp mixes fp16 with fp32."""
+    """The precisions of a GPU with these peaks, the fastest first; amp mixes fp16 with fp32."""
     order = {"fp16": "fp16", "amp": "fp16", "bf16": "bf16", "tf32": "tf32", "fp32": "fp32"}
     return tuple(name for name, needs in order.items() if needs in tflops)
 

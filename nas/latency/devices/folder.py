@@ -1,8 +1,8 @@
-"""Where devices' files lie: those that come with nas beside this file, a person's own elsewhere.
+"""Where device files are: those that come with nas beside this file, the user's own elsewhere.
 
     $NAS_CONFIG_DIR/devices, else $XDG_CONFIG_HOME/nas/devices, else ~/.config/nas/devices
 
-A name is looked up by its letters and digits alone: `RTX_4090` is `rtx4090`.
+Only the letters and digits of a name count: `RTX_4090` is `rtx4090`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SHIPPED = Path(__file__).parent
 
 
 def own_folder() -> Path:
-    """Where a person's own device files are kept."""
+    """Where the user's own device files are."""
     if own := os.environ.get("NAS_CONFIG_DIR"):
         return Path(own).expanduser().absolute() / "devices"
     shared = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
@@ -31,7 +31,7 @@ def files() -> dict[str, Path]:
     """Every device's file by its name; `cpu` has none.
 
     Raises:
-        SettingsError: one of a person's own has the name of another device.
+        SettingsError: a file of the user's own has the name of another device.
     """
     found = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
     taken = {"cpu", *map(plain, found)}
@@ -46,10 +46,10 @@ def files() -> dict[str, Path]:
 
 
 def find(name: str) -> Path | None:
-    """The file of the device that is called so, by its name or one of its aliases.
+    """The file of the device with that name or alias.
 
     Raises:
-        SettingsError: a file is wrong, or two devices are called so.
+        SettingsError: a file is wrong, or two devices have that alias.
     """
     wanted, every = plain(name), files()
     for stem, path in every.items():
@@ -63,22 +63,22 @@ def find(name: str) -> Path | None:
 
 
 def read(path: Path) -> Device:
-    """The device in a file; errors as in `read_device`."""
+    """The device that a file describes; raises what `read_device` raises."""
     return _read(path, path.stat().st_mtime_ns)
 
 
 def add(path: Path, force: bool = False) -> Path:
-    """Check a device's file and keep a copy of it among a person's own.
+    """Check the file of a device and copy it to the user's own.
 
     Args:
         path: The file; its name is the device's.
-        force: Replace a person's own device of that name.
+        force: Replace an own device of that name.
 
     Returns:
         The copy.
 
     Raises:
-        SettingsError: the file is wrong, or its name or an alias is another device's.
+        SettingsError: the file is wrong, or its name or an alias belongs to another device.
     """
     from nas.latency.devices.file import read_device
 

@@ -1,6 +1,6 @@
 """Milliseconds of launches on a GPU, from its data sheet and a few hundred fitted numbers.
 
-A launch computes and moves memory at the same time, and neither hides the other whole:
+A launch computes and moves memory at the same time, and neither hides the other entirely:
 
     t          = (compute^p + memory^p)^(1/p)
     compute    = FLOPs / (peak e) (1 + w i SMs / tiles), or bytes / (what the SMs can touch e)
@@ -15,8 +15,8 @@ A network takes the longer of what the device needs and what the host needs to l
 
     ms         = ((sum of factor t + gap)^8 + (launches host)^8)^(1/8) + fixed
 
-`factor`, `gap`, `host` and `fixed` belong to the runtime, all else to the GPU; the GPU is known by
-its data sheet only. Fitted by `fitting.py`; rooflines: Williams et al. 2009,
+`factor`, `gap`, `host` and `fixed` belong to the runtime, everything else to the GPU, of which
+only the data sheet is known. Fitted in `fit/`. Rooflines: Williams et al. 2009,
 https://doi.org/10.1145/1498765.1498785; waves and tiles: NeuSight, https://arxiv.org/abs/2407.13853
 """
 
@@ -34,24 +34,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.latency.devices import Device
-from nas.latency.gpu.launches import LAUNCH_KINDS, Fusion, Launches
+from nas.latency.gpu.fusion import Fusion
+from nas.latency.gpu.launches import LAUNCH_KINDS, Launches
 
 TENSOR = ("stem", "pointwise", "convolution", "grouped", "product", "batched_product", "attention")
 _CONVOLUTIONS = ("stem", "pointwise", "convolution", "grouped")
 _TILE = 128
 _LANES = 128
-"""FLOPs per cycle of an SM without its tensor cores that other work than products can use; chips
-with twice as many have no more paths to memory for them."""
+"""FLOPs per cycle that an SM without its tensor cores offers to work other than products. Chips
+that can do twice as many have no more paths to memory for them."""
 _ISSUED_BYTES = 32
-"""Bytes per cycle of an SM that element-wise work in half precision touches, about."""
+"""Bytes per cycle, about, that element-wise work in half precision touches on an SM."""
 _WINDOW = 25
-"""Places of a window up to which depthwise kernels are specialised."""
+"""Area of a window up to which libraries have special programs for depthwise convolutions."""
 _PIPELINE = 8.0
 _PROCESS_NM = {"maxwell": 20, "pascal": 16, "volta": 12, "turing": 12, "ampere": 8}
 _NEWEST_NM = 5
-"""What chips of an architecture are made in; TSMC's and Samsung's names for it."""
+"""The manufacturing process of other architectures, as TSMC and Samsung name theirs."""
 _WATTS = 0.25
-"""Per TFLOPS and nanometre: what tensor cores need to hold their clock, about."""
+"""Power per TFLOPS and nanometre that tensor cores need to hold their clock, about."""
 PER_KIND = ("efficiency", "half_n", "half_k", "read", "write")
 PER_FAMILY = ("half", "more")
 PER_RUNTIME = ("factor", "gap_ms", "host_ms", "fixed_ms")
@@ -59,24 +60,24 @@ LOSSES = (
     *("throttle", "tf32", "fp32", "odd_product", "outdated_odd_product", "odd_convolution"),
     "window",
 )
-"""Odd sizes are no multiples of 8; libraries of PyTorch 1 knew no fast kernels for them."""
+"""Odd sizes are no multiples of 8; the libraries of PyTorch 1 had no fast programs for them."""
 COMMON = (
     *("overlap", "l2_speed", "l2_share", "wave", "older_host", "embedded_host"),
     *LOSSES,
 )
 _OLDER = ("pascal", "volta", "turing", "maxwell")
-"""Architectures whose boards sit in machines with processors of their time."""
+"""Architectures whose boards sit in machines with older processors."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a runtime launches: what it fuses, and whose terms it takes."""
+    """How a runtime launches: what it fuses, and which family's factor it has."""
 
     fusion: Fusion
     family: str
-    """Runtimes of one family share their factor."""
+    """Runtimes of one family share a factor."""
     pipelined: bool = False
-    """Whether a host launches kernel by kernel."""
+    """Whether the host launches one operation after the other."""
 
 
 RUNTIMES: Mapping[str, Runtime] = {
@@ -97,12 +98,12 @@ RUNTIMES: Mapping[str, Runtime] = {
 
 
 OUTDATED = ("torch1", "jit")
-"""Families of runtimes that are no longer in use."""
+"""Families of runtimes that nobody uses any more."""
 _IS_OUTDATED = torch.tensor([runtime.family in OUTDATED for runtime in RUNTIMES.values()])
 
 
 def way_of(runtime: str) -> str:
-    """How a runtime launches: kernels as they come, or fused ones without waiting for the host."""
+    """`launched`: a runtime launches operations as they come; `fused`: it fuses them first."""
     return "launched" if RUNTIMES[runtime].fusion == "none" else "fused"
 
 
@@ -112,21 +113,21 @@ HALF = ("fp16", "bf16", "amp")
 
 @dataclass(frozen=True)
 class Parameters:
-    """Logarithms of all that is fitted; `exponents` among COMMON are plain."""
+    """Logarithms of all that is fitted."""
 
     kinds: Tensor
     """(kinds, 5) in the order of LAUNCH_KINDS and PER_KIND."""
     common: Tensor
     """(13,) in the order of COMMON."""
     factors: Tensor
-    """(families, 2): of kernels in half precision, and what others take more than those."""
+    """(families, 2): of launches in half precision, and what others take more than those."""
     runtimes: Tensor
     """(runtimes, 4) in the order of PER_RUNTIME; a runtime's factor is on top of its family's."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Launches of several networks, each on its own device and runtime, as tensors.
+    """Launches of several networks, each on its own device and runtime.
 
     Rows (n) are launches, samples (s) are networks.
     """
@@ -138,7 +139,7 @@ class Batch:
     counts: Tensor
     """(n,)"""
     sample: Tensor
-    """To which network each row belongs, (n,)."""
+    """The network that each row belongs to, (n,)."""
     device: Tensor
     """(s, 11), see `device_numbers`"""
     runtime: Tensor
@@ -146,7 +147,7 @@ class Batch:
 
     @cached_property
     def known(self) -> _Known:
-        """All that does not depend on what is fitted: fitting reads it a hundred times."""
+        """All that does not depend on what is fitted; fitting reads it hundreds of times."""
         return _known(self)
 
     @classmethod
@@ -172,8 +173,8 @@ def device_numbers(device: Device, precision: str) -> tuple[float, ...]:
 
     Peak of products and of all else (FLOP/ms), bytes that its SMs can touch, bandwidth (both
     bytes/ms), L2 (bytes), SMs, how many times 512 FLOPs an SM does per cycle, the logarithm of
-    how short of power its tensor cores are, 0 half, 1 tf32 or 2 fp32, and whether its host is
-    older and whether it is embedded.
+    how short of power its tensor cores are, 0 half, 1 tf32 or 2 fp32, whether its host is older,
+    and whether it is embedded.
     """
     half = device.tflops.get("fp16", device.tflops["fp32"])
     name = "fp16" if precision == "amp" else precision
@@ -196,20 +197,20 @@ def device_numbers(device: Device, precision: str) -> tuple[float, ...]:
 
 
 TERMS = ("products", "depthwise", "memory", "launches", "host")
-"""What a predicted time is the sum of."""
+"""A predicted time is the sum of these."""
 PRODUCTS = tuple(
     kind for kind in LAUNCH_KINDS if kind.removesuffix("_nhwc").removeprefix("masked_") in TENSOR
 )
 _IS_TENSOR = torch.tensor([kind in PRODUCTS for kind in LAUNCH_KINDS])
 _IS_ATTENTION = torch.tensor(["attention" in kind for kind in LAUNCH_KINDS])
-"""Their kernels pad what is no multiple of 8."""
+"""Attention pads what is no multiple of 8."""
 _IS_CONVOLUTION = torch.tensor(
     [kind.removesuffix("_nhwc") in _CONVOLUTIONS for kind in LAUNCH_KINDS]
 )
 
 
 class _Known(NamedTuple):
-    """What launches and their devices say before anything is fitted, each (n,)."""
+    """What follows from launches and their devices alone, each (n,)."""
 
     compute: Tensor
     """Milliseconds of computing at the peak, or of touching every byte."""
@@ -224,7 +225,7 @@ class _Known(NamedTuple):
     footprint: Tensor
     """(bytes / L2)^3"""
     losses: Tensor
-    """(n, 7) in the order of LOSSES: how far each applies, to the logarithm of the rate."""
+    """(n, 7) in the order of LOSSES: how much of each comes off the logarithm of the rate."""
 
 
 def _known(batch: Batch) -> _Known:
@@ -260,7 +261,7 @@ def _known(batch: Batch) -> _Known:
 
 
 def launch_times(parameters: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Milliseconds that each launch computes and moves memory, both (n,); counts left aside."""
+    """Milliseconds that each launch computes and moves memory if it runs once, both (n,)."""
     known = batch.known
     efficiency, half_n, half_k, r, w = parameters.kinds.exp().index_select(0, batch.kind).T
     common = dict(zip(COMMON, parameters.common, strict=True))
@@ -274,7 +275,7 @@ def launch_times(parameters: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def overlapped(parameters: Parameters, compute: Tensor, memory: Tensor) -> Tensor:
-    """Milliseconds of launches that compute and move memory at once."""
+    """Milliseconds of launches that compute and move memory at the same time."""
     p = 1 + parameters.common[COMMON.index("overlap")].exp()
     return ((compute + 1e-9) ** p + (memory + 1e-9) ** p) ** (1 / p)
 
@@ -287,7 +288,7 @@ def device_and_host(
     Args:
         parameters: The model's.
         batch: The networks.
-        device_factor: Logarithm of a factor on the kernels of each network, (s,).
+        device_factor: Logarithm of a factor on the launches of each network, (s,).
     """
     times = overlapped(parameters, *launch_times(parameters, batch))
     _, gap, host, fixed = parameters.runtimes[batch.runtime].exp().T
@@ -300,7 +301,7 @@ def device_and_host(
 
 
 def host_slowness(parameters: Parameters, device: Tensor) -> Tensor:
-    """How much longer the host of each device needs than a server's of today, (s,)."""
+    """How many times longer the host of each device takes than a server of today, (s,)."""
     older, embedded = (
         parameters.common[COMMON.index(name)] for name in ("older_host", "embedded_host")
     )
@@ -311,28 +312,28 @@ _FAMILY_OF = torch.tensor([FAMILIES.index(runtime.family) for runtime in RUNTIME
 
 
 def runtime_factor(parameters: Parameters, runtime: Tensor, precision: Tensor) -> Tensor:
-    """Logarithm of what runtimes make of their kernels, (s,).
+    """Logarithm of each runtime's factor on its launches, (s,).
 
     Args:
         parameters: The model's.
         runtime: Positions in RUNTIMES, (s,).
-        precision: 0 where it is half, (s,).
+        precision: 0 for half precision, (s,).
     """
     factors = parameters.factors[_FAMILY_OF[runtime]]
     own = parameters.runtimes[runtime][..., 0]
     return factors[..., 0] + factors[..., 1] * (precision > 0) + own
 
 
-def whole(device_ms: Tensor, host_ms: Tensor, fixed_ms: Tensor) -> Tensor:
-    """A network's milliseconds: the slower of device and host, and what comes once."""
+def total(device_ms: Tensor, host_ms: Tensor, fixed_ms: Tensor) -> Tensor:
+    """A network's milliseconds: the slower of device and host, and what every network takes."""
     longest = (device_ms**_PIPELINE + host_ms**_PIPELINE) ** (1 / _PIPELINE)
     return longest + fixed_ms
 
 
-def whole_ms(
+def total_ms(
     device_ms: NDArray[np.float64], host_ms: NDArray[np.float64], fixed_ms: float
 ) -> NDArray[np.float64]:
-    """The same for populations."""
+    """The same in NumPy, for populations."""
     longest = np.maximum(device_ms, host_ms)
     shorter = np.minimum(device_ms, host_ms)
     return np.asarray(

@@ -1,8 +1,8 @@
-"""The GPU model as it is kept: its fitted numbers, and what they rest on.
+"""The GPU model as it is kept: its fitted numbers, and what they were fitted on.
 
 One JSON file of named numbers (`model.json`), written by `scripts/fit_gpu_model.py` and read
-without pickle. A file whose bytes were changed, or that does not say what it was fitted on, does
-not load. What the numbers mean is in `times.py`.
+without pickle. A file that was changed afterwards, or that does not say what it was fitted on,
+does not load. `formula.py` says what the numbers mean.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from nas.latency.profiles.profile import checksum
 
 SCHEMA = 2
 CONDITIONS = ("rows", "devices", "runtimes", "torch", "timm", "seed", "date", "command")
-"""What the model says about how it was fitted; without them it does not load."""
+"""What a model has to say about how it was fitted."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """The fitted model, with what it rests on."""
+    """The fitted model, and what it was fitted on."""
 
     parameters: Parameters
     devices: Mapping[str, Mapping[str, float]]
-    """Logarithm of what a measured device's kernels take more than predicted, by family."""
+    """Logarithm of what launches take more on a measured device than predicted, by family."""
     half_widths: Mapping[str, Mapping[str, float]]
-    """Logarithm of the interval's factor by what is known (see `predictor.py`) and coverage."""
+    """Half widths of intervals in the logarithm, by basis (see `predictor.py`) and coverage."""
     accuracy: Mapping[str, Mapping[str, float]]
-    """How networks of a device were predicted that the model was not fitted on."""
+    """How well each device's networks were predicted by a model fitted without that device."""
     conditions: Mapping[str, Any]
-    """What it was fitted on: `runtimes` lists the measured ones, `devices` the measured pairs."""
+    """What it was fitted on: measured `runtimes`, and `devices` as "device runtime" pairs."""
 
     def factor(self, device: str, runtime: str, precision: str) -> float:
-        """By how much kernels take longer in a runtime, and on a device that was measured."""
+        """The factor on the time of launches: the runtime's, times that of a measured device."""
         own = self.devices.get(device, {}).get(RUNTIMES[runtime].family, 0.0)
         position = torch.tensor(list(RUNTIMES).index(runtime))
         full = torch.tensor(float(precision not in HALF))
         return math.exp(own + float(runtime_factor(self.parameters, position, full)))
 
     def basis(self, device: str, runtime: str) -> str:
-        """What a prediction rests on: known, device or runtime; see `predictor.py`."""
+        """The basis of a prediction: known, device or runtime; see `predictor.py`."""
         if runtime not in self.conditions["runtimes"]:
             return "runtime"
         return "known" if f"{device} {runtime}" in self.conditions["devices"] else "device"

@@ -1,15 +1,15 @@
-"""What the GPU model's time of a network is the sum of, so that measured networks can correct it.
+"""The terms of the GPU model's time of a network, which measured networks can correct.
 
     ms = products + depthwise + memory + launches + host                 (all in milliseconds)
 
-    products    matrix products, convolutions and attention           } each kernel
-    depthwise   depthwise convolutions                                } as the model
-    memory      all other kernels                                     } predicts it
-    launches    between kernels, and what every network pays once
-    host        what the GPU waits for the host to launch
+    products    matrix products, convolutions and attention           } what the model predicts
+    depthwise   depthwise convolutions                                } for these launches
+    memory      all other launches                                    }
+    launches    gaps between launches, and what every network takes once
+    host        waiting for the host to launch
 
-All but `host` add up over the parts of a network; `host` follows from the sums of what the GPU
-and the host take (`gpu/times.py`).
+All but `host` are sums over the parts of a network; `host` follows from the sums of device and
+host (`total` in `formula.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from nas.latency.cost import part_module
-from nas.latency.gpu.formula import PRODUCTS, TERMS, whole_ms
-from nas.latency.gpu.launches import Launch, Launches
+from nas.latency.gpu.formula import PRODUCTS, TERMS, total_ms
+from nas.latency.gpu.launches import LAUNCH_KINDS, rows_of
 from nas.latency.gpu.predictor import GpuModel
 from search_spaces.part_index import PartIndex
 
@@ -30,25 +29,15 @@ Floats = NDArray[np.float64]
 
 
 def sums_of_parts(gpu: GpuModel, index: PartIndex) -> Floats:
-    """What the GPU and, in the last column, its host take for each part, (parts, 5)."""
+    """What each part takes on the GPU and, in the last column, on its host, (parts, 5)."""
     parts = [part for part in index.parts if part is not None]
-    modules = [(part_module(part), part.input_shape(gpu.target.images)) for part in parts]
-    return np.concatenate([np.zeros((1, len(TERMS))), sums_of(gpu, modules)])
+    return np.concatenate([np.zeros((1, len(TERMS))), _sums(gpu, gpu.launches_of_pieces(parts))])
 
 
 def sums_of(gpu: GpuModel, networks: Sequence[tuple[nn.Module, tuple[int, ...]]]) -> Floats:
-    """The same for networks with their input shapes, (n, 5)."""
-    launched = [gpu.launches(gpu.kernels(module, shape)) for module, shape in networks]
-    distinct = Launches.of([launch for one in launched for launch in one])
-    rows = zip(distinct.kinds, distinct.sizes.tolist(), strict=True)
-    ms, *_ = gpu.times(distinct)
-    row_of = {
-        Launch(kind, *sizes): _row(kind, float(t), gpu)
-        for (kind, sizes), t in zip(rows, ms, strict=True)
-    }
-    return np.array(
-        [np.sum([row_of[launch] for launch in one] or [np.zeros(5)], axis=0) for one in launched]
-    )
+    """The same for networks with the shapes of their inputs, (n, 5)."""
+    launched = (gpu.launches(gpu.operations(module, shape)) for module, shape in networks)
+    return _sums(gpu, [rows_of(launches) for launches in launched])
 
 
 def terms_of(gpu: GpuModel, sums: Floats) -> Floats:
@@ -61,14 +50,27 @@ def terms_of(gpu: GpuModel, sums: Floats) -> Floats:
 
 
 def waiting_ms(device: Floats, host: Floats) -> Floats:
-    """What a network takes longer than the GPU computes, for its host is slower, (n,)."""
-    return np.asarray((whole_ms(device, host, 0.0) - device).clip(min=0.0))
+    """How much longer a network takes than the GPU computes because its host is slower, (n,)."""
+    return np.asarray((total_ms(device, host, 0.0) - device).clip(min=0.0))
 
 
-def _row(kind: str, ms: float, gpu: GpuModel) -> Floats:
-    term = "depthwise" if "depthwise" in kind else "products" if kind in PRODUCTS else "memory"
-    row = np.zeros(len(TERMS))
-    row[TERMS.index(term)] = ms
-    row[TERMS.index("launches")] = gpu.gap_ms
-    row[-1] = gpu.host_ms
-    return row
+def _sums(gpu: GpuModel, launches: Sequence[Floats]) -> Floats:
+    owner = np.repeat(np.arange(len(launches)), list(map(len, launches)))
+    rows = np.concatenate([np.zeros((0, 9)), *launches])
+    kinds = rows[:, 0].astype(np.int64)
+    ms, *_ = gpu.times(rows)
+    terms = {
+        **{term: ms * (_TERM_OF[kinds] == term) for term in ("products", "depthwise", "memory")},
+        "launches": np.full(len(ms), gpu.gap_ms),
+        "host": np.full(len(ms), gpu.host_ms),
+    }
+    columns = [np.bincount(owner, terms[term], len(launches)) for term in TERMS]
+    return np.stack(columns, axis=1)
+
+
+_TERM_OF = np.array(
+    [
+        "depthwise" if "depthwise" in kind else "products" if kind in PRODUCTS else "memory"
+        for kind in LAUNCH_KINDS
+    ]
+)

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.errors import NotFittedError
-from nas.latency.cost import CostTable, part_kernels
+from nas.latency.cost import CostTable
 from nas.latency.devices import fingerprint
+from nas.latency.part_work import part_operations
 from nas.latency.prediction import (
     PROCESSOR_CHANGE,
     agreement,
@@ -237,7 +238,7 @@ def _tables(
     if missing:
         known = sorted(times)
         features = {
-            i: kernel_features(part_kernels(_part(index, i), batch_size)[1])
+            i: kernel_features(part_operations(_part(index, i), batch_size)[1])
             for i in [*known, *missing]
         }
         weights = fit_relative(np.stack([features[i] for i in known]), ms[known])

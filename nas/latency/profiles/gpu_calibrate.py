@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NotFittedError
-from nas.latency.cost import without_memory
 from nas.latency.gpu.formula import TERMS
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of, sums_of_parts, terms_of
@@ -31,6 +30,7 @@ from nas.latency.profiles.whole_networks import drawn_at_random, network_records
 from nas.latency.target import Target
 from nas.latency.timing.gpu import GpuMachine
 from nas.latency.timing.measure import measure_finalists
+from nas.latency.tracing.building import without_memory
 from nas.progress import Progress
 from search_spaces.network import build_network
 from search_spaces.part_index import PartIndex

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from nas.latency.tracing.trace import KINDS, Kernel
+from nas.latency.tracing.operations import KINDS, Operation
 
 Floats = NDArray[np.float64]
 
@@ -29,12 +29,13 @@ RIDGE = 0.1
 """Pull towards zero of what each kind of kernel takes on average, as a share of a network."""
 
 
-def kernel_features(kernels: Sequence[Kernel]) -> Floats:
+def kernel_features(kernels: Sequence[Operation]) -> Floats:
     """Launches, GFLOPs and MiB moved of each row, (3 * rows,)."""
     table = np.zeros((len(ROWS), 3), dtype=np.float64)
     for kernel in kernels:
         moved = (kernel.bytes_read + kernel.bytes_written) / 2**20
         row = "uneven fft" if _is_uneven(kernel) else kernel.kind
+        row = "copy" if row == "unknown" else row
         table[ROWS.index(row)] += (1.0, kernel.flops / 1e9, moved)
     return table.ravel()
 
@@ -64,7 +65,7 @@ def _nnls(features: Floats, measured: Floats, scale: Floats, ridge: float) -> Fl
     return np.asarray(weights / scale, dtype=np.float64)
 
 
-def _is_uneven(kernel: Kernel) -> bool:
+def _is_uneven(kernel: Operation) -> bool:
     """Whether the points of a Fourier transform are no power of two, by its 5 n log2 n FLOPs."""
     if kernel.kind != "fft":
         return False

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NotFittedError
-from nas.latency.cost import part_kernels
+from nas.latency.part_work import part_operations
 from nas.latency.prediction import (
     PROCESSOR_CHANGE,
     agreement,
@@ -59,7 +59,7 @@ class PartFeatures:
     @classmethod
     def of(cls, index: PartIndex, images: int) -> PartFeatures:
         """Trace every part for a batch of so many images."""
-        traced = [part_kernels(part, images) if part else (0, []) for part in index.parts]
+        traced = [part_operations(part, images) if part else (0, []) for part in index.parts]
         return cls(
             index,
             np.stack([kernel_features(kernels) for _, kernels in traced]),

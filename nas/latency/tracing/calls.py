@@ -3,8 +3,9 @@
     calls = calls_of(module, (1, 3, 224, 224))
 
 The module runs on fake tensors of the processor: shapes, strides and types are those of a real
-pass, nothing is computed. Operations are kept whole as inference hands them over (`linear`,
-`batch_norm`, `scaled_dot_product_attention`), views among them, and equal ones are equal.
+pass, and nothing is computed. Operations stay in one piece, as in inference mode (`linear`,
+`batch_norm`, `scaled_dot_product_attention`). Views are listed too. Calls that do the same work
+have equal keys.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor argument; `memory` numbers those of one call that share memory."""
+    """A tensor argument; operands of one call with equal `memory` share memory."""
 
     shape: Shape
     stride: Shape
     dtype: torch.dtype
     offset: int
-    """Elements from the first one of this memory that the call uses."""
+    """Elements before its own, from the first element of this memory that the call uses."""
     memory: int
     weight: bool
-    """Whether it is a parameter or buffer: each pass reads it once, so it is seldom in a cache."""
+    """Whether it is a parameter or buffer: a pass reads it only once, so no cache holds it."""
 
     @property
     def extent(self) -> int:
-        """Elements of memory from the first to the last one used, those before it included."""
+        """Elements of memory up to the last one that it uses, those before it included."""
         if 0 in self.shape:
             return self.offset
         steps = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
@@ -56,13 +57,13 @@ class Operand:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """An operation of ATen with its arguments, tensors described by `Operand`."""
+    """An operation of ATen with its arguments; an `Operand` stands for each tensor."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     named: dict[str, Any]
     launches: bool
-    """Whether it computes anything: a view does not."""
+    """False for views, which compute nothing."""
     key: str
     """Equal for calls that do the same work."""
 
@@ -77,11 +78,11 @@ def calls_of(module: nn.Module, *input_shapes: Shape) -> list[Call]:
     """The operations of one pass in evaluation mode, in order.
 
     Args:
-        module: Any module; it is left as it is. Its weights may have shapes and no memory.
+        module: Any module; it is not changed. Its weights may be on meta.
         input_shapes: Shape of each float32 input; maps are channels-last.
 
     Raises:
-        SettingsError: the module does not run on such inputs, or decides by values what it runs.
+        SettingsError: the module does not run on such inputs, or what it runs depends on values.
     """
     try:
         return _recorded(module, input_shapes)
@@ -97,7 +98,7 @@ def calls_of(module: nn.Module, *input_shapes: Shape) -> list[Call]:
 
 def _recorded(module: nn.Module, input_shapes: Sequence[Shape]) -> list[Call]:
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    # A copy with the same weights: what a network caches about its inputs must not stay in it.
+    # A copy with the same weights, so that caches about inputs do not stay in the module.
     module = copy.deepcopy(module, {id(tensor): tensor for tensor in state.values()}).eval()
     with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):
         weights = {name: _fake(tensor) for name, tensor in state.items()}
@@ -110,7 +111,7 @@ def _recorded(module: nn.Module, input_shapes: Sequence[Shape]) -> list[Call]:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down every operation that is handed a tensor."""
+    """Records every operation that takes a tensor."""
 
     def __init__(self, weights: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -134,7 +135,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _described(tree: Any, weights: set[int]) -> Any:
-    """The arguments with `Operand`s for tensors; offsets count from the first element used."""
+    """The arguments with an `Operand` for each tensor."""
     first: dict[int, int] = {}
     for tensor in _tensors(tree):
         memory, offset = _memory(tensor), int(tensor.storage_offset())

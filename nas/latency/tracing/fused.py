@@ -1,8 +1,8 @@
-"""Operations that libraries run whole, and that would fall apart on meta tensors.
+"""Functions that libraries run as one operation, and that would fall apart on meta tensors.
 
-attention   one kernel of 2 B h N M (d + d_v) FLOPs; queries (B, h, N, d), keys (B, h, M, d)
-LSTM        for each layer and direction the inputs of all T steps in one product, then for
-            each step a product of the state and one kernel for the gates (cuDNN's way:
+attention   one operation of 2 B h N M (d + d_v) FLOPs; queries (B, h, N, d), keys (B, h, M, d)
+LSTM        for each layer and direction one product for the inputs of all T steps, then for each
+            step a product of the state and one element-wise operation for the gates (cuDNN's way:
             Appleyard et al. 2016, https://arxiv.org/abs/1604.01946, Section 3)
 """
 
@@ -21,26 +21,26 @@ from torch.overrides import TorchFunctionMode
 from nas.latency.tracing.operations import Kind, Product
 
 _LSTM_ARGUMENTS = 9
-"""Of an LSTM on tensors; on packed sequences it has others."""
+"""How many arguments an LSTM on tensors has; on packed sequences it has others."""
 
 
 class Recorder(Protocol):
-    """Who is told what runs."""
+    """Is told what runs."""
 
     paused: bool
     autocast: bool
 
     def cast(self, args: tuple[Any, ...], dtype: torch.dtype) -> tuple[Any, ...]:
-        """Operands in a precision; every cast that happens is recorded."""
+        """The operands in a precision; every cast is recorded."""
 
     def record(
         self, op: str, kind: Kind, flops: int, read: Any, written: Any, product: Product | None
     ) -> None:
-        """Add a kernel."""
+        """Add an operation."""
 
 
-class Whole(TorchFunctionMode):
-    """Catches what is recorded whole before it is dispatched."""
+class Fused(TorchFunctionMode):
+    """Catches these functions before torch takes them apart."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -55,7 +55,9 @@ class Whole(TorchFunctionMode):
         if _is_plain(func, args):
             return self._lstm(*args)
         if self.recorder.autocast and getattr(func, "__name__", "").startswith("conv"):
-            args = self.recorder.cast(args, torch.float16)  # it checks before dispatching
+            args = self.recorder.cast(
+                args, torch.float16
+            )  # torch checks their types before it dispatches
         return func(*args, **kwargs)
 
     @contextmanager
@@ -74,19 +76,19 @@ class Whole(TorchFunctionMode):
         if self.recorder.autocast:
             operands = self.recorder.cast(operands, torch.float16)
         q, k, v = operands
-        # Fused kernels leave the heads beside the channels, (B, N, heads, d) in memory.
+        # Fused operations leave the heads beside the channels, (B, N, heads, d) in memory.
         shape = (*q.shape[:-3], q.shape[-2], *q.shape[-3:-2], v.shape[-1])
         with self._unrecorded():
-            whole: Tensor = (
+            result: Tensor = (
                 q.new_empty(shape).transpose(-3, -2) if q.dim() > 2 else func(*args, **kwargs)
             )
         flops = 2 * math.prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
         product = Product(math.prod(q.shape[:-2]), q.shape[-2], k.shape[-2], q.shape[-1])
         read = (q, k, v, args[3:], kwargs)
         self.recorder.record(
-            "scaled_dot_product_attention", "attention", flops, read, whole, product
+            "scaled_dot_product_attention", "attention", flops, read, result, product
         )
-        return whole
+        return result
 
     def _lstm(
         self,
@@ -120,7 +122,7 @@ class Whole(TorchFunctionMode):
     def _steps(
         self, x: Tensor, w_input: Tensor, w_hidden: Tensor, outputs: Tensor, hidden: Tensor
     ) -> None:
-        """One way through a layer: x (T, B, channels), outputs (T, B, size), hidden (B, size)."""
+        """One direction of a layer: x (T, B, channels), outputs (T, B, size), hidden (B, size)."""
         gates = self._product(x, w_input)
         for of_inputs, output in zip(gates, outputs, strict=True):
             of_hidden = self._product(hidden, w_hidden)
@@ -139,7 +141,7 @@ class Whole(TorchFunctionMode):
 
 
 def _is_plain(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether it is an LSTM on a tensor and not on packed sequences, and projects nothing."""
+    """Whether it is an LSTM on a tensor (no packed sequence) that does not project its output."""
     if (
         func is not torch.lstm
         or len(args) != _LSTM_ARGUMENTS

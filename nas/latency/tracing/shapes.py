@@ -1,7 +1,8 @@
-"""What torch's most frequent operations make of meta tensors: shapes and strides.
+"""Shapes and strides of the results of torch's most frequent functions on meta tensors.
 
-Torch works them out in Python, at up to 15 ms each, and imports its compiler to do so. A rule here
-takes microseconds and gives the same, which a test compares; where it does not apply it is None.
+Torch computes them in Python, which takes up to 15 ms each and imports its compiler. A rule here
+takes microseconds and gives the same result, which a test checks. Where a rule does not apply it
+returns None.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Rule = Callable[..., list[Made] | None]
 
 
 def results(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Made] | None:
-    """What an operation makes of its arguments on meta; None where there is no rule."""
+    """The results of a function of meta tensors; None where there is no rule."""
     rule = _RULES.get(func)
     if rule is None or kwargs or not all(map(_is_on_meta, args)):
         return None
@@ -57,7 +58,7 @@ CHANNELS_LAST = (0, 2, 3, 1)
 
 
 def _elementwise(*args: Any) -> list[Made] | None:
-    """Of one type, which numbers do not change."""
+    """Tensors of one type; plain numbers among the arguments do not change the type."""
     tensors = [a for a in args if isinstance(a, Tensor)]
     dtype = tensors[0].dtype
     plain = (dtype.is_floating_point or dtype.is_complex) and _is_plain(args, tensors)
@@ -65,10 +66,10 @@ def _elementwise(*args: Any) -> list[Made] | None:
 
 
 def _arithmetic(*args: Any) -> list[Made] | None:
-    """The same; whole numbers stay whole."""
+    """The same; integers stay integers."""
     tensors = [a for a in args if isinstance(a, Tensor)]
-    whole = tensors[0].dtype is torch.int64 and not any(isinstance(a, float) for a in args)
-    if whole and _is_plain(args, tensors):
+    integers = tensors[0].dtype is torch.int64 and not any(isinstance(a, float) for a in args)
+    if integers and _is_plain(args, tensors):
         return _together(tensors, torch.int64)
     return _elementwise(*args)
 
@@ -85,14 +86,14 @@ def _complex(real: Tensor, imaginary: Tensor) -> list[Made] | None:
 
 
 def _is_plain(args: Sequence[Any], tensors: Sequence[Tensor]) -> bool:
-    """Whether all tensors have one type and places to broadcast."""
+    """Whether all tensors have one type and at least one axis."""
     if any(isinstance(a, complex) for a in args):
         return False
     return all(t.dtype == tensors[0].dtype and t.dim() > 0 for t in tensors)
 
 
 def _together(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Made]:
-    """What is computed element by element from tensors that broadcast."""
+    """The result of element-wise work on tensors that broadcast."""
     dims = max(t.dim() for t in tensors)
     padded = [(1,) * (dims - t.dim()) + tuple(t.shape) for t in tensors]
     shape = tuple(next((n for n in sides if n != 1), 1) for sides in zip(*padded, strict=True))
@@ -101,9 +102,9 @@ def _together(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Made]:
 
 
 def _strides_together(shape: Shape, strides: Sequence[Shape]) -> Shape:
-    """Strides of what is computed from tensors of one shape element by element.
+    """Strides of the result of element-wise work on tensors of one shape.
 
-    As `compute_elementwise_output_strides` of `torch._prims_common`.
+    As in `compute_elementwise_output_strides` of `torch._prims_common`.
     """
     axes = range(len(shape))
     contiguous = all(_is_dense(shape, each, axes) for each in strides)
@@ -126,7 +127,7 @@ def _strides_together(shape: Shape, strides: Sequence[Shape]) -> Shape:
 
 
 def _is_dense(shape: Shape, strides: Shape, order: Sequence[int]) -> bool:
-    """Whether a tensor has no gaps with its axes in this order; axes of one place do not count."""
+    """Whether a tensor has no gaps with its axes in this order; axes of length 1 do not count."""
     step = 1
     for axis in reversed(order):
         if shape[axis] != 1:
@@ -165,7 +166,7 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> list[Made] | None:
-    """Of maps; as libraries leave them, channels-last where one of the operands is."""
+    """Of maps; the result is channels-last where an operand is, as libraries do it."""
     if transposed or image.dim() != 4 or not len(stride) == len(padding) == len(dilation) == 2:
         return None
     sides = _slid(image.shape[2:], weight.shape[2:], stride, padding, dilation)
@@ -225,7 +226,7 @@ def _roll(x: Tensor, shifts: Sequence[int], axes: Sequence[int] = ()) -> list[Ma
 
 
 def _chosen(x: Tensor, indices: Sequence[Tensor | None]) -> list[Made] | None:
-    """Of one axis by a list of places."""
+    """Positions along one axis, chosen by a list."""
     axis = len(indices) - 1
     at = indices[axis]
     if at is None or at.dim() != 1 or at.dtype is not torch.int64 or not x.is_contiguous():
@@ -269,7 +270,7 @@ def _slid(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> list[int]:
-    """Sides of the map that a sliding window leaves."""
+    """Sides of the map that a sliding window gives."""
     along = zip(sides, window, stride, padding, dilation, strict=True)
     return [(side + 2 * p - d * (w - 1) - 1) // s + 1 for side, w, s, p, d in along]
 

@@ -1,55 +1,38 @@
-"""From a module to the kernels it launches, without running any: op, shapes, FLOPs, bytes.
+"""A module's operations in order, without running any: what they are, shapes, FLOPs and bytes.
 
-    kernels = trace(module, (1, 3, 32, 32), precision="amp")
+    operations = trace(module, (1, 3, 32, 32), precision="amp")
 
-The module runs on meta tensors, which have shapes and no memory. Views launch nothing. Attention,
-LSTMs (`whole.py`) and Fourier transforms are recorded as libraries run them, with a formula of our
-own:
+The module runs on meta tensors, which have shapes and no memory. Views are left out: they compute
+nothing. Attention and LSTMs (`fused.py`) and Fourier transforms are recorded as libraries run
+them, with our own formula for FLOPs:
 
     FFT         5 n log2 n, half if real    FLOPs per transform of n points (radix-2 count)
 
-The FLOPs of products and convolutions (2 per multiply-accumulate) are torch's own, see
-`torch.utils.flop_counter`. With `amp` the casts of CUDA's autocast are kernels of their own.
+The FLOPs of products and convolutions (2 per multiply-accumulate) are those of
+`torch.utils.flop_counter`. With `amp` the casts of CUDA's autocast are operations of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.latency.tracing.fused import Whole
-from nas.latency.tracing.operations import KINDS, Kind, Operation, Product, run, tensors_in
+from nas.latency.tracing.fused import Fused
+from nas.latency.tracing.operations import Buffer, Kind, Layout, Operation, Precision, Product
+from nas.latency.tracing.overloads import Overload, run, tensors_in
 from nas.latency.tracing.shapes import CHANNELS_LAST, Shape, is_channels_last, strides_of
-
-__all__ = [
-    "KINDS",
-    "PRECISIONS",
-    "Buffer",
-    "Kernel",
-    "Kind",
-    "Layout",
-    "Precision",
-    "Product",
-    "peak_activation_bytes",
-    "trace",
-]
-
-Precision = Literal["fp32", "tf32", "amp", "fp16", "bf16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-Layout = Literal["channels_last", "channels_first"]
 
 _HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _AUTOCAST_HALF = frozenset(
     ("convolution", "mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "_convolution")
 )
-"""Operations that autocast runs in half precision, as they are below autograd."""
+"""Functions that autocast runs in half precision, by their names below autograd."""
 _AUTOCAST_SINGLE = frozenset(
     (
         *("native_layer_norm", "native_group_norm", "_softmax", "_log_softmax", "pow", "exp"),
@@ -58,49 +41,7 @@ _AUTOCAST_SINGLE = frozenset(
         *("_upsample_nearest_exact2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
     )
 )
-"""Operations that autocast runs in single precision; torch/aten/src/ATen/autocast_mode.h."""
-
-
-class Buffer(NamedTuple):
-    """A piece of memory: who it belongs to decides whether it counts as an activation."""
-
-    id: int
-    bytes: int
-    role: Literal["input", "weight", "constant", "activation"]
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One operation that runs on the device; each tensor's bytes count once."""
-
-    op: str
-    kind: Kind
-    dtype: str
-    """Of its first operand: float32, float16, ..."""
-    channels_last: bool
-    """Whether its first operand is a map in channels-last memory."""
-    strided: bool
-    """Whether an operand lies in another order in memory than the result."""
-    product: Product | None
-    """Matrix products and convolutions as the product they are."""
-    input_shapes: tuple[Shape, ...]
-    output_shapes: tuple[Shape, ...]
-    flops: int
-    input_bytes: tuple[int, ...]
-    output_bytes: tuple[int, ...]
-    reads: tuple[Buffer, ...]
-    """The whole buffers behind the operands, from which follows what is alive when."""
-    writes: tuple[Buffer, ...]
-
-    @property
-    def bytes_read(self) -> int:
-        """Of all operands."""
-        return sum(self.input_bytes)
-
-    @property
-    def bytes_written(self) -> int:
-        """Of all results."""
-        return sum(self.output_bytes)
+"""Functions that autocast runs in single precision; torch/aten/src/ATen/autocast_mode.h."""
 
 
 def trace(
@@ -108,8 +49,8 @@ def trace(
     *input_shapes: Shape,
     precision: Precision = "fp32",
     layout: Layout = "channels_last",
-) -> list[Kernel]:
-    """The kernels of one forward pass in evaluation mode, in order.
+) -> list[Operation]:
+    """The operations of one forward pass in evaluation mode, in order.
 
     Args:
         module: Any module; it is left as it is. Its weights and buffers are replaced by meta
@@ -125,59 +66,35 @@ def trace(
     inputs = tuple(_input(shape, dtype, layout) for shape in input_shapes)
     autocast = precision == "amp"
     with _evaluation(module), torch.no_grad():
-        kernels = _record(module, weights, inputs, autocast)
-        if any(_makes_constants(kernel) for kernel in kernels):
-            # A first call fills caches of constants (window offsets), which later ones only read.
-            kernels = _record(module, weights, inputs, autocast)
-    return kernels
-
-
-def peak_activation_bytes(kernels: Sequence[Kernel]) -> int:
-    """The greatest sum of activations alive at once, inputs included, weights not.
-
-    A buffer lives from the kernel that writes it (an input: from the start) to the last one that
-    reads it; what nothing reads is a result and stays.
-    """
-    first: dict[Buffer, int] = {}
-    last: dict[Buffer, int] = {}
-    for i, kernel in enumerate(kernels):
-        for buffer in (*kernel.reads, *kernel.writes):
-            if buffer.role in ("input", "activation"):
-                first.setdefault(buffer, 0 if buffer.role == "input" else i)
-                last[buffer] = i
-    change = [0] * (len(kernels) + 1)
-    for buffer, start in first.items():
-        change[start] += buffer.bytes
-        change[last[buffer] + 1] -= buffer.bytes
-    alive = peak = 0
-    for difference in change:
-        alive += difference
-        peak = max(peak, alive)
-    return peak
+        operations = _record(module, weights, inputs, autocast)
+        if any(_makes_constants(operation) for operation in operations):
+            # The first pass filled caches of constants (window offsets); the next only reads them.
+            operations = _record(module, weights, inputs, autocast)
+    return operations
 
 
 def _record(
     module: nn.Module, weights: Mapping[str, Tensor], inputs: tuple[Tensor, ...], autocast: bool
-) -> list[Kernel]:
+) -> list[Operation]:
     recorder = _Recorder(weights, inputs, autocast)
-    with Whole(recorder), recorder:
+    with Fused(recorder), recorder:
         functional_call(module, dict(weights), inputs)
-    return recorder.kernels
+    return recorder.operations
 
 
-def _makes_constants(kernel: Kernel) -> bool:
-    """Whether a kernel sees neither an input nor a weight, nor what was made of them."""
-    return not kernel.reads
+def _makes_constants(operation: Operation) -> bool:
+    """Whether an operation sees neither an input nor a weight, nor what was made of them."""
+    return not operation.reads
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes down every operation below autograd that launches something."""
+    """Writes down every function below autograd that runs something on the device."""
 
     def __init__(
         self, weights: Mapping[str, Tensor], inputs: Sequence[Tensor], autocast: bool
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.kernels: list[Kernel] = []
+        self.operations: list[Operation] = []
         self.paused = False
         self.autocast = autocast
         self._cast_weights: dict[int, Tensor] = {}  # autocast casts each weight once
@@ -192,18 +109,18 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        operation = Operation.of(func)
+        overload = Overload.of(func)
         if self.autocast and not self.paused:
-            args = self._autocast(operation.name, args)
-        result, work = run(operation, args, kwargs)
-        if not self.paused and operation.launches and work is not None:
+            args = self._autocast(overload.name, args)
+        result, work = run(overload, args, kwargs)
+        if not self.paused and overload.launches and work is not None:
             read = (args, kwargs) if kwargs else args
-            self.record(operation.title, work.kind, work.flops, read, result, work.product)
+            self.record(overload.title, work.kind, work.flops, read, result, work.product)
         return result
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else torch imports its compiler, which takes a second
+        return False  # otherwise torch imports its compiler, which takes a second
 
     def _autocast(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Operands as CUDA's autocast would hand them over."""
@@ -214,7 +131,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return args
 
     def cast(self, args: tuple[Any, ...], dtype: torch.dtype) -> tuple[Any, ...]:
-        """Floating-point operands in a precision; every cast that happens is recorded."""
+        """The floating-point operands in a precision; every cast is recorded."""
         return tuple(
             self._as_dtype(a, dtype)
             if isinstance(a, Tensor) and a.is_floating_point() and a.dtype is not dtype
@@ -238,11 +155,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def record(
         self, op: str, kind: Kind, flops: int, read: Any, written: Any, product: Product | None
     ) -> None:
-        """Add a kernel that reads and writes the tensors in two trees of arguments."""
+        """Add an operation that reads and writes the tensors in two trees of arguments."""
         sources, results = tensors_in(read), tensors_in(written)
         first = sources[0] if sources else results[0]
-        self.kernels.append(
-            Kernel(
+        self.operations.append(
+            Operation(
                 op=op,
                 kind=kind,
                 dtype=str(first.dtype).removeprefix("torch."),
@@ -260,12 +177,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def _buffer(self, tensor: Tensor, role: Any) -> Buffer:
-        """The buffer behind a tensor; `role` is for one that was not seen before."""
+        """The buffer that a tensor lies in; `role` is given to one that was not seen before."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self._buffers:
             self._kept.append(storage)
-            self._buffers[key] = Buffer(len(self._buffers), storage.nbytes(), role)
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            self._buffers[key] = Buffer(len(self._buffers), storage.nbytes(), role, dtype)
         return self._buffers[key]
 
 
@@ -276,7 +194,7 @@ def _differs(operand: Tensor, result: Tensor) -> bool:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Bytes that a tensor touches; an expanded one is no larger than its memory."""
+    """Bytes that a tensor touches; an expanded tensor touches no more than its memory."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
@@ -297,7 +215,7 @@ def _on_meta(tensor: Tensor, dtype: torch.dtype, layout: Layout) -> Tensor:
 
 
 def _strides(shape: Shape, layout: Layout) -> Shape:
-    """Of a tensor without gaps; only maps have a layout."""
+    """Strides of a tensor without gaps; only maps have a layout."""
     maps = len(shape) == 4 and layout == "channels_last"
     return strides_of(shape, CHANNELS_LAST if maps else None)
 

@@ -137,7 +137,7 @@ def test_a_higher_confidence_has_a_wider_interval(run: Run) -> None:
     low, high = _document(run, *arguments, "0.5"), _document(run, *arguments, "0.95")
     assert low["latency_ms"] == high["latency_ms"]
     assert low["high_ms"] < high["high_ms"]
-    assert "is not known; choose one from" in _refused(run, *arguments, "1")
+    assert "is not supported; choose" in _refused(run, *arguments, "1")
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
@@ -221,7 +221,7 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     assert sure["confidence"] == 0.95
     assert sure["latency_ms"] == found["latency_ms"]
     assert sure["high_ms"] > found["high_ms"]
-    refusal = "interval of confidence 0.99 is, is not known; choose one from 0.5 to 0.98"
+    refusal = "Confidence 0.99 is not supported; choose 0.5 to 0.98"
     assert refusal in _refused(run, *arguments, "0.99")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.latency import CostTable, cost_of, trace
-from nas.latency.tracing.trace import peak_activation_bytes
+from nas.latency.tracing.operations import peak_activation_bytes
 from search_spaces.network import build_network
 from search_spaces.space import load_space
 
@@ -64,6 +64,6 @@ def test_memory_of_a_network_is_that_of_its_greatest_part() -> None:
     space = load_space("hybrid-tiny")
     architecture = space.decode(space.smallest())
     side = architecture.resolution
-    kernels = trace(build_network(architecture), (1, 3, side, side))
-    whole = peak_activation_bytes(kernels) / 2**20
-    assert cost_of(architecture).memory_mib == pytest.approx(whole, rel=0.02)
+    operations = trace(build_network(architecture), (1, 3, side, side))
+    peak = peak_activation_bytes(operations) / 2**20
+    assert cost_of(architecture).memory_mib == pytest.approx(peak, rel=0.02)

@@ -27,7 +27,7 @@ def test_a_gpus_target_has_no_threads() -> None:
         "a100 (eager, fp16, channels_last, batch 1, resolution as the architecture's)"
     )
     assert Target("a100").threads is None
-    with pytest.raises(SettingsError, match="Threads are the processor's, and a100 is a GPU"):
+    with pytest.raises(SettingsError, match="a100 is a GPU, and only a processor has threads"):
         Target("a100", threads=2)
 
 

@@ -1,11 +1,12 @@
 """Fits the GPU model to published times.
 
-Loss: Huber on log(predicted / measured), each network 1 and each single kernel less, plus a
-Gaussian prior on the logarithm of every parameter; a physical starting point is the prior's mean.
-What the boards of one table have in common goes to the runtime's family, what one board has for
-itself (clocks, a power limit, its host) to a factor of that board, which is small by its prior.
-Minimised by L-BFGS over all launches of all networks at once, to where more steps change nothing,
-and on one thread: sums of several differ in the last bits, and what follows by some per cent.
+The loss is Huber's on log(predicted / measured), with weight 1 for a network and less for a single
+launch, plus a Gaussian prior on the logarithm of every parameter, whose mean is physically
+plausible. What all boards have in common belongs to the runtime's family. What is special about
+one board (clocks, a power limit, its host) belongs to a factor of that board, which its prior
+keeps small. L-BFGS minimises over all launches of all networks at once until more steps change
+nothing. It runs on one thread: sums on several threads differ in the last bits, which changes the
+result by some per cent.
 """
 
 from __future__ import annotations
@@ -34,26 +35,27 @@ from nas.latency.gpu.formula import (
     launch_times,
     overlapped,
     runtime_factor,
-    whole,
+    total,
 )
 from nas.latency.gpu.launches import LAUNCH_KINDS
 
 Floats = NDArray[np.float64]
 STEPS = 200
 _RESOLUTION = 0.1
-"""Errors beyond 10 % count linearly; below they are what the model is expected to miss."""
+"""Errors beyond 10 % count linearly; smaller ones are expected of the model."""
 _START = {"efficiency": 0.7, "half_n": 16.0, "half_k": 32.0, "read": 1.2, "write": 1.2}
 _MOVING_START = 0.45
-"""Of `_ISSUED_BYTES`, what an SM touches where it computes little."""
+"""The share of `_ISSUED_BYTES` that an SM touches where it computes little."""
 _PLAIN_COPIES = ("elementwise", "cast", "copy", "fused")
-"""Kinds that move memory as fast as it goes."""
+"""Kinds that move memory at full speed."""
 
 
 def _spread(kind: str) -> list[float]:
-    """Of PER_KIND; norms and gathers may read twice, other traffic is about what is counted.
+    """Spreads in the order of PER_KIND.
 
-    Whether a class waits for its SMs or for memory does not show on one GPU alone: what keeps it
-    from being decided by chance is that both are believed.
+    Norms and gathers may read twice, other traffic is about what is counted. One GPU alone does
+    not show whether a class waits for its SMs or for memory; the priors on both keep chance from
+    deciding it.
     """
     computing = kind in PRODUCTS or "depthwise" in kind
     plain = kind.startswith((*_PLAIN_COPIES, "batch_norm", "product"))
@@ -88,7 +90,7 @@ _COMMON_START = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """Parameters, and what each board that was seen has for itself, by (device, family)."""
+    """Parameters, and the logarithm of each board's own factor by (device, family)."""
 
     parameters: Parameters
     boards: Mapping[tuple[str, str], float]
@@ -96,7 +98,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class _Unknowns:
-    """What is fitted, as leaves."""
+    """All that is fitted."""
 
     kinds: Tensor
     common: Tensor
@@ -131,7 +133,7 @@ def fit(
     target = torch.tensor([row.ms for row in measured]).log()
     chosen = usual_weights(measured) if weights is None else weights
     weight = torch.from_numpy(chosen).float()
-    # In units of the priors' spreads all unknowns are about as stiff.
+    # In units of their priors' spreads all unknowns have about the same scale.
     leaves = {name: torch.zeros_like(mean, requires_grad=True) for name, mean in prior.items()}
     minimiser = torch.optim.LBFGS(
         list(leaves.values()), max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
@@ -144,12 +146,12 @@ def fit(
         minimiser.zero_grad()
         now = unknowns()
         device, host, fixed = device_and_host(now.parameters(), batch, now.board[board])
-        error = whole(device, host * now.host[board].exp(), fixed).log() - target
+        error = total(device, host * now.host[board].exp(), fixed).log() - target
         misfit = huber_loss(error, torch.zeros_like(error), reduction="none", delta=_RESOLUTION)
-        total = (weight * misfit).sum() / _RESOLUTION**2
-        total = total + sum((leaf**2).sum() for leaf in leaves.values())
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
+        found = (weight * misfit).sum() / _RESOLUTION**2
+        found = found + sum((leaf**2).sum() for leaf in leaves.values())
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
 
     with torch_threads(1):
         minimiser.step(loss)  # type: ignore[no-untyped-call]
@@ -164,19 +166,20 @@ def predict(fitted: Fitted, measured: Sequence[Measured], *, known_boards: bool 
 
     Args:
         fitted: What `fit` found.
-        measured: Rows to predict; their times are not looked at.
+        measured: Rows to predict; their times are not used.
         known_boards: Whether boards that were fitted on have their own factor.
     """
     own = [fitted.boards.get(_board(row), 0.0) if known_boards else 0.0 for row in measured]
     with torch.no_grad():
         parts = device_and_host(fitted.parameters, batch_of(measured), torch.tensor(own))
-        return np.asarray(whole(*parts).double().numpy())
+        return np.asarray(total(*parts).double().numpy())
 
 
 def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
-    """What each prediction is the sum of, in milliseconds: (n, 5) in the order of TERMS.
+    """The terms that each prediction is the sum of, in milliseconds: (n, 5) in the order of TERMS.
 
-    A few networks measured on a device tell by how much each is off there (`fewshot.py`).
+    A few networks measured on a device tell how far each term is off there
+    (`profiles/correction.py`).
     """
     batch = batch_of(measured)
     with torch.no_grad():
@@ -190,7 +193,7 @@ def terms(fitted: Fitted, measured: Sequence[Measured]) -> Floats:
         sums = [zero.index_add(0, batch.sample, rows * chosen) for chosen in kinds]
         device, host, fixed = device_and_host(fitted.parameters, batch)
         launching = device - torch.stack(sums).sum(dim=0) + fixed
-        waiting = whole(device, host, fixed) - device - fixed
+        waiting = total(device, host, fixed) - device - fixed
         found = torch.stack([*sums, launching, waiting], dim=1)
     return np.asarray(found.double().numpy().clip(min=0.0))
 
@@ -207,10 +210,10 @@ def batch_of(measured: Sequence[Measured]) -> Batch:
 
 
 def usual_weights(measured: Iterable[Measured]) -> Floats:
-    """1 for a network, 0.3 for a matrix product in half precision, 0.15 for another kernel."""
+    """1 for a network, 0.3 for a product in half precision, 0.15 for other single launches."""
     return np.array(
         [
-            1.0 if not row.is_kernel else 0.3 if row.precision == "fp16" else 0.15
+            1.0 if not row.is_launch else 0.3 if row.precision == "fp16" else 0.15
             for row in measured
         ]
     )

@@ -1,8 +1,8 @@
-"""Milliseconds of single operations on the GPU at hand, from memory that no cache holds.
+"""Milliseconds of single operations on the GPU at hand, with operands that are in no cache.
 
-An operation of a network (`calls.py`) runs `COPIES` times in one CUDA graph, each time on other
-memory, after the cache was filled with something else. What is measured is one `Launch`, as the
-GPU model knows it; operations that launch several kernels are not asked for.
+An operation of a network (`tracing/calls.py`) runs `COPIES` times in one CUDA graph, each time on
+other memory, after the cache was filled with something else. Only operations that are a single
+`Launch` of the GPU model are timed.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from nas.latency.gpu.launches import Launch, launches_of
+from nas.latency.gpu.fusion import launches_of
+from nas.latency.gpu.launches import Launch
 from nas.latency.timing.gpu import DTYPES, Clock
 from nas.latency.tracing.calls import Call, Operand, calls_of
-from nas.latency.tracing.trace import Precision, trace
+from nas.latency.tracing.operations import Precision
+from nas.latency.tracing.trace import trace
 from search_spaces.parts import Part
 
 COPIES = 32
-"""Runs in one graph: launching it, some microseconds, is shared by all."""
+"""Runs in one graph, which share the few microseconds that launching it takes."""
 PASSES = 7
 
 
@@ -39,19 +41,19 @@ def calls_in(parts: Sequence[Part], batch_size: int) -> list[Call]:
 
 
 def launch_of(call: Call, precision: Precision) -> Launch | None:
-    """The kernel that an operation is; None where it is several."""
+    """The launch that an operation is; None where it is several."""
     alone = _Alone(call)
-    with torch.inference_mode(False):  # which keeps whole what runs as several
-        kernels = trace(alone, *alone.input_shapes, precision=precision)
-    launches = launches_of(kernels, "none")
+    with torch.inference_mode(False):  # inference mode keeps composite operations in one piece
+        operations = trace(alone, *alone.input_shapes, precision=precision)
+    launches = launches_of(operations, "none")
     return launches[0] if len(launches) == 1 else None
 
 
-class KernelClock:
+class LaunchClock:
     """Times operations in one precision; use it within the clock's `ready`."""
 
     def __init__(self, clock: Clock, precision: str, pool_bytes: int) -> None:
-        """Takes operands from `pool_bytes` of memory, which is to be more than twice the cache."""
+        """Take operands from `pool_bytes` of memory; give more than twice the cache's size."""
         self._clock = clock
         dtype = DTYPES.get(precision, torch.float32)
         size = pool_bytes // dtype.itemsize
@@ -60,7 +62,7 @@ class KernelClock:
         )
 
     def ms(self, call: Call) -> tuple[float, float]:
-        """Median over passes of what one run takes, and its spread (between quartiles, a share).
+        """Median over passes of one run's time, and its interquartile range as a share of it.
 
         Raises:
             RuntimeError: the GPU cannot run it in this precision, or has not the memory.
@@ -70,7 +72,7 @@ class KernelClock:
         copies = min(COPIES, len(self._pool) // max(1, needed))
         if copies < 1:
             raise torch.OutOfMemoryError("its operands are larger than what they are taken from")
-        self._pool.uniform_(0.5, 1.5)  # zeros would take less power than numbers do
+        self._pool.uniform_(0.5, 1.5)  # zeros would draw less power than other numbers
         runs = [_on(call, self._memories(call, floats, i * needed)) for i in range(copies)]
 
         def run() -> None:
@@ -85,7 +87,7 @@ class KernelClock:
         return float(middle), float((high - low) / middle)
 
     def _memories(self, call: Call, floats: dict[int, int], begin: int) -> dict[int, Tensor]:
-        """What an operation's operands lie in; of the pool from an element on."""
+        """The memory of each operand; floating-point ones from an element of the pool on."""
         memories = {}
         for operand in call.operands:
             number = operand.memory
@@ -125,14 +127,14 @@ class _Alone(nn.Module):
                     self.input_shapes.append((extent,))
 
     def forward(self, *inputs: Tensor) -> Any:
-        """The operation on views of its memories."""
+        """Run the operation on views of its memories."""
         memories = dict(zip(self.order, inputs, strict=True))
         memories |= {int(name): weight for name, weight in self.weights.items()}
         memories |= {int(name[5:]): buffer for name, buffer in self.named_buffers()}
         arguments, named = _on(self.call, memories)
         function: Any = self.call.function
         if function is torch.ops.aten.scaled_dot_product_attention.default:
-            function = F.scaled_dot_product_attention  # which tracing knows as a whole
+            function = F.scaled_dot_product_attention  # the form that the tracer knows
         return function(*arguments, **named)
 
 
@@ -151,7 +153,7 @@ def _extents(call: Call) -> dict[int, int]:
 
 
 def _on(call: Call, memories: dict[int, Tensor]) -> tuple[Any, Any]:
-    """Arguments of an operation whose tensors lie in flat memories."""
+    """An operation's arguments, with tensors that lie in flat memories."""
 
     def tensor(operand: Operand) -> Tensor:
         memory = memories[operand.memory]

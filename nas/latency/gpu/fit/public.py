@@ -1,8 +1,8 @@
 """Published measurements, and what the networks in them launch.
 
-`public/README.md` says where each row is from and under which conditions it was measured. What a
-network launches is found by tracing it at two batch sizes: every size of a launch is linear in
-the batch, so that all others follow. Traces are kept in the cache.
+`public/README.md` says where each row is from and under which conditions it was measured. Each
+network is traced at two batch sizes; its launches at all others follow, because every size of a
+launch is linear in the batch. Traces are kept in the cache.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.environment import version
-from nas.latency.gpu.launches import Fusion, Launch, Launches, compiled_layout, launches_of
-from nas.latency.tracing.trace import Kernel, Layout, Precision, trace
+from nas.latency.gpu.fusion import Fusion, compiled_layout, launches_of
+from nas.latency.gpu.launches import Launch, Launches
+from nas.latency.tracing.operations import Layout, Operation, Precision
+from nas.latency.tracing.trace import trace
 from nas.storage import atomic_write, cache_dir
 
 BATCHES = ((8, 16), (11, 13))
-"""Pairs of batch sizes to trace at: where two sizes of a network happen to be equal at one batch,
+"""Pairs of batch sizes to trace at. If two sizes of a network happen to be equal at one of them,
 it seems to launch something else there, and the next pair is tried."""
 _ENGINES: tuple[Fusion, ...] = ("none", "engine", "handwritten")
 _TRACED = {"tf32": "fp32"}
 
 
 class Key(NamedTuple):
-    """All that decides what a network launches, besides the batch."""
+    """All that decides what a network launches, except the batch."""
 
     network: str
     resolution: int
@@ -50,7 +52,7 @@ class Measured:
 
     source: str
     name: str
-    """The network, or the kind of a single kernel."""
+    """The network, or the kind of a single launch."""
     family: str
     device: str
     precision: str
@@ -60,8 +62,8 @@ class Measured:
     launches: Launches
 
     @property
-    def is_kernel(self) -> bool:
-        """Whether it is of a single kernel and not of a network."""
+    def is_launch(self) -> bool:
+        """Whether a single launch was measured and not a network."""
         return self.runtime == "kernel"
 
 
@@ -76,15 +78,15 @@ class Traced:
     counts: NDArray[np.float64]
 
     def at(self, batch_size: int) -> Launches:
-        """What it launches at a batch size."""
+        """Its launches at a batch size."""
         first, second = self.batches
         per_image = (self.high - self.low) / (second - first)
         sizes = self.low + per_image * (batch_size - first)
         return Launches(self.kinds, sizes, self.counts)
 
 
-def kernels() -> Iterator[Measured]:
-    """All published kernels."""
+def launches() -> Iterator[Measured]:
+    """All published times of single launches."""
     for row in _rows("kernels.csv"):
         groups, m, n, k = (float(row[name]) for name in ("groups", "m", "n", "k"))
         size = 2 if row["precision"] in ("fp16", "bf16") else 4
@@ -119,7 +121,7 @@ def networks(rows: Iterable[tuple[dict[str, str], Traced]]) -> Iterator[Measured
 
 
 def table() -> list[dict[str, str]]:
-    """The published networks, as text."""
+    """The rows of published networks, as text."""
     return list(_rows("networks.csv.gz"))
 
 
@@ -147,17 +149,17 @@ def traced(key: Key, fusion: Fusion) -> Traced | None:
 
 
 def _trace(key: Key) -> dict[str, Any]:
-    """Launches at both batch sizes, under the fusions that published times are of, or None."""
+    """Launches at both batch sizes for each way of fusing; None where they are not linear."""
     module = _build(key)
     fusions: tuple[Fusion, ...] = ("none", "compile") if key.precision == "amp" else _ENGINES
     found: dict[str, Any] = dict.fromkeys(fusions)
     layouts = dict.fromkeys(fusions, key.layout)
     if "compile" in fusions and key.layout == "channels_first":
-        layouts["compile"] = compiled_layout(_kernels(module, key, key.layout, BATCHES[0][0]))
+        layouts["compile"] = compiled_layout(_operations(module, key, key.layout, BATCHES[0][0]))
     for fusion, layout in layouts.items():
         for batches in BATCHES:
             low, high = (
-                launches_of(_kernels(module, key, layout, batch), fusion) for batch in batches
+                launches_of(_operations(module, key, layout, batch), fusion) for batch in batches
             )
             if [launch.kind for launch in low] == [launch.kind for launch in high]:
                 pairs = Counter(zip(low, high, strict=True))
@@ -173,7 +175,7 @@ def _trace(key: Key) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _kernels(module: nn.Module, key: Key, layout: str, batch: int) -> list[Kernel]:
+def _operations(module: nn.Module, key: Key, layout: str, batch: int) -> list[Operation]:
     precision, memory = cast(Precision, key.precision), cast(Layout, layout)
     shape = (batch, 3, key.resolution, key.resolution)
     return trace(module, shape, precision=precision, layout=memory)

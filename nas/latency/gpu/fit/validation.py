@@ -1,10 +1,10 @@
 """How well the GPU model predicts what it was not fitted on.
 
-Published networks are left out in kind, so that each is predicted as a user's would be:
+Published networks are left out in groups, so that each is predicted as a user's network would be:
 
     families    a fifth of timm's model families at a time, on every device
     devices     a device with all its variants
-    runtimes    one runtime; what it shares with its family is taken from the others of that
+    runtimes    one runtime; other runtimes of its family remain
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 
 
 def fold_of(rows: Sequence[Measured], folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:
-    """A fold for each row, the same for a whole family of networks; -1 for single kernels."""
-    families = sorted({row.family for row in rows if not row.is_kernel})
+    """A fold for each row, the same for all networks of a family; -1 for single launches."""
+    families = sorted({row.family for row in rows if not row.is_launch})
     order = np.random.default_rng(seed).permutation(len(families))
     fold = {family: int(order[i]) % folds for i, family in enumerate(families)}
-    return np.array([-1 if row.is_kernel else fold[row.family] for row in rows])
+    return np.array([-1 if row.is_launch else fold[row.family] for row in rows])
 
 
 def family_fits(
     rows: Sequence[Measured], tested: Sequence[Measured]
 ) -> Iterator[tuple[Fitted, list[int], list[int]]]:
-    """Fits without a fold of the families: fitted, tested rows of those families, the others."""
+    """For each fold of families: a fit without it, positions of tested rows in it, the others."""
     fold = fold_of([*rows, *tested])
     for i in range(FOLDS):
         train = [row for row, f in zip(rows, fold[: len(rows)], strict=True) if f != i]
@@ -56,14 +56,14 @@ def leave_families_out(rows: Sequence[Measured], tested: Sequence[Measured]) -> 
 
 def leave_devices_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
     """Networks of each device, predicted by a fit without it: name, rows, milliseconds."""
-    for name in sorted({base_of(row.device) for row in rows if not row.is_kernel}):
-        tested = [row for row in rows if base_of(row.device) == name and not row.is_kernel]
+    for name in sorted({base_of(row.device) for row in rows if not row.is_launch}):
+        tested = [row for row in rows if base_of(row.device) == name and not row.is_launch]
         yield name, tested, predict(fit(without(rows, [name])), tested)
 
 
 def leave_runtimes_out(rows: Sequence[Measured]) -> Iterator[tuple[str, list[Measured], Floats]]:
     """Networks of each runtime, predicted by a fit that never saw it."""
-    for name in sorted({row.runtime for row in rows if not row.is_kernel}):
+    for name in sorted({row.runtime for row in rows if not row.is_launch}):
         tested = [row for row in rows if row.runtime == name]
         rest = [row for row in rows if row.runtime != name]
         yield name, tested, predict(fit(rest), tested)
@@ -74,7 +74,7 @@ Groups = Mapping[tuple[str, str], Floats]
 
 
 def by_group(rows: Sequence[Measured], predicted: Floats) -> Groups:
-    """log(measured / predicted), sorted by where it was measured."""
+    """log(measured / predicted), grouped by device and runtime."""
     found: dict[tuple[str, str], list[float]] = {}
     for row, ms in zip(rows, predicted, strict=True):
         found.setdefault((row.device, row.runtime), []).append(float(np.log(row.ms / ms)))
@@ -84,17 +84,17 @@ def by_group(rows: Sequence[Measured], predicted: Floats) -> Groups:
 def half_widths(
     within: Groups, devices: Groups, runtimes: Groups | None = None
 ) -> dict[str, dict[str, float]]:
-    """Half widths of the interval, by what is known and how the runtime launches; by coverage.
+    """Half widths of intervals, by basis and way of launching, and by coverage.
 
-    What a whole group is off by where its device was left out, and what it is off by where its
-    runtime was, is added to how networks of known groups scatter: all three are independent. Where
-    networks were measured under the very target, the scatter alone is left (`corrected`).
-    Groups count the same, however many rows they have. Who knows less is never surer. Runtimes
-    that are no longer in use count only for runtimes that were never measured, which may be as
-    different.
+    Three errors are independent and add up as squares: how networks of a known group scatter,
+    what a group is off by where its device was left out, and what it is off by where its runtime
+    was. Where networks were measured on the very target, only the scatter is left (`corrected`).
+    Every group has the same weight, however many rows it has. Less knowledge never gives a
+    narrower interval. Runtimes that nobody uses any more count only for runtimes that were never
+    measured, which may be as different.
 
     Args:
-        within: Errors on networks left out where others of their device and runtime were known.
+        within: Errors where families of networks were left out.
         devices: Errors where the device was left out with all its variants.
         runtimes: Errors where the runtime was left out.
     """
@@ -120,7 +120,7 @@ def _of_way(groups: Groups, way: str) -> Groups:
 
 
 def _wider(scatter: Mapping[str, float], *left_out: Groups) -> dict[str, float]:
-    """The scatter and what whole groups are off by, each a quantile over its own groups."""
+    """The scatter combined with what groups are off by, each a quantile over its own groups."""
     offsets = [
         _quantiles(np.array([np.median(errors)]) for errors in groups.values())
         for groups in left_out

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas.latency.gpu.launches import LAUNCH_KINDS, Fusion, Launch, Launches, kind_of, launches_of
-from nas.latency.tracing.trace import Layout, Precision, trace
+from nas.latency.gpu.fusion import Fusion, launches_of
+from nas.latency.gpu.launches import LAUNCH_KINDS, Launch, Launches, kind_of
+from nas.latency.tracing.operations import Layout, Precision
+from nas.latency.tracing.trace import trace
 
 
 def _launches(
@@ -32,7 +34,7 @@ X, Y, WEIGHT, NORM = 2 * 2 * 20 * 64, 2 * 2 * 48 * 64, 2 * 48 * 20 * 9, 2 * 4 * 
 """Bytes of images (2, 20, 8, 8), the map (2, 48, 8, 8), the weight, the norm's four vectors."""
 
 
-def test_eager_runs_every_kernel_alone() -> None:
+def test_eager_launches_every_operation_alone() -> None:
     found = _launches(BLOCK, (2, 20, 8, 8), "none")
     assert [launch.kind for launch in found] == [
         "batch_norm_nhwc",
@@ -214,7 +216,7 @@ def test_amp_casts_weights_in_every_pass_but_in_an_engine() -> None:
         (nn.Upsample(scale_factor=2), "upsample"),
     ],
 )
-def test_a_kernel_of_maps_has_a_class_for_each_layout(module: nn.Module, kind: str) -> None:
+def test_an_operation_on_maps_has_a_class_for_each_layout(module: nn.Module, kind: str) -> None:
     shape = (2, 3 if kind == "stem" else 48, 8, 8)
     (last,) = trace(module, shape)
     (first,) = trace(module, shape, layout="channels_first")

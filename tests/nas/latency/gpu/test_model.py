@@ -16,8 +16,8 @@ from nas.latency.gpu.formula import (
     device_numbers,
     launch_times,
     overlapped,
-    whole,
-    whole_ms,
+    total,
+    total_ms,
 )
 from nas.latency.gpu.launches import Launch, Launches
 from nas.latency.gpu.model import Model, shipped
@@ -92,8 +92,8 @@ def test_a_runtime_has_a_factor_of_its_own_for_full_precision() -> None:
 
 def test_both_forms_of_the_whole_agree() -> None:
     device, host = np.array([0.1, 2.0, 3.0]), np.array([1.0, 2.0, 0.1])
-    ours = whole_ms(device, host, 0.03)
-    torchs = whole(torch.from_numpy(device), torch.from_numpy(host), torch.tensor(0.03))
+    ours = total_ms(device, host, 0.03)
+    torchs = total(torch.from_numpy(device), torch.from_numpy(host), torch.tensor(0.03))
     assert ours == pytest.approx(torchs.numpy())
     assert (ours >= np.maximum(device, host)).all()
 

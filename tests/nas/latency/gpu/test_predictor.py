@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from nas.errors import SettingsError, UnknownNameError
 from nas.latency.devices import check
@@ -126,7 +127,7 @@ def test_the_interval_grows_with_its_confidence() -> None:
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 def test_an_interval_that_was_not_validated_is_refused(confidence: float) -> None:
-    with pytest.raises(SettingsError, match=r"How wide .* is not known; choose one from 0\.\d"):
+    with pytest.raises(SettingsError, match=r"Confidence . is not supported; choose 0\.\d"):
         GpuModel(Target("a100")).half_width(confidence)
 
 
@@ -157,3 +158,14 @@ def test_a_prediction_says_what_it_rests_on(
     assert words in gpu.rests_on
     assert str(gpu).startswith("a100 (compile, fp16")
     assert words in str(gpu)
+
+
+class Renormed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.renorm(x, 2, 0, 1.0)
+
+
+def test_functions_that_the_tracer_does_not_know_are_named_with_a_prediction() -> None:
+    found = GpuModel(Target("a100")).network(nn.Sequential(SMALL, Renormed()), (1, *SHAPE))
+    assert found.unknown == ("aten.renorm",)
+    assert GpuModel(Target("a100")).network(SMALL, (1, *SHAPE)).unknown == ()

@@ -33,9 +33,9 @@ def test_a_runtime_that_fails_leaves_the_others_rows(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(clock, "captured", refuse)
-    monkeypatch.setattr(script, "EFFORT", Effort(0.0, least=2, most=2))
-    monkeypatch.setattr(script, "_network", lambda name: (nn.Conv2d(3, 4, 3), (3, 8, 8)))
-    rows = script._rows("any", Target("a100", precision="fp32"), ("cuda-graph", "eager"), clock)
+    target, brief = Target("a100", precision="fp32"), Effort(0.0, least=2, most=2)
+    network, runtimes = nn.Conv2d(3, 4, 3), ("cuda-graph", "eager")
+    rows = script.measured(network, (3, 8, 8), target, runtimes, clock, brief)
     failed, measured = rows
     assert failed.pop("error").startswith("ExportError: a100 cannot run this network in cuda-gr")
     assert failed == {"runtime": "cuda-graph", "resolution": 8}

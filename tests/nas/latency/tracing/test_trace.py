@@ -1,4 +1,4 @@
-"""Traces: what torch counts is counted, views are not kernels, the rest follows formulas."""
+"""Traces: torch's counts are met, views are no operations, the rest follows formulas."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.latency.cost import part_kernels
-from nas.latency.tracing.trace import Kernel, Precision, peak_activation_bytes, trace
+from nas.latency.part_work import part_operations
+from nas.latency.tracing.operations import Operation, Precision, peak_activation_bytes, unknown
+from nas.latency.tracing.trace import trace
 from search_spaces.architecture import Choice
 from search_spaces.definition import MIXERS  # filled with every family
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, STEMS
 from search_spaces.parts import Part
 
-COUNTED = ("product", "convolution", "depthwise", "attention")
+COUNTED = ("product", "convolution", "grouped", "depthwise", "attention")
 
 
 def _parts() -> list[Part]:
@@ -58,8 +59,10 @@ def test_every_family_is_among_the_parts() -> None:
 
 @pytest.mark.parametrize("part", _parts(), ids=lambda p: f"{p.role}-{p.kind}")
 def test_flops_of_every_family_are_those_that_torch_counts(part: Part) -> None:
-    _, kernels = part_kernels(part, batch_size=2)
-    assert sum(k.flops for k in kernels if k.kind in COUNTED) == _counted_by_torch(part, 2)
+    _, operations = part_operations(part, batch_size=2)
+    assert sum(each.flops for each in operations if each.kind in COUNTED) == _counted_by_torch(
+        part, 2
+    )
 
 
 class Attention(nn.Module):
@@ -67,11 +70,11 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(x, x, x)
 
 
-def test_attention_is_one_kernel_with_its_formula() -> None:
-    (kernel,) = trace(Attention(), (2, 3, 5, 8))
-    assert (kernel.op, kernel.kind) == ("scaled_dot_product_attention", "attention")
-    assert kernel.flops == 2 * 2 * 3 * 5 * 5 * (8 + 8)
-    assert kernel.output_shapes == ((2, 3, 5, 8),)
+def test_attention_is_one_operation_with_its_formula() -> None:
+    (operation,) = trace(Attention(), (2, 3, 5, 8))
+    assert (operation.op, operation.kind) == ("scaled_dot_product_attention", "attention")
+    assert operation.flops == 2 * 2 * 3 * 5 * 5 * (8 + 8)
+    assert operation.output_shapes == ((2, 3, 5, 8),)
 
 
 class Spectrum(nn.Module):
@@ -86,13 +89,13 @@ def test_an_lstm_is_a_product_of_all_inputs_and_one_for_each_step(
 ) -> None:
     lstm = nn.LSTM(20, 48, num_layers=2, bidirectional=True, batch_first=batch_first)
     shape = (5, 7, 20) if batch_first else (7, 5, 20)  # 5 images, 7 steps
-    kernels = trace(First(lstm), shape, precision=precision)
-    products = [kernel for kernel in kernels if kernel.kind == "product"]
+    operations = trace(First(lstm), shape, precision=precision)
+    products = [operation for operation in operations if operation.kind == "product"]
     assert len(products) == 2 * 2 * (1 + 7)
-    assert sum(kernel.op == "lstm_cell" for kernel in kernels) == 2 * 2 * 7
+    assert sum(operation.op == "lstm_cell" for operation in operations) == 2 * 2 * 7
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         out, _ = lstm.to("meta")(torch.empty(shape, device="meta"))
-    assert sum(kernel.flops for kernel in products) == counter.get_total_flops()
+    assert sum(operation.flops for operation in products) == counter.get_total_flops()
     normed = trace(nn.Sequential(First(lstm), nn.LayerNorm(96)), shape, precision=precision)
     assert normed[-1].output_shapes[0] == out.shape
 
@@ -113,6 +116,25 @@ def test_a_real_transform_costs_half_of_five_n_log_n() -> None:
     transforms = [k for k in trace(Spectrum(), (1, 3, 8, 16)) if k.kind == "fft"]
     assert {k.flops for k in transforms if "r2c" in k.op} == {3 * 5 * 128 * 7 // 2}
     assert sum(k.flops for k in transforms) >= 2 * 3 * 5 * 128 * 7 // 2
+
+
+class Odd(nn.Module):
+    """Runs a function that the tracer does not list, and some that it does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.renorm(F.glu(x).flip(-1).cumsum(-1), 2, 0, 1.0)
+
+
+def test_a_function_that_the_tracer_does_not_know_is_named() -> None:
+    operations = trace(Odd(), (4, 8))
+    kinds = {each.op: each.kind for each in operations}
+    assert kinds == {
+        "aten.glu": "elementwise",
+        "aten.flip": "copy",
+        "aten.cumsum": "reduction",
+        "aten.renorm": "unknown",
+    }
+    assert unknown(operations) == ("aten.renorm",)
 
 
 class Views(nn.Module):
@@ -136,16 +158,16 @@ class Branches(nn.Module):
 
 
 def test_peak_memory_holds_the_residual_input() -> None:
-    kernels = trace(Branches(), (1, 4, 8, 8))
+    operations = trace(Branches(), (1, 4, 8, 8))
     unit = 4 * 8 * 8 * 4
-    assert peak_activation_bytes(kernels) == (1 + 4 + 1) * unit
-    assert [k.bytes_written for k in kernels] == [4 * unit, unit, unit]
+    assert peak_activation_bytes(operations) == (1 + 4 + 1) * unit
+    assert [k.bytes_written for k in operations] == [4 * unit, unit, unit]
 
 
 def test_weights_are_read_but_are_no_activations() -> None:
-    (kernel,) = trace(nn.Linear(8, 2), (3, 8))
-    assert kernel.bytes_read == 4 * (8 * 2 + 2 + 3 * 8)
-    assert peak_activation_bytes([kernel]) == 4 * (3 * 8 + 3 * 2)
+    (operation,) = trace(nn.Linear(8, 2), (3, 8))
+    assert operation.bytes_read == 4 * (8 * 2 + 2 + 3 * 8)
+    assert peak_activation_bytes([operation]) == 4 * (3 * 8 + 3 * 2)
 
 
 class Cached(nn.Module):
@@ -174,7 +196,7 @@ def test_a_trace_leaves_the_module_as_it_is() -> None:
 def test_repeated_operations_are_imitated_exactly() -> None:
     options = MIXERS["attention"].options
     part = Part("mixer", Choice("attention", options()), 32, 32, 8, 1, "layer")
-    assert _without_ids(part_kernels(part)[1]) == _without_ids(part_kernels(part)[1])
+    assert _without_ids(part_operations(part)[1]) == _without_ids(part_operations(part)[1])
 
 
 class Table(nn.Module):
@@ -207,11 +229,11 @@ class Reshaped(nn.Module):
 
 def test_memory_is_followed_through_undeclared_views_also_when_repeated() -> None:
     for _ in range(2):
-        kernels = trace(Reshaped(), (2, 3, 6, 5), layout="channels_first")
-        assert [k.kind for k in kernels] == ["product", "elementwise"] * 2
-        for before, after in itertools.pairwise(kernels):
+        operations = trace(Reshaped(), (2, 3, 6, 5), layout="channels_first")
+        assert [k.kind for k in operations] == ["product", "elementwise"] * 2
+        for before, after in itertools.pairwise(operations):
             assert before.writes[0] in after.reads
-        assert {b.role for k in kernels for b in k.reads} == {"input", "activation"}
+        assert {b.role for k in operations for b in k.reads} == {"input", "activation"}
 
 
 class Halves(nn.Module):
@@ -224,14 +246,14 @@ def test_an_unsafe_split_launches_nothing() -> None:
     assert [k.op for k in trace(Halves(), (2, 6))] == ["aten.add"]
 
 
-def _without_ids(kernels: list[Kernel]) -> list[object]:
-    return [(k.op, k.input_shapes, k.output_shapes, k.flops, k.bytes_read) for k in kernels]
+def _without_ids(operations: list[Operation]) -> list[object]:
+    return [(k.op, k.input_shapes, k.output_shapes, k.flops, k.bytes_read) for k in operations]
 
 
 def test_a_network_of_another_library_is_traced() -> None:
     from nas.timm_library import create_model
 
     model = create_model("resnet18")
-    kernels = trace(model, (1, 3, 224, 224))
-    macs = sum(k.flops for k in kernels if k.kind in COUNTED) / 2
+    operations = trace(model, (1, 3, 224, 224))
+    macs = sum(each.flops for each in operations if each.kind in COUNTED) / 2
     assert macs == pytest.approx(1.814e9, rel=1e-3)  # torchvision's model card: 1.81 GFLOPS

@@ -16,43 +16,46 @@ from nas.latency.gpu.fit.fitting import fit, predict, terms, without
 from nas.latency.gpu.fit.public import Key, Measured
 from nas.latency.gpu.fit.validation import COVERAGES, fold_of, half_widths
 from nas.latency.gpu.formula import RUNTIMES
-from nas.latency.gpu.launches import Launches, launches_of
+from nas.latency.gpu.fusion import launches_of
+from nas.latency.gpu.launches import Launches
 from nas.latency.tracing.trace import trace
 
 
 @pytest.fixture(scope="module")
-def kernels() -> list[Measured]:
-    """Every tenth published kernel."""
-    return list(public.kernels())[::10]
+def launches() -> list[Measured]:
+    """Every tenth published time of a single launch."""
+    return list(public.launches())[::10]
 
 
-def test_fitting_explains_published_kernels_of_a_device_left_out(kernels: list[Measured]) -> None:
-    fitted = fit(without(kernels, ["v100"]), steps=20)
-    tested = [row for row in kernels if row.device.startswith("v100")]
+def test_fitting_explains_published_launches_of_a_device_left_out(
+    launches: list[Measured],
+) -> None:
+    fitted = fit(without(launches, ["v100"]), steps=20)
+    tested = [row for row in launches if row.device.startswith("v100")]
     error = np.abs(np.log(predict(fitted, tested) / [row.ms for row in tested]))
     assert np.median(error) < 0.3
 
 
-def test_a_planted_slowness_is_found(kernels: list[Measured]) -> None:
-    slow = [replace(row, ms=row.ms * 3) if row.name == "softmax" else row for row in kernels]
-    before, after = (fit(rows, steps=20) for rows in (kernels, slow))
-    softmax = [row for row in kernels if row.name == "softmax" and row.ms > 0.1]
+def test_a_planted_slowness_is_found(launches: list[Measured]) -> None:
+    slow = [replace(row, ms=row.ms * 3) if row.name == "softmax" else row for row in launches]
+    before, after = (fit(rows, steps=20) for rows in (launches, slow))
+    softmax = [row for row in launches if row.name == "softmax" and row.ms > 0.1]
     ratio = np.median(predict(after, softmax) / predict(before, softmax))
     assert 1.5 < ratio < 3.5
 
 
-def test_terms_add_up_to_the_prediction(kernels: list[Measured]) -> None:
-    fitted = fit(kernels, steps=5)
-    parts = terms(fitted, kernels)
+def test_terms_add_up_to_the_prediction(launches: list[Measured]) -> None:
+    fitted = fit(launches, steps=5)
+    parts = terms(fitted, launches)
     assert parts.min() >= 0
     assert parts.sum(axis=1) == pytest.approx(
-        predict(fitted, kernels, known_boards=False), rel=1e-3
+        predict(fitted, launches, known_boards=False), rel=1e-3
     )
 
 
-def test_without_leaves_out_every_variant(kernels: list[Measured]) -> None:
-    assert {row.device for row in without(kernels, ["a100"])} == {
-        row.device for row in kernels if not row.device.startswith("a100")
+def test_without_leaves_out_every_variant(launches: list[Measured]) -> None:
+    assert {row.device for row in without(launches, ["a100"])} == {
+        row.device for row in launches if not row.device.startswith("a100")
     }
 
 
@@ -76,9 +79,9 @@ def test_launches_at_a_batch_are_those_of_a_trace_there(
         traced = public.traced(key, fusion)  # type: ignore[arg-type]
         assert traced is not None
         module = shapes_only("test_efficientnet", 64)
-        kernels = trace(module, (5, 3, 64, 64), precision="amp", layout="channels_first")
+        operations = trace(module, (5, 3, 64, 64), precision="amp", layout="channels_first")
         if fusion == "none":
-            direct = Launches.of(launches_of(kernels, "none"))
+            direct = Launches.of(launches_of(operations, "none"))
             ours = traced.at(5)
             assert sorted(ours.kinds) == sorted(direct.kinds)
             assert ours.sizes[:, 0] @ ours.counts == pytest.approx(
@@ -104,13 +107,13 @@ def test_a_kept_trace_without_the_fusion_asked_for_is_made_again(
     assert again.kinds == direct.kinds
 
 
-def test_folds_keep_families_together(kernels: list[Measured]) -> None:
+def test_folds_keep_families_together(launches: list[Measured]) -> None:
     rows = [
-        replace(kernels[0], runtime="eager", family=family, device=device)
+        replace(launches[0], runtime="eager", family=family, device=device)
         for family in "abcdefg"
         for device in ("v100", "t4")
     ]
-    folds = fold_of([*rows, *kernels[:3]])
+    folds = fold_of([*rows, *launches[:3]])
     assert list(folds[-3:]) == [-1, -1, -1]
     assert all(folds[2 * i] == folds[2 * i + 1] for i in range(7))
 

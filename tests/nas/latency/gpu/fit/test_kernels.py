@@ -1,4 +1,4 @@
-"""Single operations on a GPU: each one kernel of the model, on memory that is not cached."""
+"""Single operations on a GPU: each is one launch of the model, on memory that is not cached."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.latency.gpu.fit.kernels import COPIES, PASSES, KernelClock, calls_in, launch_of
-from nas.latency.gpu.launches import launches_of
+from nas.latency.gpu.fit.kernels import COPIES, PASSES, LaunchClock, calls_in, launch_of
+from nas.latency.gpu.fusion import launches_of
 from nas.latency.tracing.calls import calls_of
 from nas.latency.tracing.trace import trace
 from search_spaces.space import SearchSpace
@@ -40,7 +40,7 @@ class Everything(nn.Module):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_an_operation_alone_is_the_kernel_that_it_is_in_its_network(precision: Any) -> None:
+def test_an_operation_alone_is_the_launch_that_it_is_in_its_network(precision: Any) -> None:
     network = Everything().eval()
     whole = launches_of(trace(network, SHAPE, precision=precision), "none")
     calls = [call for call in calls_of(network, SHAPE) if call.launches]
@@ -50,7 +50,7 @@ def test_an_operation_alone_is_the_kernel_that_it_is_in_its_network(precision: A
     assert Counter(alone) == Counter(whole)
 
 
-def test_what_launches_several_kernels_is_not_asked_for() -> None:
+def test_what_is_several_launches_is_not_asked_for() -> None:
     class Both(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.matmul(x, x.expand(3, 2, 4, 4).transpose(2, 3))
@@ -70,11 +70,11 @@ def test_the_operations_of_a_space_are_listed_once(space: SearchSpace) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_operation_of_a_network_is_timed(clock: Any, precision: str) -> None:
-    kernels = KernelClock(clock, precision, 2**20)
+    timed = LaunchClock(clock, precision, 2**20)
     with torch.inference_mode():
         for call in calls_of(Everything().eval(), SHAPE):
             if call.launches and call.operands:
-                ms, spread = kernels.ms(call)
+                ms, spread = timed.ms(call)
                 assert ms > 0
                 assert spread >= 0
 
@@ -88,15 +88,15 @@ def test_each_run_has_memory_of_its_own(clock: Any, monkeypatch: pytest.MonkeyPa
         return x
 
     object.__setattr__(call, "function", noted)
-    ms, _ = KernelClock(clock, "fp32", 2**20).ms(call)
+    ms, _ = LaunchClock(clock, "fp32", 2**20).ms(call)
     assert len(set(seen)) == COPIES
     assert len(seen) == COPIES * (1 + PASSES)
     assert {b - a for a, b in zip(seen, seen[1:COPIES], strict=False)} == {128 * 4}
     monkeypatch.setattr(clock, "ms", lambda run: 6.4)
-    assert KernelClock(clock, "fp32", 2**20).ms(call) == (pytest.approx(6.4 / COPIES), 0.0)
+    assert LaunchClock(clock, "fp32", 2**20).ms(call) == (pytest.approx(6.4 / COPIES), 0.0)
 
 
 def test_an_operation_larger_than_the_memory_for_it_is_refused(clock: Any) -> None:
     (call,) = calls_of(nn.ReLU(), (1, 1000))
     with pytest.raises(torch.OutOfMemoryError, match="larger than what they are taken from"):
-        KernelClock(clock, "fp32", 1024).ms(call)
+        LaunchClock(clock, "fp32", 1024).ms(call)
