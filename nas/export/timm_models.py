@@ -21,7 +21,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.network import Network
 
 default_cfgs: dict[str, dict[str, Any]] = {}
-"""What timm lists as pretrained, by model name; timm reads it when a name is registered."""
+"""The pretrained models by name; timm looks for this variable when a name is registered."""
 
 
 class TimmNetwork(Network):
@@ -45,7 +45,7 @@ class TimmNetwork(Network):
             self.reset_classifier(0)
 
     def forward(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
-        """Class scores, (B, C, R, R) -> (B, num_classes); features where there are no classes."""
+        """Class scores, (B, C, R, R) -> (B, num_classes), or features if there are no classes."""
         return self.forward_head(self.forward_features(x, drop_path_rate))
 
     def forward_features(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
@@ -74,7 +74,7 @@ class TimmNetwork(Network):
         return self.get_submodule(CLASSIFIER)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh classifier in place, or none for 0 classes."""
+        """Replace the classifier by an untrained one, or by none for 0 classes."""
         if global_pool not in (None, "", "avg"):
             raise SettingsError(
                 f"global_pool is '{global_pool}'; these networks take the mean. Leave it out."
@@ -150,7 +150,7 @@ def register() -> list[str]:
 
 
 def _entry(id: str) -> Any:
-    """The entry point of one exported network; its folder is looked up at each call."""
+    """Timm's entry point of one exported network, which looks up its folder at each call."""
 
     def entry(pretrained: bool = False, **options: Any) -> nn.Module:
         folder = exports().get(id)
@@ -168,7 +168,7 @@ def _entry(id: str) -> Any:
 
 
 def _config(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What timm knows of an exported network, and the arguments that build it."""
+    """Timm's description of an exported network, and the arguments that build it."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text())
         cfg = {**config["pretrained_cfg"], "file": str(folder), "source": "local-dir"}

@@ -61,8 +61,8 @@ def commands() -> list[str]:
 
 PYTHON = blocks("python")
 COMMANDS = commands()
-QUICK = [line for line in COMMANDS if line.startswith("predict") or "--dry-run" in line]
-"""Commands that take seconds as they stand."""
+QUICK = [line for line in COMMANDS if line.startswith(("predict", "bench")) or "--dry-run" in line]
+"""Commands that take seconds as they stand, `bench` on a small table."""
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +93,13 @@ def test_python_runs_in_a_fresh_interpreter(block: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("line", QUICK)
 def test_a_command_that_takes_seconds_runs(line: str, run: Callable[..., Result]) -> None:
-    result = run(*shlex.split(line))
+    rows = (f"{i % 4},{i // 4},{50 + i},{20 - i}" for i in range(16))
+    columns = "op_0,op_1,acc_cifar10,lat_titanx_32"
+    Path("TABLE.csv").write_text("\n".join([columns, *rows]) + "\n")
+    # A table has to have more rows than are evaluated.
+    result = run(*shlex.split(line.replace("--evaluations 200", "--evaluations 8")))
     assert result.exit_code == 0, result.stderr
-    assert "ms" in result.stdout + result.stderr
+    assert result.stdout
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line not in QUICK])
