@@ -36,7 +36,6 @@ def export_network(
     scores: Mapping[str, float],
     formats: Iterable[str] = (),
     images: Tensor | None = None,
-    tolerance: float | None = None,
 ) -> list[Path]:
     """Write a network to a folder, in which files of an earlier export are replaced.
 
@@ -46,10 +45,8 @@ def export_network(
         data: The images it was trained on.
         scores: By name, such as `test_accuracy`; for people to read.
         formats: Any of `FORMATS`, besides the description and the weights.
-        images: A few normalised training images (n, C, R, R), which formats are compared on; five
-            random ones where None.
-        tolerance: Largest difference from the network's own scores, as a share of the largest
-            score; each format's own where None.
+        images: Some normalised training images (n, C, R, R), on which formats are calibrated and
+            compared; None for random ones.
 
     Returns:
         The files written.
@@ -69,8 +66,7 @@ def export_network(
         draft = Path(name)
         description = _write_weights(plain, draft, folder, data, scores)
         for format in chosen:
-            limit = format.tolerance if tolerance is None else tolerance
-            add_file(format, Export(plain, description, draft, images, limit))
+            add_file(format, Export(plain, description, draft, images, format.tolerance))
         made = (WEIGHTS_FILE, *(format.file for format in chosen), ARCHITECTURE_FILE)
         for file in made:
             atomic_write(folder / file, (draft / file).read_bytes())

@@ -32,8 +32,8 @@ class Export:
         network: In eval mode, on the CPU, in float32.
         description: Its architecture, data and scores.
         folder: Where it is written; the description and the weights are there already.
-        images: Normalised images (n, C, R, R): the first two are an exporter's example, and a
-            quantiser calibrates on all of them.
+        images: Normalised images (n, C, R, R) to calibrate on. They are not an exporter's example:
+            a file keeps its example, and these may be someone's own.
         tolerance: Largest difference from the network's own scores, as a share of the largest
             score; 0 is to the bit.
     """
@@ -54,7 +54,7 @@ class Format:
         file: The file that it adds to the folder.
         write: Writes that file.
         load: Reads the file at a path back as something that scores images.
-        tolerance: The tolerance of an `Export`, unless its caller gives another one.
+        tolerance: Of its exports: see `Export`.
         default: Whether a run writes it without being asked to.
         packages: Optional packages that it needs.
         extra: The extra of pyproject.toml that installs them.

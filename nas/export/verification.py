@@ -1,4 +1,4 @@
-"""Every export is loaded back, and its scores of random images compared with the network's."""
+"""Every export is loaded back, and its scores are compared with the network's own."""
 
 from __future__ import annotations
 

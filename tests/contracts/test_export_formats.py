@@ -77,10 +77,11 @@ def usable(name: str) -> Format:
 
 
 def check(name: str, network: Network, folder: Path) -> None:
-    """A format's file gives the network's scores, for a batch that no exporter has seen."""
-    format = usable(name)
-    files = export_network(network, folder, data=DATA, scores={}, formats=(name,))
+    """A format gives the network's scores for any batch, and keeps no image that it was given."""
+    format, given = usable(name), random_images(network, 3)
+    files = export_network(network, folder, data=DATA, scores={}, formats=(name,), images=given)
     assert [f.name for f in files] == ["model.safetensors", format.file, "architecture.yaml"]
+    assert given[0].numpy().tobytes() not in (folder / format.file).read_bytes()
     images = random_images(network, 7)
     with torch.no_grad():
         found, expected = format.load(folder / format.file)(images), network(images)

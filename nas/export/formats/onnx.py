@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nas.export.format import FORMATS, Export, Format, Run
+from nas.export.verification import random_images
 from nas.latency.timing.onnx import EXPORTER, EXTRA, INPUT, OUTPUT, RUNTIME, onnx_bytes, session
 
 FILE = "model.onnx"
@@ -16,7 +17,7 @@ FILE = "model.onnx"
 def write(export: Export) -> None:
     """Export the network for any batch size."""
     name = f"Network {export.network.architecture.id}"
-    model = onnx_bytes(export.network, export.images[:2], any_batch=True, name=name)
+    model = onnx_bytes(export.network, random_images(export.network, 2), any_batch=True, name=name)
     (export.folder / FILE).write_bytes(model)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from nas.errors import ExportError
 from nas.export.format import FORMATS, Export, Format, Run
+from nas.export.verification import random_images
 
 FILE = "model.pt2"
 
@@ -23,7 +24,7 @@ def write(export: Export) -> None:
     batch = torch.export.Dim("batch")
     try:
         program = torch.export.export(
-            export.network, (export.images[:2],), dynamic_shapes=({0: batch},)
+            export.network, (random_images(export.network, 2),), dynamic_shapes=({0: batch},)
         )
     except Exception as error:  # whatever an operator's tracing raises
         raise ExportError(

@@ -199,3 +199,13 @@ def test_a_description_that_is_no_text_is_refused(exported: Path) -> None:
     (exported / "architecture.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(CheckpointError, match="architecture.yaml' is damaged"):
         load_exported(exported)
+
+
+def test_formats_are_compared_on_the_images_that_are_given(
+    network: Network, data: DataDescription, tmp_path: Path
+) -> None:
+    seen: list[torch.Tensor] = []
+    network.register_forward_hook(lambda _, images, scores: seen.append(images[0]))
+    given = torch.randn(3, 2, 8, 8)
+    export_network(network, tmp_path, data=data, scores={}, formats=("timm",), images=given)
+    assert any(torch.equal(images, given) for images in seen)
