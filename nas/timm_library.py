@@ -1,8 +1,10 @@
 """The one module that imports timm, and torchvision with it.
 
-torchvision's compiled operators do not load beside a torch of another build (the PyPI wheel beside
-a CPU-only torch: "operator torchvision::nms does not exist"), and timm fails with it. timm needs
-transforms and models, never those operators: declaring the two schemas is enough for the import.
+The compiled operators of torchvision do not load beside a torch from another index, such as PyPI's
+torchvision beside a CPU build of torch: importing torchvision then fails with "operator
+torchvision::nms does not exist", and so does importing timm. timm uses transforms and models of
+torchvision, never those operators, so this module declares the two missing ones before it imports
+timm. From then on `import timm` and `import torchvision` work anywhere in the process.
 
 The import takes seconds, so others import from here inside the function that needs it.
 """
@@ -23,11 +25,11 @@ from nas.errors import UnknownNameError, did_you_mean, unknown_name
 _NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 _declared: library.Library | None = None
-"""Holds the declarations: torch forgets the schemas of a library that is garbage-collected."""
+"""Kept here because torch forgets the operators of a library that is garbage-collected."""
 
 
 def _declare_missing_operators() -> None:
-    """Declares `torchvision::nms` and `qnms`, unless torchvision's own operators load."""
+    """Declare `torchvision::nms` and `qnms`, unless torchvision's own operators load."""
     global _declared
     package = importlib.util.find_spec("torchvision")
     folders = (package.submodule_search_locations if package else None) or []
@@ -74,10 +76,10 @@ __all__ = [
 
 
 def check_name(name: str) -> None:
-    """Whether timm has a model of that name, and the pretrained tag after its dot.
+    """Check that timm has a model of that name, and the pretrained tag after its dot.
 
     Raises:
-        UnknownNameError: it has not.
+        UnknownNameError: it does not.
     """
     architecture, _, tag = name.partition(".")
     if not is_model(architecture):
@@ -97,11 +99,11 @@ def shapes_only(
     in_channels: int | None = None,
     num_classes: int | None = None,
 ) -> torch.nn.Module:
-    """A timm model whose weights have shapes and no memory where it can be built so.
+    """A timm model whose weights take no memory, if it can be built on meta tensors.
 
     Args:
         name: A model of timm, with or without its pretrained tag.
-        resolution: Side of its images where the model depends on it; None for its own.
+        resolution: Side of its images, if the model depends on it; None for its own.
         in_channels: Channels of its images; None for its own.
         num_classes: None for its own.
     """
@@ -123,7 +125,10 @@ def _build(
     devices: tuple[str, ...],
     changes: Mapping[str, Any] | None = None,
 ) -> torch.nn.Module:
-    """The first that can be built: not every model takes a size, or is built on meta tensors."""
+    """A model of that size on the first device, or with its own size or on another device.
+
+    Not every model takes a size, and not every one can be built on meta tensors.
+    """
     sized: dict[str, Any] = {} if resolution is None else {"img_size": resolution}
     attempts = [(arguments, device) for arguments in (sized, {}) for device in devices]
     for i, (arguments, device) in enumerate(attempts):
@@ -148,7 +153,7 @@ def family_of(name: str) -> str:
 
 @contextlib.contextmanager
 def unfused_attention() -> Iterator[None]:
-    """Models built meanwhile write attention out as products and a softmax."""
+    """Models built within the block compute attention as products and a softmax."""
     before = use_fused_attn()
     set_fused_attn(False)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nas.cli.doctor import EXTRAS
+from nas.export import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PINS = dict(
@@ -24,13 +25,15 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_every_requirement_is_pinned() -> None:
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    wanted = set().union(*map(names, groups))
+    wanted = set().union(*map(names, groups)) - {PROJECT["name"]}
     assert len(wanted) > 20
     assert wanted <= PINS.keys()
 
 
-def test_the_scripts_install_the_torch_that_is_pinned() -> None:
-    assert f"torch={PINS['torch']}\n" in (ROOT / "scripts/setup-venv").read_text()
+def test_no_test_of_an_export_is_skipped_in_scripts_test() -> None:
+    extras = PROJECT["optional-dependencies"]
+    assert f"{PROJECT['name']}[onnx]" in extras["dev"]
+    assert {package for format in FORMATS for package in format.packages} <= names(extras["onnx"])
 
 
 def test_pre_commit_runs_the_ruff_that_is_pinned() -> None:

@@ -38,14 +38,14 @@ _HEAD = """\
 
 @dataclass(frozen=True)
 class DataDescription:
-    """What a network's images looked like: how to prepare others, what its scores mean.
+    """The images that a network was trained on: how to prepare others, and what its scores mean.
 
     Attributes:
         name: Of the data set.
         classes: Names in the order of the scores.
         in_channels: Channels of an image.
-        mean: Per channel, subtracted after division by `scale`.
-        std: Per channel, divided by after that.
+        mean: Per channel; subtracted from pixels / scale.
+        std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.
     """
 
@@ -124,7 +124,7 @@ class ExportDescription:
 
 
 def read_architecture(path: Path) -> Architecture:
-    """The architecture in a file: a bare one, or that of an exported network (or its folder).
+    """The architecture in a file, which may also describe an exported network or be its folder.
 
     Raises:
         SpaceError: the file is missing, or holds no architecture.

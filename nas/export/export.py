@@ -1,49 +1,31 @@
 """Writing a network to a folder: every file is made, loaded back and compared, then put in place.
 
-A file that does not give the network's own scores is never written; each one that is appears
-whole or not at all, `architecture.yaml` last.
+A file that does not give the network's own scores is never written. Each file appears whole or not
+at all, and `architecture.yaml` last.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.util
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import safetensors.torch
+from torch import Tensor
 
-from nas.errors import unknown_name
-from nas.export import onnx, pt2
-from nas.export import timm_format as timm_config
 from nas.export.description import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,
     DataDescription,
     ExportDescription,
 )
+from nas.export.format import FORMATS, Export, Format
 from nas.export.load import load_exported
-from nas.export.verification import check_same
+from nas.export.verification import check_same, random_images
 from nas.storage import atomic_write
 from search_spaces.network import Network
-
-Writer = Callable[[Network, ExportDescription, Path], Path]
-"""Adds a format's file to a folder that holds the description and the weights, and checks it."""
-
-FORMATS: dict[str, Writer] = {
-    "timm": timm_config.write,
-    "pt2": pt2.write,
-    "onnx": onnx.write,
-}
-"""Formats besides the description and the weights, which are always written."""
-
-
-def installed_formats() -> tuple[str, ...]:
-    """The formats whose packages are installed."""
-    with_onnx = all(importlib.util.find_spec(package) for package in onnx.PACKAGES)
-    return tuple(name for name in FORMATS if name != "onnx" or with_onnx)
 
 
 def export_network(
@@ -52,7 +34,8 @@ def export_network(
     *,
     data: DataDescription,
     scores: Mapping[str, float],
-    formats: Iterable[str] = ("timm",),
+    formats: Iterable[str] = (),
+    images: Tensor | None = None,
 ) -> list[Path]:
     """Write a network to a folder, in which files of an earlier export are replaced.
 
@@ -61,7 +44,9 @@ def export_network(
         folder: Made where it does not exist.
         data: The images it was trained on.
         scores: By name, such as `test_accuracy`; for people to read.
-        formats: Any of `FORMATS`.
+        formats: Any of `FORMATS`, besides the description and the weights.
+        images: Some normalised training images (n, C, R, R), on which formats are calibrated and
+            compared; None for random ones.
 
     Returns:
         The files written.
@@ -72,26 +57,52 @@ def export_network(
         ExportError: a format cannot hold the network, or came back different; nothing is written.
         RunError, StorageError: the folder cannot be written to, or the disk is full.
     """
-    wanted = list(dict.fromkeys(formats))
-    for name in wanted:
-        if name not in FORMATS:
-            raise unknown_name("export format", name, FORMATS)
+    chosen = [FORMATS[name] for name in dict.fromkeys(formats)]
+    for format in chosen:
+        format.require()
     plain = copy.deepcopy(network).cpu().float().eval()
-    tensors = {name: tensor.contiguous() for name, tensor in plain.state_dict().items()}
-    # One entry of metadata: safetensors writes several in an order of chance.
-    weights = safetensors.torch.save(tensors, {"format": "pt"})
-    description = ExportDescription(
-        plain.architecture, data, dict(scores), hashlib.sha256(weights).hexdigest()
-    )
+    images = random_images(plain) if images is None else images
     with tempfile.TemporaryDirectory(prefix="nas-export-") as name:
         draft = Path(name)
-        (draft / WEIGHTS_FILE).write_bytes(weights)
-        (draft / ARCHITECTURE_FILE).write_text(description.to_yaml(str(folder)))
-        check_same(plain, load_exported(draft), "The reloaded copy")
-        made = [FORMATS[format](plain, description, draft).name for format in wanted]
-        files = [folder / name for name in (WEIGHTS_FILE, *made, ARCHITECTURE_FILE)]
-        for file in files:
-            atomic_write(file, (draft / file.name).read_bytes())
-    if "timm" in wanted:
-        timm_config.note(plain.architecture.id, folder)
-    return files
+        description = _write_weights(plain, draft, folder, data, scores)
+        for format in chosen:
+            add_file(format, Export(plain, description, draft, images, format.tolerance))
+        made = (WEIGHTS_FILE, *(format.file for format in chosen), ARCHITECTURE_FILE)
+        for file in made:
+            atomic_write(folder / file, (draft / file).read_bytes())
+    for format in chosen:
+        if format.published is not None:
+            format.published(plain.architecture.id, folder)
+    return [folder / file for file in made]
+
+
+def add_file(format: Format, export: Export) -> None:
+    """Write a format's file to the export's folder and compare what is loaded back from it.
+
+    Raises:
+        ExportError: the format cannot hold the network, or came back different.
+    """
+    format.write(export)
+    loaded = format.load(export.folder / format.file)
+    check_same(
+        export.network, loaded, f"The {format.name} export", export.images, export.tolerance
+    )
+
+
+def _write_weights(
+    network: Network,
+    draft: Path,
+    folder: Path,
+    data: DataDescription,
+    scores: Mapping[str, float],
+) -> ExportDescription:
+    """Write the weights and the description, which names `folder`, and check them."""
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    # One entry of metadata: safetensors writes several in a random order.
+    weights = safetensors.torch.save(tensors, {"format": "pt"})
+    digest = hashlib.sha256(weights).hexdigest()
+    description = ExportDescription(network.architecture, data, dict(scores), digest)
+    (draft / WEIGHTS_FILE).write_bytes(weights)
+    (draft / ARCHITECTURE_FILE).write_text(description.to_yaml(str(folder)))
+    check_same(network, load_exported(draft), "The reloaded copy", random_images(network))
+    return description

@@ -1,7 +1,7 @@
 """How all figures look: one palette that colour-blind people can tell apart, one size.
 
 Palette: Okabe and Ito 2008, https://jfly.uni-koeln.de/color/. Figures are drawn without pyplot,
-so nothing depends on a display or on another figure's state.
+which keeps a global state and may look for a display.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY = "#E69F00", "#56B4E9"
@@ -44,9 +45,6 @@ def png_size(content: bytes) -> tuple[int, int]:
     return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
 
 
-def percent(axes: Axes, axis: str = "y") -> None:
-    """Show shares between 0 and 1 as per cent."""
-    from matplotlib.ticker import FuncFormatter
-
-    chosen = axes.yaxis if axis == "y" else axes.xaxis
-    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g}"))
+def percent(axes: Axes) -> None:
+    """Show shares between 0 and 1 on the vertical axis as per cent."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g}"))

@@ -1,10 +1,10 @@
-"""The tables of the page, as HTML; the first cell of a row is its header."""
+"""The tables of the page; the first cell of a row is its header."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 from nas.report.content import ReportContent
@@ -14,19 +14,37 @@ from nas.units import format_count, format_mib
 NOTHING = "\N{EN DASH}"
 
 
-def front_table(content: ReportContent) -> str:
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are shown.
+
+    Attributes:
+        caption: Above the table; may be empty.
+        head: One cell per column.
+        rows: Rows of as many cells.
+        chosen: The first cell of the row in bold.
+        summary: What stands for the table of names and words until a reader opens it.
+    """
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    chosen: str | None = None
+    summary: str = ""
+
+
+def front_table(content: ReportContent) -> Table:
     """The front, fastest first; the drawn architecture in bold."""
     rows = [(member.id, *_cells(content, member)) for member in content.front]
     chosen = None if content.best is None else content.best.id
     caption = f"Milliseconds per batch on {content.target}. Validation scores are those of the "
     head = ("network", *_head(content))
-    return _table(caption + "supernet's shared weights.", head, rows, chosen=chosen)
+    caption += "supernet's shared weights."
+    return Table(caption, head, rows, chosen)
 
 
-def answers_table(content: ReportContent) -> str:
-    """The best network for each question, where there is more than one."""
-    if len(content.answers) < 2:
-        return ""
+def answers_table(content: ReportContent) -> Table:
+    """The best network for each question."""
     front = {member.id: member for member in content.front}
     head = ("within", "best network", *_head(content))
     rows = [
@@ -35,20 +53,21 @@ def answers_table(content: ReportContent) -> str:
         else (content.within(answer), "none was found", *[NOTHING] * len(_head(content)))
         for answer in content.answers
     ]
-    return _table("Each answer is the most accurate of the front that keeps it.", head, rows)
+    return Table("Each answer is the most accurate of the front that keeps it.", head, rows)
 
 
-def surrogates_table(content: ReportContent) -> str:
+def surrogates_table(content: ReportContent) -> Table:
     """How well surrogates predict what they have not seen."""
     rows = [(fit.name, f"{fit.spearman:.2f}", f"{fit.covered:.0%}") for fit in content.surrogates]
     caption = (
         "How well surrogates predict the error of evaluated architectures: each third by a fit to "
         "the other two."
     )
-    return _table(caption, ("surrogate", "rank correlation", "within its 90 % interval"), rows)
+    head = ("surrogate", "rank correlation", "within its 90 % interval")
+    return Table(caption, head, rows)
 
 
-def retrained_table(content: ReportContent) -> str:
+def retrained_table(content: ReportContent) -> Table:
     """How the networks that were trained to the end were trained, and their scores."""
     head = ("network", "test accuracy", "balanced", "validation", "from", "epochs", "seed", "took")
     rows = [
@@ -64,15 +83,16 @@ def retrained_table(content: ReportContent) -> str:
         )
         for result in content.retrained
     ]
-    return _table("Retrained networks. The test split was opened for this table only.", head, rows)
+    caption = "Retrained networks. The test split was opened for this table only."
+    return Table(caption, head, rows)
 
 
-def settings_table(content: ReportContent) -> str:
+def settings_table(content: ReportContent) -> Table:
     """Every setting of the run."""
     return _words("Settings", content.settings)
 
 
-def environment_table(content: ReportContent) -> str:
+def environment_table(content: ReportContent) -> Table:
     """What the run was made with."""
     flat: dict[str, Any] = {}
     for name, value in content.environment.items():
@@ -111,10 +131,9 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:#.3g}".rstrip(".")
 
 
-def _words(title: str, values: Mapping[str, Any]) -> str:
+def _words(title: str, values: Mapping[str, Any]) -> Table:
     rows = [(name, _shown(value)) for name, value in values.items()]
-    table = _table("", ("name", "value"), rows, words=True)
-    return f"<details><summary>{escape(title)}</summary>{table}</details>" if rows else ""
+    return Table("", ("name", "value"), rows, summary=title)
 
 
 def _shown(value: object) -> str:
@@ -125,27 +144,3 @@ def _shown(value: object) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
         return " ".join(value)
     return json.dumps(value, default=str)
-
-
-def _table(
-    caption: str,
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    chosen: str | None = None,
-    words: bool = False,
-) -> str:
-    if not rows:
-        return ""
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        f'<tr{" class=chosen" if row[0] == chosen else ""}><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>\n"
-        for row in rows
-    )
-    kind = ' class="words"' if words else ""
-    label = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="scroll"><table{kind}>{label}<thead><tr>{top}</tr></thead>'
-        f"<tbody>\n{body}</tbody></table></div>"
-    )

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from nas.errors import RunError, SettingsError
-from nas.export import DataDescription, export_network
+from nas.export import DataDescription, default_formats, export_network
 from nas.retrain import (
     NetworkResult,
     default_recipe,
@@ -27,7 +27,7 @@ from search_spaces import Network, build_network
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Progress as Steps
 
-DEFAULT_FORMATS = ("timm", "pt2")
+DEFAULT_FORMATS = default_formats()
 
 
 def retrain_chosen(

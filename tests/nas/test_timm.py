@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nas.errors import CheckpointError, SettingsError, SpaceError
-from nas.export import DataDescription, ExportError, export_network
-from nas.export import timm_format as timm_config
+from nas.export import DataDescription, export_network
+from nas.export.timm_index import exports
 from search_spaces import Architecture, Network, build_network
 
 ARCHITECTURE = Architecture.from_dict(
@@ -59,7 +59,7 @@ def network() -> Network:
 
 @pytest.fixture
 def folder(network: Network, tmp_path: Path) -> Path:
-    export_network(network, tmp_path / "net", data=DATA, scores={})
+    export_network(network, tmp_path / "net", data=DATA, scores={}, formats=("timm",))
     return tmp_path / "net"
 
 
@@ -167,41 +167,27 @@ def test_a_damaged_config_is_said(folder: Path) -> None:
 
 
 def test_an_export_that_is_gone_is_said(folder: Path) -> None:
-    import nas.timm
+    from nas.export import timm_models
 
-    assert nas.timm.register_exports() == [NAME]
+    assert timm_models.register() == [NAME]
     shutil.rmtree(folder)
     with pytest.raises(CheckpointError, match=f"{ARCHITECTURE.id} was exported once, but"):
         create(NAME)
-    assert nas.timm.register_exports() == []
+    assert timm_models.register() == []
 
 
 def test_a_damaged_line_of_the_index_is_passed_over(folder: Path, tmp_path: Path) -> None:
     for name, text in (("1", "{"), ("2", "{}"), ("3", "[]"), ("4", '{"folder": 1}')):
         (tmp_path / "cache" / "exports" / f"{name}.json").write_text(text)
-    assert timm_config.exports() == {ARCHITECTURE.id: folder}
+    assert exports() == {ARCHITECTURE.id: folder}
 
 
 def test_the_latest_export_of_an_id_counts(
     folder: Path, network: Network, tmp_path: Path, images: torch.Tensor
 ) -> None:
     network.get_parameter("head.body.classifier.bias").data += 1.0
-    export_network(network, tmp_path / "later", data=DATA, scores={})
+    export_network(network, tmp_path / "later", data=DATA, scores={}, formats=("timm",))
     assert torch.equal(create(NAME, pretrained=True).eval()(images), network(images))
-
-
-def test_a_copy_of_timms_that_differs_is_caught(
-    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import nas.timm
-
-    create_model = nas.timm.create_model
-    monkeypatch.setattr(
-        nas.timm, "create_model", lambda name, **options: create_model(name).eval()
-    )
-    with pytest.raises(ExportError, match="The copy that timm loads of network"):
-        export_network(network, tmp_path / "net", data=DATA, scores={})
-    assert not (tmp_path / "net").exists()
 
 
 def test_the_config_is_json_that_timm_documents(folder: Path) -> None:

@@ -44,7 +44,7 @@ from nas.latency.profiles.whole_networks import (
     whole_networks_profile,
 )
 from nas.latency.target import Target
-from nas.latency.timing.runtimes import onnx_bytes
+from nas.latency.timing.onnx import onnx_bytes
 from nas.progress import Progress
 from nas.storage import atomic_write, read_json
 from search_spaces.network import build_network

@@ -10,29 +10,25 @@ else a GPU runs is in `gpu/machine.py`.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import os
 import re
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.errors import ExportError, MissingExtraError, missing_extra
+from nas.errors import ExportError, MissingExtraError
 from nas.latency.target import Target
+from nas.latency.timing.onnx import INPUT, OUTPUT, RUNTIME, onnx_bytes, required, session
 from nas.progress import Progress
 
 Prepared = Callable[[Tensor], object]
 """Runs a network on images, (B, C, H, W) channels-last float32."""
 
-INPUT, OUTPUT = "images", "scores"
 _FULL = re.compile(r"(CUDA|HIP).*out of memory|_ALLOC\w*_FAILED")
 """As CUDA's own libraries say it, such as CUBLAS_STATUS_ALLOC_FAILED."""
 
@@ -74,49 +70,12 @@ def prepare_all(
     return prepared
 
 
-def onnx_bytes(module: nn.Module, example: Tensor) -> bytes:
-    """An ONNX model of a module, for inputs of the example's shape only.
-
-    Raises:
-        MissingExtraError: the exporter is not installed.
-        ExportError: the module cannot be exported.
-    """
-    for package in ("onnx", "onnxscript"):
-        _installed(package)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # of the exporter's own libraries
-            with torch.inference_mode(False), torch.no_grad():
-                program = torch.onnx.export(
-                    module,
-                    (example.clone(),),
-                    dynamo=True,
-                    input_names=[INPUT],
-                    output_names=[OUTPUT],
-                    verbose=False,
-                )
-    except Exception as error:  # whatever the exporter raises
-        raise ExportError(f"This network cannot be exported to ONNX: {error}") from error
-    assert program is not None  # only without dynamo
-    return bytes(program.model_proto.SerializeToString())
-
-
 class _Session:
     """A network in onnxruntime."""
 
     def __init__(self, module: nn.Module, example: Tensor, threads: int) -> None:
-        runtime = _installed("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        model = onnx_bytes(module, example)
-        try:
-            self._session = runtime.InferenceSession(model, options, ["CPUExecutionProvider"])
-        except Exception as error:  # whatever it raises of a model
-            raise ExportError(
-                f"onnxruntime cannot run this network: {error}. Choose another --runtime."
-            ) from error
+        required(RUNTIME, "The runtime 'onnxruntime'")  # before minutes of exporting
+        self._session = session(onnx_bytes(module, example), threads)
         self._given: Tensor | None = None
         self._array = np.empty(0, dtype=np.float32)
 
@@ -170,10 +129,3 @@ def _require_compiler() -> None:
             "Install it (`apt install g++`), name another one in the environment variable CXX, "
             "or choose another --runtime."
         )
-
-
-def _installed(package: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise missing_extra(package, "onnx", "The runtime 'onnxruntime'") from error

@@ -57,3 +57,17 @@ def random_network(architecture: Architecture) -> Network:
 def network(request: pytest.FixtureRequest) -> Network:
     """One block of width 12 for two channels and three classes."""
     return random_network(small(request.param, "conv" if request.param == "batch" else "linear"))
+
+
+@pytest.fixture
+def plain() -> Network:
+    """One of them, for what is the same for both."""
+    return random_network(small())
+
+
+@pytest.fixture
+def undecided() -> Network:
+    """A network that no exporter can trace: what it computes depends on the scores' values."""
+    network = random_network(small())
+    network.register_forward_hook(lambda _, images, y: y if float(y.sum()) > 0 else y * 1)
+    return network

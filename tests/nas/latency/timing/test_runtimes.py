@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from nas.errors import ExportError, MissingExtraError
 from nas.latency import Effort, Plan, Target, measured_predictor, predictor_for
 from nas.latency.devices import check
-from nas.latency.timing import runtimes
-from nas.latency.timing.runtimes import compiled, onnx_bytes, prepare
+from nas.latency.timing.onnx import onnx_bytes
+from nas.latency.timing.runtimes import compiled, prepare
 from search_spaces.space import SearchSpace
 
 BRIEF = Effort(0.0, least=2, most=2)
@@ -104,13 +104,6 @@ def test_a_network_that_a_runtime_cannot_run_is_told() -> None:
         onnx_bytes(Undecided(), torch.ones(2))
     with torch.inference_mode(), pytest.raises(ExportError, match="cannot be compiled"):
         prepare(Undecided(), torch.ones(2), _target("compile"))
-
-
-def test_a_model_that_onnxruntime_refuses_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    target = _target("onnxruntime")
-    monkeypatch.setattr(runtimes, "onnx_bytes", lambda *_: b"no model")
-    with pytest.raises(ExportError, match="onnxruntime cannot run this network: .*--runtime"):
-        prepare(Small(), torch.zeros(1, 5), target)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One file per export format; the registry `nas.export.format.FORMATS` finds them."""

@@ -1,0 +1,71 @@
+"""`config.json`, from which timm builds the network and loads its weights.
+
+timm.create_model("local-dir:FOLDER", pretrained=True)     once `import nas.timm` has run
+timm.create_model("nas_<id>", pretrained=True)             the latest export of that id
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nas.export.format import FORMATS, Export, Format, Run
+from nas.export.timm_index import CONFIG_FILE, remember
+
+ENTRY = "nas_network"
+"""The name under which timm knows any network of ours."""
+
+CLASSIFIER = "head.body.classifier"
+
+
+def write(export: Export) -> None:
+    """Write `config.json`."""
+    (export.folder / CONFIG_FILE).write_text(json.dumps(config(export), indent=2) + "\n")
+
+
+def load(file: Path) -> Run:
+    """The network that timm builds from the file's folder."""
+    from nas.export.timm_models import register  # imports timm, which takes seconds
+    from nas.timm_library import create_model
+
+    register()
+    return create_model(f"local-dir:{file.parent}", pretrained=True).eval()
+
+
+def config(export: Export) -> dict[str, Any]:
+    """The content of `config.json`, laid out as timm's own `save_for_hf` does."""
+    data, architecture = export.description.data, export.description.architecture
+    return {
+        "architecture": ENTRY,
+        "num_classes": export.network.num_classes,
+        "num_features": export.network.get_submodule(CLASSIFIER).in_features,
+        "label_names": list(data.classes),
+        "model_args": {"architecture": architecture.to_dict()},
+        "pretrained_cfg": {
+            "tag": architecture.id,
+            "custom_load": False,
+            "input_size": [data.in_channels, architecture.resolution, architecture.resolution],
+            "fixed_input_size": False,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+            "mean": list(data.mean),
+            "std": list(data.std),
+            "num_classes": export.network.num_classes,
+            "pool_size": None,
+            "first_conv": None,
+            "classifier": CLASSIFIER,
+        },
+    }
+
+
+def publish(id: str, folder: Path) -> None:
+    """Give the network its name in timm, `nas_<id>`, in this process and in later ones."""
+    from nas.export.timm_models import register
+
+    remember(id, folder)
+    register()
+
+
+FORMATS.register(Format("timm", CONFIG_FILE, write, load, default=True, published=publish))

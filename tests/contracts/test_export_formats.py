@@ -1,0 +1,181 @@
+"""Every export format holds the networks of every family, whatever else it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nas.export.formats as home
+from nas.errors import ExportError, MissingExtraError
+from nas.export import (
+    FORMATS,
+    DataDescription,
+    Export,
+    Format,
+    default_formats,
+    export_network,
+    installed_formats,
+    load_exported,
+)
+from nas.export.export import add_file
+from nas.export.load import read_description
+from nas.export.verification import random_images
+from search_spaces import Architecture, Network, build_network
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS
+
+DATA = DataDescription("shapes", ("a", "b", "c"), 2, (0.25, 0.5), (0.2, 0.4), 255.0)
+WINDOW = {"window": {"size": 4, "shifted": True, "head_dim": 16}}
+FAMILIES = tuple(name for name in MIXERS.names() if name != "identity")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def network_of(mixers: Sequence[str], width: int = 40) -> Network:
+    """A network with these mixers, all channel mixers and downsamplings; two heads at 40."""
+    channel, downsamplings = CHANNEL_MIXERS.names(), DOWNSAMPLINGS.names()
+    blocks = [
+        {
+            "mixer": WINDOW if name == "window" else {name: {}},
+            "channel_mixer": {channel[i % len(channel)]: {}},
+        }
+        for i, name in enumerate(mixers)
+    ]
+    stages: list[dict[str, Any]] = [
+        {"width": width, "stride": 1, "layout": "metaformer", "downsampling": {name: {}}}
+        | {"blocks": blocks[i :: len(downsamplings)]}
+        for i, name in enumerate(downsamplings)
+    ]
+    stages[-1]["stride"] = 2
+    architecture = Architecture.from_dict(
+        {
+            "schema": 1,
+            "resolution": 12,
+            "norm": "layer",
+            "stem": {"conv": {"stride": 1, "activation": "gelu"}},
+            "stem_width": width,
+            "stages": [stage for stage in stages if stage["blocks"]],
+            "head": {"linear": {}},
+        }
+    )
+    torch.manual_seed(0)
+    return build_network(architecture, DATA.in_channels, len(DATA.classes)).eval()
+
+
+def usable(name: str) -> Format:
+    if FORMATS[name].missing:
+        pytest.skip(f"needs {', '.join(FORMATS[name].missing)}")
+    return FORMATS[name]
+
+
+def check(name: str, network: Network, folder: Path) -> None:
+    """A format gives the network's scores for any batch, and keeps no image that it was given."""
+    format, given = usable(name), random_images(network, 3)
+    files = export_network(network, folder, data=DATA, scores={}, formats=(name,), images=given)
+    assert [f.name for f in files] == ["model.safetensors", format.file, "architecture.yaml"]
+    assert given[0].numpy().tobytes() not in (folder / format.file).read_bytes()
+    images = random_images(network, 7)
+    with torch.no_grad():
+        found, expected = format.load(folder / format.file)(images), network(images)
+    torch.testing.assert_close(found, expected, rtol=format.tolerance, atol=format.tolerance)
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_a_format_holds_shifted_windows_of_two_heads_and_a_fourier_transform(
+    name: str, tmp_path: Path
+) -> None:
+    check(name, network_of(("window", "spectral_gate")), tmp_path / "net")
+
+
+@pytest.mark.slow  # 10-20 s
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_a_format_holds_every_family(name: str, tmp_path: Path) -> None:
+    network = network_of(FAMILIES)
+    blocks = [block for stage in network.architecture.stages for block in stage.blocks]
+    assert {block.mixer.kind for block in blocks} == set(FAMILIES)
+    assert {block.channel_mixer.kind for block in blocks} == set(CHANNEL_MIXERS.names())
+    check(name, network, tmp_path / "net")
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_a_format_is_in_the_file_of_its_name(name: str) -> None:
+    assert FORMATS[name].write.__module__ == f"{home.__name__}.{name}"
+
+
+def test_every_file_is_a_format() -> None:
+    files = {file.stem for folder in home.__path__ for file in Path(folder).glob("[!_]*.py")}
+    assert files == set(FORMATS.names())
+
+
+@pytest.mark.parametrize("name", default_formats())
+def test_a_format_that_runs_write_unasked_needs_no_extra(name: str) -> None:
+    assert FORMATS[name].packages == ()
+    assert name in installed_formats()
+
+
+def test_a_missing_package_names_the_extra() -> None:
+    format = toy(packages=("safetensors", "no_such_package"), extra="toys")
+    assert format.missing == ("no_such_package",)
+    message = r"format 'toy' needs 'no_such_package'.*\[toys\]"
+    with pytest.raises(MissingExtraError, match=message):
+        format.require()
+
+
+def test_a_format_that_comes_back_as_another_network_is_caught(tmp_path: Path) -> None:
+    network, other = network_of(("pool",)), network_of(("pool",))
+    other.get_parameter("head.body.classifier.bias").data[0] += 1e-3
+    export_network(network, tmp_path, data=DATA, scores={})
+    images, description = random_images(network), read_description(tmp_path)
+    with pytest.raises(ExportError, match=r"The toy export .* differ by up to 0.001 for a batch"):
+        add_file(toy(), Export(other, description, tmp_path, images))
+    add_file(toy(), Export(other, description, tmp_path, images, tolerance=1e-2))
+
+
+def test_a_format_is_added_by_adding_a_file(tmp_path: Path) -> None:
+    """The contracts above, run where one more file lies beside the formats."""
+    (tmp_path / "toy.py").write_text(TOY)
+    run = f"""
+import sys
+import pytest
+import nas.export.formats as home
+home.__path__.append({str(tmp_path)!r})
+asked = ["-q", "-k", "toy", "-m", "not slow", "-p", "no:cacheprovider"]
+sys.exit(pytest.main([*asked, {str(Path(__file__))!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+
+
+TOY = """
+from pathlib import Path
+
+from nas.export.format import FORMATS, Export, Format, Run
+from nas.export.load import load_exported
+
+
+def write(export: Export) -> None:
+    (export.folder / "toy.txt").write_text(export.network.architecture.id)
+
+
+def load(file: Path) -> Run:
+    return load_exported(file.parent)
+
+
+FORMATS.register(Format("toy", "toy.txt", write, load, default=True))
+"""
+
+
+def toy(**more: Any) -> Format:
+    def load(file: Path) -> Network:
+        return load_exported(file.parent)
+
+    return Format("toy", "toy.txt", lambda export: None, load, **more)
