@@ -1,1 +1,1 @@
-"""Attention whose cost grows linearly with the number of positions."""
+"""Mixers whose cost grows linearly with the number of positions, by products of keys and values."""
