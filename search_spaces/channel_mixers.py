@@ -113,13 +113,39 @@ def _hidden(dim: int, ratio: float) -> int:
 
 
 CHANNEL_MIXERS.register(
-    Family("none", NoneOptions, NoChannelMixer, paper="https://arxiv.org/abs/2405.15953")
+    Family(
+        "none",
+        NoneOptions,
+        NoChannelMixer,
+        paper="https://arxiv.org/abs/2405.15953",
+        nested=("dim",),
+    )
 )
-CHANNEL_MIXERS.register(Family("mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929"))
 CHANNEL_MIXERS.register(
-    Family("depthwise_mlp", RatioOptions, DepthwiseMLP, paper="https://arxiv.org/abs/2106.13797")
+    Family(
+        "mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929", nested=("dim", "ratio")
+    )
 )
-CHANNEL_MIXERS.register(Family("glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202"))
 CHANNEL_MIXERS.register(
-    Family("conv_glu", RatioOptions, ConvGLU, paper="https://arxiv.org/abs/2311.17132")
+    Family(
+        "depthwise_mlp",
+        RatioOptions,
+        DepthwiseMLP,
+        paper="https://arxiv.org/abs/2106.13797",
+        nested=("dim", "ratio"),
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202", nested=("dim", "ratio")
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "conv_glu",
+        RatioOptions,
+        ConvGLU,
+        paper="https://arxiv.org/abs/2311.17132",
+        nested=("dim", "ratio"),
+    )
 )

@@ -16,13 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Choice
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
 from search_spaces.layers import drop_path, make_norm
+from search_spaces.registry import Registry
+from search_spaces.slicing import Cut, Shape, by_shape
 
 __all__ = ["Part", "parts_of"]
 
 BRANCH_SCALE = 0.2
 """Initial scale of a residual branch."""
+
+REGISTRIES: dict[str, Registry[Family]] = {
+    "stem": STEMS,
+    "downsampling": DOWNSAMPLINGS,
+    "mixer": MIXERS,
+    "channel_mixer": CHANNEL_MIXERS,
+    "head": HEADS,
+}
+"""The families of each role."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,11 @@ class Part:
         return self.choice.kind
 
     @property
+    def family(self) -> Family:
+        """The family."""
+        return REGISTRIES[self.role][self.kind]
+
+    @property
     def out_size(self) -> int:
         """Side of the output map; a side that the stride does not divide is rounded up."""
         return -(-self.size // self.stride)
@@ -69,20 +85,27 @@ class Part:
         keeps = self.in_dim == self.out_dim and self.stride == 1
         return Bare(body, skip=keeps and self.kind != "identity")
 
+    def cut(self, weight: str, largest: Shape, own: Shape) -> Cut:
+        """Which entries of a shared weight the part uses.
+
+        Args:
+            weight: The weight's name in the part's module.
+            largest: Shape of the shared weight.
+            own: Shape of the part's weight.
+        """
+        name = weight.removeprefix("body.")
+        rule = by_shape if name == weight else self.family.cut  # norm and scale are not its own
+        return rule(name, largest, own)
+
     def _body(self) -> nn.Module:
-        kind, options = self.choice.kind, self.choice.options
-        if self.role == "mixer":
-            family = MIXERS[kind]
-            if family.strided:
-                return family.module(self.in_dim, options, self.out_dim, self.stride)
-            return family.module(self.in_dim, options)
-        if self.role == "channel_mixer":
-            return CHANNEL_MIXERS[kind].module(self.in_dim, options)
+        module, options = self.family.module, self.choice.options
+        if self.role == "mixer" and self.family.strided:
+            return module(self.in_dim, options, self.out_dim, self.stride)
+        if self.role in ("mixer", "channel_mixer"):
+            return module(self.in_dim, options)
         if self.role == "downsampling":
-            module = DOWNSAMPLINGS[kind].module
             return module(self.in_dim, self.out_dim, self.stride, options, self.norm)
-        registry = STEMS if self.role == "stem" else HEADS
-        return registry[kind].module(self.in_dim, self.out_dim, options, self.norm)
+        return module(self.in_dim, self.out_dim, options, self.norm)
 
 
 class Branch(nn.Module):

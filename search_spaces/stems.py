@@ -104,12 +104,20 @@ class LargeStride(nn.Module):
         return x
 
 
-STEMS.register(Family("conv", ConvStemOptions, ConvStem, paper="https://arxiv.org/abs/2103.15808"))
 STEMS.register(
-    Family("patchify", PatchifyOptions, Patchify, paper="https://arxiv.org/abs/2010.11929")
+    Family("conv", ConvStemOptions, ConvStem, paper="https://arxiv.org/abs/2103.15808", nested=())
 )
 STEMS.register(
     Family(
-        "large_stride", LargeStrideOptions, LargeStride, paper="https://arxiv.org/abs/2401.16456"
+        "patchify", PatchifyOptions, Patchify, paper="https://arxiv.org/abs/2010.11929", nested=()
+    )
+)
+STEMS.register(
+    Family(
+        "large_stride",
+        LargeStrideOptions,
+        LargeStride,
+        paper="https://arxiv.org/abs/2401.16456",
+        nested=(),
     )
 )

@@ -13,18 +13,11 @@ from dataclasses import fields, replace
 import torch
 from torch import nn
 
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Options
+from search_spaces.family import Options
 from search_spaces.parts import Part
+from search_spaces.slicing import Shape
 from search_spaces.space import SearchSpace
-from supernet.slicing import Shape, union
-
-REGISTRIES = {
-    "stem": STEMS,
-    "downsampling": DOWNSAMPLINGS,
-    "mixer": MIXERS,
-    "channel_mixer": CHANNEL_MIXERS,
-    "head": HEADS,
-}
+from supernet.slicing import union
 
 
 def shared_weights(
@@ -73,7 +66,7 @@ def _dearest(parts: list[Part]) -> Part:
     only one whose weights hold all of them.
     """
     first = parts[0]
-    choices = REGISTRIES[first.role][first.kind].choices()
+    choices = first.family.choices()
     options: list[Options] = [part.choice.options for part in parts]
     dearest = {
         f.name: max((getattr(o, f.name) for o in options), key=choices[f.name].index)

@@ -86,8 +86,8 @@ def every_code(space: SearchSpace) -> np.ndarray:
     return grid[space.contains(grid)]
 
 
-def test_there_are_five_named_spaces() -> None:
-    assert space_names() == ("hybrid-224", "hybrid-cifar", "hybrid-deep", "hybrid-tiny", "macro")
+def test_a_named_space_has_the_name_of_its_file() -> None:
+    assert space_names()
     assert [load_space(name).name for name in space_names()] == list(space_names())
 
 
@@ -375,10 +375,9 @@ def test_an_architecture_of_another_space_is_refused_with_what_differs() -> None
 
 
 def test_an_unknown_space_is_refused_with_the_nearest_name() -> None:
-    message = (
-        r"Unknown space 'hybrid-tny'\. Did you mean 'hybrid-tiny'\? Known: hybrid-224, "
-        r"hybrid-cifar, hybrid-deep, hybrid-tiny, macro\. A path to a YAML file of your own works "
-        r"too\."
-    )
-    with pytest.raises(UnknownNameError, match=message):
+    with pytest.raises(UnknownNameError) as caught:
         load_space("hybrid-tny")
+    assert str(caught.value) == (
+        "Unknown space 'hybrid-tny'. Did you mean 'hybrid-tiny'? "
+        f"Known: {', '.join(space_names())}. A path to a YAML file of your own works too."
+    )

@@ -46,5 +46,11 @@ class Attention(nn.Module):
 
 
 MIXERS.register(
-    Family("attention", AttentionOptions, Attention, paper="https://arxiv.org/abs/2010.11929")
+    Family(
+        "attention",
+        AttentionOptions,
+        Attention,
+        paper="https://arxiv.org/abs/2010.11929",
+        nested=("dim",),
+    )
 )

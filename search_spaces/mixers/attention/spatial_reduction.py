@@ -63,5 +63,6 @@ MIXERS.register(
         SpatialReductionOptions,
         SpatialReductionAttention,
         paper="https://arxiv.org/abs/2102.12122",
+        nested=(),  # the norm of the reduced map averages over channels
     )
 )

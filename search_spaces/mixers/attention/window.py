@@ -128,5 +128,11 @@ def _shift_mask(rows: int, columns: int, side: int, shift: int, device: torch.de
 
 
 MIXERS.register(
-    Family("window", WindowOptions, WindowAttention, paper="https://arxiv.org/abs/2103.14030")
+    Family(
+        "window",
+        WindowOptions,
+        WindowAttention,
+        paper="https://arxiv.org/abs/2103.14030",
+        nested=("dim",),
+    )
 )

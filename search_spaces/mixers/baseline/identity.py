@@ -51,6 +51,7 @@ MIXERS.register(
         IdentityOptions,
         Identity,
         paper="https://arxiv.org/abs/2210.13452",
+        nested=("dim",),
         strided=True,
     )
 )

@@ -37,5 +37,11 @@ class Depthwise(nn.Module):
 
 
 MIXERS.register(
-    Family("depthwise", DepthwiseOptions, Depthwise, paper="https://arxiv.org/abs/2201.03545")
+    Family(
+        "depthwise",
+        DepthwiseOptions,
+        Depthwise,
+        paper="https://arxiv.org/abs/2201.03545",
+        nested=("dim", "kernel"),
+    )
 )

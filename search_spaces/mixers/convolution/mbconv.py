@@ -77,5 +77,12 @@ class MBConv(nn.Module):
 
 
 MIXERS.register(
-    Family("mbconv", MBConvOptions, MBConv, paper="https://arxiv.org/abs/1801.04381", strided=True)
+    Family(
+        "mbconv",
+        MBConvOptions,
+        MBConv,
+        paper="https://arxiv.org/abs/1801.04381",
+        nested=("dim", "kernel", "expand"),
+        strided=True,
+    )
 )

@@ -1,1 +1,1 @@
-"""Mixers whose cost grows linearly with the number of positions, by products of keys and values."""
+"""Mixers whose cost grows linearly with positions: queries meet a summary of keys and values."""

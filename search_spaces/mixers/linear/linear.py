@@ -75,5 +75,11 @@ class LinearAttention(nn.Module):
 
 
 MIXERS.register(
-    Family("linear", LinearOptions, LinearAttention, paper="https://arxiv.org/abs/2308.00442")
+    Family(
+        "linear",
+        LinearOptions,
+        LinearAttention,
+        paper="https://arxiv.org/abs/2308.00442",
+        nested=("dim", "kernel"),
+    )
 )

@@ -36,4 +36,6 @@ class Pool(nn.Module):
         return mean - x
 
 
-MIXERS.register(Family("pool", PoolOptions, Pool, paper="https://arxiv.org/abs/2111.11418"))
+MIXERS.register(
+    Family("pool", PoolOptions, Pool, paper="https://arxiv.org/abs/2111.11418", nested=("dim",))
+)

@@ -75,7 +75,6 @@ def test_the_diverse_network_holds_every_family(diverse: Network) -> None:
     blocks = [block for stage in diverse.architecture.stages for block in stage.blocks]
     assert {block.mixer.kind for block in blocks} == set(MIXER_FAMILIES)
     assert {block.channel_mixer.kind for block in blocks} == set(CHANNEL_MIXERS.names())
-    assert len(MIXER_FAMILIES) == 10
 
 
 @pytest.mark.slow  # 10-20 s
