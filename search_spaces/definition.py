@@ -53,10 +53,11 @@ def _listed(value: object) -> object:
 
 
 def _distinct(groups: list[Choices]) -> list[Choices]:
-    choices = flat(groups)
-    twice = next((c for i, c in enumerate(choices) if c in choices[:i]), None)
-    if twice is not None:
-        raise ValueError(f"{twice} stands there twice.")
+    seen: set[Choice] = set()
+    for choice in flat(groups):
+        if choice in seen:
+            raise ValueError(f"{choice} stands there twice.")
+        seen.add(choice)
     return groups
 
 

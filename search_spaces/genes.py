@@ -7,7 +7,7 @@ choices are neighbours, how to draw one, its extremes and the features that a su
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Choice
-from search_spaces.family import Family
+from search_spaces.family import Family, Value
 from search_spaces.registry import Registry
 
 Floats = NDArray[np.float32]
@@ -73,9 +73,10 @@ class Gene:
         Returns:
             The choices (card, most), padded with 0, and how many they are (card,).
         """
+        place = {key: i for i, key in enumerate(zip(self.kinds, self.ranks, strict=True))}
         near = [
-            [j for j in range(self.cardinality) if self._distance(i, j) == 1]
-            for i in range(self.cardinality)
+            sorted(place[kind, moved] for moved in _one_step(ranks) if (kind, moved) in place)
+            for kind, ranks in zip(self.kinds, self.ranks, strict=True)
         ]
         counts = np.array([len(row) for row in near], dtype=np.int16)
         table = np.zeros((self.cardinality, max(1, int(counts.max(initial=0)))), dtype=np.int16)
@@ -98,13 +99,6 @@ class Gene:
             kind = present[int(rng.integers(len(present)))]
         members = [i for i, k in enumerate(self.kinds) if k == kind]
         return (max if largest else min)(members, key=lambda i: (sum(self.ranks[i]), i))
-
-    def _distance(self, i: int, j: int) -> int:
-        """Steps between two choices of one kind; choices of different kinds are far apart."""
-        if self.kinds[i] != self.kinds[j]:
-            return 1 << 30
-        pairs = zip(self.ranks[i], self.ranks[j], strict=True)
-        return sum(abs(a - b) for a, b in pairs)
 
 
 def ordinal(name: str, choices: Sequence[int]) -> Gene:
@@ -176,17 +170,29 @@ def _words_of(choice: object) -> dict[str, float]:
     return words
 
 
+def _one_step(ranks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Ranks that differ by one in one option."""
+    for i, rank in enumerate(ranks):
+        for other in (rank - 1, rank + 1):
+            yield (*ranks[:i], other, *ranks[i + 1 :])
+
+
 def _ranks(choices: Sequence[Choice], registry: Registry[Family]) -> tuple[tuple[int, ...], ...]:
     """Position of each option among the values that this gene offers for it, cheapest first."""
-    offered: dict[tuple[str, str], list[Any]] = {}
+    members: dict[str, list[Choice]] = {}
     for choice in choices:
-        for key, values in registry[choice.kind].choices().items():
-            used = {getattr(c.options, key) for c in choices if c.kind == choice.kind}
-            offered[choice.kind, key] = [v for v in values if v in used]
+        members.setdefault(choice.kind, []).append(choice)
+    offered: dict[str, dict[str, list[Value]]] = {}
+    for kind, own in members.items():
+        used = {key: {getattr(c.options, key) for c in own} for key in registry[kind].choices()}
+        offered[kind] = {
+            key: [value for value in values if value in used[key]]
+            for key, values in registry[kind].choices().items()
+        }
     return tuple(
         tuple(
-            offered[choice.kind, key].index(value)
-            for key, value in dataclasses.asdict(choice.options).items()
+            values.index(getattr(choice.options, key))
+            for key, values in offered[choice.kind].items()
         )
         for choice in choices
     )
