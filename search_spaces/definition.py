@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -36,9 +35,9 @@ from search_spaces.architecture import Choice, parse_choices
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
 from search_spaces.registry import Registry
+from search_spaces.yaml_reader import Mistake, read_yaml
 
 Choices = list[Choice]
-Location = tuple[int | str, ...]
 
 
 def _families_of(registry: Registry[Family]) -> PlainValidator:
@@ -164,7 +163,7 @@ class SpaceDefinition(_Strict):
     head: Heads = [[Choice("linear", HEADS["linear"].options())]]
     family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
-    def misfits(self) -> Iterator[tuple[Location, str]]:
+    def misfits(self) -> Iterator[Mistake]:
         """What is wrong between stages: where, and what to do."""
         blocks = [(stage, j) for stage in self.stages for j in range(max(stage.depth))]
         kinds = {c.kind for stage, j in blocks for c in stage.mixers_of(j)}
@@ -207,21 +206,20 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
         SpaceError: naming every mistake with its line and key.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        document = read_yaml(text)
+    except ValueError as error:
         raise SpaceError(f"{source} is not valid YAML: {error}") from None
-    if not isinstance(data, dict):
+    if not isinstance(document.data, dict):
         raise SpaceError(f"{source} holds no mapping; a space needs at least name and stages.")
-    problems = list(_repeated_keys(node))
+    mistakes = list(document.repeated_keys())
     try:
-        definition = SpaceDefinition.model_validate(data)
-        problems += list(definition.misfits())
+        definition = SpaceDefinition.model_validate(document.data)
+        mistakes += definition.misfits()
     except ValidationError as error:
-        problems += [(e["loc"], _message(e)) for e in error.errors()]
-    if problems:
-        listed = "\n".join(f"  {_place(node, where)}: {what}" for where, what in problems)
-        raise SpaceError(f"{source} has {len(problems)} mistake(s):\n{listed}")
+        mistakes += [(e["loc"], _message(e)) for e in error.errors()]
+    if mistakes:
+        listed = document.report(mistakes)
+        raise SpaceError(f"{source} has {len(mistakes)} mistake(s):\n{listed}")
     return definition
 
 
@@ -237,44 +235,6 @@ def read_file(path: Path) -> SpaceDefinition:
 def flat(groups: list[Choices]) -> Choices:
     """The choices that a list of families stands for, one after the other."""
     return [choice for group in groups for choice in group]
-
-
-def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[Location, str]]:
-    """Keys that stand twice in one mapping, of which YAML would silently keep the last."""
-    todo: list[tuple[Location, yaml.Node | None]] = [((), root)]
-    seen: set[int] = set()
-    while todo:
-        at, node = todo.pop(0)
-        if id(node) in seen:  # an alias
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            todo += [((*at, i), item) for i, item in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            todo += [((*at, key.value), value) for key, value in node.value]
-            keys = [key.value for key, _ in node.value]
-            for i, (key, _) in enumerate(node.value):
-                if key.value in keys[:i]:
-                    line = key.start_mark.line + 1
-                    yield (*at, key.value), f"stands here and on line {line}; keep one of them."
-
-
-def _place(node: yaml.Node | None, location: Location) -> str:
-    """`line 7, stages[0].mixers[1]`: the deepest node that the location leads to."""
-    line = node.start_mark.line + 1 if node is not None else 1
-    words = ""
-    for step in location:
-        words += f"[{step}]" if isinstance(step, int) else f".{step}"
-        found = None
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            found = (node.value[step],) * 2 if step < len(node.value) else None
-        if found is None:
-            node = None
-            continue
-        line, node = found[0].start_mark.line + 1, found[1]
-    return f"line {line}, {words.lstrip('.') or 'the file'}"
 
 
 def _message(error: Any) -> str:
