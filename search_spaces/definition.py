@@ -1,4 +1,4 @@
-"""A space as its author writes it: the YAML file, checked, with every mistake reported at once.
+"""A space's YAML file, checked: every mistake is reported at once, with its line.
 
     schema: 1
     name: my-space
@@ -11,7 +11,17 @@
       channel_mixers: [none, mlp: {ratio: [1.0, 2.0]}]
     - {width: [32, 64], depth: [1, 2], stride: 2, downsampling: [conv, pool], ...}
 
-A family with lists of options stands for every combination of them.
+A family with lists of options stands for every combination of them; an option that is not named
+has its default. `blocks` gives single blocks of a stage choices of their own.
+
+In place of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), take families
+away, and keep costly ones out of stages with large maps; `mixer_groups.py` explains it:
+
+    mixers:
+      groups: [convolution, attention]
+      families: [window: {size: [4, 8]}]
+      without: [mbconv]
+      attention: {most_tokens: 1024}
 """
 
 from __future__ import annotations
@@ -34,6 +44,7 @@ from pydantic import (
 from search_spaces.architecture import Choice, parse_choices
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Mistake, read_yaml
 
@@ -118,8 +129,16 @@ class StageDefinition(_Strict):
                 f"'blocks' has {len(self.blocks)} entries, but the greatest depth is {most}; "
                 "give one for each block."
             )
+        problems = self.misfits()
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    def misfits(self) -> list[str]:
+        """What is wrong between the stage's mixers and its other keys."""
         problems = []
-        kinds = sorted({choice.kind for j in range(most) for choice in self.mixers_of(j)})
+        blocks = range(max(self.depth))
+        kinds = sorted({choice.kind for j in blocks for choice in self.mixers_of(j)})
         if self.reference is not None and self.reference not in kinds:
             problems.append(str(unknown_name("reference family", self.reference, kinds)))
         if self.layout == "bare":
@@ -134,9 +153,12 @@ class StageDefinition(_Strict):
                 problems.append("Layout 'bare' takes no 'downsampling': its first block strides.")
             if min(self.depth) < 1:
                 problems.append("Layout 'bare' strides in its first block; depth must be >= 1.")
-        if problems:
-            raise ValueError(" ".join(problems))
-        return self
+        return problems
+
+    @property
+    def resizes(self) -> bool:
+        """Whether something in the stage can change the size and width of its input."""
+        return self.layout == "bare" or self.downsampling is not None
 
     def mixers_of(self, block: int) -> Choices:
         """Mixer choices of a block."""
@@ -163,6 +185,18 @@ class SpaceDefinition(_Strict):
     head: Heads = [[Choice("linear", HEADS["linear"].options())]]
     family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
+    def side(self, resolution: int, stem: Choice, stages: int) -> int:
+        """Side in positions of the map after the stem and so many stages, rounded up."""
+        side = -(-resolution // getattr(stem.options, "stride", 1))
+        for stage in self.stages[:stages]:
+            side = -(-side // (stage.stride if stage.resizes else 1))
+        return side
+
+    def most_positions(self, stage: int) -> int:
+        """Positions of a stage's map at the largest resolution and the smallest stem stride."""
+        resolution = max(self.resolution)
+        return max(self.side(resolution, stem, stage + 1) ** 2 for stem in flat(self.stem))
+
     def misfits(self) -> Iterator[Mistake]:
         """What is wrong between stages: where, and what to do."""
         blocks = [(stage, j) for stage in self.stages for j in range(max(stage.depth))]
@@ -173,22 +207,21 @@ class SpaceDefinition(_Strict):
                 yield ("family_weights", kind), str(unknown_name("family", kind, kinds))
         known = ", ".join(DOWNSAMPLINGS.names())
         for i, stage in enumerate(self.stages):
-            carried = stage.layout == "bare" or stage.downsampling is not None
-            if i > 0 and not carried:
+            if i > 0 and not stage.resizes:
                 yield ("stages", i), f"A later stage needs a 'downsampling'; there are {known}."
-            if i == 0 and not carried and stage.stride != 1:
+            if i == 0 and not stage.resizes and stage.stride != 1:
                 yield (
                     ("stages", 0, "stride"),
                     "The first stage has no 'downsampling' that could stride: leave out "
                     f"'stride', or give it a 'downsampling' ({known}).",
                 )
-            if i == 0 and not carried and self.stem_width is not None:
+            if i == 0 and not stage.resizes and self.stem_width is not None:
                 yield (
                     ("stem_width",),
                     "The first stage has no 'downsampling', so its 'width' is the stem's: leave "
                     "out 'stem_width'.",
                 )
-            if i == 0 and carried and self.stem_width is None:
+            if i == 0 and stage.resizes and self.stem_width is None:
                 yield (
                     ("stages", 0),
                     "The first stage changes the stem's map, so the space must give 'stem_width'.",
@@ -211,12 +244,18 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
         raise SpaceError(f"{source} is not valid YAML: {error}") from None
     if not isinstance(document.data, dict):
         raise SpaceError(f"{source} holds no mapping; a space needs at least name and stages.")
+    data, short_forms = replace_short_forms(document.data)
     mistakes = list(document.repeated_keys())
+    for form in short_forms.values():
+        mistakes += form.mistakes
     try:
-        definition = SpaceDefinition.model_validate(document.data)
-        mistakes += definition.misfits()
+        definition = SpaceDefinition.model_validate(data)
+        definition, misfits = _within_limits(definition, short_forms)
+        mistakes += [*misfits, *definition.misfits()]
     except ValidationError as error:
-        mistakes += [(e["loc"], _message(e)) for e in error.errors()]
+        found = [(place_in_file(e["loc"], short_forms), _message(e)) for e in error.errors()]
+        known = [at for at, form in short_forms.items() if form.mistakes]
+        mistakes += [mistake for mistake in found if mistake[0] not in known]
     if mistakes:
         listed = document.report(mistakes)
         raise SpaceError(f"{source} has {len(mistakes)} mistake(s):\n{listed}")
@@ -235,6 +274,33 @@ def read_file(path: Path) -> SpaceDefinition:
 def flat(groups: list[Choices]) -> Choices:
     """The choices that a list of families stands for, one after the other."""
     return [choice for group in groups for choice in group]
+
+
+def _within_limits(
+    definition: SpaceDefinition, short_forms: ShortForms
+) -> tuple[SpaceDefinition, list[Mistake]]:
+    """The definition without the mixers whose limit the map of their stage exceeds."""
+    stages, mistakes = list(definition.stages), list[Mistake]()
+    for at, form in short_forms.items():
+        i = int(at[1])  # stages, i, [blocks, j,] mixers
+        stage, positions = stages[i], definition.most_positions(i)
+        blocks = list(stage.blocks or [])
+        owner = blocks[int(at[3])] if len(at) > 3 else stage
+        fits = [
+            choices
+            for choices in owner.mixers or []
+            if form.limits.get(choices[0].kind, positions) >= positions
+        ]
+        if not fits:
+            mistakes.append((at, f"offers nothing for this map of {positions} positions."))
+        elif owner is stage:
+            stages[i] = stage.model_copy(update={"mixers": fits})
+        else:
+            blocks[int(at[3])] = owner.model_copy(update={"mixers": fits})
+            stages[i] = stage.model_copy(update={"blocks": blocks})
+    if not mistakes:
+        mistakes = [(("stages", i), what) for i, s in enumerate(stages) for what in s.misfits()]
+    return definition.model_copy(update={"stages": stages}), mistakes
 
 
 def _message(error: Any) -> str:

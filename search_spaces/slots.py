@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from search_spaces.architecture import Choice
-from search_spaces.definition import SpaceDefinition, StageDefinition
+from search_spaces.definition import SpaceDefinition
 from search_spaces.parts import Part
 
 OpenSlot = tuple[str, tuple[str, ...], Callable[..., Part | None]]
@@ -28,7 +28,7 @@ def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iter
         return Part("stem", choice, in_channels, dim, resolution, stride, space.norm)
 
     def head(resolution: int, stem_choice: Choice, width: int, choice: Choice) -> Part:
-        side = _side(space, resolution, stem_choice, last + 1)
+        side = space.side(resolution, stem_choice, last + 1)
         return Part("head", choice, width, num_classes, side, 1, space.norm)
 
     yield "stem", base if fixed else (*base, "stages.0.width"), stem
@@ -48,7 +48,7 @@ def _downsampling(space: SpaceDefinition, i: int) -> OpenSlot:
         dims: list[int] = [d for d in rest if isinstance(d, int)]
         (choice,) = (c for c in rest if isinstance(c, Choice))
         in_dim = dims[0] if i else _stem_width(space)
-        side = _side(space, resolution, stem, i)
+        side = space.side(resolution, stem, i)
         return Part("downsampling", choice, in_dim, dims[-1], side, stride, space.norm)
 
     widths = (f"stages.{i - 1}.width",) if i else ()
@@ -67,7 +67,7 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
         if depth <= j:
             return None
         in_dim = (before or _stem_width(space)) if opens else width
-        side = _side(space, resolution, stem, i if opens else i + 1)
+        side = space.side(resolution, stem, i if opens else i + 1)
         bare = stage.layout == "bare"
         return Part("mixer", choice, in_dim, width, side, stride, space.norm, not bare)
 
@@ -80,7 +80,7 @@ def _channel_mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
     def part(resolution: int, stem: Choice, width: int, depth: int, choice: Choice) -> Part | None:
         if depth <= j or choice.kind == "none":
             return None
-        side = _side(space, resolution, stem, i + 1)
+        side = space.side(resolution, stem, i + 1)
         return Part("channel_mixer", choice, width, width, side, 1, space.norm)
 
     name = f"stages.{i}.blocks.{j}.channel_mixer"
@@ -89,18 +89,6 @@ def _channel_mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
 
 def _block_genes(i: int) -> tuple[str, ...]:
     return "resolution", "stem", f"stages.{i}.width", f"stages.{i}.depth"
-
-
-def _side(space: SpaceDefinition, resolution: int, stem: Choice, before_stage: int) -> int:
-    """Side of the map that enters a stage."""
-    side = -(-resolution // getattr(stem.options, "stride", 1))
-    for stage in space.stages[:before_stage]:
-        side = -(-side // _stride(stage))
-    return side
-
-
-def _stride(stage: StageDefinition) -> int:
-    return stage.stride if stage.layout == "bare" or stage.downsampling is not None else 1
 
 
 def _stem_width(space: SpaceDefinition) -> int:
