@@ -36,6 +36,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _VIEWS_UNDECLARED = ("_unsafe_view", "unsafe_split", "unsafe_split_with_sizes")
 """Operations whose results share memory with the argument although their schemas deny it."""
 _NORMALISATION = ("norm", "rms")
+_COPIES = frozenset(
+    ("_to_copy", "arange", "cat", "complex", "constant_pad_nd", "copy_", "eye", "flip", "full")
+    + ("gather", "im2col", "index", "index_select", "ones", "pixel_shuffle", "pixel_unshuffle")
+    + ("reflection_pad2d", "repeat", "replication_pad2d", "roll", "scatter", "stack", "tril")
+    + ("triu", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d", "zeros")
+)
+"""Operations that only move or make values."""
 _REDUCTION = ("mean", "sum", "amax", "amin", "pool", "var", "std", "max", "min", "topk", "sort")
 
 
@@ -108,6 +115,14 @@ def run(operation: Operation, args: Any, kwargs: Any) -> tuple[Any, Work | None]
     if made is None:
         return _run_anew(operation, args, kwargs)
     return _imitated(operation, made), work
+
+
+def is_known(name: str, kind: Kind) -> bool:
+    """Whether it is known that an operation does work of this kind.
+
+    An operation that nothing here knows is traced as a copy.
+    """
+    return kind != "copy" or name.removeprefix("aten.") in _COPIES
 
 
 def tensors_in(tree: Any) -> list[Tensor]:
