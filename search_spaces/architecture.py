@@ -8,8 +8,8 @@
       blocks:
       - {mixer: {depthwise: {kernel: 5}}, channel_mixer: {mlp: {ratio: 2.0}}}
 
-Equal architectures have equal dictionaries, and their `id` is a hash of that: it does not depend
-on the space they came from.
+Equal architectures have equal dictionaries. The `id` is a hash of the dictionary, so it does not
+depend on the space that an architecture came from.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network, short of image channels and classes."""
+    """A whole network, except for the channels of the images and the number of classes."""
 
     resolution: int
     norm: str
@@ -155,7 +155,7 @@ class Architecture:
 
 
 class _Reader:
-    """Reads an architecture's dictionary, gathering all mistakes before it gives up."""
+    """Reads an architecture's dictionary and gathers all mistakes before it refuses it."""
 
     def __init__(self, place: Callable[[Location], str]) -> None:
         """`place` says in words where a location is."""
@@ -216,7 +216,7 @@ class _Reader:
         )
 
     def fit(self, architecture: Architecture) -> None:
-        """Whether each stage takes the map that the one before it leaves."""
+        """Check that each stage can take the map that the stage before it gives."""
         width = architecture.stem_width
         for i, stage in enumerate(architecture.stages):
             where = ("stages", i)

@@ -6,7 +6,7 @@
     conv_glu       y = W_2 (a(DW_3(W_g x)) . W_v x)          hidden = 2/3 ratio * C, TransNeXt
 
 x, y: (B, C, H, W). The gated kinds take two thirds of the hidden width so that equal ratios cost
-about the same. A block whose channel mixer is `none` has neither it nor its norm.
+about the same. With `none` a block has neither a channel mixer nor the norm before it.
 Elastic: channels and hidden channels (leading).
 """
 

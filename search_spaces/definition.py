@@ -284,19 +284,20 @@ def _within_limits(
     for at, form in short_forms.items():
         i = int(at[1])  # stages, i, [blocks, j,] mixers
         stage, positions = stages[i], definition.most_positions(i)
-        blocks = list(stage.blocks or [])
-        owner = blocks[int(at[3])] if len(at) > 3 else stage
+        block = int(at[3]) if len(at) > 3 else None
+        mixers = stage.mixers if block is None else (stage.blocks or [])[block].mixers
         fits = [
             choices
-            for choices in owner.mixers or []
+            for choices in mixers or []
             if form.limits.get(choices[0].kind, positions) >= positions
         ]
         if not fits:
             mistakes.append((at, f"offers nothing for this map of {positions} positions."))
-        elif owner is stage:
+        elif block is None:
             stages[i] = stage.model_copy(update={"mixers": fits})
         else:
-            blocks[int(at[3])] = owner.model_copy(update={"mixers": fits})
+            blocks = list(stage.blocks or [])
+            blocks[block] = blocks[block].model_copy(update={"mixers": fits})
             stages[i] = stage.model_copy(update={"blocks": blocks})
     if not mistakes:
         mistakes = [(("stages", i), what) for i, s in enumerate(stages) for what in s.misfits()]

@@ -27,9 +27,9 @@ class Options:
 
 
 def choice(*values: Value, default: Value | None = None, unit: str = "") -> Any:
-    """A field of `Options`: the values it may take, from the cheapest to the dearest.
+    """A field of `Options`: the values it may take, from the cheapest to the most expensive.
 
-    The first value is the default unless `default` names another one of them.
+    The first value is the default unless `default` names another one.
     """
     chosen = values[0] if default is None else default
     return dataclasses.field(default=chosen, metadata={"choices": values, "unit": unit})

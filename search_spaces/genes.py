@@ -1,4 +1,4 @@
-"""Genes: the few decisions that codes are made of, each an ordered list of choices.
+"""Genes: the positions of a code, each an ordered list of choices.
 
 A gene is ordinal (a width) or a family with its options flattened (a mixer). It knows which
 choices are neighbours, how to draw one, its extremes and the features that a surrogate sees.
@@ -50,7 +50,7 @@ class Gene:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """How many steps of its options each choice is above its kind's cheapest."""
+        """How many option steps each choice is above the cheapest choice of its kind."""
         return tuple(sum(ranks) for ranks in self.ranks)
 
     @property
@@ -68,10 +68,10 @@ class Gene:
 
     @cached_property
     def neighbours(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """For each choice those one step away in one option.
+        """For each choice, the choices that are one step away in one option.
 
         Returns:
-            The choices (card, most), padded with 0, and how many they are (card,).
+            Their indices (card, most), padded with 0, and how many there are (card,).
         """
         place = {key: i for i, key in enumerate(zip(self.kinds, self.ranks, strict=True))}
         near = [
@@ -87,8 +87,7 @@ class Gene:
     def extreme(self, largest: bool, rng: np.random.Generator | None = None) -> int:
         """The choice at one end of the reference kind, or of a kind drawn with `rng`.
 
-        The smallest choice of a gene that can be absent (`none`) is to be absent, the largest
-        never is.
+        Where `none` is a choice, it is the smallest one and never the largest.
         """
         kinds = list(dict.fromkeys(self.kinds))
         if "none" in kinds and not largest:
@@ -124,7 +123,7 @@ def families(
 
 
 def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
-    """What a surrogate sees of each gene's choices, (card, features) each, all within [0, 1].
+    """Features of each gene's choices for surrogates, (card, features) each, all within [0, 1].
 
     Numbers give their logarithm, from 0 at the gene's least one to 1 at its greatest. Families
     give one column per kind and one per option of their role, which all genes of that role and

@@ -1,8 +1,8 @@
-"""Parts: the pieces a network is a chain of, the unit in which everything else works.
+"""Parts: a network is a chain of them.
 
     stem -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
 
-A part is what is shared in a supernet, traced for its cost and measured for its latency. In
+A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
 layout `metaformer` a mixer or channel mixer is a whole branch, `x + scale * body(norm(x))`; in
 layout `bare` a mixer stands alone and may change stride and width (NAS-Bench-Macro).
 """
@@ -38,7 +38,7 @@ REGISTRIES: dict[str, Registry[Family]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """All that decides a part's module and the shape it runs on.
+    """Everything that determines a part's module and the shape of its input.
 
     `size` is the side of its input map in positions; it does not change the module.
     """
@@ -111,8 +111,8 @@ class Part:
 class Branch(nn.Module):
     """`x + scale * body(norm(x))` with a learned scale per channel that starts small.
 
-    Small branches let the many families that meet in a supernet's blocks begin near the identity:
-    on the digits, random children reached 0.22-0.25 accuracy after two epochs instead of
+    With a small scale every block of a supernet begins near the identity, whichever family is
+    drawn: on the digits, random children reached 0.22-0.25 accuracy after two epochs instead of
     0.10-0.14. Paper: CaiT, Touvron et al. 2021, https://arxiv.org/abs/2103.17239 (Section 2)
     """
 

@@ -1,7 +1,8 @@
-"""Slots: the places of a space's networks, and which part each choice of genes puts there.
+"""Slots: the places in the networks of a space, and the part that each choice of genes puts there.
 
-The part in a slot depends on few genes: resolution and stem (the map's size), the widths around
-it, its stage's depth and its own gene. `parts.py` walks one architecture; this walks all at once.
+The part in a slot depends on a few genes: resolution and stem (the size of the map), the widths
+around it, the depth of its stage and its own gene. `parts.py` lists the parts of one architecture;
+this file lists those of all architectures at once.
 """
 
 from __future__ import annotations

@@ -180,8 +180,8 @@ def _nested_pairs(family: Family) -> Iterator[tuple[Options, Options]]:
     MBConv with expand 1 has no expansion, so it is no smaller version of another one.
     """
     for options in family.every_options():
-        dearest = {n: family.choices()[n][-1] for n in family.nested if n != "dim"}
-        large = replace(options, **dearest)
+        highest = {n: family.choices()[n][-1] for n in family.nested if n != "dim"}
+        large = replace(options, **highest)
         if _of_one_kind(family.module(LARGEST, options), family.module(LARGEST, large)):
             yield options, large
 
@@ -209,7 +209,7 @@ def test_what_a_family_does_not_call_nested_changes_the_function_otherwise(famil
     for name, values in family.choices().items():
         if name not in family.nested:
             small, large = (replace(default, **{name: values[i]}) for i in (0, -1))
-            # Both ways: the dearest value of an option need not have the largest weight.
+            # Both ways: the most expensive value need not have the largest weight.
             assert min(_gap(family, small, large), _gap(family, large, small)) > 1e-6, name
 
 

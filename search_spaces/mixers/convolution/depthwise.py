@@ -24,7 +24,7 @@ class DepthwiseOptions(Options):
 
 
 class Depthwise(nn.Module):
-    """One depthwise convolution; the channel mixer that follows does the rest."""
+    """One depthwise convolution; the channel mixer that follows it mixes the channels."""
 
     def __init__(self, dim: int, options: DepthwiseOptions) -> None:
         super().__init__()

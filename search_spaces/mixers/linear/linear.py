@@ -1,6 +1,6 @@
 """Linear attention: positive features of queries and keys in place of their softmax.
 
-A depthwise convolution of the values restores the rank that is lost.
+A depthwise convolution of the values restores the rank that the product of features loses.
 
     f(u) = |r| * r^p / |r^p|,  r = relu(u)        focused;  f(u) = relu(u)  simplified
     y_i = f(q_i) (sum_j f(k_j)^T v_j) / (f(q_i) . sum_j f(k_j)) + DW_k(v)_i

@@ -1,4 +1,4 @@
-"""Pooling: the mean of the neighbourhood, less the position itself; it has no weights.
+"""Pooling: the mean of the neighbourhood minus the position itself; there are no weights.
 
     y = avg_pool_k(x) - x        x, y: (B, C, H, W)
 
