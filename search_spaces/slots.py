@@ -8,13 +8,22 @@ this file lists those of all architectures at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from search_spaces.architecture import Choice
 from search_spaces.definition import SpaceDefinition
 from search_spaces.parts import Part
 
-OpenSlot = tuple[str, tuple[str, ...], Callable[..., Part | None]]
-"""Name of a slot, names of its genes, and the part that choices of those genes give."""
+
+class OpenSlot(NamedTuple):
+    """A slot, and the part that choices of its genes put there."""
+
+    name: str
+    genes: tuple[str, ...]
+    part: Callable[..., Part | None]
+    """From a choice of each gene in order, the depth left out, to the part."""
+    depth: tuple[str, int] | None = None
+    """The gene of the stage's depth and the number of the block; it is empty at smaller depths."""
 
 
 def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iterator[OpenSlot]:
@@ -32,14 +41,14 @@ def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iter
         side = space.side(resolution, stem_choice, last + 1)
         return Part("head", choice, width, num_classes, side, 1, space.norm)
 
-    yield "stem", base if fixed else (*base, "stages.0.width"), stem
+    yield OpenSlot("stem", base if fixed else (*base, "stages.0.width"), stem)
     for i, stage in enumerate(space.stages):
         if stage.downsampling is not None:
             yield _downsampling(space, i)
         for j in range(max(stage.depth)):
             yield _mixer(space, i, j)
             yield _channel_mixer(space, i, j)
-    yield "head", (*base, f"stages.{last}.width", "head"), head
+    yield OpenSlot("head", (*base, f"stages.{last}.width", "head"), head)
 
 
 def _downsampling(space: SpaceDefinition, i: int) -> OpenSlot:
@@ -54,7 +63,7 @@ def _downsampling(space: SpaceDefinition, i: int) -> OpenSlot:
 
     widths = (f"stages.{i - 1}.width",) if i else ()
     genes = ("resolution", "stem", *widths, f"stages.{i}.width", f"stages.{i}.downsampling")
-    return f"stages.{i}.downsampling", genes, part
+    return OpenSlot(f"stages.{i}.downsampling", genes, part)
 
 
 def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
@@ -62,11 +71,7 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
     opens = stage.layout == "bare" and j == 0
     stride = stage.stride if opens else 1
 
-    def part(
-        resolution: int, stem: Choice, width: int, depth: int, choice: Choice, before: int = 0
-    ) -> Part | None:
-        if depth <= j:
-            return None
+    def part(resolution: int, stem: Choice, width: int, choice: Choice, before: int = 0) -> Part:
         in_dim = (before or _stem_width(space)) if opens else width
         side = space.side(resolution, stem, i if opens else i + 1)
         bare = stage.layout == "bare"
@@ -74,18 +79,18 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
 
     name = f"stages.{i}.blocks.{j}.mixer"
     before = (f"stages.{i - 1}.width",) if opens and i else ()
-    return name, (*_block_genes(i), name, *before), part
+    return OpenSlot(name, (*_block_genes(i), name, *before), part, (f"stages.{i}.depth", j))
 
 
 def _channel_mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
-    def part(resolution: int, stem: Choice, width: int, depth: int, choice: Choice) -> Part | None:
-        if depth <= j or choice.kind == "none":
+    def part(resolution: int, stem: Choice, width: int, choice: Choice) -> Part | None:
+        if choice.kind == "none":
             return None
         side = space.side(resolution, stem, i + 1)
         return Part("channel_mixer", choice, width, width, side, 1, space.norm)
 
     name = f"stages.{i}.blocks.{j}.channel_mixer"
-    return name, (*_block_genes(i), name), part
+    return OpenSlot(name, (*_block_genes(i), name), part, (f"stages.{i}.depth", j))
 
 
 def _block_genes(i: int) -> tuple[str, ...]:
