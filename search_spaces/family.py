@@ -26,13 +26,16 @@ class Options:
     """The options of a family; each field is declared with `choice`."""
 
 
-def choice(*values: Value, default: Value | None = None, unit: str = "") -> Any:
+def choice(*values: Value, default: Value | None = None, unit: str = "", meaning: str = "") -> Any:
     """A field of `Options`: the values it may take, from the cheapest to the most expensive.
 
-    The first value is the default unless `default` names another one.
+    The first value is the default unless `default` names another one. Options of several families
+    that decide the same thing, such as the side of a depthwise kernel, give it the same `meaning`:
+    then they share a feature. Without one an option has a feature of its own.
     """
     chosen = values[0] if default is None else default
-    return dataclasses.field(default=chosen, metadata={"choices": values, "unit": unit})
+    metadata = {"choices": values, "unit": unit, "meaning": meaning}
+    return dataclasses.field(default=chosen, metadata=metadata)
 
 
 @dataclass(frozen=True)

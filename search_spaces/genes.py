@@ -126,46 +126,56 @@ def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
     """Features of each gene's choices for surrogates, (card, features) each, all within [0, 1].
 
     Numbers give their logarithm, from 0 at the gene's least one to 1 at its greatest. Families
-    give one column per kind and one per option of their role, which all genes of that role and
-    all families with such an option share: 0 where it is absent, else from 1/2 at the least value
-    that the space offers to 1 at the greatest. So equal choices look equal in every block.
+    give one column per kind and one per option: 0 where it is absent, else from 1/2 at the least
+    value that the space offers to 1 at the greatest. All genes of a role share these columns, so
+    equal choices look equal in every block; options of two families share a column only where they
+    declare the same meaning.
     """
+    words = {c: _words_of(c) for gene in genes for c in gene.choices if isinstance(c, Choice)}
     spans: dict[str, dict[str, tuple[float, float]]] = {}
-    for gene in genes:
-        for choice in gene.choices:
-            for word, value in _words_of(choice).items():
-                span = spans.setdefault(gene.role, {})
+    for role, choices in dict.fromkeys((gene.role, gene.choices) for gene in genes):
+        span = spans.setdefault(role, {})
+        for choice in choices:
+            for word, value in words.get(choice, {}).items():
                 low, high = span.get(word, (value, value))
                 span[word] = min(low, value), max(high, value)
-    return [_table(gene, spans.get(gene.role, {})) for gene in genes]
+    tables: dict[tuple[Any, ...], Floats] = {}
+    for gene in genes:
+        if (gene.role, gene.choices) not in tables:
+            tables[gene.role, gene.choices] = _table(gene.choices, words, spans[gene.role])
+    return [tables[gene.role, gene.choices] for gene in genes]
 
 
-def _table(gene: Gene, spans: Mapping[str, tuple[float, float]]) -> Floats:
-    if not isinstance(gene.choices[0], Choice):
-        values = np.log1p(np.array(gene.choices, dtype=np.float64))
+def _table(
+    choices: tuple[Any, ...],
+    words: Mapping[Choice, Mapping[str, float]],
+    spans: Mapping[str, tuple[float, float]],
+) -> Floats:
+    if not isinstance(choices[0], Choice):
+        values = np.log1p(np.array(choices, dtype=np.float64))
         spread = max(float(values[-1] - values[0]), 1e-12)
         scaled: Floats = ((values - values[0]) / spread)[:, None].astype(np.float32)
         return scaled
-    table = np.zeros((gene.cardinality, len(spans)), dtype=np.float32)
-    for row, choice in zip(table, gene.choices, strict=True):
-        words = _words_of(choice)
-        for column, (word, (low, high)) in enumerate(spans.items()):
-            if word in words:
-                share = (words[word] - low) / (high - low) if high > low else 1.0
-                row[column] = 0.5 + 0.5 * share
+    column = {word: i for i, word in enumerate(spans)}
+    table = np.zeros((len(choices), len(spans)), dtype=np.float32)
+    for row, choice in zip(table, choices, strict=True):
+        for word, value in words[choice].items():
+            low, high = spans[word]
+            share = (value - low) / (high - low) if high > low else 1.0
+            row[column[word]] = 0.5 + 0.5 * share
     return table
 
 
-def _words_of(choice: object) -> dict[str, float]:
+def _words_of(choice: Choice) -> dict[str, float]:
     """Features of a choice by name: its kind, and each option as a number."""
-    if not isinstance(choice, Choice):
-        return {}
     words = {choice.kind: 1.0}
-    for key, value in dataclasses.asdict(choice.options).items():
+    for field in dataclasses.fields(choice.options):
+        value = getattr(choice.options, field.name)
+        word = f".{field.metadata['meaning'] or f'{choice.kind}.{field.name}'}"
         if isinstance(value, str):
-            words[f".{key}={value}"] = 1.0
+            words[f"{word}={value}"] = 1.0
         else:
-            words[f".{key}"] = float(np.log1p(float(value)))
+            words[word] = float(np.log1p(float(value)))
     return words
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from pathlib import Path
 
 import pytest
 
 import search_spaces.mixers
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.family import MIXERS, Family
+from search_spaces.parts import REGISTRIES
 
 FILES = [
     path
@@ -16,7 +18,7 @@ FILES = [
     for path in Path(folder).rglob("*.py")
     if path.stem != "__init__"
 ]
-EVERY = [f for r in (MIXERS, CHANNEL_MIXERS, DOWNSAMPLINGS, STEMS, HEADS) for f in r]
+EVERY = [family for registry in REGISTRIES.values() for family in registry]
 every_mixer = pytest.mark.parametrize("mixer", MIXERS, ids=lambda family: family.name)
 
 
@@ -34,6 +36,17 @@ def test_a_group_and_a_family_of_one_name_belong_together() -> None:
 @pytest.mark.parametrize("family", EVERY, ids=lambda family: f"{family.group}-{family.name}")
 def test_nested_names_the_width_or_an_option(family: Family) -> None:
     assert set(family.nested) <= {"dim", *family.choices()}
+
+
+def test_options_that_share_a_meaning_are_of_one_role_and_one_unit() -> None:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for role, registry in REGISTRIES.items():
+        for family in registry:
+            for field in dataclasses.fields(family.options):
+                if meaning := field.metadata["meaning"]:
+                    found.setdefault(meaning, set()).add((role, field.metadata["unit"]))
+    assert found
+    assert {meaning: uses for meaning, uses in found.items() if len(uses) > 1} == {}
 
 
 @every_mixer

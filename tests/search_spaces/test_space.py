@@ -330,6 +330,17 @@ def test_features_of_an_option_grow_with_it() -> None:
     assert growing[0].min() >= 0.5
 
 
+def test_options_of_two_families_share_a_feature_only_where_they_mean_the_same() -> None:
+    mixers = "[pool: {size: [3, 7]}, window: {size: [4, 8]}, depthwise, mbconv: {kernel: [3, 5]}]"
+    stage = f"{{width: 8, depth: 1, mixers: {mixers}}}"
+    text = f"{{schema: 1, name: x, resolution: 8, stem: conv, stages: [{stage}]}}"
+    gene = SearchSpace(read_definition(text, "x")).genes[4]
+    table = feature_tables([gene])[0]
+    columns = {kind: table[[k == kind for k in gene.kinds]].any(axis=0) for kind in gene.kinds}
+    assert not (columns["pool"] & columns["window"]).any()
+    assert (columns["depthwise"] & columns["mbconv"]).sum() == 1  # the kernel
+
+
 def test_a_restricted_space_keeps_the_architectures_of_one_resolution() -> None:
     space = make("chain")
     narrow = space.restrict(9)

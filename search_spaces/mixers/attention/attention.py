@@ -21,7 +21,7 @@ from search_spaces.layers import heads_of, maps, merge_heads, split_heads, token
 class AttentionOptions(Options):
     """Width of a head."""
 
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class Attention(nn.Module):

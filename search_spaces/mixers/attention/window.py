@@ -32,7 +32,7 @@ class WindowOptions(Options):
 
     size: int = choice(4, 7, 8, 14, unit="positions")
     shifted: bool = choice(False, True)
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class WindowAttention(nn.Module):

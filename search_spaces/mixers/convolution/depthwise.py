@@ -20,7 +20,7 @@ from search_spaces.layers import depthwise
 class DepthwiseOptions(Options):
     """Side of the kernel."""
 
-    kernel: int = choice(3, 5, 7, 9, 11, unit="px")
+    kernel: int = choice(3, 5, 7, 9, 11, unit="px", meaning="depthwise kernel")
 
 
 class Depthwise(nn.Module):

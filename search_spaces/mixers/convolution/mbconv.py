@@ -23,7 +23,7 @@ from search_spaces.layers import depthwise, make_activation
 class MBConvOptions(Options):
     """Kernel, expansion, squeeze-excite, norm and activation inside."""
 
-    kernel: int = choice(3, 5, 7, unit="px")
+    kernel: int = choice(3, 5, 7, unit="px", meaning="depthwise kernel")
     expand: int = choice(1, 2, 3, 4, 6, default=2)
     squeeze_excite: bool = choice(False, True)
     norm: str = choice("none", "batch")

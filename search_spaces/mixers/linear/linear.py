@@ -30,8 +30,8 @@ class LinearOptions(Options):
     """Feature map, kernel of the rank restoration, width of a head."""
 
     feature: str = choice("simplified", "focused")
-    kernel: int = choice(3, 5, unit="px")
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    kernel: int = choice(3, 5, unit="px", meaning="depthwise kernel")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class LinearAttention(nn.Module):
