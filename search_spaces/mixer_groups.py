@@ -48,19 +48,20 @@ def replace_short_forms(data: dict[str, Any]) -> tuple[dict[str, Any], ShortForm
         """A stage or block with a list for its mixers."""
         if not isinstance(owner, dict):
             return owner
-        owner, here = dict(owner), (*at, "mixers")
-        mixers, blocks = owner.get("mixers"), owner.get("blocks")
-        if isinstance(mixers, Mapping) and any(key in mixers for key in LISTS):
-            forms[here] = read_short_form(mixers, here)
-            owner["mixers"] = forms[here].items
-        if isinstance(blocks, list):
-            owner["blocks"] = [replaced(b, (*at, "blocks", j)) for j, b in enumerate(blocks)]
-        return owner
+        mixers, here = owner.get("mixers"), (*at, "mixers")
+        if not isinstance(mixers, Mapping) or not any(key in mixers for key in LISTS):
+            return owner
+        forms[here] = read_short_form(mixers, here)
+        return {**owner, "mixers": forms[here].items}
 
-    stages = data.get("stages")
-    if isinstance(stages, list):
-        data = data | {"stages": [replaced(s, ("stages", i)) for i, s in enumerate(stages)]}
-    return data, forms
+    given = enumerate(_listed(data.get("stages")))
+    stages = [replaced(stage, ("stages", i)) for i, stage in given]
+    for i, stage in enumerate(stages):
+        if isinstance(stage, dict) and isinstance(stage.get("blocks"), list):
+            blocks = enumerate(stage["blocks"])
+            own = [replaced(block, ("stages", i, "blocks", j)) for j, block in blocks]
+            stages[i] = stage | {"blocks": own}
+    return data | {"stages": stages} if forms else data, forms
 
 
 def place_in_file(where: Location, forms: ShortForms) -> Location:
@@ -91,16 +92,16 @@ def _members(
 ) -> list[str]:
     """The families of the groups, less those taken away."""
     groups, brought = {family.group for family in MIXERS}, dict[str, None]()
-    for i, group in enumerate(_listed(mixers.get("groups"))):
+    for i, group in enumerate(map(str, _listed(mixers.get("groups")))):
         if group not in groups:
-            wrong = unknown_name("group of mixers", str(group), groups)
+            wrong = unknown_name("group of mixers", group, groups)
             mistakes.append(((*at, "groups", i), str(wrong)))
         brought |= dict.fromkeys(family.name for family in MIXERS if family.group == group)
     gone: set[str] = set()
-    for i, word in enumerate(_listed(mixers.get("without"))):
+    for i, word in enumerate(map(str, _listed(mixers.get("without")))):
         meant = _meant(word, brought)
         if not meant:
-            wrong = unknown_name("family or group to leave out", str(word), _words(brought))
+            wrong = unknown_name("family or group to leave out", word, _words(brought))
             mistakes.append(((*at, "without", i), str(wrong)))
         if word in own:
             mistakes.append(((*at, "without", i), f"'{word}' is also one of the 'families'."))

@@ -125,6 +125,13 @@ def test_all_mistakes_of_a_short_form_are_reported_together_with_line_and_key() 
         assert said.startswith(start)
 
 
+@pytest.mark.parametrize("wrong", ["[[pooling]]", "[{pooling: 1}]", "{pooling: 1}", "3", "[null]"])
+def test_what_is_no_name_is_a_mistake_like_any_other(wrong: str) -> None:
+    assert "Unknown group of mixers" in mistakes(space(f"groups: {wrong}"))[0]
+    assert "to leave out" in mistakes(space("groups: [pooling]", f"without: {wrong}"))[0]
+    assert mistakes(space("groups: [pooling]", f"families: {wrong}"))
+
+
 def test_a_stage_that_is_left_without_mixers_is_a_mistake() -> None:
     assert mistakes(space("groups: [attention]", "attention: {most_tokens: 256}")) == [
         "line 8, stages[0].mixers: offers nothing for this map of 1024 positions."
