@@ -38,6 +38,8 @@ from supernet.slicing import view
 
 WIDTHS = (20, 32, 48)
 LARGEST = max(WIDTHS)
+MANY = 24
+"""Of a family with more options than this, every seventh is tested, which shows each value."""
 CHANNEL_FAMILIES = tuple(family for family in CHANNEL_MIXERS if family.name != "none")
 
 
@@ -179,7 +181,8 @@ def _nested_pairs(family: Family) -> Iterator[tuple[Options, Options]]:
 
     MBConv with expand 1 has no expansion, so it is no smaller version of another one.
     """
-    for options in family.every_options():
+    every = list(family.every_options())
+    for options in every[::7] if len(every) > MANY else every:
         highest = {n: family.choices()[n][-1] for n in family.nested if n != "dim"}
         large = replace(options, **highest)
         if _of_one_kind(family.module(LARGEST, options), family.module(LARGEST, large)):
