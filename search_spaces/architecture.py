@@ -8,8 +8,8 @@
       blocks:
       - {mixer: {depthwise: {kernel: 5}}, channel_mixer: {mlp: {ratio: 2.0}}}
 
-Equal architectures have equal dictionaries, and their `id` is a hash of that: it does not depend
-on the space they came from.
+Equal architectures have equal dictionaries. The `id` is a hash of the dictionary, so it does not
+depend on the space that an architecture came from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,7 @@ from search_spaces.family import (
     Options,
 )
 from search_spaces.registry import Registry
+from search_spaces.yaml_reader import Location, place, read_yaml
 
 SCHEMA = 1
 LAYOUTS = ("metaformer", "bare")
@@ -81,7 +82,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network, short of image channels and classes."""
+    """A whole network, except for the channels of the images and the number of classes."""
 
     resolution: int
     norm: str
@@ -138,23 +139,31 @@ class Architecture:
         Raises:
             SpaceError: naming every mistake with its place.
         """
-        return _Reader().architecture(data)
+        return _Reader(place).architecture(data)
 
     @classmethod
     def from_yaml(cls, text: str) -> Architecture:
-        """Read YAML or JSON text; errors as in `from_dict`."""
+        """Read YAML or JSON text; errors as in `from_dict`, with the line of each mistake."""
         try:
-            data = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
+            document = read_yaml(text)
+        except ValueError as error:
             raise SpaceError(f"This architecture is not valid YAML: {error}") from None
-        return cls.from_dict(data)
+        reader = _Reader(document.place)
+        for where, what in document.repeated_keys():
+            reader.wrong(where, what)
+        return reader.architecture(document.data)
 
 
 class _Reader:
-    """Reads an architecture's dictionary, gathering all mistakes before it gives up."""
+    """Reads an architecture's dictionary and gathers all mistakes before it refuses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Callable[[Location], str]) -> None:
+        """`place` says in words where a location is."""
         self.problems: list[str] = []
+        self._place = place
+
+    def wrong(self, where: Location, what: str) -> None:
+        self.problems.append(f"{self._place(where)}: {what}")
 
     def architecture(self, data: object) -> Architecture:
         if isinstance(data, Mapping) and data.get("schema", SCHEMA) != SCHEMA:
@@ -163,21 +172,21 @@ class _Reader:
                 "Use the version that wrote it."
             )
         keys = ("schema", "resolution", "norm", "stem", "stem_width", "stages", "head")
-        top = self.mapping(data, "", keys)
+        top = self.mapping(data, (), keys)
         stages = tuple(
-            self.stage(item, f"stages[{i}]")
-            for i, item in enumerate(self.items(top.get("stages"), "stages"))
+            self.stage(item, ("stages", i))
+            for i, item in enumerate(self.items(top.get("stages"), ("stages",)))
         )
         architecture = Architecture(
-            resolution=self.positive(top.get("resolution"), "resolution"),
-            norm=self.one_of(top.get("norm"), ("layer", "batch"), "norm"),
-            stem=self.choice(top.get("stem"), STEMS, "stem"),
-            stem_width=self.positive(top.get("stem_width"), "stem_width"),
+            resolution=self.positive(top.get("resolution"), ("resolution",)),
+            norm=self.one_of(top.get("norm"), ("layer", "batch"), ("norm",)),
+            stem=self.choice(top.get("stem"), STEMS, ("stem",)),
+            stem_width=self.positive(top.get("stem_width"), ("stem_width",)),
             stages=stages,
-            head=self.choice(top.get("head"), HEADS, "head"),
+            head=self.choice(top.get("head"), HEADS, ("head",)),
         )
         if top.get("stages") == []:
-            self.problems.append("stages: is empty; a network needs at least one.")
+            self.wrong(("stages",), "is empty; a network needs at least one.")
         if not self.problems:
             self.fit(architecture)
         if self.problems:
@@ -185,97 +194,92 @@ class _Reader:
             raise SpaceError(f"This architecture cannot be read:\n{listed}")
         return architecture
 
-    def stage(self, data: object, where: str) -> Stage:
+    def stage(self, data: object, where: Location) -> Stage:
         keys = ("width", "stride", "layout", "blocks")
         stage = self.mapping(data, where, keys, ("downsampling",))
-        down = stage.get("downsampling")
+        down, at = stage.get("downsampling"), (*where, "downsampling")
+        blocks = self.items(stage.get("blocks"), (*where, "blocks"))
         return Stage(
-            width=self.positive(stage.get("width"), f"{where}.width"),
-            stride=self.positive(stage.get("stride"), f"{where}.stride"),
-            layout=self.one_of(stage.get("layout"), LAYOUTS, f"{where}.layout"),
-            downsampling=None
-            if down is None
-            else self.choice(down, DOWNSAMPLINGS, f"{where}.downsampling"),
-            blocks=tuple(
-                self.block(item, f"{where}.blocks[{i}]")
-                for i, item in enumerate(self.items(stage.get("blocks"), f"{where}.blocks"))
-            ),
+            width=self.positive(stage.get("width"), (*where, "width")),
+            stride=self.positive(stage.get("stride"), (*where, "stride")),
+            layout=self.one_of(stage.get("layout"), LAYOUTS, (*where, "layout")),
+            downsampling=None if down is None else self.choice(down, DOWNSAMPLINGS, at),
+            blocks=tuple(self.block(b, (*where, "blocks", i)) for i, b in enumerate(blocks)),
         )
 
-    def block(self, data: object, where: str) -> Block:
+    def block(self, data: object, where: Location) -> Block:
         block = self.mapping(data, where, ("mixer", "channel_mixer"))
+        mixer, channel_mixer = block.get("mixer"), block.get("channel_mixer")
         return Block(
-            mixer=self.choice(block.get("mixer"), MIXERS, f"{where}.mixer"),
-            channel_mixer=self.choice(
-                block.get("channel_mixer"), CHANNEL_MIXERS, f"{where}.channel_mixer"
-            ),
+            mixer=self.choice(mixer, MIXERS, (*where, "mixer")),
+            channel_mixer=self.choice(channel_mixer, CHANNEL_MIXERS, (*where, "channel_mixer")),
         )
 
     def fit(self, architecture: Architecture) -> None:
-        """Whether each stage takes the map that the one before it leaves."""
+        """Check that each stage can take the map that the stage before it gives."""
         width = architecture.stem_width
         for i, stage in enumerate(architecture.stages):
-            where = f"stages[{i}]"
+            where = ("stages", i)
             if stage.layout == "bare":
                 kinds = dict.fromkeys(block.mixer.kind for block in stage.blocks)
-                fixed = [kind for kind in kinds if not MIXERS[kind].strided]
+                fixed = ", ".join(kind for kind in kinds if not MIXERS[kind].strided)
                 if fixed or not stage.blocks:
-                    self.problems.append(
-                        f"{where}: layout bare needs at least one block, and mixers that can "
-                        f"stride{'; ' + ', '.join(fixed) + ' cannot' if fixed else ''}."
-                    )
+                    which = f"; {fixed} cannot" if fixed else ""
+                    needs = "layout bare needs at least one block, and mixers that can stride"
+                    self.wrong(where, f"{needs}{which}.")
                 if stage.downsampling is not None:
-                    self.problems.append(f"{where}: layout bare takes no downsampling.")
+                    self.wrong(where, "layout bare takes no downsampling.")
             elif stage.downsampling is None and (stage.stride, stage.width) != (1, width):
-                self.problems.append(
-                    f"{where}: without downsampling its stride is 1 and its width {width}, that "
-                    f"of the map before; they are {stage.stride} and {stage.width}."
+                self.wrong(
+                    where,
+                    f"without downsampling its stride is 1 and its width {width}, that "
+                    f"of the map before; they are {stage.stride} and {stage.width}.",
                 )
             width = stage.width
 
     def mapping(
-        self, data: object, where: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+        self, data: object, where: Location, keys: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
         if not isinstance(data, Mapping):
-            self.problems.append(f"{where or 'the file'}: is {data!r}; it must be a mapping.")
+            self.wrong(where, f"is {data!r}; it must be a mapping.")
             return {}
-        at = f"{where}." if where else ""
         for key in data:
             if key not in keys and key not in optional:
-                wrong = unknown_name("key", str(key), keys + optional)
-                self.problems.append(f"{where or 'the file'}: {wrong}")
-        self.problems += [f"{at}{key}: is missing." for key in keys if data.get(key) is None]
+                self.wrong((*where, str(key)), str(unknown_name("key", str(key), keys + optional)))
+        for key in keys:
+            if data.get(key) is None:
+                self.wrong((*where, key), "is missing.")
         return data
 
-    def items(self, data: object, where: str) -> list[object]:
+    def items(self, data: object, where: Location) -> list[object]:
         if isinstance(data, list):
             return data
         if data is not None:
-            self.problems.append(f"{where}: is {data!r}; it must be a list.")
+            self.wrong(where, f"is {data!r}; it must be a list.")
         return []
 
-    def positive(self, value: object, where: str) -> int:
+    def positive(self, value: object, where: Location) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
         if value is not None:
-            self.problems.append(f"{where}: is {value!r}; it must be a positive whole number.")
+            self.wrong(where, f"is {value!r}; it must be a positive whole number.")
         return 1
 
-    def one_of(self, value: object, known: tuple[str, ...], where: str) -> str:
+    def one_of(self, value: object, known: tuple[str, ...], where: Location) -> str:
         if value is not None and value not in known:
-            self.problems.append(f"{where}: is {value!r}; it can be {', '.join(known)}.")
+            self.wrong(where, f"is {value!r}; it can be {', '.join(known)}.")
         return str(value)
 
-    def choice(self, data: object, registry: Registry[Family], where: str) -> Choice:
+    def choice(self, data: object, registry: Registry[Family], where: Location) -> Choice:
         choices: list[Choice] = []
         if data is not None:
             try:
                 choices = parse_choices(data, registry)
             except SpaceError as error:
-                self.problems.append(f"{where}: {error}")
+                self.wrong(where, str(error))
             else:
                 if len(choices) > 1:
-                    self.problems.append(f"{where}: leaves {len(choices)} choices open.")
+                    self.wrong(where, f"leaves {len(choices)} choices open; give one.")
         return choices[0] if choices else Choice("", Options())
 
 

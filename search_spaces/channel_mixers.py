@@ -6,7 +6,7 @@
     conv_glu       y = W_2 (a(DW_3(W_g x)) . W_v x)          hidden = 2/3 ratio * C, TransNeXt
 
 x, y: (B, C, H, W). The gated kinds take two thirds of the hidden width so that equal ratios cost
-about the same. A block whose channel mixer is `none` has neither it nor its norm.
+about the same. With `none` a block has neither a channel mixer nor the norm before it.
 Elastic: channels and hidden channels (leading).
 """
 
@@ -25,7 +25,7 @@ from search_spaces.layers import PointwiseLinear, depthwise
 class RatioOptions(Options):
     """Hidden width over width."""
 
-    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, default=2.0)
+    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, default=2.0, meaning="hidden ratio")
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,39 @@ def _hidden(dim: int, ratio: float) -> int:
 
 
 CHANNEL_MIXERS.register(
-    Family("none", NoneOptions, NoChannelMixer, paper="https://arxiv.org/abs/2405.15953")
+    Family(
+        "none",
+        NoneOptions,
+        NoChannelMixer,
+        paper="https://arxiv.org/abs/2405.15953",
+        nested=("dim",),
+    )
 )
-CHANNEL_MIXERS.register(Family("mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929"))
 CHANNEL_MIXERS.register(
-    Family("depthwise_mlp", RatioOptions, DepthwiseMLP, paper="https://arxiv.org/abs/2106.13797")
+    Family(
+        "mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929", nested=("dim", "ratio")
+    )
 )
-CHANNEL_MIXERS.register(Family("glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202"))
 CHANNEL_MIXERS.register(
-    Family("conv_glu", RatioOptions, ConvGLU, paper="https://arxiv.org/abs/2311.17132")
+    Family(
+        "depthwise_mlp",
+        RatioOptions,
+        DepthwiseMLP,
+        paper="https://arxiv.org/abs/2106.13797",
+        nested=("dim", "ratio"),
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202", nested=("dim", "ratio")
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "conv_glu",
+        RatioOptions,
+        ConvGLU,
+        paper="https://arxiv.org/abs/2311.17132",
+        nested=("dim", "ratio"),
+    )
 )

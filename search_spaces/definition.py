@@ -1,4 +1,4 @@
-"""A space as its author writes it: the YAML file, checked, with every mistake reported at once.
+"""A space's YAML file, checked: every mistake is reported at once, with its line.
 
     schema: 1
     name: my-space
@@ -11,7 +11,17 @@
       channel_mixers: [none, mlp: {ratio: [1.0, 2.0]}]
     - {width: [32, 64], depth: [1, 2], stride: 2, downsampling: [conv, pool], ...}
 
-A family with lists of options stands for every combination of them.
+A family with lists of options stands for every combination of them; an option that is not named
+has its default. `blocks` gives single blocks of a stage choices of their own.
+
+In place of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), take families
+away, and keep costly ones out of stages with large maps; `mixer_groups.py` explains it:
+
+    mixers:
+      groups: [convolution, attention]
+      families: [window: {size: [4, 8]}]
+      without: [mbconv]
+      attention: {most_tokens: 1024}
 """
 
 from __future__ import annotations
@@ -20,7 +30,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -35,10 +44,11 @@ from pydantic import (
 from search_spaces.architecture import Choice, parse_choices
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
 from search_spaces.registry import Registry
+from search_spaces.yaml_reader import Mistake, read_yaml
 
 Choices = list[Choice]
-Location = tuple[int | str, ...]
 
 
 def _families_of(registry: Registry[Family]) -> PlainValidator:
@@ -53,10 +63,11 @@ def _listed(value: object) -> object:
 
 
 def _distinct(groups: list[Choices]) -> list[Choices]:
-    choices = flat(groups)
-    twice = next((c for i, c in enumerate(choices) if c in choices[:i]), None)
-    if twice is not None:
-        raise ValueError(f"{twice} stands there twice.")
+    seen: set[Choice] = set()
+    for choice in flat(groups):
+        if choice in seen:
+            raise ValueError(f"{choice} stands there twice.")
+        seen.add(choice)
     return groups
 
 
@@ -118,8 +129,16 @@ class StageDefinition(_Strict):
                 f"'blocks' has {len(self.blocks)} entries, but the greatest depth is {most}; "
                 "give one for each block."
             )
+        problems = self.misfits()
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    def misfits(self) -> list[str]:
+        """What is wrong between the stage's mixers and its other keys."""
         problems = []
-        kinds = sorted({choice.kind for j in range(most) for choice in self.mixers_of(j)})
+        blocks = range(max(self.depth))
+        kinds = sorted({choice.kind for j in blocks for choice in self.mixers_of(j)})
         if self.reference is not None and self.reference not in kinds:
             problems.append(str(unknown_name("reference family", self.reference, kinds)))
         if self.layout == "bare":
@@ -134,9 +153,12 @@ class StageDefinition(_Strict):
                 problems.append("Layout 'bare' takes no 'downsampling': its first block strides.")
             if min(self.depth) < 1:
                 problems.append("Layout 'bare' strides in its first block; depth must be >= 1.")
-        if problems:
-            raise ValueError(" ".join(problems))
-        return self
+        return problems
+
+    @property
+    def resizes(self) -> bool:
+        """Whether something in the stage can change the size and width of its input."""
+        return self.layout == "bare" or self.downsampling is not None
 
     def mixers_of(self, block: int) -> Choices:
         """Mixer choices of a block."""
@@ -163,7 +185,19 @@ class SpaceDefinition(_Strict):
     head: Heads = [[Choice("linear", HEADS["linear"].options())]]
     family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
-    def misfits(self) -> Iterator[tuple[Location, str]]:
+    def side(self, resolution: int, stem: Choice, stages: int) -> int:
+        """Side in positions of the map after the stem and so many stages, rounded up."""
+        side = -(-resolution // getattr(stem.options, "stride", 1))
+        for stage in self.stages[:stages]:
+            side = -(-side // (stage.stride if stage.resizes else 1))
+        return side
+
+    def most_positions(self, stage: int) -> int:
+        """Positions of a stage's map at the largest resolution and the smallest stem stride."""
+        resolution = max(self.resolution)
+        return max(self.side(resolution, stem, stage + 1) ** 2 for stem in flat(self.stem))
+
+    def misfits(self) -> Iterator[Mistake]:
         """What is wrong between stages: where, and what to do."""
         blocks = [(stage, j) for stage in self.stages for j in range(max(stage.depth))]
         kinds = {c.kind for stage, j in blocks for c in stage.mixers_of(j)}
@@ -173,22 +207,21 @@ class SpaceDefinition(_Strict):
                 yield ("family_weights", kind), str(unknown_name("family", kind, kinds))
         known = ", ".join(DOWNSAMPLINGS.names())
         for i, stage in enumerate(self.stages):
-            carried = stage.layout == "bare" or stage.downsampling is not None
-            if i > 0 and not carried:
+            if i > 0 and not stage.resizes:
                 yield ("stages", i), f"A later stage needs a 'downsampling'; there are {known}."
-            if i == 0 and not carried and stage.stride != 1:
+            if i == 0 and not stage.resizes and stage.stride != 1:
                 yield (
                     ("stages", 0, "stride"),
                     "The first stage has no 'downsampling' that could stride: leave out "
                     f"'stride', or give it a 'downsampling' ({known}).",
                 )
-            if i == 0 and not carried and self.stem_width is not None:
+            if i == 0 and not stage.resizes and self.stem_width is not None:
                 yield (
                     ("stem_width",),
                     "The first stage has no 'downsampling', so its 'width' is the stem's: leave "
                     "out 'stem_width'.",
                 )
-            if i == 0 and carried and self.stem_width is None:
+            if i == 0 and stage.resizes and self.stem_width is None:
                 yield (
                     ("stages", 0),
                     "The first stage changes the stem's map, so the space must give 'stem_width'.",
@@ -206,21 +239,26 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
         SpaceError: naming every mistake with its line and key.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        document = read_yaml(text)
+    except ValueError as error:
         raise SpaceError(f"{source} is not valid YAML: {error}") from None
-    if not isinstance(data, dict):
+    if not isinstance(document.data, dict):
         raise SpaceError(f"{source} holds no mapping; a space needs at least name and stages.")
-    problems = list(_repeated_keys(node))
+    data, short_forms = replace_short_forms(document.data)
+    mistakes = list(document.repeated_keys())
+    for form in short_forms.values():
+        mistakes += form.mistakes
     try:
         definition = SpaceDefinition.model_validate(data)
-        problems += list(definition.misfits())
+        definition, misfits = _within_limits(definition, short_forms)
+        mistakes += [*misfits, *definition.misfits()]
     except ValidationError as error:
-        problems += [(e["loc"], _message(e)) for e in error.errors()]
-    if problems:
-        listed = "\n".join(f"  {_place(node, where)}: {what}" for where, what in problems)
-        raise SpaceError(f"{source} has {len(problems)} mistake(s):\n{listed}")
+        found = [(place_in_file(e["loc"], short_forms), _message(e)) for e in error.errors()]
+        known = [at for at, form in short_forms.items() if form.mistakes]
+        mistakes += [mistake for mistake in found if mistake[0] not in known]
+    if mistakes:
+        listed = document.report(mistakes)
+        raise SpaceError(f"{source} has {len(mistakes)} mistake(s):\n{listed}")
     return definition
 
 
@@ -238,42 +276,32 @@ def flat(groups: list[Choices]) -> Choices:
     return [choice for group in groups for choice in group]
 
 
-def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[Location, str]]:
-    """Keys that stand twice in one mapping, of which YAML would silently keep the last."""
-    todo: list[tuple[Location, yaml.Node | None]] = [((), root)]
-    seen: set[int] = set()
-    while todo:
-        at, node = todo.pop(0)
-        if id(node) in seen:  # an alias
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            todo += [((*at, i), item) for i, item in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            todo += [((*at, key.value), value) for key, value in node.value]
-            keys = [key.value for key, _ in node.value]
-            for i, (key, _) in enumerate(node.value):
-                if key.value in keys[:i]:
-                    line = key.start_mark.line + 1
-                    yield (*at, key.value), f"stands here and on line {line}; keep one of them."
-
-
-def _place(node: yaml.Node | None, location: Location) -> str:
-    """`line 7, stages[0].mixers[1]`: the deepest node that the location leads to."""
-    line = node.start_mark.line + 1 if node is not None else 1
-    words = ""
-    for step in location:
-        words += f"[{step}]" if isinstance(step, int) else f".{step}"
-        found = None
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            found = (node.value[step],) * 2 if step < len(node.value) else None
-        if found is None:
-            node = None
-            continue
-        line, node = found[0].start_mark.line + 1, found[1]
-    return f"line {line}, {words.lstrip('.') or 'the file'}"
+def _within_limits(
+    definition: SpaceDefinition, short_forms: ShortForms
+) -> tuple[SpaceDefinition, list[Mistake]]:
+    """The definition without the mixers whose limit the map of their stage exceeds."""
+    stages, mistakes = list(definition.stages), list[Mistake]()
+    for at, form in short_forms.items():
+        i = int(at[1])  # stages, i, [blocks, j,] mixers
+        stage, positions = stages[i], definition.most_positions(i)
+        block = int(at[3]) if len(at) > 3 else None
+        mixers = stage.mixers if block is None else (stage.blocks or [])[block].mixers
+        fits = [
+            choices
+            for choices in mixers or []
+            if form.limits.get(choices[0].kind, positions) >= positions
+        ]
+        if not fits:
+            mistakes.append((at, f"offers nothing for this map of {positions} positions."))
+        elif block is None:
+            stages[i] = stage.model_copy(update={"mixers": fits})
+        else:
+            blocks = list(stage.blocks or [])
+            blocks[block] = blocks[block].model_copy(update={"mixers": fits})
+            stages[i] = stage.model_copy(update={"blocks": blocks})
+    if not mistakes:
+        mistakes = [(("stages", i), what) for i, s in enumerate(stages) for what in s.misfits()]
+    return definition.model_copy(update={"stages": stages}), mistakes
 
 
 def _message(error: Any) -> str:

@@ -76,11 +76,17 @@ class Residual(nn.Module):
 
 
 DOWNSAMPLINGS.register(
-    Family("conv", DownsamplingOptions, Conv, paper="https://arxiv.org/abs/2103.15808")
+    Family("conv", DownsamplingOptions, Conv, paper="https://arxiv.org/abs/2103.15808", nested=())
 )
 DOWNSAMPLINGS.register(
-    Family("pool", DownsamplingOptions, Pool, paper="https://arxiv.org/abs/2103.16302")
+    Family("pool", DownsamplingOptions, Pool, paper="https://arxiv.org/abs/2103.16302", nested=())
 )
 DOWNSAMPLINGS.register(
-    Family("residual", DownsamplingOptions, Residual, paper="https://arxiv.org/abs/2109.00642")
+    Family(
+        "residual",
+        DownsamplingOptions,
+        Residual,
+        paper="https://arxiv.org/abs/2109.00642",
+        nested=(),
+    )
 )

@@ -1,7 +1,7 @@
-"""What can stand in a network: families of parts, each one plain module with its options.
+"""Families: the kinds of parts that a network is made of, each one plain module with its options.
 
 A family is registered once, in the file that holds its module. Everything else (sharing weights,
-counting cost, measuring latency, contract tests, `nas mixers`) walks these registries.
+counting cost, measuring latency, contract tests, `nas mixers`) reads these registries.
 """
 
 from __future__ import annotations
@@ -16,37 +16,52 @@ from torch import nn
 
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.registry import Registry
+from search_spaces.slicing import CutRule, by_shape
 
 Value = int | float | bool | str
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a family lets one choose; each field is declared with `choice`."""
+    """The options of a family; each field is declared with `choice`."""
 
 
-def choice(*values: Value, default: Value | None = None, unit: str = "") -> Any:
-    """A field of `Options`: the values it may take, from the cheapest to the dearest.
+def choice(*values: Value, default: Value | None = None, unit: str = "", meaning: str = "") -> Any:
+    """A field of `Options`: the values it may take, from the cheapest to the most expensive.
 
-    The first value is the default unless `default` names another one of them.
+    The first value is the default unless `default` names another one. Options of several families
+    that decide the same thing, such as the side of a depthwise kernel, give it the same `meaning`:
+    then they share a feature. Without one an option has a feature of its own.
     """
     chosen = values[0] if default is None else default
-    return dataclasses.field(default=chosen, metadata={"choices": values, "unit": unit})
+    metadata = {"choices": values, "unit": unit, "meaning": meaning}
+    return dataclasses.field(default=chosen, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of part: its name, its options and the plain module that runs it.
-
-    `strided` families take `out_dim` and `stride` as well, so that they can open a stage
-    themselves (layout `bare`).
-    """
+    """A kind of part: its name, its options and the plain module that runs it."""
 
     name: str
     options: type[Options]
     module: Callable[..., nn.Module]
     paper: str
+    nested: tuple[str, ...]
+    """Where a smaller module is the larger one with zeros around it: options, and `dim` (width).
+
+    The module with a smaller value gives what the module with the largest value gives when all
+    weights outside the smaller one's cut are zero. Leave out an option that changes the function
+    otherwise, such as the width of a head, and `dim` where a norm averages over channels.
+    """
     strided: bool = False
+    """Whether the module also takes `out_dim` and `stride`, so that it can open a `bare` stage."""
+    cut: CutRule = by_shape
+    """Which entries of a shared weight a smaller module uses."""
+
+    @property
+    def group(self) -> str:
+        """The folder that holds the family's file."""
+        return self.module.__module__.rpartition(".")[0].rpartition(".")[2]
 
     @property
     def summary(self) -> str:

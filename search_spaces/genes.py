@@ -1,4 +1,4 @@
-"""Genes: the few decisions that codes are made of, each an ordered list of choices.
+"""Genes: the positions of a code, each an ordered list of choices.
 
 A gene is ordinal (a width) or a family with its options flattened (a mixer). It knows which
 choices are neighbours, how to draw one, its extremes and the features that a surrogate sees.
@@ -7,7 +7,7 @@ choices are neighbours, how to draw one, its extremes and the features that a su
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Choice
-from search_spaces.family import Family
+from search_spaces.family import Family, Value
 from search_spaces.registry import Registry
 
 Floats = NDArray[np.float32]
@@ -50,7 +50,7 @@ class Gene:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """How many steps of its options each choice is above its kind's cheapest."""
+        """How many option steps each choice is above the cheapest choice of its kind."""
         return tuple(sum(ranks) for ranks in self.ranks)
 
     @property
@@ -68,14 +68,15 @@ class Gene:
 
     @cached_property
     def neighbours(self) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """For each choice those one step away in one option.
+        """For each choice, the choices that are one step away in one option.
 
         Returns:
-            The choices (card, most), padded with 0, and how many they are (card,).
+            Their indices (card, most), padded with 0, and how many there are (card,).
         """
+        place = {key: i for i, key in enumerate(zip(self.kinds, self.ranks, strict=True))}
         near = [
-            [j for j in range(self.cardinality) if self._distance(i, j) == 1]
-            for i in range(self.cardinality)
+            sorted(place[kind, moved] for moved in _one_step(ranks) if (kind, moved) in place)
+            for kind, ranks in zip(self.kinds, self.ranks, strict=True)
         ]
         counts = np.array([len(row) for row in near], dtype=np.int16)
         table = np.zeros((self.cardinality, max(1, int(counts.max(initial=0)))), dtype=np.int16)
@@ -86,8 +87,7 @@ class Gene:
     def extreme(self, largest: bool, rng: np.random.Generator | None = None) -> int:
         """The choice at one end of the reference kind, or of a kind drawn with `rng`.
 
-        The smallest choice of a gene that can be absent (`none`) is to be absent, the largest
-        never is.
+        Where `none` is a choice, it is the smallest one and never the largest.
         """
         kinds = list(dict.fromkeys(self.kinds))
         if "none" in kinds and not largest:
@@ -98,13 +98,6 @@ class Gene:
             kind = present[int(rng.integers(len(present)))]
         members = [i for i, k in enumerate(self.kinds) if k == kind]
         return (max if largest else min)(members, key=lambda i: (sum(self.ranks[i]), i))
-
-    def _distance(self, i: int, j: int) -> int:
-        """Steps between two choices of one kind; choices of different kinds are far apart."""
-        if self.kinds[i] != self.kinds[j]:
-            return 1 << 30
-        pairs = zip(self.ranks[i], self.ranks[j], strict=True)
-        return sum(abs(a - b) for a, b in pairs)
 
 
 def ordinal(name: str, choices: Sequence[int]) -> Gene:
@@ -130,63 +123,85 @@ def families(
 
 
 def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
-    """What a surrogate sees of each gene's choices, (card, features) each, all within [0, 1].
+    """Features of each gene's choices for surrogates, (card, features) each, all within [0, 1].
 
     Numbers give their logarithm, from 0 at the gene's least one to 1 at its greatest. Families
-    give one column per kind and one per option of their role, which all genes of that role and
-    all families with such an option share: 0 where it is absent, else from 1/2 at the least value
-    that the space offers to 1 at the greatest. So equal choices look equal in every block.
+    give one column per kind and one per option: 0 where it is absent, else from 1/2 at the least
+    value that the space offers to 1 at the greatest. All genes of a role share these columns, so
+    equal choices look equal in every block; options of two families share a column only where they
+    declare the same meaning.
     """
+    words = {c: _words_of(c) for gene in genes for c in gene.choices if isinstance(c, Choice)}
     spans: dict[str, dict[str, tuple[float, float]]] = {}
-    for gene in genes:
-        for choice in gene.choices:
-            for word, value in _words_of(choice).items():
-                span = spans.setdefault(gene.role, {})
+    for role, choices in dict.fromkeys((gene.role, gene.choices) for gene in genes):
+        span = spans.setdefault(role, {})
+        for choice in choices:
+            for word, value in words.get(choice, {}).items():
                 low, high = span.get(word, (value, value))
                 span[word] = min(low, value), max(high, value)
-    return [_table(gene, spans.get(gene.role, {})) for gene in genes]
+    tables: dict[tuple[Any, ...], Floats] = {}
+    for gene in genes:
+        if (gene.role, gene.choices) not in tables:
+            tables[gene.role, gene.choices] = _table(gene.choices, words, spans[gene.role])
+    return [tables[gene.role, gene.choices] for gene in genes]
 
 
-def _table(gene: Gene, spans: Mapping[str, tuple[float, float]]) -> Floats:
-    if not isinstance(gene.choices[0], Choice):
-        values = np.log1p(np.array(gene.choices, dtype=np.float64))
+def _table(
+    choices: tuple[Any, ...],
+    words: Mapping[Choice, Mapping[str, float]],
+    spans: Mapping[str, tuple[float, float]],
+) -> Floats:
+    if not isinstance(choices[0], Choice):
+        values = np.log1p(np.array(choices, dtype=np.float64))
         spread = max(float(values[-1] - values[0]), 1e-12)
         scaled: Floats = ((values - values[0]) / spread)[:, None].astype(np.float32)
         return scaled
-    table = np.zeros((gene.cardinality, len(spans)), dtype=np.float32)
-    for row, choice in zip(table, gene.choices, strict=True):
-        words = _words_of(choice)
-        for column, (word, (low, high)) in enumerate(spans.items()):
-            if word in words:
-                share = (words[word] - low) / (high - low) if high > low else 1.0
-                row[column] = 0.5 + 0.5 * share
+    column = {word: i for i, word in enumerate(spans)}
+    table = np.zeros((len(choices), len(spans)), dtype=np.float32)
+    for row, choice in zip(table, choices, strict=True):
+        for word, value in words[choice].items():
+            low, high = spans[word]
+            share = (value - low) / (high - low) if high > low else 1.0
+            row[column[word]] = 0.5 + 0.5 * share
     return table
 
 
-def _words_of(choice: object) -> dict[str, float]:
+def _words_of(choice: Choice) -> dict[str, float]:
     """Features of a choice by name: its kind, and each option as a number."""
-    if not isinstance(choice, Choice):
-        return {}
     words = {choice.kind: 1.0}
-    for key, value in dataclasses.asdict(choice.options).items():
+    for field in dataclasses.fields(choice.options):
+        value = getattr(choice.options, field.name)
+        word = f".{field.metadata['meaning'] or f'{choice.kind}.{field.name}'}"
         if isinstance(value, str):
-            words[f".{key}={value}"] = 1.0
+            words[f"{word}={value}"] = 1.0
         else:
-            words[f".{key}"] = float(np.log1p(float(value)))
+            words[word] = float(np.log1p(float(value)))
     return words
+
+
+def _one_step(ranks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Ranks that differ by one in one option."""
+    for i, rank in enumerate(ranks):
+        for other in (rank - 1, rank + 1):
+            yield (*ranks[:i], other, *ranks[i + 1 :])
 
 
 def _ranks(choices: Sequence[Choice], registry: Registry[Family]) -> tuple[tuple[int, ...], ...]:
     """Position of each option among the values that this gene offers for it, cheapest first."""
-    offered: dict[tuple[str, str], list[Any]] = {}
+    members: dict[str, list[Choice]] = {}
     for choice in choices:
-        for key, values in registry[choice.kind].choices().items():
-            used = {getattr(c.options, key) for c in choices if c.kind == choice.kind}
-            offered[choice.kind, key] = [v for v in values if v in used]
+        members.setdefault(choice.kind, []).append(choice)
+    offered: dict[str, dict[str, list[Value]]] = {}
+    for kind, own in members.items():
+        used = {key: {getattr(c.options, key) for c in own} for key in registry[kind].choices()}
+        offered[kind] = {
+            key: [value for value in values if value in used[key]]
+            for key, values in registry[kind].choices().items()
+        }
     return tuple(
         tuple(
-            offered[choice.kind, key].index(value)
-            for key, value in dataclasses.asdict(choice.options).items()
+            values.index(getattr(choice.options, key))
+            for key, values in offered[choice.kind].items()
         )
         for choice in choices
     )

@@ -58,6 +58,14 @@ class ConvHead(nn.Module):
 
 
 HEADS.register(
-    Family("linear", LinearHeadOptions, LinearHead, paper="https://arxiv.org/abs/2111.11418")
+    Family(
+        "linear",
+        LinearHeadOptions,
+        LinearHead,
+        paper="https://arxiv.org/abs/2111.11418",
+        nested=(),
+    )
 )
-HEADS.register(Family("conv", ConvHeadOptions, ConvHead, paper="https://arxiv.org/abs/1801.04381"))
+HEADS.register(
+    Family("conv", ConvHeadOptions, ConvHead, paper="https://arxiv.org/abs/1801.04381", nested=())
+)

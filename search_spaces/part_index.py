@@ -71,15 +71,28 @@ def build_index(genes: Sequence[Gene], slots: Iterable[OpenSlot]) -> PartIndex:
     place = {gene.name: i for i, gene in enumerate(genes)}
     parts: dict[Part | None, int] = {None: 0}
     built = []
-    for name, gene_names, part_at in slots:
-        own = tuple(place[g] for g in gene_names)
-        choices = [genes[g].choices for g in own]
+    for slot in slots:
+        own = tuple(place[name] for name in slot.genes)
+        choices = {name: genes[place[name]].choices for name in slot.genes}
+        depths = choices.pop(slot.depth[0]) if slot.depth else ()
         index = np.array(
-            [parts.setdefault(part_at(*values), len(parts)) for values in product(*choices)],
+            [parts.setdefault(slot.part(*v), len(parts)) for v in product(*choices.values())],
             dtype=np.int32,
-        )
-        built.append(Slot(name, own, index.reshape([len(c) for c in choices])))
+        ).reshape([len(c) for c in choices.values()])
+        if slot.depth is not None:
+            index = _at_depths(index, slot.genes.index(slot.depth[0]), depths, slot.depth[1])
+        built.append(Slot(slot.name, own, index))
     return PartIndex(tuple(built), tuple(parts))
+
+
+def _at_depths(
+    index: NDArray[np.int32], axis: int, depths: tuple[int, ...], block: int
+) -> NDArray[np.int32]:
+    """The index with an axis for the depth, at which the block is there or not."""
+    there = np.array([depth > block for depth in depths], dtype=np.int32)
+    shape = [1] * (index.ndim + 1)
+    shape[axis] = len(depths)
+    return np.expand_dims(index, axis) * there.reshape(shape)
 
 
 def _flat_index(

@@ -1,19 +1,29 @@
-"""Slots: the places of a space's networks, and which part each choice of genes puts there.
+"""Slots: the places in the networks of a space, and the part that each choice of genes puts there.
 
-The part in a slot depends on few genes: resolution and stem (the map's size), the widths around
-it, its stage's depth and its own gene. `parts.py` walks one architecture; this walks all at once.
+The part in a slot depends on a few genes: resolution and stem (the size of the map), the widths
+around it, the depth of its stage and its own gene. `parts.py` lists the parts of one architecture;
+this file lists those of all architectures at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from search_spaces.architecture import Choice
-from search_spaces.definition import SpaceDefinition, StageDefinition
+from search_spaces.definition import SpaceDefinition
 from search_spaces.parts import Part
 
-OpenSlot = tuple[str, tuple[str, ...], Callable[..., Part | None]]
-"""Name of a slot, names of its genes, and the part that choices of those genes give."""
+
+class OpenSlot(NamedTuple):
+    """A slot, and the part that choices of its genes put there."""
+
+    name: str
+    genes: tuple[str, ...]
+    part: Callable[..., Part | None]
+    """From a choice of each gene in order, the depth left out, to the part."""
+    depth: tuple[str, int] | None = None
+    """The gene of the stage's depth and the number of the block; it is empty at smaller depths."""
 
 
 def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iterator[OpenSlot]:
@@ -28,17 +38,17 @@ def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iter
         return Part("stem", choice, in_channels, dim, resolution, stride, space.norm)
 
     def head(resolution: int, stem_choice: Choice, width: int, choice: Choice) -> Part:
-        side = _side(space, resolution, stem_choice, last + 1)
+        side = space.side(resolution, stem_choice, last + 1)
         return Part("head", choice, width, num_classes, side, 1, space.norm)
 
-    yield "stem", base if fixed else (*base, "stages.0.width"), stem
+    yield OpenSlot("stem", base if fixed else (*base, "stages.0.width"), stem)
     for i, stage in enumerate(space.stages):
         if stage.downsampling is not None:
             yield _downsampling(space, i)
         for j in range(max(stage.depth)):
             yield _mixer(space, i, j)
             yield _channel_mixer(space, i, j)
-    yield "head", (*base, f"stages.{last}.width", "head"), head
+    yield OpenSlot("head", (*base, f"stages.{last}.width", "head"), head)
 
 
 def _downsampling(space: SpaceDefinition, i: int) -> OpenSlot:
@@ -48,12 +58,12 @@ def _downsampling(space: SpaceDefinition, i: int) -> OpenSlot:
         dims: list[int] = [d for d in rest if isinstance(d, int)]
         (choice,) = (c for c in rest if isinstance(c, Choice))
         in_dim = dims[0] if i else _stem_width(space)
-        side = _side(space, resolution, stem, i)
+        side = space.side(resolution, stem, i)
         return Part("downsampling", choice, in_dim, dims[-1], side, stride, space.norm)
 
     widths = (f"stages.{i - 1}.width",) if i else ()
     genes = ("resolution", "stem", *widths, f"stages.{i}.width", f"stages.{i}.downsampling")
-    return f"stages.{i}.downsampling", genes, part
+    return OpenSlot(f"stages.{i}.downsampling", genes, part)
 
 
 def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
@@ -61,46 +71,30 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
     opens = stage.layout == "bare" and j == 0
     stride = stage.stride if opens else 1
 
-    def part(
-        resolution: int, stem: Choice, width: int, depth: int, choice: Choice, before: int = 0
-    ) -> Part | None:
-        if depth <= j:
-            return None
+    def part(resolution: int, stem: Choice, width: int, choice: Choice, before: int = 0) -> Part:
         in_dim = (before or _stem_width(space)) if opens else width
-        side = _side(space, resolution, stem, i if opens else i + 1)
+        side = space.side(resolution, stem, i if opens else i + 1)
         bare = stage.layout == "bare"
         return Part("mixer", choice, in_dim, width, side, stride, space.norm, not bare)
 
     name = f"stages.{i}.blocks.{j}.mixer"
     before = (f"stages.{i - 1}.width",) if opens and i else ()
-    return name, (*_block_genes(i), name, *before), part
+    return OpenSlot(name, (*_block_genes(i), name, *before), part, (f"stages.{i}.depth", j))
 
 
 def _channel_mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
-    def part(resolution: int, stem: Choice, width: int, depth: int, choice: Choice) -> Part | None:
-        if depth <= j or choice.kind == "none":
+    def part(resolution: int, stem: Choice, width: int, choice: Choice) -> Part | None:
+        if choice.kind == "none":
             return None
-        side = _side(space, resolution, stem, i + 1)
+        side = space.side(resolution, stem, i + 1)
         return Part("channel_mixer", choice, width, width, side, 1, space.norm)
 
     name = f"stages.{i}.blocks.{j}.channel_mixer"
-    return name, (*_block_genes(i), name), part
+    return OpenSlot(name, (*_block_genes(i), name), part, (f"stages.{i}.depth", j))
 
 
 def _block_genes(i: int) -> tuple[str, ...]:
     return "resolution", "stem", f"stages.{i}.width", f"stages.{i}.depth"
-
-
-def _side(space: SpaceDefinition, resolution: int, stem: Choice, before_stage: int) -> int:
-    """Side of the map that enters a stage."""
-    side = -(-resolution // getattr(stem.options, "stride", 1))
-    for stage in space.stages[:before_stage]:
-        side = -(-side // _stride(stage))
-    return side
-
-
-def _stride(stage: StageDefinition) -> int:
-    return stage.stride if stage.layout == "bare" or stage.downsampling is not None else 1
 
 
 def _stem_width(space: SpaceDefinition) -> int:

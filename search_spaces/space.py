@@ -71,7 +71,7 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of all that decides this space's networks and sampling."""
+        """Sixteen hexadecimal digits; equal for spaces with equal networks and equal sampling."""
         genes = [
             [g.name, [c.to_dict() if isinstance(c, Choice) else c for c in g.choices], g.weights]
             for g in self.genes
@@ -97,7 +97,7 @@ class SearchSpace:
         return total
 
     def active(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Which genes decide anything, (n, genes)."""
+        """Which genes have an effect, (n, genes): those of blocks within the depth."""
         mask = np.ones(codes.shape, dtype=bool)
         for i in np.flatnonzero(self._depth_gene >= 0):
             depth = self._depth_gene[i]
@@ -183,7 +183,7 @@ class SearchSpace:
         return self._extreme(True, rng)
 
     def features(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What surrogates see, (n, features), all within [0, 1].
+        """Features for surrogates, (n, features), all within [0, 1].
 
         Each gene's options, zero where it is inactive, and their means over each stage's greatest
         depth; equal options give equal features in every block.
@@ -202,7 +202,7 @@ class SearchSpace:
 
     @cached_property
     def feature_groups(self) -> NDArray[np.int64]:
-        """Which factor each feature is of, (features,): blocks of a stage share theirs."""
+        """The number of the factor of each feature, (features,), shared by blocks of a stage."""
         names: list[str] = []
         means: dict[str, int] = {}
         for gene, table in zip(self.genes, self._feature_tables, strict=True):
@@ -316,7 +316,7 @@ class SearchSpace:
         return codes
 
     def _filled(self, codes: NDArray[np.integer], rng: np.random.Generator) -> Codes:
-        """Codes whose inactive genes are drawn, so that a block that awakes is not always zero."""
+        """Codes with random inactive genes: a block that becomes active can be anything."""
         return np.where(self.active(codes), codes, self._draw(len(codes), rng)).astype(np.int16)
 
     def _extreme(self, largest: bool, rng: np.random.Generator | None) -> Codes:
@@ -352,7 +352,7 @@ def _genes(definition: SpaceDefinition) -> Iterator[Gene]:
 
 
 def _other_choice(gene: Gene, current: Codes, rng: np.random.Generator) -> Codes:
-    """Another choice than the current one for each row: a neighbour or any, half and half."""
+    """Another choice for each row: half the time a neighbour, else any other one."""
     uniform = (current + rng.integers(1, gene.cardinality, len(current))) % gene.cardinality
     table, counts = gene.neighbours
     pick = (rng.random(len(current)) * counts[current]).astype(np.int64)

@@ -23,14 +23,14 @@ from search_spaces.layers import channels_last, make_activation, make_norm
 class StemOptions(Options):
     """Options that every stem has; `stride` is the image's side over the map's."""
 
-    stride: int = choice(2, 1, unit="px")
+    stride: int = choice(2, 1, unit="px", meaning="stem stride")
 
 
 @dataclass(frozen=True)
 class ConvStemOptions(StemOptions):
     """Stride of the convolution, activation after the norm."""
 
-    stride: int = choice(2, 1, unit="px")
+    stride: int = choice(2, 1, unit="px", meaning="stem stride")
     activation: str = choice("none", "gelu", "relu")
 
 
@@ -38,14 +38,14 @@ class ConvStemOptions(StemOptions):
 class PatchifyOptions(StemOptions):
     """Side of a patch."""
 
-    stride: int = choice(16, 8, 4, 2, default=4, unit="px")
+    stride: int = choice(16, 8, 4, 2, default=4, unit="px", meaning="stem stride")
 
 
 @dataclass(frozen=True)
 class LargeStrideOptions(StemOptions):
     """Total stride of the chain."""
 
-    stride: int = choice(16, 8, 4, default=8, unit="px")
+    stride: int = choice(16, 8, 4, default=8, unit="px", meaning="stem stride")
 
 
 class ConvStem(nn.Module):
@@ -104,12 +104,20 @@ class LargeStride(nn.Module):
         return x
 
 
-STEMS.register(Family("conv", ConvStemOptions, ConvStem, paper="https://arxiv.org/abs/2103.15808"))
 STEMS.register(
-    Family("patchify", PatchifyOptions, Patchify, paper="https://arxiv.org/abs/2010.11929")
+    Family("conv", ConvStemOptions, ConvStem, paper="https://arxiv.org/abs/2103.15808", nested=())
 )
 STEMS.register(
     Family(
-        "large_stride", LargeStrideOptions, LargeStride, paper="https://arxiv.org/abs/2401.16456"
+        "patchify", PatchifyOptions, Patchify, paper="https://arxiv.org/abs/2010.11929", nested=()
+    )
+)
+STEMS.register(
+    Family(
+        "large_stride",
+        LargeStrideOptions,
+        LargeStride,
+        paper="https://arxiv.org/abs/2401.16456",
+        nested=(),
     )
 )

@@ -1,4 +1,4 @@
-"""The shared weights at the start: for each slot and family, a weight as large as any child needs.
+"""The shared weights at the start: for each slot and family, weights as large as any child needs.
 
 Each weight is the initial weight of the plain module whose options make it largest, so that a
 family's own initialisation holds in the supernet as well.
@@ -13,18 +13,11 @@ from dataclasses import fields, replace
 import torch
 from torch import nn
 
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Options
+from search_spaces.family import Options
 from search_spaces.parts import Part
+from search_spaces.slicing import Shape
 from search_spaces.space import SearchSpace
-from supernet.slicing import Shape, union
-
-REGISTRIES = {
-    "stem": STEMS,
-    "downsampling": DOWNSAMPLINGS,
-    "mixer": MIXERS,
-    "channel_mixer": CHANNEL_MIXERS,
-    "head": HEADS,
-}
+from supernet.slicing import union
 
 
 def shared_weights(
@@ -54,7 +47,7 @@ def shared_weights(
 def _families(
     space: SearchSpace, in_channels: int, num_classes: int
 ) -> Iterator[tuple[str, str, list[Part]]]:
-    """Each slot and family with its distinct modules, and the one with the dearest options."""
+    """Each slot and family with its distinct modules, and one with the most expensive options."""
     index = space.part_index(in_channels, num_classes)
     for slot in index.slots:
         by_kind: dict[str, dict[Part, None]] = defaultdict(dict)
@@ -63,25 +56,25 @@ def _families(
             if part is not None:
                 by_kind[part.kind][part.module_key()] = None
         for kind, parts in by_kind.items():
-            yield slot.name, kind, [*parts, _dearest(list(parts))]
+            yield slot.name, kind, [*parts, _most_expensive(list(parts))]
 
 
-def _dearest(parts: list[Part]) -> Part:
-    """A part as wide as any, with each option at the dearest value that any of them has.
+def _most_expensive(parts: list[Part]) -> Part:
+    """A part of the greatest width, with each option at the most expensive value among the parts.
 
-    Where options are listed apart (kernel 5 with expand 2, kernel 3 with expand 4), it is the
-    only one whose weights hold all of them.
+    If a space lists options separately (kernel 5 with expand 2, kernel 3 with expand 4), no listed
+    part has weights that hold all others; this one has.
     """
     first = parts[0]
-    choices = REGISTRIES[first.role][first.kind].choices()
+    choices = first.family.choices()
     options: list[Options] = [part.choice.options for part in parts]
-    dearest = {
+    highest = {
         f.name: max((getattr(o, f.name) for o in options), key=choices[f.name].index)
         for f in fields(first.choice.options)
     }
     return replace(
         first,
-        choice=replace(first.choice, options=replace(first.choice.options, **dearest)),
+        choice=replace(first.choice, options=replace(first.choice.options, **highest)),
         in_dim=max(part.in_dim for part in parts),
         out_dim=max(part.out_dim for part in parts),
     )

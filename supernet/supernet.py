@@ -20,10 +20,11 @@ from torch.func import functional_call
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network, build_network, drop_path_slopes, plant_parameter
 from search_spaces.parts import Part, parts_of
+from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
 from supernet.initial import shared_weights
 from supernet.randomness import seeded
-from supernet.slicing import Cut, cut, view
+from supernet.slicing import view
 
 Statistics = Mapping[str, Tensor]
 """Batch-norm statistics of one child by the names of its subnet's buffers; empty without any."""
@@ -170,7 +171,8 @@ class Supernet(nn.Module):
                 full = f"{prefix}.{own}"
                 if full not in self._shared:
                     raise ValueError(f"'{full}' is not in the supernet of '{self.space.name}'.")
-                weights.append((own, full, cut(self._shared[full].shape, parameter.shape)))
+                cut = part.cut(own, tuple(self._shared[full].shape), tuple(parameter.shape))
+                weights.append((own, full, cut))
             buffers = tuple(own for own, _ in skeleton.named_buffers())
             _forget_weights(skeleton)
             self._plans[key] = _Plan(skeleton, tuple(weights), buffers)

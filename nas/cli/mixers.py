@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nas.cli import options
+
+if TYPE_CHECKING:
+    from search_spaces.family import Family
 
 
 def mixers(json: options.Json = False) -> None:
     """List the families of parts with their options and papers.
 
+    A space's file can name mixer families one by one or by their group.
+
     Example: nas mixers
     """
-    import search_spaces.definition  # noqa: F401  (registers every family)
     from nas.cli.console import show_json, show_table
     from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 
@@ -20,6 +26,7 @@ def mixers(json: options.Json = False) -> None:
             [
                 {
                     "role": registry.kind,
+                    "group": family.group if registry is MIXERS else None,
                     "name": family.name,
                     "summary": family.summary,
                     "options": {name: list(values) for name, values in family.choices().items()},
@@ -30,16 +37,16 @@ def mixers(json: options.Json = False) -> None:
             ]
         )
         return
+    tables: dict[str, list[tuple[str, ...]]] = {}
     for registry in registries:
-        rows = [
-            (
-                family.name,
-                "\n".join(
-                    f"{name}: {', '.join(map(str, values))}"
-                    for name, values in family.choices().items()
-                ),
-                f"{family.summary}\n{family.paper}".strip(),
-            )
-            for family in registry
-        ]
-        show_table(registry.kind.capitalize(), ("name", "options", "what it is"), rows)
+        for family in registry:
+            group = f", group {family.group}" if registry is MIXERS else ""
+            tables.setdefault(f"{registry.kind.capitalize()}{group}", []).append(_row(family))
+    for title, rows in tables.items():
+        show_table(title, ("name", "options", "what it is"), rows)
+
+
+def _row(family: Family) -> tuple[str, str, str]:
+    choices = family.choices().items()
+    options = "\n".join(f"{name}: {', '.join(map(str, values))}" for name, values in choices)
+    return family.name, options, f"{family.summary}\n{family.paper}".strip()

@@ -110,15 +110,15 @@ def test_all_mistakes_of_a_file_are_named_together() -> None:
     said = refused(
         text,
         "This architecture cannot be read:",
-        "  resolution: is -16; it must be a positive whole number.",
-        "  norm: is 'layr'; it can be layer, batch.",
-        "  stem_width: is missing.",
-        "  the file: Unknown key 'colour'.",
-        "  stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11.",
-        "  stages[0].blocks[0].channel_mixer: Unknown channel mixer 'mpl'. Did you mean 'mlp'?",
-        "  stages[1].width: is missing.",
-        "  stages[1]: Unknown key 'widht'. Did you mean 'width'?",
-        "  head: leaves 2 choices open.",
+        "  line 3, resolution: is -16; it must be a positive whole number.",
+        "  line 4, norm: is 'layr'; it can be layer, batch.",
+        "  line 6, stem_width: is missing.",
+        "  line 7, colour: Unknown key 'colour'.",
+        "  line 13, stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11.",
+        "  line 13, stages[0].blocks[0].channel_mixer: Unknown channel mixer 'mpl'. Did you mean",
+        "  line 14, stages[1].width: is missing.",
+        "  line 14, stages[1].widht: Unknown key 'widht'. Did you mean 'width'?",
+        "  line 20, head: leaves 2 choices open; give one.",
     )
     assert said.count("\n") == 9
 
@@ -127,7 +127,20 @@ def test_all_mistakes_of_a_file_are_named_together() -> None:
 def test_a_missing_key_is_named(key: str) -> None:
     data = yaml.safe_load(TEXT)
     del data[key]
-    assert refused(yaml.safe_dump(data)).splitlines()[1:] == [f"  {key}: is missing."]
+    assert refused(yaml.safe_dump(data)).splitlines()[1:] == [f"  line 1, {key}: is missing."]
+
+
+def test_plain_data_has_places_without_lines() -> None:
+    data = yaml.safe_load(TEXT.replace("kernel: 5", "kernel: 6"))
+    with pytest.raises(SpaceError) as caught:
+        Architecture.from_dict(data)
+    assert str(caught.value).splitlines()[1:] == [
+        "  stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11."
+    ]
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    refused(TEXT + "norm: batch\n", "line 4, norm: stands here and on line 20; keep one of them.")
 
 
 @pytest.mark.parametrize(

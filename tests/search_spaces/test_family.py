@@ -32,16 +32,25 @@ class ExampleOptions(Options):
 
 
 def family(name: str = "example") -> Family:
-    return Family(name, ExampleOptions, nn.ReLU, "https://example.org")
+    return Family(name, ExampleOptions, nn.ReLU, "https://example.org", nested=("size",))
 
 
 def test_a_registry_is_full_without_any_other_import() -> None:
-    code = (
-        "from search_spaces.family import *\n"
-        "assert [len(r) for r in (MIXERS, CHANNEL_MIXERS, STEMS, DOWNSAMPLINGS, HEADS)]"
-        " == [11, 5, 3, 3, 2]"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "from search_spaces.family import *; print(*map(len, {}))"
+    registries = "(MIXERS, CHANNEL_MIXERS, STEMS, DOWNSAMPLINGS, HEADS)"
+    lengths = subprocess.check_output([sys.executable, "-c", code.format(registries)], text=True)
+    here = map(len, (MIXERS, CHANNEL_MIXERS, STEMS, DOWNSAMPLINGS, HEADS))
+    assert list(map(int, lengths.split())) == list(here)
+    assert "0" not in lengths.split()
+
+
+def test_a_family_must_say_what_is_nested() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'nested'"):
+        Family("example", ExampleOptions, nn.ReLU, "https://example.org")  # type: ignore[call-arg]
+
+
+def test_a_group_is_the_folder_of_the_modules_file() -> None:
+    assert family().group == "modules"  # torch/nn/modules/activation.py
 
 
 def test_a_registry_keeps_the_order_of_registration() -> None:

@@ -38,12 +38,6 @@ def run(part: Part, batch: int = 2) -> Tensor:
     return y
 
 
-def test_the_registries_hold_the_parts_of_the_first_wave() -> None:
-    assert [len(registry) for registry in (STEMS, DOWNSAMPLINGS, HEADS)] == [3, 3, 2]
-    assert [len(choices(STEMS, kind)) for kind in STEMS.names()] == [6, 4, 3]
-    assert [len(choices(HEADS, kind)) for kind in HEADS.names()] == [1, 3]
-
-
 @every_norm
 @every_stem
 @pytest.mark.parametrize("width", WIDTHS)

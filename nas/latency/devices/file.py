@@ -33,7 +33,6 @@ import reprlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from nas.errors import SettingsError, did_you_mean
@@ -45,9 +44,9 @@ from nas.latency.devices.device import (
     Device,
     gpu_precisions,
 )
+from search_spaces.yaml_reader import Document, Location, Mistake, read_yaml
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Positive = Annotated[float, Field(gt=0)]
 Runtime = Literal["eager", "compile", "cuda-graph", "tensorrt", "onnxruntime"]
@@ -117,23 +116,26 @@ def read_device(text: str, name: str, source: str) -> Device:
         source: What to call the file in messages.
 
     Raises:
-        SettingsError: naming every mistake with its field.
+        SettingsError: naming every mistake with its line and field.
     """
-    data, mistakes = _mapping(text, source)
+    document, data = _document(text, source)
+    mistakes = list(document.repeated_keys())
     model = _Board if data.get("kind") == "board" else _File
     if not NAME.fullmatch(name):
-        mistakes.append(
-            f"the file's name is the device's, and '{name}' is not one: use small letters, digits "
+        wrong = (
+            f"its name is the device's, and '{name}' is not one: use small letters, digits "
             "and single hyphens, such as rtx4090 or jetson-orin"
         )
+        mistakes.append(((), wrong))
     mistakes += _source_mistakes(data) if model is _File else []
     try:
         file = model.model_validate(data)
     except ValidationError as error:
         mistakes = [_mistake(detail, model) for detail in error.errors()] + mistakes
     if mistakes:
+        listed = document.report(mistakes)
         raise SettingsError(
-            "\n  ".join([f"The device file '{source}' has {len(mistakes)} mistake(s):", *mistakes])
+            f"The device file '{source}' has {len(mistakes)} mistake(s):\n{listed}"
         )
     if isinstance(file, _Board):
         return Device(
@@ -162,30 +164,17 @@ def read_device(text: str, name: str, source: str) -> Device:
     )
 
 
-def _mapping(text: str, source: str) -> tuple[dict[str, Any], list[str]]:
-    """What the YAML holds, and the keys that stand in it twice."""
+def _document(text: str, source: str) -> tuple[Document, dict[str, Any]]:
+    """The file, and the fields that it holds."""
     try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root is not None else None
-        twice = [f"{key}: stands there twice; keep one" for key in _repeated(root)]
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        document = read_yaml(text)
+    except ValueError as error:
         raise SettingsError(f"The device file '{source}' is not valid YAML: {error}") from None
-    if not isinstance(data, dict):
+    if not isinstance(document.data, dict):
         raise SettingsError(
             f"The device file '{source}' holds no fields; `nas hardware add --help` shows them."
         )
-    return data, twice
-
-
-def _repeated(node: Any) -> Iterator[str]:
-    """Keys of which YAML would silently keep the last."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    keys = [key.value for key, _ in node.value]
-    yield from {key for key in keys if keys.count(key) > 1}
-    for _, value in node.value:
-        yield from _repeated(value)
+    return document, document.data
 
 
 def _leaves(data: dict[str, Any]) -> list[str]:
@@ -211,37 +200,38 @@ def _sources(data: dict[str, Any]) -> dict[str, str]:
     return {leaf: documents[leaf] for leaf in _leaves(data) if leaf in documents}
 
 
-def _source_mistakes(data: dict[str, Any]) -> list[str]:
-    mistakes, found = [], dict[str, str]()
+def _source_mistakes(data: dict[str, Any]) -> list[Mistake]:
+    mistakes, found = list[Mistake](), dict[str, str]()
+    here = ("sources",)
     for document, name, meant in _named_by(data):
         if not meant:
             near = did_you_mean(name, _leaves(data))
-            mistakes.append(f"sources: '{document}' names '{name}', no number of this file.{near}")
+            mistakes.append((here, f"'{document}' names '{name}', no number of this file.{near}"))
         mistakes += [
-            f"sources: both '{found[leaf]}' and '{document}' name {leaf}; keep one"
+            (here, f"both '{found[leaf]}' and '{document}' name {leaf}; keep one")
             for leaf in meant
             if leaf in found
         ]
         found |= dict.fromkeys(meant, document)
+    unnamed = "has no source; list it under 'sources', after the document that it is from"
     return mistakes + [
-        f"{leaf}: has no source; list it under 'sources', after the document that it is from"
-        for leaf in _leaves(data)
-        if leaf not in found
+        (tuple(leaf.split(".")), unnamed) for leaf in _leaves(data) if leaf not in found
     ]
 
 
-def _mistake(detail: Any, model: type[_Strict]) -> str:
+def _mistake(detail: Any, model: type[_Strict]) -> Mistake:
     """One pydantic error in our words."""
+    where: Location = detail["loc"]
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] in ("extra_forbidden", "invalid_key"):
         peaks = _Peaks.model_fields if model is _File else ()
         known = [*model.model_fields, *(f"tflops.{peak}" for peak in peaks)]
-        return f"{name}: there is no such field.{did_you_mean(name, known)}"
+        return where, f"there is no such field.{did_you_mean(name, known)}"
     fields = _Peaks.model_fields if name.startswith("tflops.") else model.model_fields
     last = name.removeprefix("tflops.").partition(".")[0]
     wanted = fields[last].description or "a peak in TFLOPS, or leave it out"
     if detail["type"] == "missing":
-        return f"{name}: is missing; give {wanted}"
+        return where, f"is missing; give {wanted}"
     message = str(detail["msg"]).removesuffix(" or instance of _Peaks")
     shown = reprlib.repr(detail["input"])
-    return f"{name}: {message[:1].lower()}{message[1:]} (it is {shown}); give {wanted}"
+    return where, f"{message[:1].lower()}{message[1:]} (it is {shown}); give {wanted}"

@@ -32,8 +32,9 @@ from nas.search.gradients.gene_tables import Rows
 from nas.search.protocol import Codes, Floats
 from search_spaces.architecture import Architecture
 from search_spaces.parts import Part
+from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
-from supernet.slicing import Cut, view
+from supernet.slicing import view
 from supernet.supernet import Supernet
 from supernet.training.train import Batch
 

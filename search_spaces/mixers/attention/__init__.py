@@ -1,1 +1,1 @@
-"""Mixers that weigh positions by their likeness."""
+"""Mixers that weigh positions by how alike they are (softmax attention)."""

@@ -21,7 +21,7 @@ from search_spaces.layers import heads_of, maps, merge_heads, split_heads, token
 class AttentionOptions(Options):
     """Width of a head."""
 
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class Attention(nn.Module):
@@ -46,5 +46,11 @@ class Attention(nn.Module):
 
 
 MIXERS.register(
-    Family("attention", AttentionOptions, Attention, paper="https://arxiv.org/abs/2010.11929")
+    Family(
+        "attention",
+        AttentionOptions,
+        Attention,
+        paper="https://arxiv.org/abs/2010.11929",
+        nested=("dim",),
+    )
 )

@@ -24,7 +24,7 @@ class SpatialReductionOptions(Options):
     """By how much keys and values are reduced along each side, width of a head."""
 
     ratio: int = choice(8, 4, 2, 1, default=2)
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class SpatialReductionAttention(nn.Module):
@@ -63,5 +63,6 @@ MIXERS.register(
         SpatialReductionOptions,
         SpatialReductionAttention,
         paper="https://arxiv.org/abs/2102.12122",
+        nested=(),  # the norm of the reduced map averages over channels
     )
 )

@@ -1,10 +1,10 @@
-"""Window attention: attention inside square windows, which every other block shifts.
+"""Window attention: attention inside square windows, which may be shifted by half their side.
 
     y = W_o * concat_h softmax(q_h k_h^T / sqrt(d) + B_h) v_h   within each w x w window
     B_h[i, j] = table[h, row(i) - row(j), column(i) - column(j)]        x, y: (B, C, H, W)
 
-A map smaller than the window is one window, not shifted; a map that windows do not tile is
-padded with zeros at the bottom and the right.
+A map smaller than the window is one window and is not shifted. A map whose side is no multiple of
+the window's is padded with zeros at the bottom and the right.
 Elastic: channels and heads (leading), the bias table's offsets (centre window).
 Paper: Swin Transformer, Liu et al. 2021, https://arxiv.org/abs/2103.14030 (Section 3.2)
 """
@@ -32,7 +32,7 @@ class WindowOptions(Options):
 
     size: int = choice(4, 7, 8, 14, unit="positions")
     shifted: bool = choice(False, True)
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class WindowAttention(nn.Module):
@@ -88,10 +88,10 @@ class WindowAttention(nn.Module):
 
 
 def _constants(build: Callable[P, Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
-    """Cache a function that builds constants for running on the tensor given before its arguments.
+    """Cache the constants that a function builds; the first argument is the tensor they serve.
 
-    Not while a graph is captured, nor for tensors of another type than `Tensor`: a fake one's
-    constants are fake too, and would be found by the next real one.
+    Nothing is cached while a graph is captured, nor for a subclass of `Tensor`: the constants of a
+    fake tensor are fake too, and a later real tensor would be given them.
     """
     cached = cast(Callable[P, Tensor], lru_cache(maxsize=256)(build))
 
@@ -116,7 +116,7 @@ def _offsets(side: int, device: torch.device) -> Tensor:
 
 @_constants
 def _shift_mask(rows: int, columns: int, side: int, shift: int, device: torch.device) -> Tensor:
-    """-100 between positions that the shift brought together from far apart, (windows, N, N)."""
+    """-100 between positions that are neighbours only because of the shift, (windows, N, N)."""
 
     def region(count: int) -> Tensor:
         position = torch.arange(count * side, device=device)
@@ -128,5 +128,11 @@ def _shift_mask(rows: int, columns: int, side: int, shift: int, device: torch.de
 
 
 MIXERS.register(
-    Family("window", WindowOptions, WindowAttention, paper="https://arxiv.org/abs/2103.14030")
+    Family(
+        "window",
+        WindowOptions,
+        WindowAttention,
+        paper="https://arxiv.org/abs/2103.14030",
+        nested=("dim",),
+    )
 )

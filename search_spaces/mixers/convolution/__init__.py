@@ -1,1 +1,1 @@
-"""Mixers that weigh neighbouring positions with learned kernels."""
+"""Mixers that filter neighbouring positions with learned kernels."""

@@ -20,11 +20,11 @@ from search_spaces.layers import depthwise
 class DepthwiseOptions(Options):
     """Side of the kernel."""
 
-    kernel: int = choice(3, 5, 7, 9, 11, unit="px")
+    kernel: int = choice(3, 5, 7, 9, 11, unit="px", meaning="depthwise kernel")
 
 
 class Depthwise(nn.Module):
-    """One depthwise convolution; the channel mixer that follows does the rest."""
+    """One depthwise convolution; the channel mixer that follows it mixes the channels."""
 
     def __init__(self, dim: int, options: DepthwiseOptions) -> None:
         super().__init__()
@@ -37,5 +37,11 @@ class Depthwise(nn.Module):
 
 
 MIXERS.register(
-    Family("depthwise", DepthwiseOptions, Depthwise, paper="https://arxiv.org/abs/2201.03545")
+    Family(
+        "depthwise",
+        DepthwiseOptions,
+        Depthwise,
+        paper="https://arxiv.org/abs/2201.03545",
+        nested=("dim", "kernel"),
+    )
 )

@@ -52,5 +52,6 @@ MIXERS.register(
         InceptionDepthwiseOptions,
         InceptionDepthwise,
         paper="https://arxiv.org/abs/2303.16900",
+        nested=("square", "band"),  # which channels a branch filters depends on the width
     )
 )

@@ -23,7 +23,7 @@ from search_spaces.layers import depthwise, make_activation
 class MBConvOptions(Options):
     """Kernel, expansion, squeeze-excite, norm and activation inside."""
 
-    kernel: int = choice(3, 5, 7, unit="px")
+    kernel: int = choice(3, 5, 7, unit="px", meaning="depthwise kernel")
     expand: int = choice(1, 2, 3, 4, 6, default=2)
     squeeze_excite: bool = choice(False, True)
     norm: str = choice("none", "batch")
@@ -77,5 +77,12 @@ class MBConv(nn.Module):
 
 
 MIXERS.register(
-    Family("mbconv", MBConvOptions, MBConv, paper="https://arxiv.org/abs/1801.04381", strided=True)
+    Family(
+        "mbconv",
+        MBConvOptions,
+        MBConv,
+        paper="https://arxiv.org/abs/1801.04381",
+        nested=("dim", "kernel", "expand"),
+        strided=True,
+    )
 )

@@ -1,1 +1,1 @@
-"""Attention whose cost grows linearly with the number of positions."""
+"""Mixers whose cost grows linearly with positions: queries meet a summary of keys and values."""

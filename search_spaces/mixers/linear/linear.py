@@ -1,6 +1,6 @@
 """Linear attention: positive features of queries and keys in place of their softmax.
 
-A depthwise convolution of the values restores the rank that is lost.
+A depthwise convolution of the values restores the rank that the product of features loses.
 
     f(u) = |r| * r^p / |r^p|,  r = relu(u)        focused;  f(u) = relu(u)  simplified
     y_i = f(q_i) (sum_j f(k_j)^T v_j) / (f(q_i) . sum_j f(k_j)) + DW_k(v)_i
@@ -30,8 +30,8 @@ class LinearOptions(Options):
     """Feature map, kernel of the rank restoration, width of a head."""
 
     feature: str = choice("simplified", "focused")
-    kernel: int = choice(3, 5, unit="px")
-    head_dim: int = choice(16, 32, 64, unit="channels")
+    kernel: int = choice(3, 5, unit="px", meaning="depthwise kernel")
+    head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
 
 
 class LinearAttention(nn.Module):
@@ -75,5 +75,11 @@ class LinearAttention(nn.Module):
 
 
 MIXERS.register(
-    Family("linear", LinearOptions, LinearAttention, paper="https://arxiv.org/abs/2308.00442")
+    Family(
+        "linear",
+        LinearOptions,
+        LinearAttention,
+        paper="https://arxiv.org/abs/2308.00442",
+        nested=("dim", "kernel"),
+    )
 )

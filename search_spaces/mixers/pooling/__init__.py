@@ -1,1 +1,1 @@
-"""Mixers without weights, which average positions."""
+"""Mixers that average or gather neighbouring positions; they have no weights."""

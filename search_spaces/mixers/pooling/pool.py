@@ -1,4 +1,4 @@
-"""Pooling: the mean of the neighbourhood, less the position itself; it has no weights.
+"""Pooling: the mean of the neighbourhood minus the position itself; there are no weights.
 
     y = avg_pool_k(x) - x        x, y: (B, C, H, W)
 
@@ -36,4 +36,6 @@ class Pool(nn.Module):
         return mean - x
 
 
-MIXERS.register(Family("pool", PoolOptions, Pool, paper="https://arxiv.org/abs/2111.11418"))
+MIXERS.register(
+    Family("pool", PoolOptions, Pool, paper="https://arxiv.org/abs/2111.11418", nested=("dim",))
+)

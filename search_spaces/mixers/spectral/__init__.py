@@ -1,1 +1,1 @@
-"""Mixers that work on spatial frequencies."""
+"""Mixers that filter spatial frequencies."""

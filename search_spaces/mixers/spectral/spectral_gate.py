@@ -56,5 +56,6 @@ MIXERS.register(
         SpectralGateOptions,
         SpectralGate,
         paper="https://arxiv.org/abs/2107.00645",
+        nested=("dim",),
     )
 )

@@ -141,7 +141,7 @@ def test_a_file_is_read_whole() -> None:
         ("fp16: 40.5", "fp16: 0", "tflops.fp16: input should be greater than 0 (it is 0); give a"),
         ("fp16: 40", "fp18: 40", "tflops.fp18: there is no such field. Did you mean 'tflops.fp1"),
         ("{fp32: 10, fp16: 40.5}", "10", "tflops: input should be a valid dictionary (it is 10)"),
-        ("fp16: 40", "1: 40", "tflops.1: there is no such field"),
+        ("fp16: 40", "1: 40", "tflops[1]: there is no such field"),
         ("l2_mib: 32", "l2_mb: 32", "l2_mb: there is no such field. Did you mean 'l2_mib'?"),
         (
             "kind: gpu",
@@ -152,9 +152,13 @@ def test_a_file_is_read_whole() -> None:
         (
             "kind: gpu",
             "kind: gpu\nruntimes: [tensort]",
-            "runtimes.0: input should be 'eager', 'co",
+            "runtimes[0]: input should be 'eager', 'co",
         ),
-        ("kind: gpu", "kind: gpu\nkind: gpu", "kind: stands there twice; keep one"),
+        (
+            "kind: gpu",
+            "kind: gpu\nkind: gpu",
+            "line 4, kind: stands here and on line 5; keep one",
+        ),
         (", power_w", "", "power_w: has no source; list it under 'sources', after the document"),
         ("tflops.fp32, ", "", "tflops.fp32: has no source"),
         ("[memory_gib", "[memory", "'the whitepaper' names 'memory', no number of this file. Did"),

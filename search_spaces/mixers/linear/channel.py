@@ -49,5 +49,11 @@ class ChannelAttention(nn.Module):
 
 
 MIXERS.register(
-    Family("channel", ChannelOptions, ChannelAttention, paper="https://arxiv.org/abs/2204.03645")
+    Family(
+        "channel",
+        ChannelOptions,
+        ChannelAttention,
+        paper="https://arxiv.org/abs/2204.03645",
+        nested=("dim",),
+    )
 )

@@ -1,4 +1,4 @@
-"""Identity: no mixing at all; where a stage begins, a strided 1x1 convolution carries it over.
+"""Identity: no mixing; where width or size change, a strided 1x1 convolution.
 
     y = x        or, with another width or a stride,        y = BN(W * x[::s, ::s])
 
@@ -51,6 +51,7 @@ MIXERS.register(
         IdentityOptions,
         Identity,
         paper="https://arxiv.org/abs/2210.13452",
+        nested=("dim",),
         strided=True,
     )
 )

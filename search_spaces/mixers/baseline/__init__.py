@@ -1,0 +1,1 @@
+"""Mixers that mix nothing: what every other one is compared with."""

@@ -1,1 +1,0 @@
-"""Mixers that weigh channels by the whole map."""

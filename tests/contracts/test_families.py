@@ -1,0 +1,57 @@
+"""A mixer is one file: the registry holds what lies in the folders, and each says what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+
+import search_spaces.mixers
+from search_spaces.family import MIXERS, Family
+from search_spaces.parts import REGISTRIES
+
+FILES = [
+    path
+    for folder in search_spaces.mixers.__path__
+    for path in Path(folder).rglob("*.py")
+    if path.stem != "__init__"
+]
+EVERY = [family for registry in REGISTRIES.values() for family in registry]
+every_mixer = pytest.mark.parametrize("mixer", MIXERS, ids=lambda family: family.name)
+
+
+def test_each_file_below_mixers_registers_the_family_of_its_name_in_its_folders_group() -> None:
+    assert FILES
+    registered = sorted((family.group, family.name) for family in MIXERS)
+    assert registered == sorted((path.parent.name, path.stem) for path in FILES)
+
+
+def test_a_group_and_a_family_of_one_name_belong_together() -> None:
+    groups = {family.group for family in MIXERS}
+    assert {f.name: f.group for f in MIXERS if f.name in groups and f.group != f.name} == {}
+
+
+@pytest.mark.parametrize("family", EVERY, ids=lambda family: f"{family.group}-{family.name}")
+def test_nested_names_the_width_or_an_option(family: Family) -> None:
+    assert set(family.nested) <= {"dim", *family.choices()}
+
+
+def test_options_that_share_a_meaning_are_of_one_role_and_one_unit() -> None:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for role, registry in REGISTRIES.items():
+        for family in registry:
+            for field in dataclasses.fields(family.options):
+                if meaning := field.metadata["meaning"]:
+                    found.setdefault(meaning, set()).add((role, field.metadata["unit"]))
+    assert found
+    assert {meaning: uses for meaning, uses in found.items() if len(uses) > 1} == {}
+
+
+@every_mixer
+def test_a_mixers_file_gives_its_equation_what_is_elastic_and_its_paper(mixer: Family) -> None:
+    said = importlib.import_module(mixer.module.__module__).__doc__ or ""
+    assert "    y" in said
+    assert "\nElastic: " in said
+    assert mixer.paper in said
