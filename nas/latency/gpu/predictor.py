@@ -46,13 +46,13 @@ from nas.latency.gpu.formula import (
 )
 from nas.latency.gpu.launches import Launch, Launches, compiled_layout, launches_of
 from nas.latency.gpu.model import Model, shipped
+from nas.latency.identity import cache_name, parts_hash, short_id
 from nas.latency.prediction import (
     COVERAGE,
     PopulationPredictor,
     Prediction,
     unknown_coverage,
 )
-from nas.latency.profiles.profile import checksum, parts_hash
 from nas.latency.target import Target
 from nas.latency.tracing.trace import Kernel, Layout, Precision, peak_activation_bytes, trace
 from nas.storage import atomic_write, cache_dir, read_json
@@ -275,7 +275,7 @@ class GpuPredictor(PopulationPredictor):
     @property
     def id(self) -> str:
         """Equal ids predict the same."""
-        return checksum({**self._key, "confidence": self.confidence})[:12]
+        return short_id({**self._key, "confidence": self.confidence})
 
     def _ms(self, codes: NDArray[np.integer]) -> Floats:
         device = self.index.sums(codes, self._device)
@@ -298,7 +298,7 @@ class GpuPredictor(PopulationPredictor):
 
     def _tables(self) -> tuple[Floats, Floats]:
         """Milliseconds of each part on the device and on its host; kept in the cache."""
-        key = checksum({**self._key, "programs": _programs(), "torch": torch.__version__})[:16]
+        key = cache_name({**self._key, "programs": _programs(), "torch": torch.__version__})
         path = cache_dir() / "latency" / f"{self.target.device}-parts-{key}.json"
         with contextlib.suppress(CheckpointError, KeyError, ValueError):  # then it is made anew
             kept = read_json(path)
