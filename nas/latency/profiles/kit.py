@@ -58,8 +58,8 @@ A few networks may be left out; {fewest} are needed. Then, where the search runs
     nas measure --import times.csv --kit {folder} --hardware {device} --space {space}
 
 with the same `--data` and `--resolution` as for this kit, and with the `--runtime`, `--precision`
-and `--threads` under which the times were measured. `nas predict` and `nas search --hardware
-{device}` then know the device under the same options.
+and `--threads` under which the times were measured. Then `nas predict` and
+`nas search --hardware {device}` know the device under the same options.
 """
 
 
