@@ -38,7 +38,8 @@ from nas.latency.gpu.fit.validation import (
 )
 from nas.latency.gpu.formula import TERMS, way_of
 from nas.latency.prediction import GPU_CHANGE, agreement, another_day
-from nas.latency.profiles.correction import FewShot, Prior, choose
+from nas.latency.profiles.choosing import most_certain
+from nas.latency.profiles.correction import FewShot, Prior
 from nas.latency.profiles.correction import fit as calibrate
 from nas.latency.profiles.gpu import PRIOR
 from nas.storage import atomic_write
@@ -294,7 +295,7 @@ def _with_ten(
 
 
 def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Floats, Floats]:
-    """The same with the ten most informative rows of other models (`choose`).
+    """The same with the ten most informative rows of other models (`most_certain`).
 
     This corrects several runtimes at once, where `nas measure` corrects one target: each runtime
     has an error of its own and one in common with the others.
@@ -311,7 +312,7 @@ def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Float
     for name in sorted({row.name for row in tested}):
         held = np.array([row.name == name for row in tested])
         offered = np.flatnonzero(~held)
-        most = choose(features[offered], CALIBRATION, np.random.default_rng(0), prior)
+        most = most_certain(features[offered], CALIBRATION, np.random.default_rng(0), prior)
         few = calibrate(features[offered[most]], ms[offered[most]], prior)
         found[held], inside[held] = _with_interval(few, features[held], ms[held])
     return found, inside

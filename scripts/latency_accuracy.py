@@ -1,11 +1,11 @@
-"""Predicted against measured latency on this machine: networks that the fit has not seen.
+"""Predicted against measured latency on this machine, for networks that were not fitted to.
 
     python scripts/latency_accuracy.py --space hybrid-cifar --networks 40
     python scripts/latency_accuracy.py --timm 30
 
-Measures the profile if none is cached (`--fresh` measures it in any case), then random networks,
-interleaved, and writes `results/latency/<conditions>.json` and `.md`. Networks of a space are
-predicted from its parts, models of timm from their operations.
+Measures the profile if none is cached (with `--fresh` in any case), then random networks in turns,
+and writes `results/latency/<conditions>.json` and `.md`. Networks of a space are predicted from
+its parts, models of timm from their operations.
 """
 
 from __future__ import annotations
@@ -40,29 +40,30 @@ from nas.latency import (
     measured_predictor,
     trace,
 )
-from nas.latency.operations.predictor import NETWORKS, KernelPredictor, reference_networks
+from nas.latency.operations.predictor import NETWORKS, OperationsPredictor, reference_networks
 from nas.latency.prediction import Prediction, agreement
 from nas.storage import atomic_write
 from search_spaces.space import load_space
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency"
 ANCHORS = 10
+"""Networks of the profile that are measured again, to see whether the machine's speed changed."""
 MOST_GMACS = 3.0
 LARGEST_SIDE = 260
-"""Of timm's models: moderate ones, as measuring them takes seconds each."""
+"""Limits on timm's models: measuring larger ones takes many seconds each."""
 
 Network = tuple[nn.Module, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was predicted, what was measured, and on what the predictions rest."""
+    """Predictions, measurements, and what the predictions rest on."""
 
     name: str
     prediction: Prediction
     measured: Measurement
     drift: float
-    """How much slower the machine is than when it was fitted, by networks of the fit."""
+    """How many times slower the machine is than when it was fitted, by networks of the fit."""
     interval_factor: float
     figures: dict[str, float]
     networks: list[dict[str, Any]]
@@ -133,8 +134,8 @@ def _space(arguments: argparse.Namespace, target: Target) -> Comparison:
     drawn = [c for c in space.sample(2 * arguments.networks, rng) if tuple(c) not in fitted_on]
     codes = np.array(drawn[: arguments.networks])
     prediction = predictor.predict(codes)
-    # Some of the profile's own networks are measured again beside them: what these now take
-    # longer than then is the machine's drift, not the predictor's error.
+    # Some of the profile's own networks are measured again together with the tested ones: if they
+    # take longer than before, the machine became slower, and the predictor is not to blame.
     anchors = profile.networks[:: max(1, len(profile.networks) // ANCHORS)]
     both = measure_finalists(
         [space.decode(c) for c in [*codes, *(np.array(a["code"]) for a in anchors)]],
@@ -161,9 +162,9 @@ def _space(arguments: argparse.Namespace, target: Target) -> Comparison:
 
 
 def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
-    """Models of timm, one of each family at most, predicted from their operations."""
+    """Models of timm, at most one of each family, predicted from their operations."""
     begin = time.perf_counter()
-    predictor = KernelPredictor.of(target)
+    predictor = OperationsPredictor.of(target)
     seconds = time.perf_counter() - begin
     print(f"timm: fitted in {seconds:.0f} s; {predictor}")
     chosen = _moderate_models(arguments.timm, np.random.default_rng(arguments.seed), target)
@@ -213,7 +214,7 @@ def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
 
 
 def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[str, Network]:
-    """Random models with shapes only, none of them fitted on, by name."""
+    """Random models without weights in memory, none of which was fitted to, by name."""
     from nas import timm_library as vision
 
     chosen: dict[str, Network] = {}
@@ -223,7 +224,7 @@ def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[s
         if len(chosen) == n or name in NETWORKS or family in families:
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of timm about names that it will drop
+            warnings.simplefilter("ignore")  # timm warns of names that it will drop
             module = vision.shapes_only(str(name))
         channels, height, width = vision.input_shape(module)
         if max(height, width) > LARGEST_SIDE:
@@ -238,7 +239,7 @@ def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[s
 
 
 def _split(both: Measurement, anchors_ms: NDArray[np.float64]) -> tuple[Measurement, float]:
-    """The networks' own measurement, and how much slower the anchors after them now are."""
+    """The tested networks' measurement, and how many times slower the anchors after them are."""
     n = len(both.ms) - len(anchors_ms)
     own = dataclasses.replace(
         both, ms=both.ms[:n], spread=both.spread[:n], quarters_ms=both.quarters_ms[:n]
@@ -276,7 +277,7 @@ def _write(name: str, document: dict[str, Any]) -> None:
 
 
 def _models(networks: Sequence[dict[str, Any]]) -> list[str]:
-    """A table of the networks, where they have names."""
+    """A table of the networks if they have names."""
     if "name" not in networks[0]:
         return []
     rows = [
@@ -290,15 +291,15 @@ def _models(networks: Sequence[dict[str, Any]]) -> list[str]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", default="hybrid-cifar")
-    parser.add_argument("--networks", type=int, default=40, help="of the space")
-    parser.add_argument("--timm", type=int, metavar="N", help="models of timm, not of a space")
+    parser.add_argument("--networks", type=int, default=40, help="networks of the space")
+    parser.add_argument("--timm", type=int, metavar="N", help="test models of timm instead")
     parser.add_argument("--runtime", default="eager", help="eager, onnxruntime or compile")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of measuring the networks")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for measuring the networks")
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--fresh", action="store_true", help="ignore the cached profile")
-    parser.add_argument("--note", default="", help="what else was going on, kept in the results")
+    parser.add_argument("--note", default="", help="a remark that is kept in the results")
     return parser.parse_args()
 
 

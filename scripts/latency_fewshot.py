@@ -1,20 +1,22 @@
-"""Latency of a device from ten measured networks: two public spaces, every column of their tables.
+"""Latency of a device from ten measured networks, tested on all columns of two public tables.
 
     python scripts/latency_fewshot.py --data DIR --seeds 10
 
 DIR holds `nb201_hw.csv.gz` and `fbnet_latency.csv.gz`, see `nas_tables.py`. For each column and
-seed, ten networks are drawn at random, or chosen without a look at any latency; a fit to them
-predicts all others. What is known beforehand, in three settings:
+seed, ten networks are drawn at random, or chosen before any latency is known; a fit to them
+predicts all others. There are three settings for what is known beforehand:
 
     devices      what operations cost on other devices of the same kind (all columns of the
                  tested device are left out, whatever their batch)
-    generations  as before, but only GPUs of the other generation (Pascal, Turing)
-    trace        nothing of any device: kernels, FLOPs and bytes of the traced networks
+    generations  the same, but only from GPUs of the other generation (Pascal, Turing)
+    trace        nothing of any device: operations, FLOPs and bytes of the traced networks
 
-Beside it what ordinary least squares makes of the same ten, and what their median says. `floor`
-is the error of a least-squares fit of the operations to all networks at once: the columns' noise.
-Writes `results/latency/fewshot.json` and `.md`. Published: HELP (Lee et al. 2021,
-https://arxiv.org/abs/2106.08630) ranks with Spearman 0.932 and 0.910 from ten networks.
+For comparison, ordinary least squares on the same ten networks, and their median. `floor` is the
+error of a least-squares fit to all networks at once, which is the noise of the column. Writes
+`results/latency/fewshot.json` and `.md`.
+
+Published: HELP (Lee et al. 2021, https://arxiv.org/abs/2106.08630) ranks with Spearman 0.932 and
+0.910 from ten networks.
 """
 
 from __future__ import annotations
@@ -28,22 +30,23 @@ import nas_tables
 import numpy as np
 import results_file
 from nas_tables import Floats, Table
-from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
 from nas.environment import environment
-from nas.latency.profiles.correction import Prior, choose, fit
+from nas.latency.profiles.choosing import most_certain
+from nas.latency.profiles.correction import Prior, fit
+from nas.latency.profiles.least_squares import fit_non_negative
 from nas.storage import atomic_write
 
 KINDS = ("gpu", "other", "not measured")
 PUBLISHED = {"nasbench201": 0.932, "fbnet": 0.910}
 SMALLEST = 0.03
-"""Of a device's median coefficient: what a coefficient that was fitted as 0 is taken to be."""
+"""A coefficient that was fitted as 0 is set to this share of the device's median coefficient."""
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Every space, column, setting, way to pick the ten, and seed."""
+    """Test every space, column, setting, way to pick the ten networks, and seed."""
     arguments = _arguments()
     rows: list[Row] = []
     for space in nas_tables.FILES:
@@ -63,16 +66,15 @@ def main() -> None:
 
 
 def device_coefficients(table: Table, column: str) -> Floats:
-    """What each operation costs on a device, from all of its column, (k,)."""
-    features, ms = nas_tables.operations(table), table.latency[column]
-    coefficients, _ = nnls(features / ms[:, None], np.ones(len(ms)))
+    """What each operation costs on a device, from all networks of its column, (k,)."""
+    coefficients = fit_non_negative(nas_tables.operations(table), table.latency[column])
     return np.maximum(coefficients, SMALLEST * np.median(coefficients))
 
 
 def column_rows(
     table: Table, column: str, known: dict[str, Floats], networks: int, seeds: int
 ) -> list[Row]:
-    """The figures of one column, one row per setting and way to pick the networks."""
+    """The figures of one column: one row per setting and way to pick the networks."""
     ms = table.latency[column]
     floor = float(_error(nas_tables.operations(table) @ known[column], ms).mean())
     rows = []
@@ -84,7 +86,7 @@ def column_rows(
                 if pick == "random":
                     ten = rng.choice(len(ms), networks, replace=False)
                 else:
-                    ten = choose(features, networks, rng, prior)
+                    ten = most_certain(features, networks, rng, prior)
                 figures.append(_figures(table, features, prior, ms, ten))
             rows.append(
                 {
@@ -104,7 +106,7 @@ def column_rows(
 def _settings(
     table: Table, column: str, known: dict[str, Floats]
 ) -> dict[str, tuple[Floats, Prior]]:
-    """Terms of all networks and the prior, for each setting that the column has."""
+    """Terms of all networks, and the prior, for each setting that applies to the column."""
     kind, generations = nas_tables.kind(column), nas_tables.GENERATIONS
     own = nas_tables.device(column)
     like = "gpu" if kind == "gpu" else "other"
@@ -124,7 +126,7 @@ def _settings(
 def _figures(
     table: Table, features: Floats, prior: Prior, ms: Floats, ten: Any
 ) -> dict[str, float]:
-    """How the fit and the baselines from these networks meet all others."""
+    """Errors of the fit and of the baselines on all other networks."""
     unseen = np.ones(len(ms), dtype=bool)
     unseen[ten] = False
     prediction = fit(features[ten], ms[ten], prior).predict(features)
@@ -186,7 +188,7 @@ def _markdown(rows: list[Row], summary: list[Row], arguments: argparse.Namespace
         f"`python scripts/latency_fewshot.py --data DIR --networks {arguments.networks} "
         f"--seeds {arguments.seeds}` (seeds 0 to {arguments.seeds - 1}), {today};",
         f"{made['cpu']}, numpy {made['packages']['numpy']}, scipy {made['packages']['scipy']}. "
-        "What the columns mean stands in the script. Means over seeds;",
+        "The script explains the columns. Means over seeds;",
         "HELP publishes Spearman "
         + ", ".join(f"{value} ({space})" for space, value in PUBLISHED.items())
         + " from ten networks.",
@@ -220,7 +222,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
-    parser.add_argument("--networks", type=int, default=10, help="that are measured")
+    parser.add_argument("--networks", type=int, default=10, help="how many networks are measured")
     parser.add_argument("--seeds", type=int, default=10)
     return parser.parse_args()
 

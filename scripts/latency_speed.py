@@ -2,8 +2,9 @@
 
     python scripts/latency_speed.py --space hybrid-cifar
 
-The profile's values do not matter for speed, so a made-up one stands in: nothing is measured.
-Also times sampling and de-duplicating 100,000 codes. Writes `results/latency/speed-<space>.json`.
+The values in a profile do not matter for the speed, so a made-up profile is used and no latency is
+measured. Also times sampling and de-duplicating 100,000 codes. Writes
+`results/latency/speed-<space>.json`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 
 from nas.environment import environment
-from nas.latency import CpuPredictor, Target
-from nas.latency.profiles.profile import CONDITIONS, Profile, Terms, parts_hash
+from nas.latency import PartsPredictor, Target
+from nas.latency.identity import parts_hash
+from nas.latency.profiles.parts import PartsProfile, Terms
+from nas.latency.profiles.profile import CONDITIONS
 from nas.storage import atomic_write
 from search_spaces.space import SearchSpace, load_space
 
@@ -62,14 +65,14 @@ def main() -> None:
     atomic_write(RESULTS / f"speed-{space.name}.json", json.dumps(document, indent=1) + "\n")
 
 
-def _made_up(space: SearchSpace) -> CpuPredictor:
+def _made_up(space: SearchSpace) -> PartsPredictor:
     index = space.part_index()
     n = len(index.parts)
     conditions = {**dict.fromkeys(CONDITIONS, "made up"), "parts": parts_hash(index)}
     ones = (1.0,) * n
     terms = Terms(0.1, 1.0, 0.0, 0.0)
-    profile = Profile(conditions, 0.1, {}, (), ones, ones, (1,) * n, terms)
-    return CpuPredictor(space, Target("cpu"), profile)
+    profile = PartsProfile(conditions, 0.1, {}, (), ones, ones, (1,) * n, terms)
+    return PartsPredictor(space, Target("cpu"), profile)
 
 
 def _fastest(run: object) -> float:

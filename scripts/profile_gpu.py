@@ -37,7 +37,7 @@ from nas.latency.devices import check
 from nas.latency.gpu.fit.kernels import LaunchClock, calls_in, launch_of
 from nas.latency.gpu.fit.public import table
 from nas.latency.timing.gpu import Clock, GpuMachine
-from nas.latency.timing.measure import quiet
+from nas.latency.timing.machine import quiet
 from nas.latency.tracing.calls import Call
 from nas.latency.tracing.operations import Precision
 from nas.storage import append_line, read_lines

@@ -160,13 +160,13 @@ def _from_operations(
     network: str, context: Context, confidence: float, console: Progress
 ) -> Outcome:
     """A model of timm on the processor at hand."""
-    from nas.latency.operations.predictor import KernelPredictor
+    from nas.latency.operations.predictor import OperationsPredictor
 
     found = _of_timm(network.removeprefix(TIMM), context)
     found.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _, height, width = found.shape
     square = height if height == width else None
-    predictor = KernelPredictor.of(context.target, progress=console)
+    predictor = OperationsPredictor.of(context.target, progress=console)
     shape = (context.target.images, *found.shape)
     prediction = predictor.predict([found.module], [shape], confidence, progress=console)
     target = dataclasses.replace(context.target, resolution=square)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.errors import RunError
-from nas.latency import CpuPredictor, Plan, measured_predictor
+from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
 from nas.latency.profiles import kit as kits
+from nas.latency.profiles import kit_times
 from nas.latency.profiles.gpu import MeasuredGpuPredictor
 from nas.progress import Progress
 from nas.result import Outcome, RunResult
@@ -89,7 +90,7 @@ def import_times(settings: Settings, times: Path, folder: Path, *, console: Prog
     """
     context = Context(settings)
     data = context.data
-    kits.import_times(
+    kit_times.import_times(
         times, folder, context.space, context.target, data.in_channels, data.num_classes
     )
     return _profiled(
@@ -143,7 +144,7 @@ def report(path: Path, *, console: Progress) -> Outcome:
     return Outcome((str(page),), {"report": str(page)})
 
 
-def _profiled(predictor: CpuPredictor | MeasuredGpuPredictor) -> Outcome:
+def _profiled(predictor: PartsPredictor | MeasuredGpuPredictor) -> Outcome:
     """What a profile rests on."""
     document = {
         "profile": predictor.id,

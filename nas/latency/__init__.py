@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from nas.latency.operations.predictor import predict_module
     from nas.latency.prediction import Prediction, Predictor
     from nas.latency.predictors import measured_predictor, predictor_for
-    from nas.latency.profiles.calibrate import Plan
-    from nas.latency.profiles.parts import CpuPredictor
+    from nas.latency.profiles.parts import PartsPredictor
+    from nas.latency.profiles.plan import Plan
     from nas.latency.target import Target
-    from nas.latency.timing.measure import Effort, measure_finalists, measure_networks
+    from nas.latency.timing.machine import Effort
+    from nas.latency.timing.measure import measure_finalists, measure_networks
     from nas.latency.timing.samples import Measurement
     from nas.latency.tracing.operations import Operation
     from nas.latency.tracing.trace import trace
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Cost": "cost",
     "CostTable": "cost",
-    "CpuPredictor": "profiles.parts",
-    "Effort": "timing.measure",
+    "Effort": "timing.machine",
     "Measurement": "timing.samples",
     "Operation": "tracing.operations",
-    "Plan": "profiles.calibrate",
+    "PartsPredictor": "profiles.parts",
+    "Plan": "profiles.plan",
     "Prediction": "prediction",
     "Predictor": "prediction",
     "Target": "target",
@@ -51,10 +52,10 @@ _HOMES = {
 __all__ = [
     "Cost",
     "CostTable",
-    "CpuPredictor",
     "Effort",
     "Measurement",
     "Operation",
+    "PartsPredictor",
     "Plan",
     "Prediction",
     "Predictor",

@@ -1,22 +1,28 @@
-"""The predictor of a space on a target: measured, now or before, or for a GPU from its kernels.
+"""The predictor of a space on a target.
 
-processor   parts of the space, measured here when they are first needed
-GPU         the shipped model of kernels, corrected by networks measured here or with a kit
-board       from networks that were measured there with a kit
+processor   a profile of the space, measured here the first time that it is needed
+GPU         the shipped model, corrected by networks measured here or with a kit, if any were
+board       a profile from networks measured there with a kit
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 from nas.errors import NotFittedError
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuPredictor
 from nas.latency.prediction import COVERAGE, Predictor
-from nas.latency.profiles.calibrate import Plan, calibrate
+from nas.latency.profiles.calibrate_gpu import calibrate_gpu
+from nas.latency.profiles.calibrate_parts import calibrate_parts
 from nas.latency.profiles.gpu import GpuProfile, MeasuredGpuPredictor
-from nas.latency.profiles.gpu_calibrate import calibrate_gpu
-from nas.latency.profiles.parts import CpuPredictor
+from nas.latency.profiles.parts import PartsPredictor, PartsProfile
+from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import Profile, profile_path
+from nas.latency.profiles.whole_networks import calibrate_whole_networks
 from nas.latency.target import Target
+from nas.latency.timing.machine import Machine
 from nas.progress import Progress, Silent
 from nas.storage import lock
 from search_spaces.space import SearchSpace
@@ -35,8 +41,8 @@ def predictor_for(
 ) -> Predictor:
     """What predicts latencies of a space on a target.
 
-    Where networks of the space were measured on the target (here, or there with a kit), their
-    profile predicts; a GPU that was not measured is predicted from the kernels it would run.
+    If networks of the space were measured on the target, here or with a kit, their profile
+    predicts. A GPU without a profile is predicted from the operations that it would run.
 
     Args:
         space: What is searched. A target with a resolution restricts it: predict codes of
@@ -45,9 +51,9 @@ def predictor_for(
         in_channels: Channels of the images.
         num_classes: Number of classes.
         confidence: Share of networks that the intervals cover, 0.5 ... 0.98.
-        measure: Whether to measure the processor at hand where nothing is cached.
-        progress: Who is told.
-        plan: How much to measure, if it comes to that.
+        measure: Whether to measure the processor at hand if it has no profile yet.
+        progress: Receives messages.
+        plan: How much to measure, if anything is.
 
     Raises:
         NotFittedError, CheckpointError, SpaceError, MissingExtraError, ExportError: as
@@ -55,8 +61,7 @@ def predictor_for(
     """
     if check(target.device).kind == "gpu":
         space = _restricted(space, target)
-        index = space.part_index(in_channels, num_classes)
-        if not profile_path(target, index, in_channels, num_classes).exists():
+        if not _path(space, target, in_channels, num_classes).exists():
             return GpuPredictor(space, target, in_channels, num_classes, confidence=confidence)
     return measured_predictor(
         space,
@@ -81,56 +86,75 @@ def measured_predictor(
     again: bool = False,
     progress: Progress | None = None,
     plan: Plan | None = None,
-) -> CpuPredictor | MeasuredGpuPredictor:
+    machine: Machine | None = None,
+) -> PartsPredictor | MeasuredGpuPredictor:
     """What predicts from a profile that was measured on the target.
 
     The profile is measured once per machine, target and space, and cached with its conditions;
-    two processes never measure at once. Arguments are those of `predictor_for`.
+    two processes never measure at the same time. Arguments are those of `predictor_for`, and:
 
     Args:
-        again: Measure in any case, and replace what is cached.
+        again: Measure in any case, and replace the cached profile.
+        machine: Where to measure; by default the device that the target names.
 
     Raises:
-        NotFittedError: nothing is cached, and `measure` is False, the machine is too busy, or
+        NotFittedError: there is no profile, and `measure` is False, the machine is too busy, or
             the device is not at hand.
         CheckpointError: the cached profile is damaged.
         SpaceError: the space does not offer the target's resolution.
         MissingExtraError: the target's runtime is not installed.
         ExportError: the runtime cannot run a network of the space.
     """
-    gpu = check(target.device).kind == "gpu"
     space = _restricted(space, target)
-    path = profile_path(
-        target, space.part_index(in_channels, num_classes), in_channels, num_classes
-    )
+    path = _path(space, target, in_channels, num_classes)
     if again or not path.exists():
-        if target.device != "cpu" and not gpu:
-            raise NotFittedError(
-                f"Nothing was measured yet for '{space.name}' on {target} with {in_channels} "
-                f"image channels and {num_classes} classes. Write networks to measure there with "
-                f"`nas measure --kit DIR --hardware {target.device}`."
-            )
-        if not measure:
-            raise NotFittedError(
-                f"No latency was measured yet for '{space.name}' on {target} with {in_channels} "
-                f"image channels and {num_classes} classes. Measure it with `nas measure`."
-            )
+        _require_measurable(space, target, in_channels, num_classes, measure)
         with lock(path.with_name("measuring.lock")):
             if again or not path.exists():  # another process may have measured it meanwhile
-                make = calibrate_gpu if gpu else calibrate
-                make(
+                _calibration(target)(
                     space,
                     target,
                     in_channels,
                     num_classes,
                     plan=plan or Plan(),
                     progress=progress or Silent(),
+                    machine=machine,
                 ).save(path)
-    if gpu:
+    if check(target.device).kind == "gpu":
         found = GpuProfile.load(path)
         return MeasuredGpuPredictor(space, target, found, in_channels, num_classes, confidence)
-    profile = Profile.load(path)
-    return CpuPredictor(space, target, profile, in_channels, num_classes, confidence)
+    profile = PartsProfile.load(path)
+    return PartsPredictor(space, target, profile, in_channels, num_classes, confidence)
+
+
+def _calibration(target: Target) -> Callable[..., Profile]:
+    """The way to measure a target."""
+    if check(target.device).kind == "gpu":
+        return calibrate_gpu
+    return calibrate_parts if target.runtime == "eager" else calibrate_whole_networks
+
+
+def _require_measurable(
+    space: SearchSpace, target: Target, in_channels: int, num_classes: int, measure: bool
+) -> None:
+    """Raise NotFittedError if a target without a profile is not to be measured here."""
+    what = (
+        f"'{space.name}' on {target} with {in_channels} image channels and {num_classes} classes"
+    )
+    if check(target.device).kind == "board":
+        raise NotFittedError(
+            f"Nothing was measured yet for {what}. Write networks to measure there with "
+            f"`nas measure --kit DIR --hardware {target.device}`."
+        )
+    if not measure:
+        raise NotFittedError(
+            f"No latency was measured yet for {what}. Measure it with `nas measure`."
+        )
+
+
+def _path(space: SearchSpace, target: Target, in_channels: int, num_classes: int) -> Path:
+    index = space.part_index(in_channels, num_classes)
+    return profile_path(target, index, in_channels, num_classes)
 
 
 def _restricted(space: SearchSpace, target: Target) -> SearchSpace:

@@ -7,7 +7,6 @@ does not load. `formula.py` says what the numbers mean.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.errors import CheckpointError
 from nas.latency.gpu.formula import (
     COMMON,
     FAMILIES,
@@ -32,7 +30,7 @@ from nas.latency.gpu.formula import (
     runtime_factor,
 )
 from nas.latency.gpu.launches import LAUNCH_KINDS
-from nas.latency.profiles.profile import checksum
+from nas.latency.identity import seal, short_id, unseal
 
 SCHEMA = 2
 CONDITIONS = ("rows", "devices", "runtimes", "torch", "timm", "seed", "date", "command")
@@ -93,14 +91,12 @@ class Model:
 
     def to_json(self) -> str:
         """A document that `from_json` reads."""
-        content = self.content()
-        document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
-        return json.dumps(document, indent=1) + "\n"
+        return seal(self.content(), SCHEMA)
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of a hash of the contents."""
-        return checksum(self.content())[:12]
+        return short_id(self.content())
 
     @classmethod
     def from_json(cls, text: str, name: str = "the GPU model") -> Model:
@@ -110,24 +106,7 @@ class Model:
             CheckpointError: the document is damaged, was changed, or lacks its conditions.
         """
         again = "Install nas again, or make the model with `scripts/fit_gpu_model.py`."
-        try:
-            document = json.loads(text)
-            schema, stated, content = (document[k] for k in ("schema", "checksum", "content"))
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{name} cannot be read ({error!r}). {again}") from None
-        if schema != SCHEMA:
-            raise CheckpointError(
-                f"{name} has schema {schema!r}; this version reads {SCHEMA}. {again}"
-            )
-        if checksum(content) != stated:
-            raise CheckpointError(
-                f"{name} was changed after it was fitted: its checksum does not match. {again}"
-            )
-        missing = [key for key in CONDITIONS if key not in content.get("conditions", {})]
-        if missing:
-            raise CheckpointError(
-                f"{name} does not say what it was fitted on: {', '.join(missing)} missing. {again}"
-            )
+        content = unseal(text, SCHEMA, name, again, CONDITIONS)
         kinds = torch.tensor([[content["kinds"][k][p] for p in PER_KIND] for k in LAUNCH_KINDS])
         runtimes = [[content["runtimes"][r][p] for p in PER_RUNTIME] for r in RUNTIMES]
         factors = [[content["families"][f][p] for p in PER_FAMILY] for f in FAMILIES]

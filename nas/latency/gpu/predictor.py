@@ -44,6 +44,7 @@ from nas.latency.gpu.fusion import compiled_layout, launches_of
 from nas.latency.gpu.launches import Launch, rows_of
 from nas.latency.gpu.model import Model, shipped
 from nas.latency.gpu.network_time import MIB, NetworkTime, times_by_launch
+from nas.latency.identity import parts_hash, short_id
 from nas.latency.part_work import Conditions, Piece, WholeNetwork
 from nas.latency.prediction import (
     COVERAGE,
@@ -51,7 +52,6 @@ from nas.latency.prediction import (
     Prediction,
     unknown_coverage,
 )
-from nas.latency.profiles.profile import checksum, parts_hash
 from nas.latency.target import Target
 from nas.latency.tracing.operations import (
     Layout,
@@ -238,7 +238,7 @@ class GpuPredictor(PopulationPredictor):
     @property
     def id(self) -> str:
         """Predictors with equal ids predict the same."""
-        return checksum({**self._key, "confidence": self.confidence})[:12]
+        return short_id({**self._key, "confidence": self.confidence})
 
     def _ms(self, codes: NDArray[np.integer]) -> Floats:
         device = self.index.sums(codes, self._device)

@@ -2,19 +2,19 @@
 
     ms = w sum over operations of t  +  c operations
 
-    t     time of an operation among the others of its network (`kernel_times.py`)
-    w     what following another operation changes
+    t     milliseconds of an operation among the others of its network (`times.py`)
+    w     how following another operation changes that
     c     what Python takes between two operations, in microseconds
 
-Each operation is measured once; networks of known operations are predicted from the store. Both
-terms are fitted on ten whole networks, measured beside their operations when a target
-is first asked for; the 90 % interval is conformal on these, each left out of the fit in turn.
+Each operation is measured once; a network of known operations is predicted from the stored times.
+Both terms are fitted to ten whole networks, which are measured together with their operations the
+first time that a target is asked for. The 90 % interval is conformal on these networks, each
+predicted by a fit to the others.
 """
 
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,27 +24,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas.errors import NotFittedError, SettingsError
-from nas.latency.operations.times import KernelTimes, Pace
-from nas.latency.prediction import (
-    COVERAGE,
-    PROCESSOR_CHANGE,
-    Prediction,
-    agreement,
-    another_day,
-    conformal_half_width,
-    widened,
-)
+from nas.latency.operations.timer import Pace, Timer, time_calls
+from nas.latency.operations.times import OperationTimes
+from nas.latency.prediction import COVERAGE, PROCESSOR_CHANGE, Prediction, widened
 from nas.latency.profiles.correction import Prior, fit
+from nas.latency.profiles.held_out import WIDEST, busy, judge
 from nas.latency.target import Target
-from nas.latency.timing.measure import Effort, measure_networks
+from nas.latency.timing.machine import Effort, Machine
+from nas.latency.timing.measure import measure_networks
 from nas.latency.timing.samples import Measurement
 from nas.latency.tracing.calls import Call, Shape, calls_of
 from nas.progress import Progress, Silent
 
 Floats = NDArray[np.float64]
+Network = tuple[nn.Module, Shape]
 TERMS = ("time", "operations")
 EXPECTED = np.array([1.0, 0.5])
-"""Of the terms before anything is measured."""
+"""The terms before anything is measured."""
 NETWORKS = (
     "resnet18",
     "resnet50",
@@ -55,14 +51,14 @@ NETWORKS = (
     "vit_tiny_patch16_224",
     "mixer_s32_224",
 )
-"""Of timm; from all kinds of operation, 10 to 100 ms on two threads."""
+"""Models of timm with all kinds of operation, 10 to 100 ms on two threads."""
 SPACES = ("hybrid-tiny", "hybrid-cifar")
-"""One network of each joins them: small ones, whose weights stay in the cache."""
+"""One network of each is added: small ones, whose weights stay in the cache."""
 EFFORT = Effort(12.0, least=4, most=12)
+"""For all of them as whole networks."""
 PACE = Pace(0.8)
-"""Of each of them. Both together decide how long the first prediction takes on a machine."""
-WIDEST = 2.0
-"""An interval of more than this factor to either side is refused: nothing was learned."""
+"""For the operations of each of them. Together with EFFORT it decides how long the first
+prediction on a machine takes."""
 
 
 def predict_module(
@@ -74,51 +70,57 @@ def predict_module(
 ) -> Prediction:
     """Latency of any network in eager inference on the processor at hand.
 
-    What is not known of its operations is measured, and kept for the next network.
+    Operations whose times are not known yet are measured and kept for the next network.
 
     Args:
-        module: Any module that takes one tensor; its weights may have shapes and no memory.
-            They keep their layout: `module.to(memory_format=torch.channels_last)` is what
-            convolutions run fastest with.
-        input_shape: (B, C, H, W), or of any other input.
+        module: Any module that takes one tensor; its weights may be meta tensors. They keep their
+            layout: convolutions are fastest after
+            `module.to(memory_format=torch.channels_last)`.
+        input_shape: (B, C, H, W), or the shape of another kind of input.
         target: The processor at hand, runtime eager.
-        progress: Who is told.
+        progress: Receives messages.
 
     Raises:
         SettingsError: another runtime or device, or the module does not take such an input.
-        NotFittedError: the machine was too busy for the figures to mean anything.
+        NotFittedError: the machine was too busy to learn anything.
         CheckpointError: the stored times are damaged.
     """
-    predictor = KernelPredictor.of(target, progress=progress)
+    predictor = OperationsPredictor.of(target, progress=progress)
     return predictor.predict([module], [input_shape], progress=progress)
 
 
-class KernelPredictor:
+class OperationsPredictor:
     """Predicts networks on one target; made by `of`."""
 
-    def __init__(self, target: Target, store: KernelTimes) -> None:
+    def __init__(self, target: Target, store: OperationTimes) -> None:
         self.target, self.store = target, store
 
     @classmethod
     def of(
         cls,
         target: Target,
-        networks: Sequence[tuple[nn.Module, Shape]] | None = None,
+        networks: Sequence[Network] | None = None,
         *,
         effort: Effort = EFFORT,
+        widest: float | None = None,
+        timer: Timer = time_calls,
+        machine: Machine | None = None,
         progress: Progress | None = None,
-    ) -> KernelPredictor:
-        """The predictor of a target, fitted when it is first asked for.
+    ) -> OperationsPredictor:
+        """The predictor of a target, which is fitted the first time that it is asked for.
 
         Args:
             target: The processor at hand, runtime eager.
-            networks: What to fit on, with input shapes; if None, ten of timm and the spaces.
-            effort: How long to measure these whole.
-            progress: Who is told.
+            networks: To fit to, with input shapes; by default ten of timm and the spaces.
+            effort: How long to measure these as whole networks.
+            widest: A 90 % interval of more than this factor to either side is refused.
+            timer: Times operations.
+            machine: Times whole networks; by default the processor at hand.
+            progress: Receives messages.
 
         Raises:
             SettingsError: another runtime or device.
-            NotFittedError: the machine was too busy for the figures to mean anything.
+            NotFittedError: the machine was too busy to learn anything.
             CheckpointError: the stored times are damaged.
         """
         if (target.device, target.runtime) != ("cpu", "eager"):
@@ -128,10 +130,14 @@ class KernelPredictor:
                 "--hardware cpu --runtime eager, or an architecture of a measured space."
             )
         progress = progress or Silent()
-        predictor = cls(target, KernelTimes.of(target))
-        if not predictor.store.fitted:
-            progress.say(f"Measuring this machine once, for any network on {target}")
-            predictor._fit(networks or reference_networks(target), effort, progress)
+        predictor = cls(target, OperationTimes.of(target, timer))
+        if predictor.store.fitted:
+            return predictor
+        with predictor.store.measuring():
+            if not predictor.store.fitted:  # another process may have fitted it meanwhile
+                progress.say(f"Measuring this machine once, for any network on {target}")
+                networks = networks or reference_networks(target)
+                predictor._fit(networks, effort, widest or WIDEST, machine, progress)
         return predictor
 
     def predict(
@@ -142,11 +148,11 @@ class KernelPredictor:
         *,
         progress: Progress | None = None,
     ) -> Prediction:
-        """Latencies of networks, (n,); what is unknown of their operations is measured.
+        """Latencies of networks, (n,); operations without a known time are measured.
 
         Raises:
-            SettingsError: a module does not take such an input, or how wide so confident an
-                interval is, is not known.
+            SettingsError: a module does not take such an input, or this confidence is not
+                supported.
         """
         half_width = widened(self.store.fitted["log_half_width"], confidence)
         calls = [calls_of(*pair) for pair in zip(modules, input_shapes, strict=True)]
@@ -161,43 +167,52 @@ class KernelPredictor:
         fitted = self.store.fitted
         held = fitted["held_out"]
         return (
-            f"{len(self.store.ms)} operations measured here, fitted on "
+            f"{len(self.store.ms)} operations measured here, fitted to "
             f"{held['networks']:.0f} whole networks on {fitted['date'][:10]}; these left out one "
             f"by one: mean error {held['mape']:.1%}, {held['within_10_percent']:.0%} within 10 %; "
             f"the machine's own repeat noise {fitted['repeat_noise']:.1%}"
         )
 
     def _fit(
-        self, networks: Sequence[tuple[nn.Module, Shape]], effort: Effort, progress: Progress
+        self,
+        networks: Sequence[Network],
+        effort: Effort,
+        widest: float,
+        machine: Machine | None,
+        progress: Progress,
     ) -> None:
         modules, shapes = [n[0] for n in networks], [n[1] for n in networks]
         calls = [calls_of(*network) for network in networks]
         for some in calls:
-            self.store.measure(some, progress, PACE)
-        whole = measure_networks(modules, shapes, self.target, effort=effort, progress=progress)
-        features = self._features(calls)
-        found = fit(features, whole.ms, Prior.around(EXPECTED))
-        half_width = conformal_half_width(found.held_out_ms[:, None], whole.quarters_ms)
-        if math.exp(half_width) > WIDEST:
-            self.store.forget()
-            raise NotFittedError(
-                f"Measuring networks on {self.target} gave nothing to rely on: predictions would "
-                f"be off by a factor of {math.exp(half_width):.2g}. The machine was busy: its "
-                f"speed changed by {whole.drift:.0%} meanwhile, and {whole.disturbed:.0%} of the "
-                "passes were interrupted. Close other programs and try again, or use fewer "
-                "threads."
+            self.store.add(some, progress, PACE)
+        whole = measure_networks(
+            modules, shapes, self.target, effort=effort, progress=progress, machine=machine
+        )
+        found = fit(self._features(calls), whole.ms, Prior.around(EXPECTED))
+        try:
+            held_out = judge(
+                found.held_out_ms,
+                whole.ms,
+                whole.quarters_ms,
+                change=PROCESSOR_CHANGE,
+                widest=widest,
+                what=f"Measuring networks on {self.target}",
+                why=busy(whole),
             )
+        except NotFittedError:
+            self.store.forget()
+            raise
         self.store.fitted = {
             "terms": dict(zip(TERMS, map(float, found.coefficients), strict=True)),
-            "log_half_width": another_day(half_width, PROCESSOR_CHANGE),
-            "held_out": agreement(found.held_out_ms, whole.ms),
+            "log_half_width": held_out.log_half_width,
+            "held_out": held_out.figures,
             "networks_ms": whole.ms.tolist(),
             **_conditions(whole),
         }
         self.store.save()
 
     def _features(self, calls: Sequence[Sequence[Call]]) -> Floats:
-        """What each of TERMS multiplies, in milliseconds, (networks, 2)."""
+        """What TERMS multiply, in milliseconds, (networks, 2)."""
         rows = [
             (sum(self.store.ms[c.key] for c in some if c.launches), len(some) / 1000.0)
             for some in calls
@@ -205,12 +220,12 @@ class KernelPredictor:
         return np.array(rows, dtype=np.float64)
 
 
-def reference_networks(target: Target) -> list[tuple[nn.Module, Shape]]:
-    """The networks that terms are fitted on, with random weights."""
+def reference_networks(target: Target) -> list[Network]:
+    """The networks that the terms are fitted to, with random weights."""
     from nas import timm_library as vision  # takes seconds to import
     from search_spaces import build_network, load_space
 
-    found: list[tuple[nn.Module, Shape]] = []
+    found: list[Network] = []
     for name in NETWORKS:
         module = vision.create_model(name).eval()
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,1 +1,1 @@
-"""From a device's measured networks to a predictor of a whole space."""
+"""Calibrating a device: measured networks, a stored profile, a predictor of a whole space."""

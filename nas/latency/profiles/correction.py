@@ -1,18 +1,16 @@
-"""A device from ten measured networks: a few terms per network, a prior, and what was measured.
+"""Correcting a prediction by about ten measured networks (few-shot).
 
     ms(x) = sum over k of  c_k f_k(x),     log c ~ Normal(m, L L'),     log ms has noise s
 
-    f   terms of a network in milliseconds on some reference (host time, time of each class of
-        kernel, ...) or counts; none negative, (networks, k)
-    c   what the device makes of each term, positive, (k,); 1 is the reference itself
+    f   terms of a network: milliseconds on a reference device (host time, time of each class of
+        launch, ...) or counts; none negative, (networks, k)
+    c   how the measured device differs in each term, positive, (k,); 1 is the reference itself
     u   the same, whitened: log c = m + L u
-    J   d log ms / d u of the measured networks, (n, rank)
 
-Where no term is known, not even roughly, what a kernel takes is found by `whole_networks.py`.
-
-Fitted is the most probable u. The noise s, and how far this device strays from the prior, are
-those of the greatest evidence (Laplace's approximation). The 90 % interval is conformal on the
-error of each measured network when all else is fitted to the others.
+The fit takes the most probable u, see `least_squares.py`. The noise s, and how far this device
+strays from the prior, are those of the greatest evidence (Laplace's approximation). The 90 %
+interval is conformal on the errors of the measured networks, each predicted by a fit to the
+others. Without even a rough idea of the terms use `whole_networks.py`.
 
 Papers: MacKay 1992, Bayesian interpolation (evidence), https://doi.org/10.1162/neco.1992.4.3.415;
 Barber et al. 2021, Predictive inference with the jackknife+, https://arxiv.org/abs/1905.02928
@@ -20,30 +18,26 @@ Barber et al. 2021, Predictive inference with the jackknife+, https://arxiv.org/
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import SettingsError
 from nas.latency.prediction import Prediction, conformal_half_width
+from nas.latency.profiles.held_out import leave_one_out
+from nas.latency.profiles.least_squares import PriorFit, fit_around_prior
 
 Floats = NDArray[np.float64]
 NOISES = (0.003, 0.01, 0.03, 0.1)
 """Standard deviations of log ms that are tried."""
 STRAYS = (1.0, 3.0)
 """Factors on the prior's standard deviations that are tried."""
-EXPECTED_NOISE = 0.02
-"""Standard deviation of log ms that choosing assumes, before anything is measured."""
-POOL = 2000
-"""Networks among which the ones to measure are chosen."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is believed of log c before anything is measured."""
+    """What is known of log c before anything is measured: a normal distribution."""
 
     mean: Floats
     """(k,)"""
@@ -52,18 +46,24 @@ class Prior:
 
     @classmethod
     def around(cls, coefficients: Floats, spread: float = 0.5, common: float = 0.5) -> Prior:
-        """Each c within a factor exp(spread) of its own, and all together within exp(common)."""
+        """Around known coefficients.
+
+        Args:
+            coefficients: (k,).
+            spread: Each c is off by a factor of about exp(spread) on its own.
+            common: All c are off together by a factor of about exp(common).
+        """
         log = np.log(_positive("Coefficients", coefficients, 1))
         return cls(log, spread**2 * np.eye(len(log)) + common**2)
 
     @classmethod
     def of_devices(cls, coefficients: Floats, spread: float = 0.05, common: float = 1.0) -> Prior:
-        """Like other devices, as far as these agree with each other.
+        """From the coefficients of other devices: their mean, and how they differ.
 
         Args:
             coefficients: Of each other device, (devices, k).
-            spread: Relative, of each c beyond what the other devices show.
-            common: Of all c together: a device is slower or faster by about exp(common).
+            spread: Each c may differ by a further factor of about exp(spread).
+            common: All c may differ together by a factor of about exp(common).
         """
         log = np.log(_positive("Coefficients of devices", coefficients, 2))
         if len(log) < 2:
@@ -89,149 +89,58 @@ class FewShot:
     coefficients: Floats
     """c, (k,)."""
     noise: float
-    """s: what the fit takes the networks' own scatter to be."""
+    """s: estimated noise of log milliseconds."""
     held_out_ms: Floats
     """Each measured network, predicted by a fit to the others, (n,)."""
     log_half_width: float
-    """Of the 90 % interval of log ms."""
+    """The 90 % interval is a factor of exp(this) to either side."""
 
     def predict(self, features: Floats) -> Prediction:
         """Latency and 90 % interval of networks with these terms, (networks, k)."""
-        features = _terms(features, len(self.coefficients))
-        ms, factor = features @ self.coefficients, math.exp(self.log_half_width)
-        return Prediction(ms, ms / factor, ms * factor)
-
-
-def choose(
-    features: Floats, n: int, rng: np.random.Generator, prior: Prior | None = None
-) -> NDArray[np.int64]:
-    """Which networks to measure: each next one makes all others the most certain.
-
-    Greedy on the summed variance of log ms around the prior's mean. It depends on the terms
-    alone: nothing has to be measured to choose.
-
-    Args:
-        features: Terms of the candidates, (candidates, k).
-        n: How many.
-        rng: Draws the candidates that are looked at, where there are more than `POOL`.
-        prior: What `fit` will be given.
-
-    Returns:
-        Rows of `features`, (n,), the most telling first.
-
-    Raises:
-        SettingsError: wrong terms, or not that many candidates.
-    """
-    prior = prior or _near_one(features)
-    features = _terms(features, len(prior.mean))
-    if not 1 <= n <= len(features):
-        raise SettingsError(f"Cannot choose {n} of {len(features)} networks.")
-    pool = rng.permutation(len(features))[: max(POOL, n)]
-    rows = _log_sum(features[pool], prior.mean)[1] @ prior.root()
-    chosen: list[int] = []
-    for _ in range(n):
-        shared = ((rows @ (rows.T @ rows)) * rows).sum(axis=1)
-        gains = shared / ((rows**2).sum(axis=1) + EXPECTED_NOISE**2)
-        gains[chosen] = -1.0
-        chosen.append(int(np.argmax(gains)))
-        row = rows[chosen[-1]]
-        norm = max(float(row @ row), 1e-300)
-        left = EXPECTED_NOISE / math.sqrt(EXPECTED_NOISE**2 + norm)
-        # rows @ rows.T is the covariance that is left: a rank-one update of its root.
-        rows = rows - np.outer(rows @ row, row) * ((1.0 - left) / norm)
-    return pool[chosen].astype(np.int64)
+        features = checked_terms(features, len(self.coefficients))
+        return Prediction.around(features @ self.coefficients, self.log_half_width)
 
 
 def fit(features: Floats, measured_ms: Floats, prior: Prior | None = None) -> FewShot:
-    """Fit a device to a few networks that were measured on it.
+    """Fit the coefficients of a device to a few networks measured on it.
 
-    With fewer than nine of them the interval is the largest error seen, and covers n / (n + 1).
+    With fewer than nine networks the interval is the largest error seen and covers n / (n + 1) of
+    all networks.
 
     Args:
         features: Terms of the measured networks, (n, k).
         measured_ms: Their latencies, (n,).
-        prior: Of the coefficients; if None, near 1.
+        prior: Of the coefficients; by default around 1.
 
     Raises:
-        SettingsError: shapes that do not fit, fewer than three networks, or wrong numbers.
+        SettingsError: shapes that do not match, fewer than three networks, or wrong numbers.
     """
     measured = _positive("Measured latencies", measured_ms, 1)
-    prior = prior or _near_one(features)
-    features = _terms(features, len(prior.mean))
+    prior = prior or near_one(features)
+    features = checked_terms(features, len(prior.mean))
     if len(features) != len(measured) or len(measured) < 3:
         raise SettingsError(
             f"Got {len(measured)} latencies and the terms of {len(features)} networks: "
             "give as many of both, and three at least."
         )
-    everyone = np.arange(len(measured))
-    held_out = [
-        features[i] @ _likeliest(features[everyone != i], measured[everyone != i], prior).c
-        for i in everyone
-    ]
-    all_of_them = _likeliest(features, measured, prior)
+    held_out = leave_one_out(
+        features, measured, lambda f, ms: _most_probable(f, ms, prior).coefficients
+    )
+    found = _most_probable(features, measured, prior)
     return FewShot(
-        coefficients=all_of_them.c,
-        noise=all_of_them.noise,
-        held_out_ms=np.array(held_out),
-        log_half_width=conformal_half_width(np.array(held_out), measured),
+        coefficients=found.coefficients,
+        noise=found.noise,
+        held_out_ms=held_out,
+        log_half_width=conformal_half_width(held_out, measured),
     )
 
 
-class _Fit(NamedTuple):
-    log_evidence: float
-    noise: float
-    c: Floats
+def checked_terms(features: Floats, k: int) -> Floats:
+    """Terms of networks as an array (networks, k).
 
-
-def _likeliest(features: Floats, measured: Floats, prior: Prior) -> _Fit:
-    """The fit at the noise and stray of the greatest evidence."""
-    root, log_ms = prior.root(), np.log(measured)
-    fits = (
-        _most_probable(features, log_ms, prior.mean, stray * root, noise)
-        for stray in STRAYS
-        for noise in NOISES
-    )
-    return max(fits, key=lambda fit: fit.log_evidence)
-
-
-def _most_probable(
-    features: Floats, log_ms: Floats, mean: Floats, root: Floats, noise: float
-) -> _Fit:
-    """Gauss-Newton on |error / noise|^2 + |u|^2, its steps halved until they help."""
-
-    def loss(u: Floats) -> float:
-        error = (log_ms - _log_sum(features, mean + root @ u)[0]) / noise
-        return float(error @ error + u @ u)
-
-    u = np.zeros(root.shape[1])
-    least = loss(u)
-    while True:
-        predicted, shares = _log_sum(features, mean + root @ u)
-        jacobian = shares @ root
-        covariance = jacobian @ jacobian.T + noise**2 * np.eye(len(log_ms))
-        residual = log_ms - predicted + jacobian @ u  # at u = 0, linearised here
-        weights = np.linalg.solve(covariance, residual)
-        step = jacobian.T @ weights - u
-        shorter = ((loss(v), v) for v in (u + step * 0.5**i for i in range(12)))
-        better = next((pair for pair in shorter if pair[0] < least * (1.0 - 1e-6)), None)
-        if better is None:
-            evidence = -0.5 * (residual @ weights + np.linalg.slogdet(covariance)[1])
-            return _Fit(float(evidence), noise, np.exp(mean + root @ u))
-        least, u = better
-
-
-def _log_sum(features: Floats, log_c: Floats) -> tuple[Floats, Floats]:
-    """Log ms, (n,), and its derivatives by log c, which are the terms' shares of ms, (n, k)."""
-    terms = features * np.exp(log_c)
-    total = terms.sum(axis=1)
-    return np.log(total), terms / total[:, None]
-
-
-def _near_one(features: Floats) -> Prior:
-    return Prior.around(np.ones(np.shape(features)[-1] if np.ndim(features) else 1))
-
-
-def _terms(features: Floats, k: int) -> Floats:
+    Raises:
+        SettingsError: another shape, negative or infinite terms, or a network without any.
+    """
     values = np.asarray(features, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != k:
         raise SettingsError(
@@ -242,6 +151,22 @@ def _terms(features: Floats, k: int) -> Floats:
             "Terms of a network have to be finite, none negative, and not all of them zero."
         )
     return values
+
+
+def near_one(features: Floats) -> Prior:
+    """The prior of a device that is about as fast as the reference."""
+    return Prior.around(np.ones(np.shape(features)[-1] if np.ndim(features) else 1))
+
+
+def _most_probable(features: Floats, measured: Floats, prior: Prior) -> PriorFit:
+    """The fit with the noise and the stray of the greatest evidence."""
+    root, log_ms = prior.root(), np.log(measured)
+    fits = (
+        fit_around_prior(features, log_ms, prior.mean, stray * root, noise)
+        for stray in STRAYS
+        for noise in NOISES
+    )
+    return max(fits, key=lambda one: one.log_evidence)
 
 
 def _positive(what: str, values: Floats, dimensions: int) -> Floats:

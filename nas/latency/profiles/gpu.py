@@ -1,10 +1,9 @@
-"""A GPU as measured: the shipped model's terms with what ten and more networks say of each.
+"""A measured GPU: the shipped model's terms, corrected by networks measured on that GPU.
 
-    ms = sum over terms of  c f,    f as in `terms.py`, c fitted by `../fewshot.py`
+    ms = sum over terms of  c f,    f as in `gpu/terms.py`, c fitted by `correction.py`
 
-One JSON file per device, target and space, as on a processor (`profile.py`); the same conditions
-have to be in it. Networks that are not of the space are corrected by all that was measured under
-the same target, whatever its space, in the terms that those networks spent their time in.
+Networks outside the profile's space are corrected by everything that was measured under the same
+target, whatever its space, in those terms that the measured networks spent their time in.
 """
 
 from __future__ import annotations
@@ -20,38 +19,38 @@ from nas.latency.gpu.formula import TERMS
 from nas.latency.gpu.terms import waiting_ms
 from nas.latency.profiles.correction import FewShot, Prior, fit
 from nas.latency.profiles.predictor import MeasuredPredictor
-from nas.latency.profiles.profile import StoredProfile, profiles_of
+from nas.latency.profiles.profile import Profile, profiles_of
 from nas.latency.target import Target
 
 Floats = NDArray[np.float64]
-_ALIKE = 0.1 * np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+_TOGETHER = 0.1 * np.array([1.0, 1.0, 1.0, 1.0, 0.0])
 _EACH = np.array([0.1, 0.1, 0.1, 0.25, 0.3])
-PRIOR = Prior(np.zeros(len(TERMS)), np.outer(_ALIKE, _ALIKE) + np.diag(_EACH**2))
-"""The GPU's own terms may all be off alike, by about 10 %, and each by as much; what launching
-takes by more, as with devices that the model was not fitted on. How fast the host is says nothing
-of the GPU, so networks that wait for it leave the other terms as they are."""
+PRIOR = Prior(np.zeros(len(TERMS)), np.outer(_TOGETHER, _TOGETHER) + np.diag(_EACH**2))
+"""How far off the model is on a device that it was not fitted on, in the logarithm: the GPU's own
+terms together by about 10 %, and each by as much again; launches by more. The speed of the host
+says nothing about the GPU, so networks that wait for it leave the other terms unchanged."""
 
-TELLING = 0.1
-"""Share of a network from which on it says something of a term."""
+LEAST_SHARE = 0.1
+"""A measured network tells something about a term that takes at least this share of its time."""
 
 
 @dataclass(frozen=True)
-class GpuProfile(StoredProfile):
-    """A GPU: what it makes of each term of the model, and what each part takes by that.
+class GpuProfile(Profile):
+    """A GPU: how it differs from the model in each term, and what each part takes by that.
 
-    Its conditions also name the `model` that was corrected and, where it was measured here, the
-    `clocks`; its networks have their `terms`, each traced as a whole.
+    Its conditions also name the `model` that was corrected and, if it was measured here, the
+    `clocks`. Each of its networks has `terms`, from a trace of the whole network.
     """
 
     coefficients: dict[str, float]
-    """What the GPU makes of each of TERMS; 1 is the shipped model."""
+    """For each of TERMS, how many times as long as in the shipped model."""
     constant_ms: float
     parts_ms: tuple[float, ...]
     """Of each part of the space's index, corrected, without `host`."""
     parts_device_ms: tuple[float, ...]
-    """The same as the model has it."""
+    """The same without correction."""
     parts_host_ms: tuple[float, ...]
-    """What launching each part takes, as the model has it."""
+    """What launching each part takes the host, without correction."""
 
 
 class MeasuredGpuPredictor(MeasuredPredictor[GpuProfile]):
@@ -59,7 +58,7 @@ class MeasuredGpuPredictor(MeasuredPredictor[GpuProfile]):
 
     @cached_property
     def _tables(self) -> list[Floats]:
-        """What each part adds: corrected without `host`, on the device and on the host."""
+        """What each part adds: corrected without `host`, on the device, and on the host."""
         found = self.profile
         tables = (found.parts_ms, found.parts_device_ms, found.parts_host_ms)
         return [np.array(table) for table in tables]
@@ -75,16 +74,16 @@ class MeasuredGpuPredictor(MeasuredPredictor[GpuProfile]):
         return (
             f"{self.target}: predicted from kernels, corrected by {len(self.profile.networks)} "
             f"networks measured on {conditions['device']['model']}, {conditions['date'][:10]}; "
-            f"these {self._left_out}"
+            f"these {self._accuracy}"
         )
 
 
 def correction_of(target: Target, model: str) -> FewShot | None:
-    """What was measured under a target, of any space; None where nothing was.
+    """The correction from everything that was measured under a target; None if nothing was.
 
     Args:
         target: Its resolution does not matter.
-        model: The id of the shipped model; corrections of another one do not count.
+        model: The id of the shipped model; corrections of another model do not count.
 
     Raises:
         CheckpointError: a profile is damaged.
@@ -101,6 +100,6 @@ def correction_of(target: Target, model: str) -> FewShot | None:
         return None
     terms, ms = (np.array([one[name] for one in found]) for name in ("terms", "ms"))
     fitted = fit(terms, ms, PRIOR)
-    # Other networks may spend their time elsewhere: of what none spent any in, nothing is known.
-    seen = (terms / terms.sum(axis=1, keepdims=True)).max(axis=0) >= TELLING
+    # Other networks may spend their time in terms of which these networks tell nothing.
+    seen = (terms / terms.sum(axis=1, keepdims=True)).max(axis=0) >= LEAST_SHARE
     return dataclasses.replace(fitted, coefficients=np.where(seen, fitted.coefficients, 1.0))

@@ -3,8 +3,8 @@
     python run_probes.py                 # writes times.csv
     python run_probes.py --threads 4 --seconds 60 --provider XnnpackExecutionProvider
 
-The probes take turns in random order over several rounds, so that a slow minute falls on all of
-them. Each visit runs once to warm up and then three times; what counts is the median.
+The probes take turns in random order over several rounds, so that a slow minute hits all alike.
+Each visit runs a probe once to warm up and then three times. The result is the median.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def measure(runs: dict[str, Any], seconds: float) -> dict[str, list[float]]:
 
 
 def _session(path: Path, arguments: argparse.Namespace) -> Any:
-    """Something that runs a probe once on random images."""
+    """A function that runs a probe once on random images."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = arguments.threads
     options.inter_op_num_threads = 1
@@ -73,7 +73,7 @@ def _session(path: Path, arguments: argparse.Namespace) -> Any:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=0, help="0: as onnxruntime likes")
+    parser.add_argument("--threads", type=int, default=0, help="0: the default of onnxruntime")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--provider", default="CPUExecutionProvider")
     parser.add_argument("--out", type=Path, default=HERE / "times.csv")

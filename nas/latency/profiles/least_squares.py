@@ -1,61 +1,36 @@
-"""What is not measured is guessed from the kernels that it launches.
+"""Fitting a sum of features to measured milliseconds, by relative error, in two ways.
 
-    ms = sum over kernel kinds k of  a_k launches + b_k FLOPs + c_k bytes,   a, b, c >= 0
+    fit_non_negative     ms = F w,  w >= 0: nothing is known of the weights, and many of them are
+                         zero (36 kinds of work of which a space uses a few)
+    fit_around_prior     ms = F c,  log c ~ Normal(mean, root root'): about what each coefficient
+                         is, is known; none is zero
 
-Fitted by non-negative least squares on relative errors. Used for parts that a space has too many
-of to measure in the time given, and where only whole networks can be measured
-(`whole_networks.py`).
+One cannot stand for the other: a logarithm of zero does not exist, and a prior around the wrong
+place predicts worse than none.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from nas.latency.tracing.operations import KINDS, Operation
-
 Floats = NDArray[np.float64]
 
-ROWS = (*KINDS, "uneven fft")
-"""Kinds of kernel that cost differently. Fourier transforms over a number of points that is no
-power of two are their own: in onnxruntime 1.31 a spectral gate of 64 channels took 0.55 ms on a
-3 x 3 map and 0.17 ms on 4 x 4, and without this the mean error of `whole_networks.py` was 11 %,
-not 4 %."""
-RIDGE = 0.1
-"""Pull towards zero of what each kind of kernel takes on average, as a share of a network."""
 
-
-def kernel_features(kernels: Sequence[Operation]) -> Floats:
-    """Launches, GFLOPs and MiB moved of each row, (3 * rows,)."""
-    table = np.zeros((len(ROWS), 3), dtype=np.float64)
-    for kernel in kernels:
-        moved = (kernel.bytes_read + kernel.bytes_written) / 2**20
-        row = "uneven fft" if _is_uneven(kernel) else kernel.kind
-        row = "copy" if row == "unknown" else row
-        table[ROWS.index(row)] += (1.0, kernel.flops / 1e9, moved)
-    return table.ravel()
-
-
-def fit_relative(features: Floats, measured: Floats) -> Floats:
+def fit_non_negative(features: Floats, measured: Floats, ridge: float = 0.0) -> Floats:
     """Non-negative weights w with features @ w near `measured`, by relative error.
 
     Args:
         features: (n, f).
         measured: Positive, (n,).
+        ridge: How strongly each weight is pulled towards zero, in units of the weight that makes
+            a feature's average as large as the median of `measured`. Needed where there may be
+            fewer measurements than weights.
     """
-    return _nnls(features, measured, np.abs(features).max(axis=0), 0.0)
-
-
-def fit_few(features: Floats, measured: Floats) -> Floats:
-    """The same where there may be fewer networks than weights: each is pulled towards zero."""
-    return _nnls(features, measured, np.abs(features).mean(axis=0), RIDGE)
-
-
-def _nnls(features: Floats, measured: Floats, scale: Floats, ridge: float) -> Floats:
+    scale = np.abs(features).mean(axis=0)
     scale = np.where(scale == 0, 1.0, scale) / np.median(measured)
     rows, wanted = features / scale / measured[:, None], np.ones(len(measured))
     if ridge:
@@ -65,10 +40,53 @@ def _nnls(features: Floats, measured: Floats, scale: Floats, ridge: float) -> Fl
     return np.asarray(weights / scale, dtype=np.float64)
 
 
-def _is_uneven(kernel: Operation) -> bool:
-    """Whether the points of a Fourier transform are no power of two, by its 5 n log2 n FLOPs."""
-    if kernel.kind != "fft":
-        return False
-    numel = max(math.prod(shape) for shape in (*kernel.input_shapes, *kernel.output_shapes))
-    doublings = kernel.flops * (1 if "c2c" in kernel.op else 2) / (5 * numel)
-    return abs(doublings - round(doublings)) > 1e-3
+class PriorFit(NamedTuple):
+    """The most probable coefficients for one noise, and how well that noise explains the data."""
+
+    log_evidence: float
+    """Laplace's approximation, up to a constant."""
+    noise: float
+    coefficients: Floats
+
+
+def fit_around_prior(
+    features: Floats, log_ms: Floats, mean: Floats, root: Floats, noise: float
+) -> PriorFit:
+    """The most probable log c = mean + root u, where u and the noise of log ms are normal.
+
+    Gauss-Newton on |error / noise|^2 + |u|^2; a step is halved until it helps.
+
+    Args:
+        features: None negative, (n, k).
+        log_ms: Logarithms of the measured milliseconds, (n,).
+        mean: Of the prior of log c, (k,).
+        root: Of the prior's covariance, (k, rank).
+        noise: Standard deviation of log ms.
+    """
+
+    def loss(u: Floats) -> float:
+        error = (log_ms - log_sum(features, mean + root @ u)[0]) / noise
+        return float(error @ error + u @ u)
+
+    u = np.zeros(root.shape[1])
+    least = loss(u)
+    while True:
+        predicted, shares = log_sum(features, mean + root @ u)
+        jacobian = shares @ root
+        covariance = jacobian @ jacobian.T + noise**2 * np.eye(len(log_ms))
+        residual = log_ms - predicted + jacobian @ u  # of the linearised problem, at u = 0
+        weights = np.linalg.solve(covariance, residual)
+        step = jacobian.T @ weights - u
+        shorter = ((loss(v), v) for v in (u + step * 0.5**i for i in range(12)))
+        better = next((pair for pair in shorter if pair[0] < least * (1.0 - 1e-6)), None)
+        if better is None:
+            evidence = -0.5 * (residual @ weights + np.linalg.slogdet(covariance)[1])
+            return PriorFit(float(evidence), noise, np.exp(mean + root @ u))
+        least, u = better
+
+
+def log_sum(features: Floats, log_c: Floats) -> tuple[Floats, Floats]:
+    """Log ms, (n,), and its derivatives by log c: each term's share of ms, (n, k)."""
+    terms = features * np.exp(log_c)
+    total = terms.sum(axis=1)
+    return np.log(total), terms / total[:, None]

@@ -1,38 +1,64 @@
-"""Latency on the processor at hand: a measured table of parts and a few whole-network terms.
+"""Latency of a network as the sum of its parts and a few terms of the whole network.
 
     ms = a + sum over parts p of (b t_p + c + d w_p),      a, b, c, d >= 0
 
-    t_p   time of the part, measured inside networks of the space (`measure.py`)
-    w_p   size of its weights
-    a     what every network pays once;  b  what timing part by part gets wrong by a factor
-    c     what a part costs beyond its own time;  d  what fetching its weights costs
+    t_p   milliseconds of the part, measured inside networks of the space
+    w_p   MiB of its weights
+    a     what every network takes once;  b  by which factor timing part by part is wrong
+    c     what a part takes beyond its own time;  d  what fetching its weights takes
 
-The four terms are fitted on whole networks that were measured beside the parts. The 90 % interval
-is split-conformal on |log(measured / predicted)|, each of those networks predicted by terms
-fitted on the others (leave one out) and compared with its medians in four spans of time: the
-interval holds for a later measurement on a machine that drifts as it did meanwhile.
-All is linear in the parts, so predicting is one gather.
-
-Paper: split conformal prediction, Lei et al. 2018, https://arxiv.org/abs/1604.04173
+`calibrate_parts.py` measures the parts and fits the four terms to whole networks. Where parts
+cannot be timed, `whole_networks.py` estimates t_p, and b = 1, c = d = 0. All is linear in the
+parts, so predicting a population is one gather.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.profiles.least_squares import fit_relative
 from nas.latency.profiles.predictor import MeasuredPredictor
-from nas.latency.profiles.profile import Profile, Terms
+from nas.latency.profiles.profile import Profile
 
 Floats = NDArray[np.float64]
 BUSY = 0.25
-"""Share of disturbed passes above which a profile says so."""
+"""A profile warns if more than this share of the passes was interrupted."""
 
 
-class CpuPredictor(MeasuredPredictor[Profile]):
+@dataclass(frozen=True)
+class Terms:
+    """Terms of the whole network, none negative; a, b, c, d above."""
+
+    constant_ms: float
+    factor: float
+    per_part_ms: float
+    per_mib_ms: float
+
+
+@dataclass(frozen=True)
+class PartsProfile(Profile):
+    """A processor or board: what each part takes, and what a network takes beyond its parts."""
+
+    parts_ms: tuple[float, ...]
+    """Each part of the space's index, timed inside networks or estimated."""
+    parts_mib: tuple[float, ...]
+    """Size of each part's weights."""
+    parts_timed: tuple[int, ...]
+    """In how many networks each part was timed; 0 if it is estimated from its operations."""
+    terms: Terms
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Self:
+        terms = content["terms"]
+        known = Terms(**{field.name: terms[field.name] for field in fields(Terms)})
+        return super()._of({**content, "terms": known})
+
+
+class PartsPredictor(MeasuredPredictor[PartsProfile]):
     """Predicts whole populations of one space on one target; made by `predictor_for`."""
 
     @cached_property
@@ -41,7 +67,7 @@ class CpuPredictor(MeasuredPredictor[Profile]):
         profile, terms = self.profile, self.profile.terms
         table = terms.factor * np.array(profile.parts_ms) + terms.per_part_ms
         table += terms.per_mib_ms * np.array(profile.parts_mib)
-        table[0] = 0.0  # nothing stands there
+        table[0] = 0.0  # the empty part
         return table
 
     def _ms(self, codes: NDArray[np.integer]) -> Floats:
@@ -54,44 +80,14 @@ class CpuPredictor(MeasuredPredictor[Profile]):
         here = "here " if self.target.device == "cpu" else ""
         said = (
             f"{self.target}: measured {here}on {conditions['device']['model']}, "
-            f"{conditions['date'][:10]}; {held['networks']:.0f} networks {self._left_out}"
+            f"{conditions['date'][:10]}; {held['networks']:.0f} networks {self._accuracy}"
         )
         if conditions["repeat_noise"] is not None:
             said += f"; the machine's own repeat noise {conditions['repeat_noise']:.1%}"
         if not any(timed):
-            said += f"; from {len(self.profile.networks)} whole networks and the kernels in them"
+            said += f"; from {len(self.profile.networks)} whole networks and their operations"
         elif not all(timed):
-            said += f"; {timed.count(False)} parts guessed from their kernels"
+            said += f"; {timed.count(False)} parts estimated from their operations"
         if (conditions["disturbed"] or 0.0) > BUSY:
             said += "; the machine was busy meanwhile, measure again when it is quiet"
         return said
-
-
-def fit_terms(features: Floats, measured: Floats) -> Terms:
-    """The four terms from networks' features (n, 4), see `network_features`, and their ms (n,)."""
-    constant, factor, per_part, per_mib = fit_relative(features, measured)
-    return Terms(float(constant), float(factor), float(per_part), float(per_mib))
-
-
-def network_features(parts: NDArray[np.int64], parts_ms: Floats, parts_mib: Floats) -> Floats:
-    """1, summed part times, number of parts and MiB of weights: (n, slots) -> (n, 4)."""
-    present = (parts > 0).sum(axis=1)
-    columns = (np.ones(len(parts)), parts_ms[parts].sum(axis=1), present)
-    return np.stack([*columns, parts_mib[parts].sum(axis=1)], axis=1).astype(np.float64)
-
-
-def apply_terms(terms: Terms, features: Floats) -> Floats:
-    """What the terms make of features (n, 4)."""
-    weights = (terms.constant_ms, terms.factor, terms.per_part_ms, terms.per_mib_ms)
-    return np.asarray(features @ np.array(weights), dtype=np.float64)
-
-
-def leave_one_out(features: Floats, measured: Floats) -> Floats:
-    """Each network predicted by terms fitted on all others, (n,)."""
-    others = [np.arange(len(measured)) != i for i in range(len(measured))]
-    return np.array(
-        [
-            apply_terms(fit_terms(features[rest], measured[rest]), features[i : i + 1])[0]
-            for i, rest in enumerate(others)
-        ]
-    )

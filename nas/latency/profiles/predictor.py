@@ -1,16 +1,17 @@
-"""Predictors that rest on a stored profile: what they share, whatever they make of it."""
+"""Predictors that rest on a stored profile: what they have in common."""
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
 from nas.errors import CheckpointError
+from nas.latency.identity import parts_hash
 from nas.latency.prediction import COVERAGE, PopulationPredictor, widened
-from nas.latency.profiles.profile import StoredProfile, parts_hash
+from nas.latency.profiles.profile import Profile
 from nas.latency.target import Target
 from search_spaces.space import SearchSpace
 
-P = TypeVar("P", bound=StoredProfile)
+P = TypeVar("P", bound=Profile)
 
 
 class MeasuredPredictor(PopulationPredictor, Generic[P]):
@@ -25,11 +26,11 @@ class MeasuredPredictor(PopulationPredictor, Generic[P]):
         num_classes: int = 10,
         confidence: float = COVERAGE,
     ) -> None:
-        """A profile holds the half width of 90 % intervals; see `widened` for others.
+        """A profile keeps the half width of 90 % intervals; `widened` converts it to others.
 
         Raises:
             CheckpointError: the profile belongs to another space.
-            SettingsError: intervals of that `confidence` are not known.
+            SettingsError: this `confidence` is not supported.
         """
         self.space, self.target, self.profile = space, target, profile
         self.confidence = confidence
@@ -43,12 +44,12 @@ class MeasuredPredictor(PopulationPredictor, Generic[P]):
 
     @property
     def id(self) -> str:
-        """Of the profile: equal ids predict the same."""
+        """The profile's id: equal ids predict the same."""
         return self.profile.id
 
     @property
-    def _left_out(self) -> str:
-        """How well the networks of the profile are predicted without them."""
+    def _accuracy(self) -> str:
+        """How well the networks of the profile are predicted by fits without them."""
         held = self.profile.held_out
         return (
             f"left out one by one: mean error {held['mape']:.1%}, "

@@ -1,33 +1,37 @@
-"""Stored profiles: what was measured, under which conditions, and how well it predicts.
+"""Profiles: what was measured on a device, under which conditions, and how well it predicts.
 
-One JSON file per machine, target and space in the cache. A file whose bytes were changed or that
-does not name its conditions does not load: a latency without them means nothing.
+One sealed JSON file per machine, target and space in the cache (`nas/latency/identity.py`). Kinds
+of profiles: `parts.PartsProfile` of processors and boards, `gpu.GpuProfile`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
-import json
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.environment import version
 from nas.errors import CheckpointError
 from nas.latency.devices import fingerprint
+from nas.latency.identity import cache_name, parts_hash, read_sealed, seal, short_id
 from nas.latency.target import Target
 from nas.latency.timing.samples import Measurement
 from nas.storage import atomic_write, cache_dir
 from search_spaces.part_index import PartIndex
-from search_spaces.space import SearchSpace
+from search_spaces.space import Codes, SearchSpace
 
+Floats = NDArray[np.float64]
 SCHEMA = 1
 FEWEST = 5
-"""Networks without whose times no profile is fitted."""
+"""Networks that a profile needs at least."""
 CONDITIONS = (
     "target",
     "device",
@@ -46,44 +50,42 @@ CONDITIONS = (
 
 
 @dataclass(frozen=True)
-class StoredProfile:
-    """What all kinds of profiles have, as plain data, and their file."""
+class Profile:
+    """What all kinds of profiles have in common, as plain data, and their file."""
 
     conditions: dict[str, Any]
     log_half_width: float
     """The 90 % interval is a factor of exp(this) to either side."""
     held_out: dict[str, float]
-    """How well networks are predicted that nothing was fitted on."""
+    """How well networks are predicted that were left out of the fit."""
     networks: tuple[dict[str, Any], ...]
     """The whole networks that were measured: code, ms, predicted_ms without it, spread."""
 
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of a hash of the contents."""
-        return checksum(dataclasses.asdict(self))[:12]
+        return short_id(dataclasses.asdict(self))
 
     def save(self, path: Path) -> None:
         """Write the profile, whole or not at all."""
-        content = dataclasses.asdict(self)
-        document = {"schema": SCHEMA, "checksum": checksum(content), "content": content}
-        atomic_write(path, json.dumps(document, indent=1) + "\n")
+        atomic_write(path, seal(dataclasses.asdict(self), SCHEMA))
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            CheckpointError: the file is damaged, was changed, lacks its conditions, or is of an
-                earlier version.
+            CheckpointError: the file is damaged, was changed, lacks its conditions, or comes from
+                an earlier version.
         """
+        name = f"The latency profile '{path}'"
         again = f"Delete '{path}', then measure again (`nas measure`) or import the times again."
-        content = _content(path, again)
+        content = read_sealed(path, SCHEMA, name, again, CONDITIONS)
         try:
             return cls._of(content)
         except KeyError as error:
             raise CheckpointError(
-                f"The latency profile '{path}' is of an earlier version: it has no {error}. "
-                f"{again}"
+                f"{name} is of an earlier version: it has no {error}. {again}"
             ) from None
 
     @classmethod
@@ -94,32 +96,36 @@ class StoredProfile:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Whole-network terms, none negative; see `nas/latency/profiles/parts.py`."""
+class MeasuredNetworks:
+    """Networks of a space and what they took."""
 
-    constant_ms: float
-    factor: float
-    per_part_ms: float
-    per_mib_ms: float
-
-
-@dataclass(frozen=True)
-class Profile(StoredProfile):
-    """A processor or board: what each part takes, and what a network takes beyond its parts."""
-
-    parts_ms: tuple[float, ...]
-    """Each part of the space's index, timed inside networks."""
-    parts_mib: tuple[float, ...]
-    """Size of each part's weights."""
-    parts_timed: tuple[int, ...]
-    """In how many networks each part was timed; 0 where it is guessed from its kernels."""
-    terms: Terms
+    codes: Codes
+    """(n, genes)."""
+    ms: Floats
+    """(n,)."""
+    repeats_ms: Floats
+    """Further medians of each network, from which the interval is made, (n, m)."""
+    spread: Floats
+    """Distance between the quartiles over the median, (n,); NaN where it is not known."""
 
     @classmethod
-    def _of(cls, content: dict[str, Any]) -> Self:
-        terms = content["terms"]
-        known = Terms(**{field.name: terms[field.name] for field in dataclasses.fields(Terms)})
-        return super()._of({**content, "terms": known})
+    def of(cls, codes: Codes, found: Measurement) -> MeasuredNetworks:
+        """Those networks that fitted into the memory."""
+        held = found.fits
+        return cls(codes[held], found.ms[held], found.quarters_ms[held], found.spread[held])
+
+    def records(self, predicted: Floats) -> tuple[dict[str, Any], ...]:
+        """The networks as a profile keeps them, with what a fit without each predicts, (n,)."""
+        rows = zip(self.codes, self.ms, predicted, self.spread, strict=True)
+        return tuple(
+            {
+                "code": [int(gene) for gene in code],
+                "ms": float(ms),
+                "predicted_ms": float(without),
+                "spread": None if math.isnan(spread) else float(spread),
+            }
+            for code, ms, without, spread in rows
+        )
 
 
 def conditions_of(
@@ -137,8 +143,8 @@ def conditions_of(
         target: Under which conditions.
         in_channels: Channels of the images.
         num_classes: Number of classes.
-        device: What the device is.
-        measured: The networks' times; None where only their medians came back.
+        device: What the device is, such as its model.
+        measured: The networks' times; None if only their medians are known.
     """
     figures = ("rounds", "repeat_noise", "disturbed", "drift")
     return {
@@ -155,7 +161,7 @@ def conditions_of(
 
 
 def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes: int) -> Path:
-    """Where the profile of a target and space is cached; for `cpu`, of this machine only."""
+    """Where the profile of a target and space is cached; for `cpu`, that of this machine."""
     key = {
         "schema": SCHEMA,
         "target": target.to_dict(),
@@ -167,55 +173,11 @@ def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes
         key |= {"device": fingerprint(), "torch": version("torch")}
         if target.runtime == "onnxruntime":
             key |= {"onnxruntime": version("onnxruntime")}
-    return cache_dir() / "latency" / f"{target.device}-{checksum(key)[:16]}.json"
+    return cache_dir() / "latency" / f"{target.device}-{cache_name(key)}.json"
 
 
 def profiles_of(device: str) -> list[Path]:
-    """All cached profiles of a device, of whatever space and conditions."""
+    """All cached profiles of a device, whatever their space and conditions."""
     name = re.compile(rf"{re.escape(device)}-[0-9a-f]{{16}}")
     kept = (cache_dir() / "latency").glob(f"{device}-*.json")
     return [path for path in kept if name.fullmatch(path.stem)]
-
-
-def parts_hash(index: PartIndex) -> str:
-    """A hash of all that a latency table depends on: the parts, and where each can stand."""
-    digest = hashlib.sha256(repr(index.parts).encode())
-    for slot in index.slots:
-        digest.update(repr((slot.name, slot.genes, slot.index.shape)).encode())
-        digest.update(slot.index.astype("<i4").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def checksum(content: Any) -> str:
-    """SHA-256 of plain data, the same after a round trip through JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _content(path: Path, again: str) -> dict[str, Any]:
-    """What is in a profile's file, once it is known to be whole; `again` says what to do."""
-    try:
-        document = json.loads(path.read_text())
-        schema, stated = document["schema"], document["checksum"]
-        content: dict[str, Any] = document["content"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"The latency profile '{path}' cannot be read ({error!r}). {again}"
-        ) from None
-    if schema != SCHEMA:
-        raise CheckpointError(
-            f"The latency profile '{path}' has schema {schema!r}; this version reads "
-            f"{SCHEMA}. {again}"
-        )
-    if checksum(content) != stated:
-        raise CheckpointError(
-            f"The latency profile '{path}' was changed after it was measured: its checksum "
-            f"does not match. {again}"
-        )
-    missing = [name for name in CONDITIONS if name not in content.get("conditions", {})]
-    if missing:
-        raise CheckpointError(
-            f"The latency profile '{path}' does not say under which conditions it was "
-            f"measured: {', '.join(missing)} missing. {again}"
-        )
-    return content

@@ -1,7 +1,8 @@
-"""Whether the processor at hand is as fast as when its latencies were measured.
+"""Whether the processor is still as fast as when its profile was measured.
 
-Predictions from a cached profile are those of the machine as it was then. They are not scaled to
-its speed of today: equal runs find equal fronts. A person is told instead, who can measure again.
+Predictions of a cached profile are for the speed that was measured then. They are not scaled to
+today's speed, so that equal runs find equal fronts. Instead the user gets a message and can
+measure again.
 """
 
 from __future__ import annotations
@@ -11,44 +12,59 @@ import datetime
 import numpy as np
 
 from nas.latency.prediction import Predictor
-from nas.latency.profiles.parts import CpuPredictor
-from nas.latency.timing.measure import Effort, measure_finalists
+from nas.latency.profiles.parts import PartsPredictor
+from nas.latency.timing.machine import Effort, Machine
+from nas.latency.timing.measure import measure_finalists
 from nas.progress import Progress
 
 FRESH = datetime.timedelta(hours=1)
-"""A profile as young as this is taken to hold."""
+"""A profile younger than this is trusted without a check."""
 ANCHORS = 3
 """Networks of a profile that are measured again."""
 EQUAL_SPEED = 0.1
-"""Up to this share the machine counts as fast as it was."""
+"""A change of speed below this share is not worth a message."""
+EFFORT = Effort(2.0, least=5, most=100)
 
 
-def tell_speed(predictor: Predictor, progress: Progress) -> None:
-    """Tell a person where the processor is not as fast as in a profile that is not fresh.
+def tell_speed(predictor: Predictor, progress: Progress, machine: Machine | None = None) -> None:
+    """Tell the user if the processor's speed has changed since an older profile was measured.
 
-    Takes two seconds; nothing where the predictor rests on no profile of this processor.
+    Takes two seconds. Does nothing for a predictor without a profile of this processor.
+
+    Args:
+        predictor: Of any target.
+        progress: Receives the message.
+        machine: Where to measure; by default the processor at hand.
     """
-    if not isinstance(predictor, CpuPredictor) or predictor.target.device != "cpu":
+    if not isinstance(predictor, PartsPredictor) or predictor.target.device != "cpu":
         return
     measured = datetime.datetime.fromisoformat(predictor.profile.conditions["date"])
     if datetime.datetime.now(datetime.UTC) - measured <= FRESH:
         return
-    note = speed_note(speed_now(predictor, progress))
+    note = speed_note(speed_now(predictor, progress, machine))
     if note is not None:
         progress.say(note)
 
 
-def speed_now(predictor: CpuPredictor, progress: Progress | None = None) -> float:
-    """How long networks take now, over what they took when the profile was measured.
+def speed_now(
+    predictor: PartsPredictor,
+    progress: Progress | None = None,
+    machine: Machine | None = None,
+    effort: Effort = EFFORT,
+) -> float:
+    """How long networks take now, divided by how long they took for the profile.
+
+    Measures a few of the profile's own networks again. In runtimes other than eager they have to
+    be built first, which takes longer than measuring.
 
     Args:
         predictor: Of the processor at hand.
-        progress: Who is told.
+        progress: Receives messages.
+        machine: Where to measure; by default the processor at hand.
+        effort: How long to measure.
 
     Returns:
-        1.2 where the machine is a fifth slower now: the median of a few of the profile's own
-        networks, measured again in two seconds (after preparing them, which takes some more in
-        runtimes other than eager).
+        The median over the networks: 1.2 if the machine is now a fifth slower.
     """
     conditions = predictor.profile.conditions
     known = sorted(predictor.profile.networks, key=lambda network: float(network["ms"]))
@@ -58,19 +74,20 @@ def speed_now(predictor: CpuPredictor, progress: Progress | None = None) -> floa
         predictor.target,
         conditions["in_channels"],
         conditions["num_classes"],
-        effort=Effort(2.0, least=5, most=100),
+        effort=effort,
         progress=progress,
+        machine=machine,
     )
     return float(np.median(measured.ms / np.array([anchor["ms"] for anchor in anchors])))
 
 
 def speed_note(speed: float) -> str | None:
-    """What to tell a person whose machine is not as fast as it was; see `speed_now`."""
+    """The message for a change of speed, see `speed_now`; None for a small one."""
     if abs(np.log(speed)) <= np.log1p(EQUAL_SPEED):
         return None
     slower = "slower" if speed > 1 else "faster"
     return (
         f"This machine is {slower} now than when its latencies were measured: networks take "
-        f"{speed:.2f} times as long as then, and predictions do not know it. Close other "
-        "programs, or measure it as it is with `nas measure`."
+        f"{speed:.2f} times as long as then, which predictions do not take into account. Close "
+        "other programs, or measure the machine again with `nas measure`."
     )

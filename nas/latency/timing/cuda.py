@@ -1,8 +1,8 @@
-"""All that is asked of CUDA: which GPUs are here, how long work takes on one, its clocks.
+"""Everything that asks CUDA something: which GPUs are here, how long work takes, their clocks.
 
-Torch only, and `nvidia-smi` for what torch does not tell; nothing here is needed where there is no
-GPU. Timed is from an event before the work to one after it, with nothing else under way: what
-launching takes counts where the GPU waits for it, as it does in eager networks of a small batch.
+Uses torch, and `nvidia-smi` for what torch does not tell. Times are those between two CUDA events
+on an otherwise idle GPU: launching counts where the GPU has to wait for it, as it does in eager
+networks with a small batch.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import torch
 from nas.latency.devices import find
 
 WARM_UPS = 3
-"""Runs before a capture: libraries choose their kernels and get their workspaces in these."""
+"""Runs before a capture, in which libraries choose their kernels and allocate workspaces."""
 _UNDESCRIBED = (
     "no device file describes it: `nas hardware add` takes one, with that name among its aliases"
 )
-_ASKED = {
+_QUERIES = {
     "sm_mhz": "clocks.sm",
     "memory_mhz": "clocks.mem",
     "power_w": "power.draw",
     "temperature_c": "temperature.gpu",
     "driver": "driver_version",
 }
-_SECONDS = 10.0
-"""After which `nvidia-smi` is taken not to answer."""
+_PATIENCE_S = 10.0
+"""How long to wait for `nvidia-smi`."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Gpu:
 
     index: int
     title: str
-    """As the driver calls it: NVIDIA A100-SXM4-80GB."""
+    """The driver's name for it: NVIDIA A100-SXM4-80GB."""
     device: str | None
-    """As `--hardware` calls it; None where no device file does."""
+    """Its name for `--hardware`; None if no device file describes it."""
     sms: int
     memory_mib: int
     l2_mib: float
@@ -51,11 +51,48 @@ class Gpu:
         return f"{self.title} ({f'--hardware {self.device}' if self.device else _UNDESCRIBED})"
 
 
-def gpus() -> list[Gpu]:
-    """The GPUs at hand, in torch's order; `CUDA_VISIBLE_DEVICES` chooses among them."""
-    if not torch.cuda.is_available():
+def gpus(cuda: Any = torch.cuda) -> list[Gpu]:
+    """The GPUs at hand in torch's order; `CUDA_VISIBLE_DEVICES` chooses among them.
+
+    Args:
+        cuda: Has the functions of `torch.cuda`.
+    """
+    if not cuda.is_available():
         return []
-    return [_gpu(index) for index in range(torch.cuda.device_count())]
+    properties = map(cuda.get_device_properties, range(cuda.device_count()))
+    return [_gpu(index, one) for index, one in enumerate(properties)]
+
+
+class NvidiaSmi:
+    """What the command `nvidia-smi` says of one GPU; nothing if the command does not answer."""
+
+    def __init__(
+        self, uuid: str, run: Callable[..., subprocess.CompletedProcess[str]] | None = None
+    ) -> None:
+        self._uuid, self._run = uuid, run or subprocess.run
+
+    def state(self) -> dict[str, Any]:
+        """Clocks, power, temperature and driver."""
+        lines = self._lines(f"--query-gpu={','.join(_QUERIES.values())}")
+        if len(lines) != 1:
+            return {}
+        values = zip(_QUERIES, lines[0].split(","), strict=False)
+        return {name: _number(value) for name, value in values}
+
+    def others(self) -> int:
+        """How many other programs compute on the GPU."""
+        programs = self._lines("--query-compute-apps=pid")
+        return max(0, len(programs) - 1)  # this program is one of them
+
+    def _lines(self, query: str) -> list[str]:
+        command = ["nvidia-smi", query, "--format=csv,noheader,nounits", f"--id={self._uuid}"]
+        try:
+            answer = self._run(
+                command, check=True, capture_output=True, text=True, timeout=_PATIENCE_S
+            )
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return [line for line in answer.stdout.splitlines() if line.strip()]
 
 
 class CudaClock:
@@ -63,19 +100,20 @@ class CudaClock:
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu, self.device = gpu, torch.device("cuda", gpu.index)
+        self._smi = NvidiaSmi(gpu.uuid)
         with torch.cuda.device(self.device):
             self._begin, self._end = _event(), _event()
-            # Graphs may share memory: none runs beside another one, and no result is looked at.
+            # Graphs may share memory: they never run at the same time, and nobody reads results.
             self._pool = torch.cuda.graph_pool_handle()
             self._aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._last: torch.cuda.CUDAGraph | None = None
 
     @contextlib.contextmanager
     def ready(self, tf32: bool) -> Iterator[None]:
-        """Work goes to this GPU, with cuDNN's fastest kernels; all put back.
+        """Work goes to this GPU and uses cuDNN's fastest kernels; restored afterwards.
 
         Args:
-            tf32: Whether products of single-precision numbers may be in TF32.
+            tf32: Whether products of single-precision numbers may use TF32.
         """
         products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
         before = products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark
@@ -88,7 +126,7 @@ class CudaClock:
             products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark = before
 
     def ms(self, run: Callable[[], object]) -> float:
-        """Milliseconds that it takes, from nothing under way until all of it is done."""
+        """Milliseconds from an idle GPU until all work of `run` is done."""
         torch.cuda.synchronize()
         self._begin.record()
         run()
@@ -97,7 +135,7 @@ class CudaClock:
         return float(self._begin.elapsed_time(self._end))
 
     def captured(self, run: Callable[[], object]) -> Callable[[], object]:
-        """The same kernels as one CUDA graph, on the memory that they are given now."""
+        """The launches of `run` as one CUDA graph, on the memory that they use now."""
         self._aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._aside):
             for _ in range(WARM_UPS):
@@ -106,11 +144,11 @@ class CudaClock:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._aside):
             run()
-        self._last = graph  # memory whose graphs are all gone cannot be captured into again
+        self._last = graph  # a pool without any living graph cannot be captured into again
         return graph.replay
 
     def forget(self) -> None:
-        """Give memory that nothing uses back to the GPU."""
+        """Return unused memory to the GPU."""
         torch.cuda.empty_cache()
 
     def facts(self) -> dict[str, Any]:
@@ -125,56 +163,39 @@ class CudaClock:
 
     def state(self) -> dict[str, Any]:
         """Clocks, power, temperature and driver, as far as `nvidia-smi` tells."""
-        lines = self._smi(f"--query-gpu={','.join(_ASKED.values())}")
-        if len(lines) != 1:
-            return {}
-        return {
-            name: _number(value) for name, value in zip(_ASKED, lines[0].split(","), strict=False)
-        }
+        return self._smi.state()
 
     def others(self) -> int:
         """How many other programs compute on the GPU, as far as `nvidia-smi` tells."""
-        return max(0, len(self._smi("--query-compute-apps=pid")) - 1)  # this one is among them
-
-    def _smi(self, query: str) -> list[str]:
-        """Its answer of this GPU, a line each; none where it does not answer."""
-        command = ["nvidia-smi", query, "--format=csv,noheader,nounits", f"--id={self.gpu.uuid}"]
-        try:
-            answer = subprocess.run(
-                command, check=True, capture_output=True, text=True, timeout=_SECONDS
-            )
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return [line for line in answer.stdout.splitlines() if line.strip()]
+        return self._smi.others()
 
 
 def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def _gpu(index: int) -> Gpu:
-    facts = torch.cuda.get_device_properties(index)
-    uuid = str(facts.uuid)
+def _gpu(index: int, properties: Any) -> Gpu:
+    uuid = str(properties.uuid)
     return Gpu(
         index=index,
-        title=facts.name,
-        device=_called(facts.name),
-        sms=facts.multi_processor_count,
-        memory_mib=facts.total_memory // 2**20,
-        l2_mib=facts.L2_cache_size / 2**20,
+        title=properties.name,
+        device=_device_of(properties.name),
+        sms=properties.multi_processor_count,
+        memory_mib=properties.total_memory // 2**20,
+        l2_mib=properties.L2_cache_size / 2**20,
         uuid=uuid if uuid.startswith("GPU-") else f"GPU-{uuid}",
     )
 
 
-def _called(title: str) -> str | None:
-    """The device that the driver calls so, with or without its maker's words."""
+def _device_of(title: str) -> str | None:
+    """The device with this title, with or without the words NVIDIA and GeForce."""
     short = title.removeprefix("NVIDIA ").removeprefix("GeForce ")
     path = find(title) or find(short)
     return None if path is None else path.stem
 
 
 def _number(text: str) -> float | str | None:
-    """What `nvidia-smi` says, which is `[N/A]` or the like where it does not know."""
+    """A value of `nvidia-smi`, which writes `[N/A]` or similar for an unknown one."""
     text = text.strip()
     try:
         return float(text)

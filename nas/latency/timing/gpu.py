@@ -1,13 +1,12 @@
-"""Networks on the GPU at hand: in the target's precision, layout and runtime.
+"""A GPU at hand as a `Machine`: networks in the target's precision, layout and runtime.
 
-    eager        launched kernel by kernel; where the host is slower than the GPU, it counts
-    compile      torch.compile, 20 to 60 s a network
-    cuda-graph   the kernels of eager, launched as one
+    eager        launched operation by operation; a host that is slower than the GPU counts
+    compile      torch.compile, 20 to 60 s per network
+    cuda-graph   the launches of eager, submitted as one
 
-Each pass starts with nothing under way (`cuda.py`). Images are new at each visit, and other
-networks have run since the last one; weights are where the pass before left them, as they are
-where a network runs on and on. What the memory does not hold is left out. What can only be run
-with other programs (tensorrt) is measured with a kit.
+Each pass starts on an idle GPU (`cuda.py`). Images are new at each visit; weights are where the
+pass before left them, as in a network that runs again and again. Networks that do not fit into
+the memory are left out. Runtimes of other programs (tensorrt) are measured with a kit.
 """
 
 from __future__ import annotations
@@ -24,40 +23,40 @@ from torch import Tensor, nn
 from nas.errors import ExportError, NasError, NotFittedError
 from nas.latency.target import Target
 from nas.latency.timing.cuda import CudaClock, Gpu, gpus
-from nas.latency.timing.measure import Pass, quiet
+from nas.latency.timing.machine import Pass, quiet
 from nas.latency.timing.runtimes import compiled, memory_full
 from nas.progress import Progress
 
 RUNTIMES = ("eager", "compile", "cuda-graph")
-"""What runs in this program."""
+"""Runtimes that this program can measure."""
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Clock(Protocol):
-    """What `GpuMachine` needs of a GPU; `cuda.CudaClock`, and in tests the processor."""
+    """What `GpuMachine` needs from a GPU: `cuda.CudaClock`, in tests the processor."""
 
     device: torch.device
 
     def ready(self, tf32: bool) -> AbstractContextManager[None]:
-        """Meanwhile work goes there."""
+        """Work is submitted to this GPU inside the block."""
 
     def ms(self, run: Callable[[], object]) -> float:
-        """Milliseconds that it takes."""
+        """Milliseconds that `run` takes."""
 
     def captured(self, run: Callable[[], object]) -> Callable[[], object]:
-        """The same, launched as one."""
+        """The launches of `run` as one CUDA graph."""
 
     def forget(self) -> None:
-        """Free what nothing uses."""
+        """Return unused memory to the GPU."""
 
     def facts(self) -> dict[str, Any]:
-        """What it is."""
+        """Model, multiprocessors, memory and versions."""
 
     def state(self) -> dict[str, Any]:
-        """Clocks and the like."""
+        """Clocks, power and temperature."""
 
     def others(self) -> int:
-        """How many other programs use it."""
+        """How many other programs use this GPU."""
 
 
 class GpuMachine:
@@ -69,21 +68,33 @@ class GpuMachine:
         self._dtype = DTYPES.get(target.precision, torch.float32)
 
     @classmethod
-    def of(cls, target: Target) -> GpuMachine:
+    def of(
+        cls,
+        target: Target,
+        find: Callable[[], list[Gpu]] | None = None,
+        open_clock: Callable[[Gpu], Clock] | None = None,
+    ) -> GpuMachine:
         """The machine of a target.
 
+        Args:
+            target: Names the GPU and the runtime.
+            find: Lists the GPUs at hand; by default `cuda.gpus`.
+            open_clock: Times work on one of them; by default `cuda.CudaClock`.
+
         Raises:
-            NotFittedError: its GPU is not at hand, or its runtime cannot be measured here.
+            NotFittedError: the GPU is not at hand, or the runtime cannot be measured here.
         """
         try:
-            found = gpus()
+            found = (find or gpus)()
             here = next((gpu for gpu in found if gpu.device == target.device), None)
-            clock = CudaClock(here) if here and target.runtime in RUNTIMES else None
-        except RuntimeError as error:  # of the driver, or of a GPU that another program holds
+            clock = (
+                (open_clock or CudaClock)(here) if here and target.runtime in RUNTIMES else None
+            )
+        except RuntimeError as error:  # from the driver, or from a GPU that is in use
             line = str(error).partition("\n")[0].rstrip(". ")
             raise NotFittedError(
-                f"CUDA does not work here, so {target.device} cannot be measured: {line}. Look at "
-                "`nvidia-smi`."
+                f"CUDA does not work here, so {target.device} cannot be measured: {line}. Check "
+                "it with `nvidia-smi`."
             ) from error
         if here is None:
             raise _not_here(target, found)
@@ -106,10 +117,10 @@ class GpuMachine:
         """New random images in the GPU's memory.
 
         Raises:
-            torch.OutOfMemoryError: it does not hold them.
+            torch.OutOfMemoryError: they do not fit.
         """
         device = self.clock.device
-        with self._told():
+        with self._errors_translated():
             generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
             x = torch.randn(shape, generator=generator, device=device, dtype=self._dtype)
             return x.contiguous(memory_format=self._layout) if x.dim() == 4 else x
@@ -121,7 +132,7 @@ class GpuMachine:
         rng: np.random.Generator,
         progress: Progress,
     ) -> list[Pass | None]:
-        """Each network moved to the GPU and made ready; None where its memory does not hold it.
+        """Each network on the GPU, ready to be timed; None for one that does not fit.
 
         Raises:
             ExportError: the runtime cannot run one of them.
@@ -131,17 +142,17 @@ class GpuMachine:
             for network, shape in zip(networks, shapes, strict=True):
                 found.append(self._held(network, shape, rng))
                 advance(len(found), str(self.target.runtime))
-        others = self.clock.others()
-        if others:
-            progress.say(
-                f"{others} other program(s) use this GPU: what they do meanwhile is measured too"
-            )
-        missing = found.count(None)
-        if missing:
+        if others := self.clock.others():
+            progress.say(f"{others} other program(s) use this GPU and slow the networks down")
+        if missing := found.count(None):
             progress.say(
                 f"{missing} of {len(found)} networks left out: the GPU's memory does not hold them"
             )
         return found
+
+    def facts(self) -> dict[str, Any]:
+        """What the GPU is."""
+        return self.clock.facts()
 
     def state(self) -> dict[str, Any]:
         """Clocks, power and temperature, as far as they are known."""
@@ -157,10 +168,10 @@ class GpuMachine:
     ) -> Pass | None:
         try:
             images = self.images(shape, rng)
-            with self._told():
+            with self._errors_translated():
                 return self._pass(network, images)
         except torch.OutOfMemoryError:
-            pass  # what was given out is free once the error is
+            pass  # the error holds the tensors: they are freed after this block
         self._move(network, torch.device("cpu"))
         self.clock.forget()
         return None
@@ -177,28 +188,28 @@ class GpuMachine:
                 call(x)
 
         for _ in range(2):
-            run(images)  # libraries choose their kernels
+            run(images)  # libraries choose their implementations here
         if self.target.runtime != "cuda-graph":
             return lambda x: self._stamps(lambda: run(x))
         replay = self.clock.captured(lambda: run(images))
 
         def replayed(x: Tensor) -> list[int]:
-            images.copy_(x)  # a graph reads where it was captured
+            images.copy_(x)  # a graph reads the memory that it was captured with
             return self._stamps(replay)
 
         return replayed
 
     def _stamps(self, run: Callable[[], object]) -> list[int]:
-        with self._told():
+        with self._errors_translated():
             return [0, round(self.clock.ms(run) * 1e6)]
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever CUDA and its libraries raise as the kind of error that it is.
+    def _errors_translated(self) -> Iterator[None]:
+        """Turn errors of CUDA and its libraries into one of two kinds.
 
         Raises:
-            torch.OutOfMemoryError: the memory does not hold what was to run.
-            ExportError: it cannot be run for another reason.
+            torch.OutOfMemoryError: something did not fit into the memory.
+            ExportError: the network cannot be run for another reason.
         """
         try:
             yield

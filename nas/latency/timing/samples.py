@@ -1,4 +1,15 @@
-"""What timed passes took: medians of the calm ones, at the machine's undisturbed speed."""
+"""From timed passes to milliseconds: medians, corrected for slowdowns by other programs.
+
+    log t(visit) = m(network) + d(time) + noise
+
+Networks take turns, so a slowdown that hits all networks at the same time comes from the machine:
+a neighbour on the same host, or a hotter chip. The drift d is the running median of what remains
+of the times after each network's own median m; 0 is a machine that nothing slows down. Dividing
+by exp(d) corrects the times. On a machine that nothing slows down, d holds a little noise.
+
+Seen on a shared virtual machine: the speed halved for seconds at a time, about half of the time.
+Without the correction a median depends on which half lasted longer.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +20,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from nas.latency.timing.drift import drift_of
+from scipy.ndimage import median_filter
 
 Floats = NDArray[np.float64]
 PASSES = 3
 """Timed passes of one visit, after one that warms up."""
 CALM_SHARE = 0.25
-"""Of all passes, how many undisturbed ones there must be for the others to be left out."""
+"""Interrupted passes are left out if at least this share of all passes was not interrupted."""
+WINDOW = 21
+"""Visits in the running median."""
+UNDISTURBED = 0.1
+"""Share of the visits that are assumed to have run at the machine's full speed."""
+SWEEPS = 3
+"""How often the networks' medians and the drift are estimated in turn."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +40,27 @@ class Samples:
     """All timed passes of one network, in order of time."""
 
     ms: Floats
-    """Milliseconds as they were, (passes, pieces)."""
+    """Milliseconds as measured, (passes, pieces)."""
     disturbed: NDArray[np.bool_]
-    """During which passes the system took a processor away, (passes,)."""
+    """During which passes the system interrupted this process, (passes,)."""
     drift: Floats
-    """Logarithm of the machine's slowness at each pass, (passes,)."""
+    """Logarithm of the machine's slowdown at each pass, (passes,)."""
 
     def typical(self) -> Floats:
-        """Median of each piece over the calm passes, at the undisturbed speed, (pieces,)."""
+        """Median of each piece over the calm passes, corrected for the drift, (pieces,)."""
         return np.asarray(np.median(self._calm(), axis=0), dtype=np.float64)
 
     def total(self) -> float:
-        """Median of a whole pass, at the machine's undisturbed speed."""
+        """Median of all pieces together, corrected for the drift."""
         return float(np.median(self._calm().sum(axis=1)))
 
     def spread(self) -> float:
-        """Distance between the quartiles of whole passes over their median."""
+        """Distance between the quartiles of all pieces together, over their median."""
         low, middle, high = np.percentile(self._calm().sum(axis=1), [25, 50, 75])
         return float((high - low) / middle)
 
     def quarters(self) -> list[float]:
-        """Medians of a whole pass in each quarter of the time, at the machine's speed then."""
+        """Median of all pieces together in each quarter of the time, not corrected."""
         groups = np.array_split(np.arange(len(self.ms)), 4)
         return [
             Samples(self.ms[g], self.disturbed[g], np.zeros(len(g))).total()
@@ -58,30 +74,31 @@ class Samples:
         enough = max(1, int(len(self.ms) * CALM_SHARE))
         if len(calm) >= enough:
             return calm
-        # A busy machine: what is nearest to undisturbed are the fastest passes.
+        # On a busy machine the fastest passes are the least disturbed ones.
         return steady[np.argsort(steady.sum(axis=1))[:enough]]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Whole networks, measured: each array is (n,), NaN where the memory did not hold one."""
+    """Measured networks. Each array is (n,), with NaN for a network that did not fit in memory."""
 
     ms: Floats
+    """Corrected for slowdowns by other programs."""
     spread: Floats
     """Distance between the quartiles over the median."""
     quarters_ms: Floats
-    """Medians in each quarter of the time, at the machine's speed then, (n, 4)."""
+    """Medians in each quarter of the time, slowdowns included, (n, 4)."""
     rounds: int
     disturbed: float
-    """Share of passes during which the system took a processor away."""
+    """Share of passes during which the system interrupted this process."""
     drift: float
-    """How much slower than its fastest the machine was at times: 95th over 5th percentile - 1."""
+    """The machine's slowest over its fastest moments: 95th over 5th percentile, minus 1."""
 
     @property
     def repeat_noise(self) -> float:
-        """How far two measurements of one network are typically apart, as a share.
+        """Median relative difference between two measurements of one network.
 
-        Taken from the first and the second half of the time.
+        The two are the first and the second half of the time.
         """
         quarters = self.quarters_ms[self.fits]
         halves = np.log(quarters).reshape(len(quarters), 2, -1).mean(axis=2)
@@ -89,12 +106,12 @@ class Measurement:
 
     @property
     def fits(self) -> NDArray[np.bool_]:
-        """Which networks the memory held, (n,)."""
+        """Which networks fitted into the memory, (n,)."""
         return ~np.isnan(self.ms)
 
 
 def summary(samples: Sequence[Samples]) -> Measurement:
-    """What whole passes took."""
+    """The measurement of networks from their samples."""
     low, high = np.percentile(np.concatenate([s.drift for s in samples]), [5, 95])
     return Measurement(
         ms=np.array([s.total() for s in samples], dtype=np.float64),
@@ -112,7 +129,14 @@ def by_network(
     stamps: list[list[list[int]]],
     disturbed: list[list[bool]],
 ) -> list[Samples]:
-    """Passes of all visits, sorted by network, with the machine's drift worked out."""
+    """Sort the passes of all visits by network, and estimate the machine's drift.
+
+    Args:
+        n: Number of networks.
+        visited: Which network each visit was to, in order of time, (visits,).
+        stamps: Nanoseconds of each pass of each visit, see `machine.Pass`.
+        disturbed: Whether the system interrupted each pass of each visit.
+    """
     pieces = [np.diff(np.array(s, dtype=np.float64), axis=1) / 1e6 for s in stamps]
     drift = drift_of(np.array([np.median(p.sum(axis=1)) for p in pieces]), visited)
     found = []
@@ -128,10 +152,28 @@ def by_network(
     return found
 
 
-def standard_error(n: int, visited: list[int], stamps: list[list[list[int]]]) -> float:
-    """Of the medians of whole passes, as a share: nine networks in ten have a smaller one.
+def drift_of(ms: Floats, network: NDArray[np.int64]) -> Floats:
+    """Logarithm of the machine's slowdown at each visit, (visits,); 0 is undisturbed.
 
-    1.25 s / sqrt(passes) for normal noise, whose s is the distance between the quartiles / 1.35.
+    Args:
+        ms: Milliseconds of each visit, in order of time.
+        network: Which network was visited.
+    """
+    logs = np.log(ms)
+    drift = np.zeros(len(ms))
+    for _ in range(SWEEPS if len(ms) else 0):
+        level = np.zeros(int(network.max()) + 1)
+        for i in np.unique(network):
+            level[i] = np.median((logs - drift)[network == i])
+        drift = median_filter(logs - level[network], size=WINDOW, mode="nearest")
+        drift -= np.quantile(drift, UNDISTURBED)
+    return np.asarray(drift, dtype=np.float64)
+
+
+def standard_error(n: int, visited: list[int], stamps: list[list[list[int]]]) -> float:
+    """Relative standard error of the networks' medians: 90th percentile over the networks.
+
+    1.25 s / sqrt(passes) for normal noise, with s = (distance between the quartiles) / 1.35.
     """
     took: list[list[int]] = [[] for _ in range(n)]
     for network, times in zip(visited, stamps, strict=True):
@@ -142,7 +184,12 @@ def standard_error(n: int, visited: list[int], stamps: list[list[list[int]]]) ->
 
 
 def with_gaps(found: Measurement, held: NDArray[np.bool_]) -> Measurement:
-    """With NaN for the networks that were not held, (n,)."""
+    """The measurement with NaN for the networks that did not fit into the memory.
+
+    Args:
+        found: Of the networks that fitted.
+        held: Which of all networks fitted, (n,).
+    """
 
     def spread_out(values: Floats) -> Floats:
         rows = np.full((len(held), *values.shape[1:]), np.nan)

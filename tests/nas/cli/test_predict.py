@@ -20,8 +20,8 @@ from nas.latency import predictor_for
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of_parts
-from nas.latency.profiles.gpu_calibrate import corrected
-from nas.latency.profiles.profile import conditions_of, profile_path
+from nas.latency.profiles.calibrate_gpu import corrected
+from nas.latency.profiles.profile import MeasuredNetworks, conditions_of, profile_path
 from nas.latency.target import Target
 from nas.settings import Settings
 from nas.timm_library import shapes_only
@@ -214,7 +214,7 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     found = _document(run, "timm:test_resnet", "--resolution", "64", "--threads", "1")
     assert found["low_ms"] < found["latency_ms"] < found["high_ms"]
     assert found["basis"] == "measured"
-    assert "fitted on 3 whole networks" in found["rests_on"]
+    assert "fitted to 3 whole networks" in found["rests_on"]
     assert found["target"]["resolution"] == 64
     arguments = ("timm:test_resnet", "--resolution", "64", "--threads", "1", "--confidence")
     sure = _document(run, *arguments, "0.95")
@@ -265,7 +265,7 @@ def test_networks_of_timm_are_corrected_by_what_was_measured_under_their_target(
     assert "measured on rtx3090, carried over" in carried["rests_on"]
     (profile,) = (Path("cache") / "latency").glob("jetson-orin-????????????????.json")
     profile.write_text(profile.read_text().replace("launches", "launchez"))
-    assert "was changed after it was measured" in _refused(run, *arguments)
+    assert "was changed after it was written" in _refused(run, *arguments)
 
 
 def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
@@ -275,7 +275,8 @@ def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
     ms = slower * np.array(predictor_for(space, target, 1, 10).predict(codes).ms)
     conditions = conditions_of(space, target, 1, 10, {"model": "NVIDIA Jetson"})
     parts = sums_of_parts(gpu, index)
-    corrected(space, gpu, parts, codes, ms, ms[:, None], 0 * ms, conditions, math.inf).save(
+    measured = MeasuredNetworks(codes, ms, ms[:, None], 0 * ms)
+    corrected(space, gpu, parts, measured, conditions, math.inf).save(
         profile_path(target, index, 1, 10)
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from nas.latency import CpuPredictor, Plan, Target, predictor_for
+from nas.latency import PartsPredictor, Plan, Target, predictor_for
 from nas.latency.prediction import COVERAGE, PROCESSOR_CHANGE, another_day, widened
 from search_spaces.space import SearchSpace
 
@@ -35,8 +35,8 @@ def test_a_measured_prediction_keeps_its_middle_and_changes_its_ends(
     codes = space.sample(5, np.random.default_rng(0))
     usual = predictor_for(space, target, plan=plan)
     sure = predictor_for(space, target, confidence=0.98)
-    assert isinstance(usual, CpuPredictor)
-    assert isinstance(sure, CpuPredictor)
+    assert isinstance(usual, PartsPredictor)
+    assert isinstance(sure, PartsPredictor)
     assert (usual.confidence, sure.confidence) == (COVERAGE, 0.98)
     assert math.log(usual.interval_factor) > PROCESSOR_CHANGE
     np.testing.assert_array_equal(usual.predict(codes).ms, sure.predict(codes).ms)

@@ -21,7 +21,7 @@ from nas.latency.gpu.formula import (
 )
 from nas.latency.gpu.launches import Launch, Launches
 from nas.latency.gpu.model import Model, shipped
-from nas.latency.profiles.profile import checksum
+from nas.latency.identity import checksum
 
 WAYS = ("launched", "fused")
 PRODUCT = Launch("product", 2.0 * 4096**3, 2.0 * 2 * 4096**2, 2.0 * 4096**2, 1, 4096, 4096, 4096)

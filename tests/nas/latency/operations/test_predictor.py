@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.errors import CheckpointError, NotFittedError, SettingsError
+from nas.errors import CheckpointError, NotFittedError, RunError, SettingsError
 from nas.latency import Effort, Target
-from nas.latency.operations import predictor as cpu_kernels
-from nas.latency.operations.predictor import KernelPredictor, predict_module
-from nas.latency.operations.times import KernelTimes, Pace, Span, _Weights
-from nas.latency.timing.samples import Measurement
+from nas.latency.operations.predictor import OperationsPredictor, predict_module
+from nas.latency.operations.timer import Pace, Span, WeightPool
+from nas.latency.operations.times import OperationTimes
 from nas.latency.tracing.calls import Call, Operand, calls_of
 from nas.progress import Silent
+from nas.storage import lock
 
 BRIEF = Pace(0.0, least=2, most=2)
 SHAPE = (1, 3, 12, 12)
@@ -79,10 +80,10 @@ def _small(*widths: int) -> list[tuple[nn.Module, tuple[int, ...]]]:
     return [(nn.Sequential(nn.Conv2d(3, n, 3), nn.ReLU()), SHAPE) for n in widths]
 
 
-def _predictor(target: Target, monkeypatch: pytest.MonkeyPatch) -> KernelPredictor:
-    monkeypatch.setattr(cpu_kernels, "WIDEST", math.inf)  # however busy the machine is
-    networks = _small(8, 12, 20)
-    return KernelPredictor.of(target, networks, effort=Effort(0.0, least=2, most=2))
+def _predictor(target: Target) -> OperationsPredictor:
+    networks, brief = _small(8, 12, 20), Effort(0.0, least=2, most=2)
+    # However busy the machine is that runs the tests.
+    return OperationsPredictor.of(target, networks, effort=brief, widest=math.inf)
 
 
 def test_the_operations_are_those_of_a_real_pass(network: Attends) -> None:
@@ -135,7 +136,7 @@ def test_what_depends_on_values_cannot_be_listed() -> None:
 def test_equal_operations_are_measured_once(target: Target) -> None:
     layers = [nn.Linear(20, 20) for _ in range(3)]
     calls = calls_of(nn.Sequential(*layers), (4, 20))
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target)
     assert store.measure(calls, Silent(), BRIEF) == 1
     assert store.measure(calls, Silent(), BRIEF) == 0
     assert store.ms[calls[0].key] > 0
@@ -143,25 +144,22 @@ def test_equal_operations_are_measured_once(target: Target) -> None:
 
 def test_every_operation_of_a_network_can_run_alone(network: Attends, target: Target) -> None:
     calls = calls_of(network, SHAPE)
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target)
     store.measure(calls, Silent(), BRIEF)
     assert {call.key for call in calls if call.launches} <= set(store.ms)
 
 
-def test_weights_come_from_as_much_memory_as_the_network_has(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pools: list[int] = []
+def test_weights_come_from_as_much_memory_as_the_network_has(target: Target) -> None:
+    asked: list[int] = []
 
-    class Pool(_Weights):
-        def __init__(self, elements: int) -> None:
-            pools.append(elements)
-            super().__init__(elements)
+    def timer(calls: Sequence[Call], weights: int, *_: Any) -> list[Span]:
+        asked.append(weights)
+        assert len(WeightPool.for_calls(calls, weights)) == weights
+        return [Span([1.0], [[(1.0, False)] for _ in calls])]
 
-    monkeypatch.setattr("nas.latency.operations.times._Weights", Pool)
     network = nn.Sequential(*(nn.Linear(20, 20) for _ in range(3)), nn.Linear(20, 5))
-    KernelTimes.of(target).measure(calls_of(network, (4, 20)), Silent(), BRIEF)
-    assert pools[-1] == sum(p.numel() for p in network.parameters())
+    OperationTimes.of(target, timer).measure(calls_of(network, (4, 20)), Silent())
+    assert asked == [sum(p.numel() for p in network.parameters())]
 
 
 class Shares(nn.Module):
@@ -177,20 +175,17 @@ class Shares(nn.Module):
 
 def test_an_operation_may_take_pieces_of_one_weight(target: Target) -> None:
     calls = calls_of(Shares(), (1, 64))
-    assert KernelTimes.of(target).measure(calls, Silent(), BRIEF) == 2
+    assert OperationTimes.of(target).measure(calls, Silent(), BRIEF) == 2
 
 
-def test_few_new_operations_are_timed_in_the_company_of_the_others(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_new_operations_are_timed_in_the_company_of_the_others(target: Target) -> None:
     asked: list[int] = []
 
-    def timed(calls: list[Call], *_: object) -> list[Span]:
+    def timer(calls: Sequence[Call], *_: Any) -> list[Span]:
         asked.append(len(calls))
         return [Span([1.0], [[(float(len(asked)), False)] for _ in calls])]
 
-    monkeypatch.setattr("nas.latency.operations.times._timed", timed)
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target, timer)
     store.measure(calls_of(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 9)), (1, 8)), Silent())
     more = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 9), nn.Linear(9, 7))
     assert store.measure(calls_of(more, (1, 8)), Silent()) == 1
@@ -198,31 +193,62 @@ def test_few_new_operations_are_timed_in_the_company_of_the_others(
     assert sorted(store.ms.values()) == [1.0, 1.0, 2.0]  # what was known is kept
 
 
+def _quick(calls: Sequence[Call], *_: Any) -> list[Span]:
+    return [Span([1.0], [[(1.0, False)] for _ in calls])]
+
+
+def test_what_two_processes_measure_is_kept_of_both(target: Target) -> None:
+    one, other = OperationTimes.of(target, _quick), OperationTimes.of(target, _quick)
+    first, second = (calls_of(nn.Linear(8, n), (1, 8)) for n in (3, 4))
+    one.measure(first, Silent())
+    assert other.measure(second, Silent()) == 1
+    assert OperationTimes.of(target).ms.keys() == {call.key for call in (*first, *second)}
+
+
+def test_what_another_process_measured_meanwhile_is_not_measured_again(target: Target) -> None:
+    one = OperationTimes.of(target, _quick)
+    other = OperationTimes.of(target, lambda *_: pytest.fail("it was measured again"))
+    calls = calls_of(nn.Linear(8, 3), (1, 8))
+    one.measure(calls, Silent())
+    assert other.measure(calls, Silent()) == 0
+    assert other.ms == one.ms
+
+
+def test_only_one_process_measures_at_a_time(target: Target) -> None:
+    def timer(calls: Sequence[Call], *_: Any) -> list[Span]:
+        with (
+            pytest.raises(RunError, match="is in use by process"),
+            lock(store.path.with_name("measuring.lock"), wait=False),
+        ):
+            pass
+        return _quick(calls)
+
+    store = OperationTimes.of(target, timer)
+    assert store.measure(calls_of(nn.Linear(8, 3), (1, 8)), Silent()) == 1
+
+
 def test_a_stored_operation_survives_its_file(target: Target, network: Attends) -> None:
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target)
     store.measure(calls_of(network, SHAPE), Silent(), BRIEF)
     store.fitted = {"terms": [1.0]}
     store.save()
-    again = KernelTimes.of(target)
+    again = OperationTimes.of(target)
     assert (again.ms, again.fitted) == (store.ms, store.fitted)
     assert again.reference_ms == store.reference_ms != []
-    assert KernelTimes.of(Target("cpu", threads=2)).ms == {}
+    assert OperationTimes.of(Target("cpu", threads=2)).ms == {}
 
 
-def test_a_slow_hour_does_not_stay_in_the_store(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_hour_does_not_stay_in_the_store(target: Target) -> None:
     slow = 1.0
 
-    def timed(calls: list[Call], *_: object) -> list[Span]:
+    def timer(calls: Sequence[Call], *_: Any) -> list[Span]:
         later = 1.5 * slow
         return [
             Span([1.0 * slow, 0.9 * slow], [[(2.0 * slow, False)] for _ in calls]),
             Span([1.0 * later, 0.9 * later], [[(2.0 * later, False)] for _ in calls]),
         ]
 
-    monkeypatch.setattr("nas.latency.operations.times._timed", timed)
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target, timer)
     store.measure(calls_of(nn.Linear(8, 8), (1, 8)), Silent())
     slow = 3.0
     store.measure(calls_of(nn.Linear(9, 9), (1, 9)), Silent())
@@ -230,73 +256,68 @@ def test_a_slow_hour_does_not_stay_in_the_store(
 
 
 def test_a_store_with_changed_bytes_does_not_load(target: Target) -> None:
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target)
     store.ms["aten.relu"] = 1.25
     store.save()
     store.path.write_text(store.path.read_text().replace("1.25", "1.26"))
-    with pytest.raises(CheckpointError, match="changed after they were measured.*Delete '"):
-        KernelTimes.of(target)
+    with pytest.raises(CheckpointError, match="was changed after it was written.*Delete '"):
+        OperationTimes.of(target)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"content": {"ms": {"a": [1]}}}'])
 def test_a_damaged_store_does_not_load(target: Target, text: str) -> None:
-    path = KernelTimes.of(target).path
+    path = OperationTimes.of(target).path
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(CheckpointError, match="cannot be read.*measures again"):
-        KernelTimes.of(target)
+        OperationTimes.of(target)
 
 
 def test_a_store_of_other_conditions_does_not_load(target: Target) -> None:
-    store = KernelTimes.of(target)
+    store = OperationTimes.of(target)
     store.conditions["threads"] = 16
     store.save()
     with pytest.raises(CheckpointError, match="measured under other conditions.*Delete '"):
-        KernelTimes.of(target)
+        OperationTimes.of(target)
 
 
 def test_a_prediction_lies_in_its_interval_and_is_made_again_from_the_store(
-    target: Target, network: Attends, monkeypatch: pytest.MonkeyPatch
+    target: Target, network: Attends
 ) -> None:
-    predictor = _predictor(target, monkeypatch)
+    predictor = _predictor(target)
     found = predictor.predict([network], [SHAPE])
     assert 0 < found.low_ms[0] < found.ms[0] < found.high_ms[0]
-    assert "fitted on 3 whole networks" in str(predictor)
-    monkeypatch.setattr("nas.latency.operations.times._timed", None)  # nothing is measured again
+    assert "fitted to 3 whole networks" in str(predictor)
+    kept = predictor.store.path.read_bytes()
     again = predict_module(network, SHAPE, target)
     assert again.ms.tolist() == found.ms.tolist()
+    assert predictor.store.path.read_bytes() == kept  # nothing was measured again
 
 
-def test_the_fit_finds_what_made_the_times(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def timed(calls: list[Call], *_: object) -> list[Span]:
+def test_the_fit_finds_what_made_the_times(target: Target, scripted: Any) -> None:
+    def timer(calls: Sequence[Call], *_: Any) -> list[Span]:
         ms = [sum(o.extent for o in call.operands) / 1000 for call in calls]
         return [Span([1.0], [[(one, False)] for one in ms])]
 
-    def measured(modules: list[nn.Sequential], *_: object, **__: object) -> Measurement:
-        ms = np.array([_true_ms(module) for module in modules])
-        return Measurement(ms, 0 * ms, np.stack([ms] * 4, axis=1), 2, 0.0, 0.0)
-
-    monkeypatch.setattr("nas.latency.operations.times._timed", timed)
-    monkeypatch.setattr(cpu_kernels, "measure_networks", measured)
-    predictor = KernelPredictor.of(target, _small(8, 12, 20, 28, 40))
+    machine = scripted(lambda network, shape: _true_ms(network))
+    networks = _small(8, 12, 20, 28, 40)
+    predictor = OperationsPredictor.of(target, networks, timer=timer, machine=machine)
     [(module, shape)] = _small(16)
     assert predictor.predict([module], [shape]).ms[0] == pytest.approx(_true_ms(module), rel=0.01)
 
 
 def _true_ms(module: nn.Module) -> float:
-    """1.3 times what `timed` says of the convolution and the activation, and no overhead."""
+    """1.3 times what `timer` says of the convolution and the activation, and no overhead."""
     elements = [p.numel() for p in module.parameters()]
     image, activation = 3 * 12 * 12, 10 * 10 * elements[-1]
     return 1.3 * (image + sum(elements) + activation) / 1000
 
 
-def test_a_busy_machine_is_refused(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_kernels, "WIDEST", 1.0)
+def test_a_busy_machine_is_refused(target: Target) -> None:
+    networks, brief = _small(8, 12, 20), Effort(0.0, least=2, most=2)
     with pytest.raises(NotFittedError, match=r"gave nothing to rely on.*Close other programs"):
-        KernelPredictor.of(target, _small(8, 12, 20), effort=Effort(0.0, least=2, most=2))
-    kept = KernelTimes.of(target)  # what was timed meanwhile is timed again
+        OperationsPredictor.of(target, networks, effort=brief, widest=1.0)
+    kept = OperationTimes.of(target)  # what was timed meanwhile is timed again
     assert (kept.ms, kept.reference_ms) == ({}, [])
 
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nas.errors import SettingsError
-from nas.latency.profiles.correction import NOISES, Prior, choose, fit
+from nas.latency.profiles.choosing import most_certain
+from nas.latency.profiles.correction import NOISES, Prior, fit
 
 Floats = NDArray[np.float64]
 TRUE = np.array([1.6, 0.4, 2.5, 0.9])
@@ -114,7 +115,7 @@ def test_chosen_networks_tell_more_than_random_ones() -> None:
     has = rng.permuted(np.tile(np.arange(8) < 2, (600, 1)), axis=1)
     features = has * rng.gamma(4.0, size=(600, 8))
     measured = features @ np.exp(0.5 * rng.standard_normal(8))
-    chosen = choose(features, 8, rng)
+    chosen = most_certain(features, 8, rng)
     by_choice = error(fit(features[chosen], measured[chosen]).predict(features).ms, measured)
     by_chance = [
         error(fit(features[few], measured[few]).predict(features).ms, measured)
@@ -127,15 +128,15 @@ def test_no_network_is_chosen_twice() -> None:
     rng = np.random.default_rng(9)
     features = networks(12, rng)
     features[6:] = features[:6]
-    assert sorted(choose(features, 12, rng).tolist()) == list(range(12))
+    assert sorted(most_certain(features, 12, rng).tolist()) == list(range(12))
 
 
 def test_choosing_follows_its_generator_alone() -> None:
     features = networks(3000, np.random.default_rng(10))
     np.random.seed(1)  # noqa: NPY002
-    first = choose(features, 5, np.random.default_rng(11))
+    first = most_certain(features, 5, np.random.default_rng(11))
     np.random.seed(2)  # noqa: NPY002
-    assert (choose(features, 5, np.random.default_rng(11)) == first).all()
+    assert (most_certain(features, 5, np.random.default_rng(11)) == first).all()
 
 
 def test_a_term_that_no_network_has_keeps_its_prior() -> None:
@@ -159,7 +160,7 @@ def test_wrong_terms_are_refused() -> None:
         with pytest.raises(SettingsError, match="finite, none negative, and not all of them zero"):
             fit(features, good @ TRUE)
     with pytest.raises(SettingsError, match="not all of them zero"):
-        choose(np.zeros((5, 4)), 2, np.random.default_rng(0))
+        most_certain(np.zeros((5, 4)), 2, np.random.default_rng(0))
 
 
 def test_wrong_measurements_are_refused() -> None:
@@ -185,4 +186,4 @@ def test_wrong_priors_are_refused() -> None:
 def test_choosing_more_networks_than_there_are_is_refused(n: int) -> None:
     features = networks(5, np.random.default_rng(15))
     with pytest.raises(SettingsError, match=f"Cannot choose {n} of 5 networks"):
-        choose(features, n, np.random.default_rng(0))
+        most_certain(features, n, np.random.default_rng(0))

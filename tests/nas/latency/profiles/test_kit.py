@@ -14,13 +14,13 @@ import pytest
 
 from nas.commands import steps as commands
 from nas.errors import CheckpointError, NotFittedError, RunError, SettingsError
-from nas.latency import CpuPredictor, Target, measured_predictor, predictor_for
+from nas.latency import PartsPredictor, Target, measured_predictor, predictor_for
 from nas.latency.gpu.predictor import GpuPredictor
+from nas.latency.identity import parts_hash
 from nas.latency.profiles.gpu import MeasuredGpuPredictor
-from nas.latency.profiles.kit import import_times, read_kit, read_times, write_kit
-from nas.latency.profiles.least_squares import ROWS
-from nas.latency.profiles.profile import parts_hash
-from nas.latency.profiles.whole_networks import PartFeatures
+from nas.latency.profiles.kit import read_kit, write_kit
+from nas.latency.profiles.kit_times import import_times, read_times
+from nas.latency.profiles.part_features import ROWS, PartFeatures
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces.definition import read_definition
@@ -116,7 +116,7 @@ def test_times_that_come_back_predict_the_device(
     times = _times(kit, quarter, tmp_path / "times.csv")
     import_times(times, kit, quarter, target, 1, 10)
     predictor = predictor_for(quarter, target, 1, 10)
-    assert isinstance(predictor, CpuPredictor)
+    assert isinstance(predictor, PartsPredictor)
     measured = read_times(times, read_kit(kit).codes)
     codes = np.array([read_kit(kit).codes[name] for name in measured])
     ms = [ms for ms, _ in measured.values()]
@@ -162,7 +162,7 @@ def test_a_kit_is_imported_for_what_it_was_written(
     kit: Path, quarter: SearchSpace, target: Target, space: SearchSpace, tmp_path: Path
 ) -> None:
     times = _times(kit, quarter, tmp_path / "times.csv")
-    with pytest.raises(SettingsError, match="another device's, and 'cpu' is the processor"):
+    with pytest.raises(SettingsError, match="belong to another device, and 'cpu' is"):
         import_times(times, kit, quarter, Target("cpu", batch_size=2), 1, 10)
     with pytest.raises(SettingsError, match=r"space quarter \(not minute\)"):
         import_times(times, kit, space, target, 1, 10)
@@ -173,7 +173,7 @@ def test_a_kit_is_imported_for_what_it_was_written(
     wider = SearchSpace(
         read_definition(SPACE.replace("[8, 16]\n  depth", "[8, 24]\n  depth"), "quarter")
     )
-    with pytest.raises(SettingsError, match="it has other parts now"):
+    with pytest.raises(SettingsError, match="which has other parts now"):
         import_times(times, kit, wider, target, 1, 10)
 
 
@@ -208,7 +208,7 @@ GOOD = "id,ms\na,1\nb,2\nc,3\nd,4\n"
         ("id,time\na,1\n", "names no column 'ms'"),
         (GOOD, "the times of 4 networks; at least 5 of the kit's 6"),
         (GOOD + "x,5\n", "1 mistake.*line 6: the kit has no network 'x'"),
-        (GOOD + "a,5\n", "line 6: 'a' stands there twice"),
+        (GOOD + "a,5\n", "line 6: 'a' occurs twice"),
         (GOOD + "e,0\n", "line 6: ms is '0'; it has to be a positive number"),
         (GOOD + "e,-1\nf,fast\n", r"2 mistake.*'-1'.*line 7: ms is 'fast'"),
         (GOOD + "e,inf\nf,nan\n", r"2 mistake.*'inf'.*'nan'"),

@@ -10,17 +10,14 @@ import numpy as np
 import pytest
 
 from nas.errors import CheckpointError, NotFittedError, SpaceError
-from nas.latency import CpuPredictor, Plan, Target, predictor_for
+from nas.latency import PartsPredictor, Plan, Target, predictor_for
+from nas.latency.identity import parts_hash
 from nas.latency.prediction import agreement, conformal_half_width
-from nas.latency.profiles.choosing import covering_codes, parts_in, stratified_codes
-from nas.latency.profiles.least_squares import ROWS, fit_relative, kernel_features
-from nas.latency.profiles.parts import (
-    apply_terms,
-    fit_terms,
-    leave_one_out,
-    network_features,
-)
-from nas.latency.profiles.profile import parts_hash
+from nas.latency.profiles.calibrate_parts import network_features
+from nas.latency.profiles.choosing import covering_codes, stratified_codes
+from nas.latency.profiles.held_out import judge, leave_one_out
+from nas.latency.profiles.least_squares import fit_non_negative
+from nas.latency.profiles.part_features import ROWS, operation_features, parts_in
 from nas.latency.tracing.trace import trace
 from search_spaces.space import SearchSpace, load_space
 
@@ -30,13 +27,14 @@ TARGET = Target("cpu", threads=1)
 def test_terms_that_made_the_times_are_found_again() -> None:
     rng = np.random.default_rng(3)
     features = np.stack([np.ones(30), *rng.uniform(1, 20, (3, 30))], axis=1)
-    terms = fit_terms(features, features @ np.array([0.2, 1.1, 0.01, 0.05]))
-    found = (terms.constant_ms, terms.factor, terms.per_part_ms, terms.per_mib_ms)
-    assert found == pytest.approx((0.2, 1.1, 0.01, 0.05))
+    true = np.array([0.2, 1.1, 0.01, 0.05])
+    assert fit_non_negative(features, features @ true) == pytest.approx(true)
 
 
 def test_no_term_is_negative() -> None:
-    weights = fit_relative(np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]), np.array([3.0, 2, 1]))
+    weights = fit_non_negative(
+        np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]), np.array([3.0, 2, 1])
+    )
     assert (weights >= 0).all()
 
 
@@ -44,7 +42,7 @@ def test_each_network_is_predicted_without_itself() -> None:
     features = np.stack([np.ones(8), np.arange(1.0, 9), np.ones(8), np.zeros(8)], axis=1)
     measured = 2.0 * features[:, 1]
     measured[4] *= 3
-    alone = leave_one_out(features, measured)
+    alone = leave_one_out(features, measured, fit_non_negative)
     assert alone[4] == pytest.approx(10.0)
 
 
@@ -53,6 +51,17 @@ def test_the_interval_holds_nine_of_ten_networks() -> None:
     # ceil(41 * 0.9) = 37: the 37th smallest of 40 scores
     assert conformal_half_width(np.ones(40), ratios) == pytest.approx(0.037)
     assert conformal_half_width(np.ones(3), np.exp([0.1, 0.2, 0.3])) == pytest.approx(0.3)
+
+
+def test_a_fit_that_says_nothing_is_refused_with_what_was_measured_and_why() -> None:
+    measured = np.arange(1.0, 11.0)
+    repeats = 3.0 * np.stack([measured] * 4, axis=1)
+    said = {"change": 0.0, "what": "Measuring 'x'", "why": "It was busy."}
+    with pytest.raises(
+        NotFittedError, match="^Measuring 'x' gave nothing .* a factor of 3. It was busy.$"
+    ):
+        judge(measured, measured, repeats, widest=2.9, **said)
+    assert judge(measured, measured, repeats, widest=3.1, **said).figures["mape"] == 0.0
 
 
 def test_agreement_is_in_shares() -> None:
@@ -87,10 +96,10 @@ def test_networks_come_from_all_over_the_range() -> None:
     assert np.ptp(chosen[2:].sum(axis=1)) > 0.7 * np.ptp(np.percentile(values, [1, 99]))
 
 
-def test_kernels_are_counted_by_kind() -> None:
+def test_operations_are_counted_by_kind() -> None:
     from torch import nn
 
-    features = kernel_features(trace(nn.Conv2d(2, 4, 1, bias=False), (1, 2, 8, 8)))
+    features = operation_features(trace(nn.Conv2d(2, 4, 1, bias=False), (1, 2, 8, 8)))
     row = features.reshape(len(ROWS), 3)[ROWS.index("convolution")]
     moved = 4 * (2 * 64 + 8 + 4 * 64) / 2**20
     assert row.tolist() == pytest.approx([1.0, 2 * 2 * 4 * 64 / 1e9, moved])
@@ -116,33 +125,33 @@ def test_a_predictor_is_measured_once_and_then_loaded(
         predictor_for(space, Target("cpu", threads=1, batch_size=2), measure=False)
 
 
-def test_a_prediction_is_the_terms_of_its_parts(space: SearchSpace, plan: Plan) -> None:
+def test_a_prediction_adds_up_its_parts(space: SearchSpace, plan: Plan) -> None:
     predictor = predictor_for(space, TARGET, plan=plan)
     profile, codes = predictor.profile, space.sample(20, np.random.default_rng(0))
     features = network_features(
         parts_in(predictor.index, codes), np.array(profile.parts_ms), np.array(profile.parts_mib)
     )
-    expected = apply_terms(profile.terms, features)
+    expected = features @ list(vars(profile.terms).values())
     prediction = predictor.predict(codes)
-    assert prediction.ms.tolist() == pytest.approx(expected.tolist())
+    assert prediction.ms == pytest.approx(expected)
     ratio = prediction.high_ms / prediction.ms
     assert ratio.tolist() == pytest.approx([math.exp(profile.log_half_width)] * 20)
 
 
-def test_parts_that_no_network_covers_are_guessed(space: SearchSpace, plan: Plan) -> None:
+def test_parts_that_no_network_covers_are_estimated(space: SearchSpace, plan: Plan) -> None:
     few = dataclasses.replace(plan, most_networks=1)
     predictor = predictor_for(space, TARGET, plan=few)
-    guessed = [i for i, n in enumerate(predictor.profile.parts_timed) if i and n == 0]
-    assert guessed
-    assert all(predictor.profile.parts_ms[i] > 0 for i in guessed)
-    assert f"{len(guessed)} parts guessed" in str(predictor)
+    estimated = [i for i, n in enumerate(predictor.profile.parts_timed) if i and n == 0]
+    assert estimated
+    assert all(predictor.profile.parts_ms[i] > 0 for i in estimated)
+    assert f"{len(estimated)} parts estimated" in str(predictor)
 
 
 def test_a_profile_of_a_busy_machine_says_so(space: SearchSpace, plan: Plan) -> None:
     profile = predictor_for(space, TARGET, plan=plan).profile
     for disturbed, said in ((0.5, True), (0.0, False)):
         conditions = {**profile.conditions, "disturbed": disturbed}
-        there = CpuPredictor(space, TARGET, dataclasses.replace(profile, conditions=conditions))
+        there = PartsPredictor(space, TARGET, dataclasses.replace(profile, conditions=conditions))
         assert ("the machine was busy" in str(there)) == said
 
 
@@ -165,7 +174,7 @@ def test_a_targets_resolution_restricts_the_space(space: SearchSpace, plan: Plan
 def test_a_profile_of_another_space_is_refused(space: SearchSpace, plan: Plan) -> None:
     profile = predictor_for(space, TARGET, plan=plan).profile
     with pytest.raises(CheckpointError, match="has other parts"):
-        CpuPredictor(load_space("macro"), TARGET, profile)
+        PartsPredictor(load_space("macro"), TARGET, profile)
 
 
 def test_the_hash_of_a_space_sees_its_parts(space: SearchSpace) -> None:

@@ -10,20 +10,15 @@ import pytest
 
 from nas.errors import CheckpointError
 from nas.latency import Target
+from nas.latency.identity import seal
 from nas.latency.profiles.gpu import GpuProfile
-from nas.latency.profiles.profile import (
-    CONDITIONS,
-    Profile,
-    StoredProfile,
-    Terms,
-    checksum,
-    profile_path,
-)
+from nas.latency.profiles.parts import PartsProfile, Terms
+from nas.latency.profiles.profile import CONDITIONS, Profile, profile_path
 from search_spaces.space import SearchSpace
 
 
-def _profile(**conditions: object) -> Profile:
-    return Profile(
+def _profile(**conditions: object) -> PartsProfile:
+    return PartsProfile(
         conditions={**dict.fromkeys(CONDITIONS, "known"), **conditions},
         parts_ms=(0.0, 1.5),
         parts_mib=(0.0, 0.25),
@@ -52,19 +47,18 @@ def _gpu_profile() -> GpuProfile:
 KINDS = [_profile(), _gpu_profile()]
 
 
-def _saved(profile: StoredProfile, path: Path) -> dict[str, Any]:
+def _saved(profile: Profile, path: Path) -> dict[str, Any]:
     profile.save(path)
     content: dict[str, Any] = json.loads(path.read_text())["content"]
     return content
 
 
 def _rewrite(path: Path, content: dict[str, Any]) -> None:
-    document = {"schema": 1, "checksum": checksum(content), "content": content}
-    path.write_text(json.dumps(document))
+    path.write_text(seal(content, 1))
 
 
 @pytest.mark.parametrize("profile", KINDS)
-def test_a_profile_survives_its_file(tmp_path: Path, profile: StoredProfile) -> None:
+def test_a_profile_survives_its_file(tmp_path: Path, profile: Profile) -> None:
     profile.save(tmp_path / "p.json")
     loaded = type(profile).load(tmp_path / "p.json")
     assert loaded == profile
@@ -72,9 +66,7 @@ def test_a_profile_survives_its_file(tmp_path: Path, profile: StoredProfile) -> 
 
 
 @pytest.mark.parametrize("profile", KINDS)
-def test_the_order_of_what_is_in_a_file_does_not_matter(
-    tmp_path: Path, profile: StoredProfile
-) -> None:
+def test_the_order_of_what_is_in_a_file_does_not_matter(tmp_path: Path, profile: Profile) -> None:
     path = tmp_path / "p.json"
     _rewrite(path, dict(reversed(_saved(profile, path).items())))
     assert type(profile).load(path).id == profile.id
@@ -82,7 +74,7 @@ def test_the_order_of_what_is_in_a_file_does_not_matter(
 
 @pytest.mark.parametrize("profile", KINDS)
 def test_a_profile_that_lacks_something_is_of_an_earlier_version(
-    tmp_path: Path, profile: StoredProfile
+    tmp_path: Path, profile: Profile
 ) -> None:
     path = tmp_path / "p.json"
     content = _saved(profile, path)
@@ -96,8 +88,8 @@ def test_a_profile_with_changed_bytes_does_not_load(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     _profile().save(path)
     path.write_text(path.read_text().replace("1.5", "1.6"))
-    with pytest.raises(CheckpointError, match="was changed after it was measured.*Delete '"):
-        Profile.load(path)
+    with pytest.raises(CheckpointError, match="was changed after it was written.*Delete '"):
+        PartsProfile.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 1}', '{"schema": 1, "checksum": ""}'])
@@ -105,7 +97,7 @@ def test_a_damaged_profile_does_not_load(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.json"
     path.write_text(text)
     with pytest.raises(CheckpointError, match="cannot be read.*measure again"):
-        Profile.load(path)
+        PartsProfile.load(path)
 
 
 def test_a_profile_of_another_schema_does_not_load(tmp_path: Path) -> None:
@@ -114,7 +106,7 @@ def test_a_profile_of_another_schema_does_not_load(tmp_path: Path) -> None:
     document = json.loads(path.read_text()) | {"schema": 99}
     path.write_text(json.dumps(document))
     with pytest.raises(CheckpointError, match="has schema 99; this version reads 1"):
-        Profile.load(path)
+        PartsProfile.load(path)
 
 
 def test_a_profile_without_its_conditions_does_not_load(tmp_path: Path) -> None:
@@ -123,7 +115,7 @@ def test_a_profile_without_its_conditions_does_not_load(tmp_path: Path) -> None:
     del content["conditions"]["target"]
     _rewrite(path, content)
     with pytest.raises(CheckpointError, match="under which conditions.*target missing"):
-        Profile.load(path)
+        PartsProfile.load(path)
 
 
 def test_what_changes_a_latency_changes_where_it_is_stored(

@@ -6,42 +6,51 @@ import dataclasses
 import datetime
 from typing import Any
 
+import numpy as np
 import pytest
+from torch import nn
 
-from nas.latency import CpuPredictor, Effort, Plan, Target, predictor_for
+from nas.latency import PartsPredictor, Plan, Target, predictor_for
 from nas.latency.gpu.predictor import GpuPredictor
-from nas.latency.profiles import speed
 from nas.latency.profiles.speed import FRESH, speed_note, speed_now, tell_speed
+from search_spaces import build_network
 from search_spaces.space import SearchSpace
 
 
 @pytest.fixture
-def predictor(space: SearchSpace, plan: Plan) -> CpuPredictor:
+def predictor(space: SearchSpace, plan: Plan) -> PartsPredictor:
     found = predictor_for(space, Target("cpu", threads=1), plan=plan)
-    assert isinstance(found, CpuPredictor)
+    assert isinstance(found, PartsPredictor)
     return found
 
 
-def _aged(predictor: CpuPredictor, age: datetime.timedelta) -> CpuPredictor:
+def _aged(predictor: PartsPredictor, age: datetime.timedelta) -> PartsPredictor:
     date = (datetime.datetime.now(datetime.UTC) - age).isoformat(timespec="seconds")
     conditions = {**predictor.profile.conditions, "date": date}
     profile = dataclasses.replace(predictor.profile, conditions=conditions)
-    return CpuPredictor(predictor.space, predictor.target, profile)
+    return PartsPredictor(predictor.space, predictor.target, profile)
 
 
-def test_the_machines_speed_is_that_of_the_profiles_own_networks(
-    predictor: CpuPredictor, monkeypatch: pytest.MonkeyPatch
+def _size(network: nn.Module, shape: tuple[int, ...] = ()) -> float:
+    return float(sum(parameter.numel() for parameter in network.parameters()))
+
+
+@pytest.fixture
+def measured_in_parameters(predictor: PartsPredictor) -> PartsPredictor:
+    """Its networks took one millisecond for each parameter."""
+    networks = tuple(
+        {**one, "ms": _size(build_network(predictor.space.decode(np.array(one["code"]))))}
+        for one in predictor.profile.networks
+    )
+    profile = dataclasses.replace(predictor.profile, networks=networks)
+    return PartsPredictor(predictor.space, predictor.target, profile)
+
+
+def test_the_speed_is_that_of_the_profiles_own_networks(
+    measured_in_parameters: PartsPredictor, scripted: Any
 ) -> None:
-    stored = {tuple(n["code"]): n["ms"] for n in predictor.profile.networks}
-    real, brief = speed.measure_finalists, Effort(0.0, least=2, most=2)
-
-    def slower(architectures, *arguments, **more):  # type: ignore[no-untyped-def]
-        found = real(architectures, *arguments, **{**more, "effort": brief})
-        found.ms[:] = [1.3 * stored[tuple(predictor.space.encode(a))] for a in architectures]
-        return found
-
-    monkeypatch.setattr(speed, "measure_finalists", slower)
-    assert speed_now(predictor) == pytest.approx(1.3)
+    machine = scripted(lambda network, shape: 1.3 * _size(network))
+    assert speed_now(measured_in_parameters, machine=machine) == pytest.approx(1.3)
 
 
 def test_a_change_of_speed_is_told_from_a_tenth_on() -> None:
@@ -52,22 +61,19 @@ def test_a_change_of_speed_is_told_from_a_tenth_on() -> None:
 
 
 def test_only_a_profile_that_is_not_fresh_is_compared_with_the_machine(
-    predictor: CpuPredictor, heard: Any, monkeypatch: pytest.MonkeyPatch
+    measured_in_parameters: PartsPredictor, heard: Any, scripted: Any
 ) -> None:
-    monkeypatch.setattr(speed, "speed_now", lambda *_: 1.4)
-    tell_speed(_aged(predictor, FRESH / 2), heard)
+    machine = scripted(lambda network, shape: 1.4 * _size(network))
+    tell_speed(_aged(measured_in_parameters, FRESH / 2), heard, machine)
     assert heard.said == []
-    tell_speed(_aged(predictor, FRESH * 2), heard)
+    tell_speed(_aged(measured_in_parameters, FRESH * 2), heard, machine)
     assert [note.partition(":")[0] for note in heard.said] == [
         "This machine is slower now than when its latencies were measured"
     ]
 
 
 def test_nothing_is_measured_for_another_device(
-    space: SearchSpace, heard: Any, monkeypatch: pytest.MonkeyPatch
+    space: SearchSpace, heard: Any, scripted: Any
 ) -> None:
-    def refuse(*_: object) -> float:
-        raise AssertionError
-
-    monkeypatch.setattr(speed, "speed_now", refuse)
-    tell_speed(GpuPredictor(space, Target("a100")), heard)
+    machine = scripted(lambda network, shape: pytest.fail("it was measured"))
+    tell_speed(GpuPredictor(space, Target("a100")), heard, machine)

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.errors import NotFittedError
-from nas.latency import CpuPredictor, Target
-from nas.latency.profiles.least_squares import ROWS, fit_few, kernel_features
-from nas.latency.profiles.profile import CONDITIONS, Profile, parts_hash
-from nas.latency.profiles.whole_networks import (
-    PartFeatures,
-    drawn_at_random,
-    telling_codes,
-    whole_networks_profile,
-)
+from nas.latency import PartsPredictor, Target
+from nas.latency.identity import parts_hash
+from nas.latency.profiles.choosing import drawn_at_random, telling_codes
+from nas.latency.profiles.part_features import ROWS, PartFeatures, operation_features
+from nas.latency.profiles.parts import PartsProfile
+from nas.latency.profiles.profile import CONDITIONS, MeasuredNetworks
+from nas.latency.profiles.whole_networks import fit_few, whole_networks_profile
 from nas.latency.tracing.trace import trace
 from search_spaces.space import SearchSpace, load_space
 
@@ -42,14 +40,13 @@ def _made_up(features: PartFeatures, codes: NDArray[np.int16]) -> NDArray[np.flo
 
 def _profile(
     features: PartFeatures, codes: NDArray[np.int16], ms: NDArray[np.float64], widest: float
-) -> Profile:
+) -> PartsProfile:
     conditions: dict[str, Any] = dict.fromkeys(CONDITIONS)
     conditions |= {"space": "macro", "parts": parts_hash(features.index), "date": "2025-01-01"}
     conditions |= {"device": {"model": "a made-up one"}}
     random = np.arange(len(codes)) < drawn_at_random(len(codes))
-    return whole_networks_profile(
-        features, codes, ms, ms[:, None], np.full(len(codes), np.nan), random, conditions, widest
-    )
+    measured = MeasuredNetworks(codes, ms, ms[:, None], np.full(len(codes), np.nan))
+    return whole_networks_profile(features, measured, random, conditions, widest)
 
 
 def test_half_of_the_networks_are_drawn_at_random(
@@ -88,13 +85,13 @@ def test_networks_that_tell_most_fit_better_than_random_ones(
     assert np.mean(telling) < 0.05
 
 
-def test_a_profile_prices_every_part_by_its_kernels(
+def test_a_profile_prices_every_part_by_its_operations(
     macro: SearchSpace, features: PartFeatures
 ) -> None:
     codes = telling_codes(macro, features, np.random.default_rng(0), 16)
     ms = _made_up(features, codes)
     profile = _profile(features, codes, ms, 2.0)
-    predictor = CpuPredictor(macro, Target("cpu", threads=1), profile)
+    predictor = PartsPredictor(macro, Target("cpu", threads=1), profile)
     assert predictor.predict(codes).ms == pytest.approx(ms, rel=0.05)
     assert profile.held_out["networks"] == 8  # those drawn at random
     assert profile.parts_mib[0] == 0.0 < max(profile.parts_mib)
@@ -110,10 +107,8 @@ def test_where_few_were_drawn_at_random_all_are_judged(
     ms = _made_up(features, codes)
     random = np.arange(len(codes)) < 1
     conditions: dict[str, Any] = dict.fromkeys(CONDITIONS)
-    spread = np.zeros(len(codes))
-    found = whole_networks_profile(
-        features, codes, ms, ms[:, None], spread, random, conditions, np.inf
-    )
+    measured = MeasuredNetworks(codes, ms, ms[:, None], np.zeros(len(codes)))
+    found = whole_networks_profile(features, measured, random, conditions, np.inf)
     assert found.held_out["networks"] == len(codes)
 
 
@@ -135,5 +130,5 @@ class _Transform(nn.Module):
     ("side", "row"), [(4, "fft"), (8, "fft"), (3, "uneven fft"), (6, "uneven fft")]
 )
 def test_transforms_of_no_power_of_two_are_a_kind_of_their_own(side: int, row: str) -> None:
-    table = kernel_features(trace(_Transform(), (1, 5, side, side))).reshape(len(ROWS), 3)
+    table = operation_features(trace(_Transform(), (1, 5, side, side))).reshape(len(ROWS), 3)
     assert table[ROWS.index(row), 0] == 2

@@ -3,69 +3,54 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from nas.latency.timing import cuda
-from nas.latency.timing.cuda import CudaClock, Gpu, gpus
+from nas.latency.timing.cuda import CudaClock, Gpu, NvidiaSmi, gpus
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> CudaClock:
-    """Of a GPU that is not there."""
-    found = object.__new__(CudaClock)
-    found.gpu = Gpu(1, "NVIDIA A100-SXM4-80GB", "a100", 108, 81_000, 40.0, "GPU-abc")
-    return found
+class Answers:
+    """Stands for `subprocess.run`: answers with a text, or raises an error."""
+
+    def __init__(self, answer: str | Exception) -> None:
+        self.answer = answer
+        self.asked: list[list[str]] = []
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        self.asked.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return subprocess.CompletedProcess(command, 0, self.answer)
 
 
-def _answers(monkeypatch: pytest.MonkeyPatch, text: str) -> list[list[str]]:
-    asked: list[list[str]] = []
-
-    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
-        return subprocess.CompletedProcess(command, 0, text)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    return asked
-
-
-def test_the_clocks_are_those_of_this_gpu(
-    clock: CudaClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = _answers(monkeypatch, "1410, 1593, 92.57, [N/A], 580.159.03\n")
-    assert clock.state() == {
+def test_the_clocks_are_those_of_this_gpu() -> None:
+    run = Answers("1410, 1593, 92.57, [N/A], 580.159.03\n")
+    assert NvidiaSmi("GPU-abc", run).state() == {
         "sm_mhz": 1410.0,
         "memory_mhz": 1593.0,
         "power_w": 92.57,
         "temperature_c": None,
         "driver": "580.159.03",
     }
-    assert "--id=GPU-abc" in asked[0]
+    assert "--id=GPU-abc" in run.asked[0]
 
 
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(), subprocess.TimeoutExpired("x", 1.0), PermissionError()]
 )
-def test_without_an_answer_nothing_is_known(
-    clock: CudaClock, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(subprocess, "run", refuse)
-    assert clock.state() == {}
-    assert clock.others() == 0
+def test_without_an_answer_nothing_is_known(error: Exception) -> None:
+    smi = NvidiaSmi("GPU-abc", Answers(error))
+    assert smi.state() == {}
+    assert smi.others() == 0
 
 
-def test_other_programs_on_the_gpu_are_counted(
-    clock: CudaClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _answers(monkeypatch, "12\n345\n678\n")
-    assert clock.others() == 2
+def test_other_programs_on_the_gpu_are_counted() -> None:
+    assert NvidiaSmi("GPU-abc", Answers("12\n345\n678\n")).others() == 2
 
 
 @pytest.mark.parametrize(
@@ -80,22 +65,24 @@ def test_other_programs_on_the_gpu_are_counted(
         ("NVIDIA GeForce GTX 1080", None),
     ],
 )
-def test_a_gpu_is_known_by_what_its_driver_calls_it(
-    title: str, device: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Properties:
-        name, uuid, multi_processor_count = title, "abc", 108
-        total_memory, L2_cache_size = 40 * 2**30, 40 * 2**20
+def test_a_gpu_is_known_by_what_its_driver_calls_it(title: str, device: str | None) -> None:
+    properties = SimpleNamespace(
+        name=title,
+        uuid="abc",
+        multi_processor_count=108,
+        total_memory=40 * 2**30,
+        L2_cache_size=40 * 2**20,
+    )
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        device_count=lambda: 1,
+        get_device_properties=lambda index: properties,
+    )
+    assert gpus(cuda) == [Gpu(0, title, device, 108, 40 * 1024, 40.0, "GPU-abc")]
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: Properties)
-    assert gpus() == [Gpu(0, title, device, 108, 40 * 1024, 40.0, "GPU-abc")]
 
-
-def test_without_cuda_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert cuda.gpus() == []
+def test_without_cuda_there_is_no_gpu() -> None:
+    assert gpus(SimpleNamespace(is_available=lambda: False)) == []
 
 
 @needs_gpu

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,8 @@ from torch import nn
 
 from nas.errors import ExportError, NotFittedError
 from nas.latency import Effort, Target, measure_networks
-from nas.latency.devices import check
-from nas.latency.timing import gpu as machine
 from nas.latency.timing.cuda import Gpu
-from nas.latency.timing.gpu import RUNTIMES, GpuMachine
+from nas.latency.timing.gpu import RUNTIMES, Clock, GpuMachine
 from nas.latency.timing.measure import machine_of
 from nas.progress import Silent
 
@@ -145,20 +143,18 @@ def test_what_does_not_fit_the_memory_is_left_out(full: Exception, clock: Any, h
 def test_memory_that_is_full_only_later_is_told_as_well(full: Exception, clock: Any) -> None:
     target = Target("a100")
     machine, network = GpuMachine(target, clock), Fails(full, PREPARING)
-    with pytest.raises(NotFittedError, match="holds not all of the 1 networks in batches of 1"):
+    with pytest.raises(NotFittedError, match="holds not all of the 1 networks at once"):
         measure_networks([network], [SHAPE], target, effort=BRIEF, machine=machine)
 
 
-def test_memory_that_is_full_during_a_capture_counts_whatever_that_ends_with(
-    clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_is_full_during_a_capture_counts_whatever_that_ends_with(clock: Any) -> None:
     def captured(run: Any) -> None:
         try:
             run()
         finally:  # as torch ends a capture
             raise RuntimeError("CUDA error: operation failed due to a previous error")
 
-    monkeypatch.setattr(clock, "captured", captured)
+    clock.captured = captured
     target = Target("a100", runtime="cuda-graph")
     machine, network = GpuMachine(target, clock), Fails(FULL[0], PREPARING)
     with pytest.raises(NotFittedError, match="holds none of the 1 networks"):
@@ -190,13 +186,11 @@ def test_a_network_that_the_gpu_cannot_run_is_told(
     )
 
 
-def test_a_network_that_cannot_be_captured_is_told(
-    clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_cannot_be_captured_is_told(clock: Any) -> None:
     def refuse(run: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(clock, "captured", refuse)
+    clock.captured = refuse
     target = Target("a100", runtime="cuda-graph", precision="fp32")
     with pytest.raises(ExportError, match="in cuda-graph, fp32: RuntimeError: operation not"):
         measure_networks(
@@ -221,61 +215,48 @@ OTHERS = [
 
 @pytest.mark.parametrize(("here", "message"), OTHERS)
 def test_a_gpu_that_is_not_at_hand_is_told_with_the_one_that_is(
-    here: list[Gpu], message: str, monkeypatch: pytest.MonkeyPatch
+    here: list[Gpu], message: str
 ) -> None:
-    monkeypatch.setattr(machine, "gpus", lambda: here)
     with pytest.raises(NotFittedError, match=f"^a100 is not at hand.*{message}.*--kit DIR"):
-        machine_of(Target("a100"))
+        GpuMachine.of(Target("a100"), find=lambda: here)
 
 
-def test_a_cuda_that_does_not_work_is_told(
-    a100_here: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def held(gpu: Gpu) -> None:
+def test_a_cuda_that_does_not_work_is_told(clock: Any) -> None:
+    def held(gpu: Gpu) -> Clock:
         raise RuntimeError("CUDA error: all devices are busy or unavailable\nCompile with ...")
 
-    monkeypatch.setattr(machine, "CudaClock", held)
-    with pytest.raises(NotFittedError, match="CUDA does not work here.*unavailable. Look at"):
-        machine_of(Target("a100"))
+    with pytest.raises(NotFittedError, match="CUDA does not work here.*unavailable. Check"):
+        GpuMachine.of(Target("a100"), find=lambda: [clock.gpu], open_clock=held)
 
 
-def test_a_board_is_for_a_kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    board = dataclasses.replace(check("jetson-orin"), kind="board")
-    monkeypatch.setattr("nas.latency.timing.measure.check", lambda name: board)
-    with pytest.raises(NotFittedError, match="^jetson-orin cannot host this program.*--kit DIR"):
-        machine_of(Target("jetson-orin"))
+def test_a_board_is_for_a_kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "pi5.yaml").write_text("title: Pi 5\nkind: board\ncores: 4\n")
+    monkeypatch.setenv("NAS_CONFIG_DIR", str(tmp_path))
+    with pytest.raises(NotFittedError, match="^pi5 cannot run this program.*--kit DIR"):
+        machine_of(Target("pi5"))
 
 
-def test_of_several_gpus_the_named_one_is_taken(
-    a100_here: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (second,) = machine.gpus()
-    first = Gpu(0, "NVIDIA H200", "h200", 132, 1, 60.0, "")
-    monkeypatch.setattr(machine, "gpus", lambda: [first, second])
-    found = machine_of(Target("a100"))
-    assert isinstance(found, GpuMachine)
-    assert found.clock.facts()["model"] == second.title
+def test_of_several_gpus_the_named_one_is_taken(clock: Any) -> None:
+    first, second = Gpu(0, "NVIDIA H200", "h200", 132, 1, 60.0, ""), clock.gpu
+    found = GpuMachine.of(Target("a100"), find=lambda: [first, second], open_clock=type(clock))
+    assert found.facts()["model"] == second.title
 
 
-def test_a_runtime_that_does_not_run_here_is_for_a_kit(a100_here: None) -> None:
+def test_a_runtime_that_does_not_run_here_is_for_a_kit(clock: Any) -> None:
     with pytest.raises(NotFittedError, match="is at hand, but tensorrt does not run in this prog"):
-        machine_of(Target("a100", runtime="tensorrt"))
+        GpuMachine.of(Target("a100", runtime="tensorrt"), find=lambda: [clock.gpu])
 
 
-def test_where_a_gpu_is_does_not_matter_for_a_runtime_that_needs_a_kit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(machine, "gpus", list)
+def test_where_a_gpu_is_does_not_matter_for_a_runtime_that_needs_a_kit() -> None:
     with pytest.raises(NotFittedError, match=r"Run this where a100 is, or write networks .*eager"):
-        machine_of(Target("a100"))
+        GpuMachine.of(Target("a100"), find=list)
     with pytest.raises(NotFittedError, match=r"here\. Write networks .* --runtime tensorrt`"):
-        machine_of(Target("a100", runtime="tensorrt"))
+        GpuMachine.of(Target("a100", runtime="tensorrt"), find=list)
 
 
-def test_measuring_ends_when_the_medians_are_sure(
-    clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clock, "ms", lambda run: 2.0)
+def test_measuring_ends_when_the_medians_are_sure(clock: Any) -> None:
+    clock.ms = lambda run: 2.0
     target = Target("a100", precision="fp32")
     machine = GpuMachine(target, clock)
     sure = Effort(60.0, least=3, most=50, tight=0.001)
@@ -283,6 +264,6 @@ def test_measuring_ends_when_the_medians_are_sure(
     assert found.rounds == 3
     assert found.ms.tolist() == [2.0]
     times = iter([1.0, 2.0, 3.0] * 200)
-    monkeypatch.setattr(clock, "ms", lambda run: next(times))
+    clock.ms = lambda run: next(times)
     found = measure_networks([Seen()], [SHAPE], target, effort=sure, machine=machine)
     assert found.rounds == 50

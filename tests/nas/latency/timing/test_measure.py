@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 from nas.latency import Effort, Target, measure_finalists, measure_networks
-from nas.latency.timing.drift import drift_of
-from nas.latency.timing.samples import PASSES, Samples, by_network
+from nas.latency.timing.measure import interleave
+from nas.latency.timing.samples import PASSES, Samples, by_network, drift_of
+from nas.progress import Silent
 from search_spaces.space import SearchSpace
 
 BRIEF = Effort(0.0, least=2, most=2)
@@ -38,6 +40,25 @@ def test_networks_run_with_the_targets_threads_and_all_is_put_back() -> None:
     assert torch.get_num_threads() == before
     assert gc.isenabled()
     assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, 3), (3.5, 4), (60.0, 7)])
+def test_measuring_ends_after_the_given_time_and_rounds(
+    seconds: float, rounds: int, scripted: Any
+) -> None:
+    now = 0.0
+
+    def takes_a_second_a_round(images: torch.Tensor) -> list[int]:
+        nonlocal now
+        now += 1 / (1 + PASSES)
+        return [0, 1]
+
+    machine = scripted(lambda network, shape: 1.0)
+    effort = Effort(seconds, least=3, most=7)
+    (found,) = interleave(
+        [takes_a_second_a_round], [(1, 1)], machine, effort, 0, Silent(), "", clock=lambda: now
+    )
+    assert len(found.ms) == rounds * PASSES
 
 
 def test_every_network_is_measured(space: SearchSpace) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -62,20 +63,18 @@ def test_there_are_three_runtimes_and_eager_is_the_default() -> None:
     assert check("cpu").runtimes == ("eager", "onnxruntime", "compile")
 
 
-def test_networks_of_one_class_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_of_one_class_are_all_compiled() -> None:
     seen: list[int] = []
 
     def backend(graph: torch.fx.GraphModule, examples: object) -> Callable[..., object]:
         seen.append(len(graph.graph.nodes))
         return graph.forward
 
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **more: real(f, backend=backend, **more))
-    target = _target("compile")
+    compiler = partial(torch.compile, backend=backend)
     with torch.inference_mode():
         for width in range(1, 13):  # torch gives up after eight of one code object
             module = nn.Sequential(nn.Linear(2, width))
-            prepare(module, torch.zeros(1, 2), target)(torch.zeros(1, 2))
+            compiled(module, torch.zeros(1, 2), compiler)(torch.zeros(1, 2))
     assert len(seen) == 12
 
 
@@ -116,15 +115,14 @@ def test_a_network_that_a_runtime_cannot_run_is_told() -> None:
     ],
 )
 def test_a_gpus_memory_that_is_full_is_no_fault_of_the_network(
-    error: Exception, full: bool, monkeypatch: pytest.MonkeyPatch
+    error: Exception, full: bool
 ) -> None:
     class Fails(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             raise error
 
-    monkeypatch.setattr(torch, "compile", lambda network, **_: network)
     with pytest.raises(type(error) if full else ExportError):
-        compiled(Fails(), torch.ones(2))
+        compiled(Fails(), torch.ones(2), lambda network, **_: network)
 
 
 def test_a_runtime_without_parts_is_predicted_from_whole_networks(
@@ -132,7 +130,7 @@ def test_a_runtime_without_parts_is_predicted_from_whole_networks(
 ) -> None:
     target = _target("onnxruntime")
     predictor = predictor_for(space, target, plan=plan)
-    assert "whole networks and the kernels in them" in str(predictor)
+    assert "whole networks and their operations" in str(predictor)
     codes = space.sample(20, np.random.default_rng(0))
     prediction = predictor.predict(codes)
     assert (prediction.ms > 0).all()

@@ -1,0 +1,190 @@
+"""Calibrating the processor at hand, in eager: measure a space's parts and make a profile.
+
+1  few networks that contain every part twice, timed part by part  (`choosing.covering_codes`)
+2  forty other networks from the whole range of costs, timed as a whole
+3  the four terms of `parts.py`, fitted to the whole networks, and their interval (`held_out.py`)
+
+All networks of steps 1 and 2 take turns. The interval compares each whole network with its
+medians in four spans of time, so that it holds for a later measurement on a machine whose speed
+changes as it did meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from nas.latency.cost import CostTable
+from nas.latency.part_work import part_operations
+from nas.latency.prediction import PROCESSOR_CHANGE
+from nas.latency.profiles.choosing import covering_codes, stratified_codes
+from nas.latency.profiles.held_out import busy, judge, leave_one_out
+from nas.latency.profiles.least_squares import fit_non_negative
+from nas.latency.profiles.part_features import operation_features, parts_in
+from nas.latency.profiles.parts import PartsProfile, Terms
+from nas.latency.profiles.plan import Plan
+from nas.latency.profiles.profile import MeasuredNetworks, conditions_of
+from nas.latency.target import Target
+from nas.latency.timing.machine import Machine
+from nas.latency.timing.measure import interleave
+from nas.latency.timing.processor import Processor, chain_pass, network_pass
+from nas.latency.timing.samples import Samples, summary
+from nas.progress import Progress
+from search_spaces.network import build_network
+from search_spaces.part_index import PartIndex
+from search_spaces.parts import Part
+from search_spaces.space import Codes, SearchSpace
+
+Floats = NDArray[np.float64]
+RANDOM_NETWORKS = 4000
+"""Random networks from which those to time as a whole are chosen."""
+
+
+def calibrate_parts(
+    space: SearchSpace,
+    target: Target,
+    in_channels: int,
+    num_classes: int,
+    *,
+    plan: Plan,
+    progress: Progress,
+    seed: int = 0,
+    machine: Machine | None = None,
+) -> PartsProfile:
+    """Measure the parts of a space on this machine and make their profile.
+
+    Raises:
+        NotFittedError: the machine was too busy to learn anything.
+    """
+    index = space.part_index(in_channels, num_classes)
+    rng = np.random.default_rng(seed)
+    machine = machine or Processor(target)
+    covering = covering_codes(space, index, rng, plan.times, plan.most_networks)
+    codes = _whole_codes(space, rng, plan.whole_networks, in_channels, num_classes)
+    networks = [build_network(space.decode(c), in_channels, num_classes).eval() for c in codes]
+    parts = parts_in(index, np.concatenate([covering, codes]))
+    rows = [[int(part) for part in row if part] for row in parts]
+    samples = interleave(
+        [*map(chain_pass, _chains(index, rows[: len(covering)])), *map(network_pass, networks)],
+        [_part(index, row[0]).input_shape(target.images) for row in rows],
+        machine,
+        plan.effort,
+        seed,
+        progress,
+        "Measuring networks",
+    )
+    times, whole = _part_times(rows, samples[: len(covering)]), summary(samples[len(covering) :])
+    conditions = conditions_of(space, target, in_channels, num_classes, machine.facts(), whole)
+    return _profile(index, times, MeasuredNetworks.of(codes, whole), conditions, plan, busy(whole))
+
+
+def _profile(
+    index: PartIndex,
+    times: dict[int, list[float]],
+    measured: MeasuredNetworks,
+    conditions: dict[str, Any],
+    plan: Plan,
+    why: str,
+) -> PartsProfile:
+    """Fit the terms of `parts.py`; `why` is the reason to give if nothing was learned."""
+    target = Target.from_dict(conditions["target"])
+    parts_ms, parts_mib = _tables(index, times, target.images)
+    features = network_features(parts_in(index, measured.codes), parts_ms, parts_mib)
+    predicted = leave_one_out(features, measured.ms, fit_non_negative)
+    held_out = judge(
+        predicted,
+        measured.ms,
+        measured.repeats_ms,
+        change=PROCESSOR_CHANGE,
+        widest=plan.widest,
+        what=f"Measuring '{conditions['space']}' on {target}",
+        why=why,
+    )
+    return PartsProfile(
+        conditions=conditions,
+        parts_ms=tuple(map(float, parts_ms)),
+        parts_mib=tuple(map(float, parts_mib)),
+        parts_timed=tuple(len(times.get(i, ())) for i in range(len(index.parts))),
+        terms=Terms(*map(float, fit_non_negative(features, measured.ms))),
+        log_half_width=held_out.log_half_width,
+        held_out=held_out.figures,
+        networks=measured.records(predicted),
+    )
+
+
+def network_features(parts: NDArray[np.int64], parts_ms: Floats, parts_mib: Floats) -> Floats:
+    """What `Terms` multiply, (n, slots) -> (n, 4).
+
+    These are 1, the summed times of the parts, their number, and the MiB of their weights.
+    """
+    present = (parts > 0).sum(axis=1)
+    columns = (np.ones(len(parts)), parts_ms[parts].sum(axis=1), present)
+    return np.stack([*columns, parts_mib[parts].sum(axis=1)], axis=1).astype(np.float64)
+
+
+def _whole_codes(
+    space: SearchSpace, rng: np.random.Generator, n: int, in_channels: int, num_classes: int
+) -> Codes:
+    """Networks to time as a whole, spread over the counted work of the space."""
+    codes = space.sample(RANDOM_NETWORKS, rng)
+    macs = CostTable(space, in_channels, num_classes).macs(codes)
+    return stratified_codes(space, rng, n, np.sqrt(macs), codes)
+
+
+def _part_times(rows: list[list[int]], samples: list[Samples]) -> dict[int, list[float]]:
+    """Milliseconds of each part in each network in which it was timed."""
+    times: dict[int, list[float]] = defaultdict(list)
+    for row, sample in zip(rows, samples, strict=False):
+        for part, ms in zip(row, sample.typical(), strict=True):
+            times[part].append(float(ms))
+    return dict(times)
+
+
+def _chains(index: PartIndex, rows: list[list[int]]) -> list[list[nn.Module]]:
+    """Networks as lists of modules.
+
+    Modules are shared among networks and by parts that differ only in the size of their map, but
+    a part that occurs twice in one network is two modules there.
+    """
+    shelf: dict[tuple[Part, int], nn.Module] = {}
+
+    def module(part: int, copy: int) -> nn.Module:
+        key = (_part(index, part).module_key(), copy)
+        if key not in shelf:
+            shelf[key] = key[0].build().eval()
+        return shelf[key]
+
+    return [[module(part, row[:i].count(part)) for i, part in enumerate(row)] for row in rows]
+
+
+def _tables(
+    index: PartIndex, times: dict[int, list[float]], batch_size: int
+) -> tuple[Floats, Floats]:
+    """Milliseconds of every part and MiB of its weights; parts without times are estimated."""
+    ms = np.zeros(len(index.parts))
+    mib = np.zeros(len(index.parts))
+    missing = [i for i in range(1, len(index.parts)) if i not in times]
+    for i in range(1, len(index.parts)):
+        if i in times:
+            ms[i] = np.mean(times[i])
+        parameters = _part(index, i).module_key().build().parameters()
+        mib[i] = sum(p.numel() * p.element_size() for p in parameters) / 2**20
+    if missing:
+        known = sorted(times)
+        features = {
+            i: operation_features(part_operations(_part(index, i), batch_size)[1])
+            for i in [*known, *missing]
+        }
+        weights = fit_non_negative(np.stack([features[i] for i in known]), ms[known])
+        ms[missing] = np.stack([features[i] for i in missing]) @ weights
+    return ms, mib
+
+
+def _part(index: PartIndex, i: int) -> Part:
+    part = index.parts[i]
+    assert part is not None  # only position 0 is empty
+    return part

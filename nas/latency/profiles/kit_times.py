@@ -1,0 +1,193 @@
+"""Importing the times of a kit's networks: from a CSV file to a profile in the cache.
+
+    id,ms,spread            times.csv; spread (the distance between the quartiles over the
+    0123456789ab,3.21,0.02  median) and further columns may be left out
+
+Afterwards `nas predict` and `nas search` know the device. On a board a profile comes from whole
+networks (`whole_networks.py`); on a GPU the networks correct the shipped model
+(`calibrate_gpu.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.errors import SettingsError
+from nas.latency.devices import check
+from nas.latency.gpu.predictor import GpuModel
+from nas.latency.gpu.terms import sums_of_parts
+from nas.latency.profiles.calibrate_gpu import corrected
+from nas.latency.profiles.choosing import drawn_at_random
+from nas.latency.profiles.held_out import WIDEST
+from nas.latency.profiles.kit import Kit, read_kit
+from nas.latency.profiles.part_features import PartFeatures
+from nas.latency.profiles.profile import (
+    FEWEST,
+    MeasuredNetworks,
+    Profile,
+    conditions_of,
+    profile_path,
+)
+from nas.latency.profiles.whole_networks import whole_networks_profile
+from nas.latency.target import Target
+from search_spaces.part_index import PartIndex
+from search_spaces.space import SearchSpace
+
+_SAME = ("space", "in_channels", "num_classes", "batch_size", "resolution")
+Times = dict[str, tuple[float, float]]
+"""Milliseconds and spread (NaN if not given) of each network by its id."""
+
+
+def import_times(
+    times: Path,
+    folder: Path,
+    space: SearchSpace,
+    target: Target,
+    in_channels: int,
+    num_classes: int,
+    *,
+    widest: float = WIDEST,
+) -> None:
+    """Fit a profile to the times of a kit's networks and keep it in the cache.
+
+    Args:
+        times: The CSV file, see above.
+        folder: The kit.
+        space: Restricted to the target's resolution, if it has one.
+        target: What the times were measured on.
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+        widest: A 90 % interval of more than this factor to either side is refused.
+
+    Raises:
+        SettingsError: the target is this processor, or differs from the kit's space, batch or
+            resolution; or the file is wrong, with every mistake and its line.
+        NotFittedError: the times do not match the networks.
+    """
+    if target.device == "cpu":
+        raise SettingsError(
+            "The times of a kit belong to another device, and 'cpu' is the processor at hand: "
+            "name the device with --hardware (`nas hardware add` describes a new one), or measure "
+            "this processor with `nas measure`."
+        )
+    kit, device = read_kit(folder), {"model": check(target.device).title}
+    asked = conditions_of(space, target, in_channels, num_classes, device)
+    asked |= {"batch_size": target.images, "resolution": target.resolution}
+    _require_same(kit, asked)
+    rows = read_times(times, kit.codes)
+    index = space.part_index(in_channels, num_classes)
+    profile = _profile(kit, rows, index, space, target, asked | kit.conditions, widest)
+    profile.save(profile_path(target, index, in_channels, num_classes))
+
+
+def read_times(path: Path, known: Mapping[str, Any]) -> Times:
+    """The times in a CSV file.
+
+    Args:
+        path: The file.
+        known: The kit's networks by id.
+
+    Raises:
+        SettingsError: with every mistake and its line.
+    """
+    found: Times = {}
+    mistakes = []
+    for number, line in _lines(path):
+        name = (line["id"] or "").strip()
+        mistake = _mistake(name, line["ms"], found, known)
+        if mistake is None:
+            found[name] = _number(line["ms"]), _number(line.get("spread"))
+        else:
+            mistakes.append(f"line {number}: {mistake}")
+    if mistakes:
+        raise SettingsError(
+            "\n  ".join([f"The times in '{path}' have {len(mistakes)} mistake(s):", *mistakes])
+        )
+    if len(found) < FEWEST:
+        raise SettingsError(
+            f"'{path}' has the times of {len(found)} networks; at least {FEWEST} of the kit's "
+            f"{len(known)} are needed."
+        )
+    return found
+
+
+def _mistake(name: str, ms: str | None, found: Times, known: Mapping[str, Any]) -> str | None:
+    """What is wrong with a line; None if nothing is."""
+    if name not in known:
+        return f"the kit has no network '{name}'"
+    if name in found:
+        return f"'{name}' occurs twice; keep one"
+    if not (_number(ms) > 0 and math.isfinite(_number(ms))):
+        return f"ms is {ms!r}; it has to be a positive number"
+    return None
+
+
+def _profile(
+    kit: Kit,
+    rows: Times,
+    index: PartIndex,
+    space: SearchSpace,
+    target: Target,
+    conditions: dict[str, Any],
+    widest: float,
+) -> Profile:
+    ms, spread = (
+        np.array(column, dtype=np.float64) for column in zip(*rows.values(), strict=True)
+    )
+    codes = np.array([kit.codes[name] for name in rows], dtype=np.int16)
+    measured = MeasuredNetworks(codes, ms, ms[:, None], spread)
+    if check(target.device).kind == "gpu":
+        gpu = GpuModel(target)
+        parts = sums_of_parts(gpu, index)
+        return corrected(space, gpu, parts, measured, conditions, widest)
+    drawn = list(kit.codes)[: drawn_at_random(len(kit.codes))]
+    random = np.array([name in drawn for name in rows])
+    features = PartFeatures.of(index, target.images)
+    return whole_networks_profile(features, measured, random, conditions, widest)
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+    """The rows of a CSV file with their line numbers."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            lines = list(enumerate(reader, start=2))
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"Cannot read the times in '{path}': {error}.") from None
+    missing = [name for name in ("id", "ms") if name not in columns]
+    if missing:
+        raise SettingsError(
+            f"The first line of '{path}' names no column {' and no '.join(map(repr, missing))}; "
+            "it has to read id,ms or id,ms,spread."
+        )
+    return lines
+
+
+def _require_same(kit: Kit, asked: Mapping[str, Any]) -> None:
+    """Raise SettingsError if a kit was written under other conditions."""
+    differ = [
+        f"{name.replace('_', ' ')} {kit.conditions[name]} (not {asked[name]})"
+        for name in _SAME
+        if kit.conditions[name] != asked[name]
+    ]
+    if not differ and kit.conditions["parts"] != asked["parts"]:
+        differ = [f"an earlier version of '{asked['space']}', which has other parts now"]
+    if differ:
+        raise SettingsError(
+            f"The kit is for {', '.join(differ)}. Give the --space, --data, --batch-size and "
+            "--resolution that it was written with, or write a new one."
+        )
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
