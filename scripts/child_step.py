@@ -61,7 +61,7 @@ def main() -> None:
 def _step(
     model: torch.nn.Module, run: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
-    state = Optimisation(model, Recipe(), steps=1000)
+    state = Optimisation(dict(model.named_parameters()), Recipe(), steps=1000)
 
     def step() -> None:
         F.cross_entropy(run(images), labels).backward()

@@ -28,10 +28,12 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, C, R, R) float32, normalised, in channels-last memory.
         targets: (B, classes) float32, rows sum to 1.
+        indices: (B,) int64, positions of the images in the training split.
     """
 
     images: Tensor
     targets: Tensor
+    indices: Tensor
 
 
 class TrainBatches:
@@ -75,7 +77,8 @@ class TrainBatches:
         if self._rand_augment is not None:
             pixels = self._rand_augment(pixels, self._seed, step)
         images = _to_tensor(pixels, self._normalisation)
-        return Batch(*self._mixing(images, self._labels[indices], self._seed, step))
+        images, targets = self._mixing(images, self._labels[indices], self._seed, step)
+        return Batch(images, targets, torch.from_numpy(indices))
 
     def _indices(self, step: int, batch_size: int) -> IntArray:
         epoch, position = divmod(step, self.steps_per_epoch(batch_size))

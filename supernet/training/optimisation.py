@@ -1,7 +1,7 @@
 """One optimiser for supernets and for single networks: AdamW, cosine, clipping, moving average.
 
-A supernet's step touches only the weights of its children. Untouched weights have no gradient,
-and everything here passes them by, so a wide space costs memory and not time.
+A supernet's step touches only the weights of its children. Weights without a gradient are left
+out of every operation here, so a wide space costs memory and not time.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Optimisation:
     """The state of training besides the weights: moments, moving averages, the step's number.
 
     Args:
-        model: Whose parameters are trained.
+        parameters: What is trained, by name.
         recipe: Rates and shares.
         steps: How many steps the whole training has.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], recipe: Recipe, steps: int) -> None:
         self.recipe, self.steps = recipe, steps
         self.step_number = 0
-        self.parameters = dict(model.named_parameters())
+        self.parameters = dict(parameters)
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
         decayed = [p for p in self.parameters.values() if p.ndim > 1]
         plain = [p for p in self.parameters.values() if p.ndim <= 1]
