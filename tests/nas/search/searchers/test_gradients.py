@@ -18,7 +18,7 @@ from nas.search.searchers.primal_dual import PrimalDual
 from nas.search.searchers.saliency import Saliency
 from search_spaces import load_space
 from supernet.supernet import Supernet
-from supernet.training.train import Batch
+from supernet.batches import Batch
 
 SPACE = load_space("hybrid-tiny")
 RNG = np.random.default_rng(0)
