@@ -1,7 +1,7 @@
 """Batches for training and evaluation at any resolution.
 
-A training batch is a function of (seed, step, batch size, resolution) and of nothing else: no
-state is kept that a resumed run would lack. Copies per resolution are kept for speed alone.
+A training batch depends on (seed, step, batch size, resolution) alone, so a resumed run sees the
+same batches. Resized copies of the images are kept to save time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class TrainBatches:
-    """Shuffled, varied, normalised batches of the training images.
+    """Shuffled, augmented, normalised batches of the training images.
 
     An incomplete last batch of an epoch is left out, unless all images together are fewer than
     one batch.
@@ -92,7 +92,7 @@ class EvalBatches:
     """Normalised batches in the images' own order, all of them, for many rounds of evaluation."""
 
     def __init__(self, images: Images, normalisation: Normalisation) -> None:
-        """Takes the normalisation of the *training* images, whichever images these are."""
+        """The normalisation is always that of the training images."""
         self._labels = images.labels
         self._resized = ResizedImages(images)
         self._normalisation = normalisation

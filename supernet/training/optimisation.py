@@ -98,13 +98,13 @@ class Optimisation:
 
     @torch.no_grad()
     def adopt_averages(self) -> None:
-        """Put the averages in place of the weights, for good: training has ended."""
+        """Replace the weights by their averages: training has ended."""
         for name, parameter in self.parameters.items():
             parameter.copy_(self.averages[name])
 
     @torch.no_grad()
     def swap_averages(self) -> None:
-        """Exchange weights and averages; twice is as before."""
+        """Exchange weights and averages; a second call restores both."""
         for name, parameter in self.parameters.items():
             weight = parameter.detach().clone()
             parameter.copy_(self.averages[name])

@@ -34,7 +34,7 @@ SPLIT_NAMES = {
 }
 LARGEST_SIDE = 224
 MEMORY_LIMIT = 4 * 2**30
-"""Bytes that all images together may take; the common side shrinks to keep within."""
+"""Bytes that all images together may take; the common side is made small enough for it."""
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 # What Pillow's decoders raise on damaged files; MemoryError is not the file's fault.
@@ -68,8 +68,8 @@ class _Failure:
     reason: str
 
 
-def read(folder: Path) -> Source:
-    """The images of a folder at one common size.
+def read(folder: Path, memory_limit: int = MEMORY_LIMIT) -> Source:
+    """The images of a folder at one common size that fits in memory.
 
     Raises:
         DataError: the folder is empty, its splits disagree on the classes, or files
@@ -81,7 +81,7 @@ def read(folder: Path) -> Source:
     classes = tuple(splits["train"])
     _check_same_classes(folder, splits)
     paths = [path for files in splits.values() for group in files.values() for path in group]
-    pixels, notes = _decode(paths)
+    pixels, notes = _decode(paths, memory_limit)
     images, start = {}, 0
     for name, files in splits.items():
         counts = [len(group) for group in files.values()]
@@ -165,14 +165,14 @@ def _check_same_classes(folder: Path, splits: dict[str, dict[str, list[Path]]]) 
             )
 
 
-def _decode(paths: list[Path]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def _decode(paths: list[Path], memory_limit: int) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """All images at one size, (N, side, side, C), and what was done to them."""
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
         results = list(pool.map(_read_header, paths))
         headers = [result for result in results if isinstance(result, _Header)]
         mode = "L" if all(header.mode in _GREY_MODES for header in headers) else "RGB"
         channels = len(mode)
-        side = _common_side(headers, channels) if headers else 1
+        side = _common_side(headers, channels, memory_limit) if headers else 1
         pixels = np.empty((len(paths), side, side, channels), dtype=np.uint8)
 
         def fill(position: int) -> _Failure | None:
@@ -220,14 +220,14 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _common_side(headers: Sequence[_Header], channels: int) -> int:
+def _common_side(headers: Sequence[_Header], channels: int, memory_limit: int) -> int:
     """The side of the square that all images are brought to.
 
     Kept where all are square and equal; else the median of the shorter sides, to the nearest 8.
     """
     sizes = {(header.width, header.height) for header in headers}
     shorter = [min(header.width, header.height) for header in headers]
-    limit = min(LARGEST_SIDE, int((MEMORY_LIMIT / (len(headers) * channels)) ** 0.5))
+    limit = min(LARGEST_SIDE, int((memory_limit / (len(headers) * channels)) ** 0.5))
     if len(sizes) == 1 and len(set(*sizes)) == 1 and shorter[0] <= limit:
         return shorter[0]
     return max(8, 8 * min(round(float(np.median(shorter)) / 8), limit // 8))

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from nas.data import load_data
-from nas.data.formats import folder as folder_format
 from nas.data.formats.folder import read
 from nas.errors import DataError
 
@@ -93,11 +92,8 @@ def test_large_images_are_kept_to_224_pixels(make_folder: MakeFolder) -> None:
     assert read(make_folder({"a": 1, "b": 1}, size=(300, 300))).train.size == (224, 224)
 
 
-def test_the_common_side_shrinks_to_fit_in_memory(
-    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder_format, "MEMORY_LIMIT", 6 * 3 * 20 * 20)
-    source = read(make_folder({"a": 3, "b": 3}, size=(32, 32)))
+def test_the_common_side_shrinks_to_fit_in_memory(make_folder: MakeFolder) -> None:
+    source = read(make_folder({"a": 3, "b": 3}, size=(32, 32)), memory_limit=6 * 3 * 20 * 20)
     assert source.train.size == (16, 16)
     assert source.notes == ("images of 32x32 were scaled and centre-cropped to 16x16",)
 
