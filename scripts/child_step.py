@@ -81,7 +81,7 @@ def _machine(device: torch.device) -> str:
 def _step(
     model: torch.nn.Module, run: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
 ) -> Callable[[], None]:
-    state = Optimisation(model, Recipe(), steps=1000)
+    state = Optimisation(dict(model.named_parameters()), Recipe(), steps=1000)
     kind = images.device.type
 
     def step() -> None:

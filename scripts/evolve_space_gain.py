@@ -116,7 +116,7 @@ def _children(
     """Fresh random children of a space: accuracy, MACs, predicted latency."""
     context = Context(settings.model_copy(update={"space": str(Path(path).absolute())}))
     space, data = context.whole_space, context.data
-    supernet = supernet_of(context, Silent()).supernet
+    evaluator = supernet_of(context, Silent()).evaluator
     images = data.in_channels, data.num_classes
     rng = np.random.default_rng((settings.seed, 1000))
     codes = np.unique(space.sample(2 * arguments.children, rng), axis=0)
@@ -125,7 +125,7 @@ def _children(
         codes = codes[table.macs(codes) <= arguments.max_macs]
     codes = rng.permutation(codes)[: arguments.children]
     target = Target(arguments.hardware, batch_size=arguments.batch_size)
-    scores = [context.evaluate(supernet, space.decode(code)) for code in codes]
+    scores = [evaluator(space.decode(code)) for code in codes]
     return {
         "accuracy": np.array([score.accuracy for score in scores]),
         "macs": table.macs(codes),

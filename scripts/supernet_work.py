@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nas.progress import Silent
+from nas.run.context import Context
 from nas.run.folder import open_run
 from nas.run.work import Work
 from nas.settings import Settings
@@ -30,8 +31,6 @@ def opened(settings: Settings, validation: int | None = None) -> Iterator[Work]:
         validation: Images to judge by; all without it.
     """
     with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
-        work = Work(run, Said())
-        if validation:
-            work.context.judge_by(validation)
+        work = Work(run, Said(), Context(settings, judged_by=validation))
         print({k: round(v, 4) for k, v in work.trained.curve[-1].items()}, flush=True)
         yield work

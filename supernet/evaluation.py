@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces.architecture import Architecture
+from supernet.calibration import calibrate
 from supernet.scores import Evaluation
 from supernet.supernet import Supernet
 
@@ -46,16 +47,15 @@ def evaluate_child(
         supernet: Holds the weights.
         architecture: The child.
         batches: Labelled images at a resolution.
-        calibration: Training images at a resolution, for batch-norm statistics; not asked for
-            where the child has no batch norm.
+        calibration: Training images at a resolution, for batch-norm statistics; none is drawn
+            for a child without batch norm.
     """
     device = next(supernet.parameters()).device
-    images = (x.to(device) for x in _lazily(calibration, architecture))
-    network = supernet.extract(architecture, supernet.calibrate(architecture, images))
+
+    def images() -> Iterator[Tensor]:
+        for x in calibration(architecture.resolution):
+            yield x.to(device)
+
+    network = supernet.extract(architecture)
+    calibrate(network, images())
     return evaluate(lambda x: network(x.to(device)), batches(architecture.resolution))
-
-
-def _lazily(
-    calibration: Callable[[int], Iterable[Tensor]], architecture: Architecture
-) -> Iterable[Tensor]:
-    yield from calibration(architecture.resolution)

@@ -10,7 +10,8 @@ so a child and its extracted subnet cannot disagree, and there is no active stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from search_spaces.network import Network, build_network, drop_path_slopes, plan
 from search_spaces.parts import Part, parts_of
 from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
+from supernet.calibration import calibrate
 from supernet.initial import shared_weights
 from supernet.randomness import seeded
 from supernet.slicing import view
@@ -80,12 +82,24 @@ class Supernet(nn.Module):
         Returns:
             Scores, (B, num_classes).
         """
+        maps = self.maps(x, architecture, statistics, drop_path_rate)
+        _, scores = deque(maps, maxlen=1).pop()
+        return scores
+
+    def maps(
+        self,
+        x: Tensor,
+        architecture: Architecture,
+        statistics: Statistics | None = None,
+        drop_path_rate: float = 0.0,
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The name and the output of each part of a child, in order; the last is the scores."""
         x = x.contiguous(memory_format=torch.channels_last)
         parts = self._parts(architecture)
         slopes = drop_path_slopes(tuple(parts))
         for (name, part), slope in zip(parts.items(), slopes, strict=True):
             x = self.run_part(name, part, x, statistics, slope * drop_path_rate)
-        return x
+            yield name, x
 
     def run_part(
         self,
@@ -137,16 +151,9 @@ class Supernet(nn.Module):
             batch is run.
         """
         network = self.extract(architecture)
-        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-        if not norms:
-            return {}
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches
-        network.train()
-        for x in batches:
-            network(x)
-        return {name: buffer.clone() for name, buffer in network.named_buffers()}
+        calibrate(network, batches)
+        norms = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        return dict(network.named_buffers()) if norms else {}
 
     def weights_of(self, architecture: Architecture) -> dict[str, Cut]:
         """Names of the shared weights that a child touches, and which entries of them."""

@@ -89,7 +89,8 @@ Epochs = Annotated[
 Recipe = Annotated[
     list[str] | None,
     typer.Option(
-        help="Another value in the supernet's recipe; repeat for more.",
+        help="Change how the supernet is trained, such as learning_rate=0.002, "
+        "sampler.random_children=3 or supervision=labels; repeat for more.",
         metavar="KEY=VALUE",
         rich_help_panel=_TRAINING,
     ),

@@ -1,7 +1,7 @@
-"""Chance at training time: shifts, flips, RandAugment, mixup and CutMix.
+"""Random changes of training images: shifts, flips, RandAugment, mixup and CutMix.
 
-Shifts and flips are slices of NumPy arrays: for 64 images of 32x32x3 this takes 0.2 ms, a gather
-in torch 0.5-1.5 ms on one thread (and far more where two threads share a loaded core).
+Shifts and flips are slices of NumPy arrays: this takes 0.2 ms for 64 images of 32x32x3. A gather
+in torch takes 0.5-1.5 ms on one thread, and far more when two threads share a loaded core.
 
 Papers: RandAugment, Cubuk et al. 2019, https://arxiv.org/abs/1909.13719
         mixup, Zhang et al. 2017, https://arxiv.org/abs/1710.09412
@@ -69,10 +69,10 @@ class Augmentation:
 
 
 def default_augmentation(data: Dataset | SearchData) -> Augmentation:
-    """What is safe for this kind of data.
+    """The usual augmentation of this kind of data.
 
-    Digits and arrays of unknown meaning are not flipped: a mirrored 2 is no 2. An eighth of the
-    side is the usual 4 of 32 pixels.
+    Digits and arrays of unknown meaning are not flipped: a mirrored 2 is not a 2. Images are
+    shifted by up to an eighth of their side, as is usual (4 of 32 pixels).
     """
     return Augmentation(flip=data.kind not in ("digits", "npz"), shift=0.125)
 
@@ -80,7 +80,7 @@ def default_augmentation(data: Dataset | SearchData) -> Augmentation:
 def shift_and_flip(
     pixels: PixelArray, augmentation: Augmentation, seed: int, step: int
 ) -> PixelArray:
-    """Shifts and mirrors each image of a batch by chance, (B, R, R, C) to the same shape."""
+    """Shift and mirror each image of a batch at random, (B, R, R, C) to the same shape."""
     if not (augmentation.flip or augmentation.shift):
         return pixels
     rng = generator(seed, Stream.GEOMETRY, step)
@@ -128,10 +128,10 @@ class RandAugment:
 
 
 class Mixing:
-    """timm's mixup and CutMix, one mixing share per batch; label smoothing with or without."""
+    """timm's mixup and CutMix with one mixing share per batch, and label smoothing."""
 
     def __init__(self, augmentation: Augmentation, num_classes: int) -> None:
-        """Imports nothing yet: timm takes seconds, and most data is not mixed."""
+        """Timm is imported when images are first mixed: it takes seconds, and few runs mix."""
         self._augmentation = augmentation
         self._num_classes = num_classes
 

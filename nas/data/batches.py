@@ -1,7 +1,7 @@
 """Batches for training and evaluation at any resolution.
 
-A training batch is a function of (seed, step, batch size, resolution) and of nothing else: no
-state is kept that a resumed run would lack. Copies per resolution are kept for speed alone.
+A training batch depends on (seed, step, batch size, resolution) alone, so a resumed run sees the
+same batches. Resized copies of the images are kept to save time.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, C, R, R) float32, normalised, in channels-last memory.
         targets: (B, classes) float32, rows sum to 1.
+        indices: (B,) int64, positions of the images in the training split.
     """
 
     images: Tensor
     targets: Tensor
+    indices: Tensor
 
 
 class TrainBatches:
-    """Shuffled, varied, normalised batches of the training images.
+    """Shuffled, augmented, normalised batches of the training images.
 
     An incomplete last batch of an epoch is left out, unless all images together are fewer than
     one batch.
@@ -75,7 +77,8 @@ class TrainBatches:
         if self._rand_augment is not None:
             pixels = self._rand_augment(pixels, self._seed, step)
         images = _to_tensor(pixels, self._normalisation)
-        return Batch(*self._mixing(images, self._labels[indices], self._seed, step))
+        images, targets = self._mixing(images, self._labels[indices], self._seed, step)
+        return Batch(images, targets, torch.from_numpy(indices))
 
     def _indices(self, step: int, batch_size: int) -> IntArray:
         epoch, position = divmod(step, self.steps_per_epoch(batch_size))
@@ -89,7 +92,7 @@ class EvalBatches:
     """Normalised batches in the images' own order, all of them, for many rounds of evaluation."""
 
     def __init__(self, images: Images, normalisation: Normalisation) -> None:
-        """Takes the normalisation of the *training* images, whichever images these are."""
+        """The normalisation is always that of the training images."""
         self._labels = images.labels
         self._resized = ResizedImages(images)
         self._normalisation = normalisation

@@ -29,7 +29,7 @@ KINDS: tuple[str, ...] = ("digits", *READERS)
 """Every kind of data that `load_data` understands."""
 
 _IMBALANCE = 3.0
-"""A largest class this many times the smallest is worth a note: accuracy starts to mislead."""
+"""From this ratio of the largest class to the smallest on, a note says that accuracy misleads."""
 
 
 def load_data(

@@ -11,11 +11,10 @@ from __future__ import annotations
 from nas.retrain.recipe import default_recipe, retrain_augmentation
 from nas.retrain.result import NetworkResult
 from nas.retrain.score import score_test, score_validation
-from nas.retrain.trainer import calibrate, fresh_network, retrain
+from nas.retrain.trainer import fresh_network, retrain
 
 __all__ = [
     "NetworkResult",
-    "calibrate",
     "default_recipe",
     "fresh_network",
     "retrain",

@@ -1,4 +1,4 @@
-"""What retraining a network came to: `networks/<id>/result.json`."""
+"""The result of retraining a network: `networks/<id>/result.json`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NetworkResult:
     recipe: Recipe
     curve: Curve
     seconds: float
-    """What training took; not part of what is reproduced."""
+    """Training time; equal runs differ in it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

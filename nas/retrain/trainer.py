@@ -1,27 +1,31 @@
 """Retraining: one stand-alone network, trained like any other, to the end.
 
-    loss = H(y, p)                  y target probabilities, p softmax of the scores
-    loss = H((1 - w) q + w y, p)    with a teacher's probabilities q, w the recipe's label weight
+    supernet training with one child, the whole network, in every step
 
 Training never reads batch-norm buffers: they are written anew, from training images on the
 averaged weights, before each validation and at the end. So a training that was cut off continues
-to the very bits it would have had.
+to exactly the weights it would have had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network, build_network
+from supernet.batches import TrainingData
+from supernet.calibration import calibrate
 from supernet.randomness import seeded
-from supernet.supervision.in_place import InPlaceDistillation
+from supernet.sampling import Child, Moment
+from supernet.supervision import Supervision
+from supernet.supervision.labels import Labels
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
 from supernet.training.recipe import Recipe
-from supernet.training.train import TrainingData
+from supernet.training.teaching import Teaching
 
 CALIBRATION_BATCHES = 20
 
@@ -46,7 +50,7 @@ def retrain(
     validate: Callable[[Network], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
-    teacher: Callable[[Tensor], Tensor] | None = None,
+    supervision: Supervision | None = None,
 ) -> Curve:
     """Train `network` in place; at the end it holds averaged weights and is in eval mode.
 
@@ -58,69 +62,56 @@ def retrain(
         validate: Called with the averaged weights, in eval mode, after each of about 20 epochs.
         checkpoints: Where to continue from and to save to.
         progress: Told after each step.
-        teacher: Gives scores of the same images to learn from beside the labels.
+        supervision: What it learns from; the labels by default.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
     """
-    device = next(network.parameters()).device
-    loss = InPlaceDistillation(recipe.label_weight)
 
-    def step(number: int) -> float:
-        batch = data.batch(number, recipe.batch_size, network.architecture.resolution)
-        images = batch.images.to(device)
-        taught = None if teacher is None else _answers(teacher, images)
+    def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
         network.train()
-        with seeded(seed, number):
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                scores = network(images, recipe.drop_path)
-            value = loss(scores.float(), batch.targets.to(device), taught)
-            value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
+        return _maps(network, images, recipe.drop_path)
 
     def validated() -> Mapping[str, float]:
-        calibrate(network, data, recipe.batch_size)
+        _calibrate(network, data, recipe)
         with torch.no_grad():
             return {} if validate is None else validate(network)
 
+    taught = supervision or Labels()
+    sampler = OneChild(network.architecture)
     curve = run_steps(
-        network,
+        Teaching(network, maps, data, recipe, sampler, taught, seed),
         recipe,
-        data.steps_per_epoch(recipe.batch_size),
-        step,
         validate=None if validate is None else validated,
         checkpoints=checkpoints,
         progress=progress,
     )
-    calibrate(network, data, recipe.batch_size)
+    _calibrate(network, data, recipe)
     return curve
 
 
-@torch.no_grad()
-def calibrate(
-    network: Network, data: TrainingData, batch_size: int, batches: int = CALIBRATION_BATCHES
-) -> None:
-    """Put the network in eval mode, with batch-norm statistics of its present weights.
+class OneChild:
+    """The sampler of a single network: that network in every step."""
 
-    The statistics are plain means over the first `batches` training batches; a network without
-    batch norm runs none.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    if norms:
-        device = next(network.parameters()).device
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean
-        network.train()
-        for number in range(min(batches, data.steps_per_epoch(batch_size))):
-            batch = data.batch(number, batch_size, network.architecture.resolution)
-            network(batch.images.to(device))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-    network.eval()
+    def __init__(self, architecture: Architecture) -> None:
+        self._child = Child(architecture)
+
+    def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
+        """Always the same."""
+        return [self._child]
 
 
-@torch.no_grad()
-def _answers(teacher: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    return teacher(images).float()
+def _maps(network: Network, x: Tensor, drop_path_rate: float) -> Iterator[tuple[str, Tensor]]:
+    """The network's forward pass, part by part."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    for name, slope in zip(network.part_names, network.rates, strict=True):
+        x = network.get_submodule(name)(x, slope * drop_path_rate)
+        yield name, x
+
+
+def _calibrate(network: Network, data: TrainingData, recipe: Recipe) -> None:
+    """Statistics of the first training batches, and eval mode."""
+    device, size = next(network.parameters()).device, recipe.batch_size
+    numbers = range(min(CALIBRATION_BATCHES, data.steps_per_epoch(size)))
+    side = network.architecture.resolution
+    calibrate(network, (data.batch(n, size, side).images.to(device) for n in numbers))

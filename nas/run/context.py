@@ -5,38 +5,31 @@ Each is made when it is first needed and then kept. Nothing here reads the test 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
-import numpy as np
 import torch
-from pydantic import ValidationError
-from torch import Tensor
 
 from nas.data import Dataset, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
-from nas.data.batches import EvalBatches, TrainBatches
-from nas.errors import SettingsError, did_you_mean
+from nas.data.batches import TrainBatches
+from nas.errors import SettingsError
 from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
 from nas.retrain import retrain_augmentation
+from nas.run.evaluator import EvaluationImages
+from nas.run.recipe import TrainingChoices, read_recipe
 from nas.search.gradients.lessons import Lessons
 from nas.search.objectives import Budgets
 from nas.search.searchers.registry import entry_of
-from nas.settings import Settings, TargetChoice, explain
-from search_spaces import Architecture, SearchSpace, load_space
-from supernet.evaluation import evaluate_child
-from supernet.scores import Evaluation
+from nas.settings import Settings, TargetChoice
+from search_spaces import SearchSpace, load_space
 from supernet.supernet import Supernet
 from supernet.training.recipe import Recipe
 
-EVALUATION_BATCH = 256
-CALIBRATION_BATCHES = 4
 SUPERNET_STEPS = 900
 """Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
@@ -47,13 +40,14 @@ class Context:
 
     Args:
         settings: A run's choices.
+        judged_by: How many validation images children are judged by; None for all.
 
     Raises:
         NasError: a name, a path or a value is wrong; raised when the thing is first needed.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, judged_by: int | None = None) -> None:
+        self.settings, self.judged_by = settings, judged_by
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def check(self) -> None:
@@ -72,7 +66,7 @@ class Context:
         for target in self.targets:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
-        self._check_recipe_names()
+        _ = self.training
 
     @cached_property
     def whole_space(self) -> SearchSpace:
@@ -133,17 +127,17 @@ class Context:
         return self.dataset.search_view()
 
     @cached_property
+    def training(self) -> TrainingChoices:
+        """What the settings' recipe says."""
+        return read_recipe(self.settings.recipe)
+
+    @cached_property
     def recipe(self) -> Recipe:
         """How the supernet is trained."""
-        values = {k: v for k, v in self.settings.recipe.items() if k in Recipe.model_fields}
-        self._check_recipe_names()
-        try:
-            recipe = Recipe(**values)  # type: ignore[arg-type]  # pydantic checks the types
-        except ValidationError as error:
-            raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
+        recipe = self.training.recipe
         if self.settings.epochs is not None:
             return recipe.model_copy(update={"epochs": self.settings.epochs})
-        if "epochs" in values:
+        if self.training.epochs_given:
             return recipe
         steps = max(1, len(self.data.train) // recipe.batch_size)
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-SUPERNET_STEPS // steps)))
@@ -152,7 +146,7 @@ class Context:
     @cached_property
     def augmentation(self) -> Augmentation:
         """How the supernet's images are varied: the data's default, changed by the recipe."""
-        return self._with_recipe(default_augmentation(self.data))
+        return self.training.change(default_augmentation(self.data))
 
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
@@ -160,48 +154,17 @@ class Context:
 
     def retraining_batches(self, seed: int) -> TrainBatches:
         """The same for a network that is trained alone, which needs more variation."""
-        varied = self._with_recipe(retrain_augmentation(default_augmentation(self.data)))
+        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
         return self._batches(varied, seed)
-
-    def _with_recipe(self, base: Augmentation) -> Augmentation:
-        self._check_recipe_names()
-        fields = Augmentation.__dataclass_fields__
-        chosen: dict[str, Any] = {k: v for k, v in self.settings.recipe.items() if k in fields}
-        return dataclasses.replace(base, **chosen)
 
     def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
         data = self.data
         return TrainBatches(data.train, data.normalisation, augmentation, data.num_classes, seed)
 
     @cached_property
-    def _validation(self) -> EvalBatches:
-        return EvalBatches(self.data.validation, self.data.normalisation)
-
-    def judge_by(self, images: int) -> None:
-        """Evaluate on so many validation images, drawn once, where all would take too long."""
-        whole = self.data.validation
-        drawn = np.random.default_rng(0).permutation(len(whole))[:images]
-        self._validation = EvalBatches(whole.select(np.sort(drawn)), self.data.normalisation)
-
-    @cached_property
-    def _calibration(self) -> EvalBatches:
-        first = torch.arange(min(len(self.data.train), EVALUATION_BATCH * CALIBRATION_BATCHES))
-        return EvalBatches(self.data.train.select(first.numpy()), self.data.normalisation)
-
-    def validation_batches(self, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The validation split at a resolution."""
-        return self._validation.batches(resolution, EVALUATION_BATCH)
-
-    def calibration_images(self, resolution: int) -> Iterator[Tensor]:
-        """Training images without augmentation, for batch-norm statistics."""
-        for images, _ in self._calibration.batches(resolution, EVALUATION_BATCH):
-            yield images
-
-    def evaluate(self, supernet: Supernet, architecture: Architecture) -> Evaluation:
-        """A child's scores on the validation split, with the shared weights."""
-        return evaluate_child(
-            supernet, architecture, self.validation_batches, self.calibration_images
-        )
+    def evaluation_images(self) -> EvaluationImages:
+        """What children are judged on."""
+        return EvaluationImages(self.data, self.judged_by)
 
     def lessons(self, supernet: Supernet) -> Lessons:
         """Losses and gradients of children on training images, for the searchers that use them."""
@@ -213,6 +176,8 @@ class Context:
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
             "recipe": self.recipe.model_dump_json(),
+            "sampler": str(self.training.sampler),
+            "supervision": str(self.training.supervision),
             "augmentation": repr(self.augmentation),
             "seed": self.settings.seed,
             "torch": torch.__version__,
@@ -223,15 +188,6 @@ class Context:
     def _target(self, choice: TargetChoice) -> Target:
         given = choice.model_dump(exclude={"hardware", "budgets_ms"}, exclude_none=True)
         return Target(choice.hardware, resolution=self.settings.resolution, **given)
-
-    def _check_recipe_names(self) -> None:
-        known = [*Recipe.model_fields, *Augmentation.__dataclass_fields__]
-        wrong = [name for name in self.settings.recipe if name not in known]
-        if wrong:
-            lines = [f"'{name}'.{did_you_mean(name, known)}" for name in wrong]
-            raise SettingsError(
-                f"The recipe has no {', '.join(lines)} It has: {', '.join(sorted(known))}."
-            )
 
 
 _SHORT = {"batch_size": "batch {}", "threads": "{} threads"}

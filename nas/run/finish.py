@@ -24,6 +24,7 @@ from nas.run.supernets import checkpoints_at
 from nas.run.work import Member, Work
 from nas.storage import atomic_write
 from search_spaces import Network, build_network
+from supernet.calibration import calibrate
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Progress as Steps
 
@@ -136,12 +137,10 @@ def trained_network(work: Work, member: Member) -> Network:
     """A member of the front with its own trained weights, or else with the shared ones."""
     context, path = work.context, work.network_folder(member.id) / "network.safetensors"
     if not path.exists():
-        supernet = work.trained.supernet
-        images = context.calibration_images(member.architecture.resolution)
-        statistics = supernet.calibrate(
-            member.architecture, (x.to(context.device) for x in images)
-        )
-        return supernet.extract(member.architecture, statistics)
+        network = work.trained.supernet.extract(member.architecture)
+        images = context.evaluation_images.calibration(member.architecture.resolution)
+        calibrate(network, (x.to(context.device) for x in images))
+        return network
     tensors, description = from_bytes(path.read_bytes(), str(path))
     if description["id"] != member.id:
         raise SettingsError(f"'{path}' holds network {description['id']}. Delete its folder.")

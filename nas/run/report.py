@@ -77,7 +77,7 @@ def _reference(work: Work) -> tuple[float, ...] | None:
     if len(limits) < len(loosest):
         return None
     space = work.context.space
-    smallest = work.context.evaluate(work.trained.supernet, space.decode(space.smallest()))
+    smallest = work.trained.evaluator(space.decode(space.smallest()))
     return float(getattr(smallest, work.settings.metric)), *limits
 
 

@@ -7,18 +7,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nas.errors import CheckpointError
+from nas.latency.cost import CostTable
 from nas.progress import Progress
 from nas.run.context import Context
+from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
+from supernet.method import Setup
+from supernet.randomness import seeded
 from supernet.supernet import Supernet
-from supernet.training.checkpoint import from_bytes, to_bytes
+from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Checkpoints, Curve
 from supernet.training.loop import Progress as Steps
 from supernet.training.train import train
@@ -26,14 +32,22 @@ from supernet.training.train import train
 CURVE_CHILDREN = 6
 """How many random children the validation curve follows."""
 
+_SUPERVISION = 2**31 + 1
+"""Place of a supervision's initial weights among a seed's random numbers."""
+
 
 @dataclass(frozen=True)
 class TrainedSupernet:
-    """Shared weights, the name of their making, and how training went."""
+    """Shared weights, how their training went, and what children are worth with them."""
 
-    key: str
     supernet: Supernet
     curve: Curve
+    evaluator: ChildEvaluator
+
+    @property
+    def key(self) -> str:
+        """Names the weights by all that decided them."""
+        return self.evaluator.key
 
 
 def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
@@ -42,24 +56,22 @@ def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
     Raises:
         CheckpointError: a cached file is damaged.
     """
-    key = context.supernet_key()
+    key, data = context.supernet_key(), context.data
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
-    supernet = Supernet(
-        context.whole_space,
-        context.data.in_channels,
-        context.data.num_classes,
-        seed=context.settings.seed,
-    ).to(context.device)
+    seed = context.settings.seed
+    supernet = Supernet(context.whole_space, data.in_channels, data.num_classes, seed=seed)
+    supernet.to(context.device)
     with lock(folder / "lock"):
         if final.exists():
             console.say(f"reusing the supernet trained before ({final})")
-            return TrainedSupernet(key, supernet, _load(supernet, final, key))
-        curve = _train(context, console, supernet, folder, key)
-        weights = {name: p for name, p in supernet.named_parameters()}
-        atomic_write(final, to_bytes(weights, {"key": key, "curve": curve}))
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    return TrainedSupernet(key, supernet, curve)
+            curve = load_supernet(supernet, final, key)
+        else:
+            curve = _train(context, console, supernet, checkpoints_at(_checkpoint(folder), key))
+            weights = {name: p for name, p in supernet.named_parameters()}
+            atomic_write(final, to_bytes(weights, {"key": key, "curve": curve}))
+            _checkpoint(folder).unlink(missing_ok=True)
+    return TrainedSupernet(supernet, curve, _evaluator(context, supernet, final, key))
 
 
 def checkpoints_at(path: Path, key: str) -> Checkpoints:
@@ -71,34 +83,47 @@ def checkpoints_at(path: Path, key: str) -> Checkpoints:
     )
 
 
-def _load(supernet: Supernet, path: Path, key: str) -> Curve:
-    tensors, description = from_bytes(path.read_bytes(), str(path))
-    if description.get("key") != key:
-        raise CheckpointError(f"{path} holds another supernet. Delete it to train it again.")
-    supernet.load_state_dict(tensors)
-    curve: Curve = description["curve"]
-    return curve
+def _checkpoint(folder: Path) -> Path:
+    return folder / "checkpoint.safetensors"
+
+
+def _evaluator(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
+    settings = context.settings
+    return ChildEvaluator(
+        space=settings.space,
+        data=settings.data,
+        seed=settings.seed,
+        data_id=context.data.id,
+        weights=weights,
+        key=key,
+        device=str(context.device),
+        validation=context.judged_by,
+        loaded=Loaded(supernet, context.evaluation_images),
+    )
 
 
 def _train(
-    context: Context, console: Progress, supernet: Supernet, folder: Path, key: str
+    context: Context, console: Progress, supernet: Supernet, checkpoints: Checkpoints
 ) -> Curve:
-    recipe, space = context.recipe, context.whole_space
-    data = context.training_batches(context.settings.seed)
-    followed = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
-    ends = {
-        "largest": [space.decode(space.largest())],
-        "smallest": [space.decode(space.smallest())],
-        "random": [space.decode(code) for code in followed],
-    }
+    recipe, seed = context.recipe, context.settings.seed
+    data = context.training_batches(seed)
+    setup = Setup(supernet, _macs(context))
+    sampler = context.training.sampler.make(setup)
+    with seeded(seed, _SUPERVISION):
+        supervision = context.training.supervision.make(setup)
+    followed = _followed(context)
 
     def validate(net: Supernet) -> dict[str, float]:
-        return {name: _mean_accuracy(context, net, children) for name, children in ends.items()}
+        return {
+            name: float(np.mean([_accuracy(context, net, child) for child in children]))
+            for name, children in followed.items()
+        }
 
     steps = data.steps_per_epoch(recipe.batch_size) * recipe.epochs
     count = sum(p.numel() for p in supernet.parameters())
     console.say(f"{recipe.epochs} epochs, {steps} steps of batch {recipe.batch_size}")
-    console.say(f"{count / 1e6:.1f} M shared weights for {space.size():.2e} architectures")
+    size = context.whole_space.size()
+    console.say(f"{count / 1e6:.1f} M shared weights for {size:.2e} architectures")
     with console.task("training the supernet", steps) as advance:
 
         def progress(now: Steps) -> None:
@@ -108,12 +133,36 @@ def _train(
             supernet,
             data,
             recipe,
-            seed=context.settings.seed,
+            sampler,
+            supervision,
+            seed=seed,
             validate=validate,
-            checkpoints=checkpoints_at(folder / "checkpoint.safetensors", key),
+            checkpoints=checkpoints,
             progress=progress,
         )
 
 
-def _mean_accuracy(context: Context, supernet: Supernet, children: list[Architecture]) -> float:
-    return float(np.mean([context.evaluate(supernet, child).accuracy for child in children]))
+def _followed(context: Context) -> dict[str, list[Architecture]]:
+    """The children whose accuracy the validation curve shows."""
+    space = context.whole_space
+    drawn = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
+    return {
+        "largest": [space.decode(space.largest())],
+        "smallest": [space.decode(space.smallest())],
+        "random": [space.decode(code) for code in drawn],
+    }
+
+
+def _accuracy(context: Context, supernet: Supernet, child: Architecture) -> float:
+    return context.evaluation_images.evaluate(supernet, child).accuracy
+
+
+def _macs(context: Context) -> Callable[[NDArray[np.integer]], NDArray[np.float64]]:
+    """Multiply-accumulates of codes; the table is made when they are first asked for."""
+
+    @cache
+    def table() -> CostTable:
+        data = context.data
+        return CostTable(context.whole_space, data.in_channels, data.num_classes)
+
+    return lambda codes: table().macs(codes)

@@ -146,7 +146,7 @@ class Work:
         space = self.context.space
         return Problem(
             space=space,
-            evaluate=lambda code: self.context.evaluate(self.trained.supernet, space.decode(code)),
+            evaluate=lambda code: self.trained.evaluator(space.decode(code)),
             measures=self.measures,
             budgets=self.context.budgets,
             identify=lambda code: space.decode(code).id,

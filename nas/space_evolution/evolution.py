@@ -102,7 +102,7 @@ def supernet_judge(context: Context, console: Progress) -> Judge:
     """The supernet of the context's space, from the cache or trained now."""
     trained = supernet_of(context, console)
     space = context.whole_space
-    return Judge(trained.key, lambda code: context.evaluate(trained.supernet, space.decode(code)))
+    return Judge(trained.key, lambda code: trained.evaluator(space.decode(code)))
 
 
 def evolve_space(

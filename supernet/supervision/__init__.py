@@ -1,1 +1,69 @@
-"""What children learn from: one way of teaching per file."""
+"""What the children of a step learn from: one way of teaching a file.
+
+A supervision is a generator of losses. The gradients of each loss are computed as soon as it is
+yielded, which frees its memory, and all gradients of a step add up:
+
+    for child in step.children:
+        yield F.cross_entropy(step.scores(child), step.batch(child).targets)
+
+So a loss can join several children (run them all, then yield), and code after a `yield` sees the
+gradients so far. A supervision is a module: its parameters are trained with the shared weights,
+and its buffers are kept in checkpoints. An external teacher is held without being registered as
+a submodule (in a tuple, for example), so that it is neither trained nor saved.
+
+To add a way of teaching, add a file here that ends in `SUPERVISIONS.register(Method(...))`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from search_spaces.registry import Registry
+from supernet.batches import Batch
+from supernet.method import Method
+from supernet.sampling import Child, Moment
+
+
+class Step(Protocol):
+    """One training step: its children, their images, and their runs."""
+
+    @property
+    def moment(self) -> Moment:
+        """Which step of how many."""
+        ...
+
+    @property
+    def children(self) -> Sequence[Child]:
+        """As the sampler gave them."""
+        ...
+
+    def batch(self, child: Child) -> Batch:
+        """A child's part of the step's images at its resolution, on the weights' device."""
+        ...
+
+    def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
+        """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
+        ...
+
+    def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
+        """The output of each part of a child by its name, in order; the last is the scores."""
+        ...
+
+
+class Supervision(nn.Module, ABC):
+    """Teaches the children of each step."""
+
+    @abstractmethod
+    def losses(self, step: Step) -> Iterator[Tensor]:
+        """The losses of a step, at least one: scalars whose gradients are added up.
+
+        The first one of each step is what the training curve shows. Chance comes from torch's
+        global generator, which depends on the seed and the step.
+        """
+
+
+SUPERVISIONS: Registry[Method[Supervision]] = Registry("supervision", "supernet.supervision")

@@ -1,38 +1,64 @@
-"""Losses of a step: the teacher learns from the labels, the other children from the teacher.
+"""In-place distillation: the step's first child learns from the labels, the others from it.
 
     teacher  L = H(y, p_t)
     child    L = (1 - w) H(p_t, p_c) + w H(y, p_c)        H cross entropy, p softmax, y targets
 
-In-place distillation: the teacher is the largest child of the same step and gets no gradient
-from the others.
+The teacher gets no gradient from the others. Samplers put the child that is fit to teach first,
+such as the largest.
 Paper: Universally slimmable networks, Yu and Huang 2019, https://arxiv.org/abs/1903.05134
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-
-class Loss(Protocol):
-    """The loss of one child."""
-
-    def __call__(self, scores: Tensor, targets: Tensor, teacher: Tensor | None) -> Tensor:
-        """Scores (B, K), target probabilities (B, K), the teacher's scores or None: a scalar."""
-        ...
+from supernet.method import Method
+from supernet.supervision import SUPERVISIONS, Step, Supervision
 
 
-class InPlaceDistillation:
+@dataclass(frozen=True)
+class InPlaceOptions:
+    """`label_weight`: share of a child's loss that comes from the labels, not the teacher."""
+
+    label_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class InPlaceDistillation(Supervision):
     """Cross entropy with the teacher's distribution, mixed with the labels'."""
 
-    def __init__(self, label_weight: float) -> None:
-        self.label_weight = label_weight
+    def __init__(self, options: InPlaceOptions) -> None:
+        super().__init__()
+        self.label_weight = options.label_weight
 
-    def __call__(self, scores: Tensor, targets: Tensor, teacher: Tensor | None) -> Tensor:
-        """The loss of the teacher itself (teacher None) or of a child that it teaches."""
-        if teacher is not None:
-            soft = teacher.detach().softmax(dim=1)
-            targets = soft + self.label_weight * (targets - soft)
-        return F.cross_entropy(scores, targets)
+    def losses(self, step: Step) -> Iterator[Tensor]:
+        """The teacher's, then one for each other child.
+
+        Raises:
+            ValueError: the teacher does not see all images that it is to teach with.
+        """
+        teacher, *others = step.children
+        if others and (teacher.begin, teacher.end) != (0.0, 1.0):
+            raise ValueError("The first child teaches the others, so it needs the whole batch.")
+        scores = step.scores(teacher)
+        yield F.cross_entropy(scores, step.batch(teacher).targets)
+        taught = scores.detach().softmax(dim=1)
+        for child in others:
+            soft = taught[child.rows(len(taught))]
+            targets = soft + self.label_weight * (step.batch(child).targets - soft)
+            yield F.cross_entropy(step.scores(child), targets)
+
+
+SUPERVISIONS.register(
+    Method(
+        "in-place",
+        InPlaceOptions,
+        lambda setup, options: InPlaceDistillation(options),
+        paper="https://arxiv.org/abs/1903.05134",
+    )
+)

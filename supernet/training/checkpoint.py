@@ -1,8 +1,7 @@
 """Checkpoints as bytes: safetensors with a JSON description, no pickle, damage detected.
 
-What a checkpoint belongs to (a hash of space, data, recipe and seed) is in its description, so
-that it is never continued as something else. Writing the bytes to a file whole or not at all is
-the caller's part.
+Its description says what a checkpoint belongs to (a hash of space, data, recipe and seed), so that
+it is never continued as something else. The caller writes the bytes to a file.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ def to_bytes(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> b
     """
     packed = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     about = {"schema": SCHEMA, "description": description, "checksum": _checksum(packed)}
-    # One key: safetensors writes several in an order of their own, and equal contents are to
-    # give equal bytes.
+    # One key only: safetensors writes several in no fixed order, and equal contents must give
+    # equal bytes.
     return safetensors.torch.save(packed, {"nas": json.dumps(about, sort_keys=True)})
 
 

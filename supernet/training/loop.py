@@ -1,27 +1,27 @@
 """The loop of every training: steps by number, validation, checkpoints to continue from.
 
-A step depends on the seed and its number only, so a training that was cut off continues to the
-very bits it would have had.
+A step depends on the seed, its number and what was learnt before, all of which a checkpoint
+holds. So a training that was cut off continues to exactly the weights it would have had.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-
-from torch import nn
 
 from search_spaces.errors import CheckpointError
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.optimisation import Optimisation
 from supernet.training.recipe import Recipe
+from supernet.training.teaching import Teaching
 
 CHECKPOINT_SECONDS = 20.0
 CURVE_POINTS = 20
 
 Curve = list[dict[str, float]]
+Validate = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,29 @@ class Checkpoints:
         read: The last checkpoint's bytes, None at the start.
         write: Keeps the bytes, whole or not at all.
         seconds: At least this long between two of them; they do not change the result.
+        clock: Seconds from any moment on.
     """
 
     key: str
     read: Callable[[], bytes | None]
     write: Callable[[bytes], None]
     seconds: float = CHECKPOINT_SECONDS
+    clock: Callable[[], float] = time.monotonic
 
 
 def run_steps(
-    model: nn.Module,
+    teaching: Teaching,
     recipe: Recipe,
-    steps_per_epoch: int,
-    step: Callable[[int], float],
     *,
-    validate: Callable[[], Mapping[str, float]] | None = None,
+    validate: Validate | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Curve:
-    """Train `model` in place; at the end its weights are their moving averages.
+    """Train a network in place; at the end its weights are their moving averages.
 
     Args:
-        model: What is trained.
+        teaching: Computes the gradients of each step.
         recipe: How long and how fast.
-        steps_per_epoch: Steps in one pass over the images.
-        step: Computes the gradients of the step of that number and returns its loss.
         validate: Called with the averaged weights in place, after each of about 20 epochs.
         checkpoints: Where to continue from and to save to.
         progress: Told after each step.
@@ -74,65 +72,88 @@ def run_steps(
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
     """
-    steps = steps_per_epoch * recipe.epochs
-    state = Optimisation(model, recipe, steps)
-    curve: Curve = []
-    losses: list[float] = []
+    training = _Training(teaching, Optimisation(teaching.parameters(), recipe, teaching.steps))
     if checkpoints is not None:
-        curve, losses = _continue(state, checkpoints)
-    every = max(1, recipe.epochs // CURVE_POINTS)
-    saved = time.monotonic()
-    while state.step_number < steps:
-        losses.append(step(state.step_number))
-        state.step()
+        training.load(checkpoints)
+        saved = checkpoints.clock()
+    while training.step_number < teaching.steps:
+        loss = training.step()
         if progress is not None:
-            progress(Progress(state.step_number, steps, losses[-1]))
-        epoch, rest = divmod(state.step_number, steps_per_epoch)
-        if rest == 0 and (epoch % every == 0 or epoch == recipe.epochs):
-            entry = {"epoch": float(epoch), "loss": sum(losses) / len(losses)}
-            curve.append(entry | dict(_validated(state, validate)))
-            losses = []
-        due = time.monotonic() - saved >= (checkpoints.seconds if checkpoints else 0)
-        if checkpoints is not None and due and state.step_number < steps:
-            _save(state, checkpoints, curve, losses)
-            saved = time.monotonic()
-    state.adopt_averages()
-    return curve
+            progress(Progress(training.step_number, teaching.steps, loss))
+        if training.at_curve_point(recipe.epochs):
+            training.add_curve_point(validate)
+        if checkpoints is not None and training.step_number < teaching.steps:
+            now = checkpoints.clock()
+            if now - saved >= checkpoints.seconds:
+                checkpoints.write(training.to_bytes(checkpoints.key))
+                saved = now
+    training.optimisation.adopt_averages()
+    return training.curve
 
 
-def _validated(
-    state: Optimisation, validate: Callable[[], Mapping[str, float]] | None
-) -> Mapping[str, float]:
-    if validate is None:
-        return {}
-    state.swap_averages()
-    try:
-        return validate()
-    finally:
-        state.swap_averages()
+@dataclass
+class _Training:
+    """A training at work."""
 
+    teaching: Teaching
+    optimisation: Optimisation
+    curve: Curve = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last point of the curve."""
 
-def _continue(state: Optimisation, checkpoints: Checkpoints) -> tuple[Curve, list[float]]:
-    content = checkpoints.read()
-    if content is None:
-        return [], []
-    tensors, description = from_bytes(content, f"of {checkpoints.key}")
-    if description["key"] != checkpoints.key:
-        raise CheckpointError(
-            f"The checkpoint belongs to {description['key']}, not to {checkpoints.key}. "
-            "Delete it to start again."
-        )
-    state.load(tensors, description["step"])
-    return description["curve"], description["losses"]
+    @property
+    def step_number(self) -> int:
+        """How many steps are done."""
+        return self.optimisation.step_number
 
+    def step(self) -> float:
+        """Take one step; returns its loss."""
+        self.losses.append(self.teaching.gradients(self.step_number))
+        self.optimisation.step()
+        return self.losses[-1]
 
-def _save(
-    state: Optimisation, checkpoints: Checkpoints, curve: Curve, losses: list[float]
-) -> None:
-    description: dict[str, Any] = {
-        "key": checkpoints.key,
-        "step": state.step_number,
-        "curve": curve,
-        "losses": losses,
-    }
-    checkpoints.write(to_bytes(state.state(), description))
+    def at_curve_point(self, epochs: int) -> bool:
+        """Whether the last step ended an epoch that the curve shows."""
+        epoch, rest = divmod(self.step_number, self.teaching.steps_per_epoch)
+        every = max(1, epochs // CURVE_POINTS)
+        return rest == 0 and (epoch % every == 0 or epoch == epochs)
+
+    def add_curve_point(self, validate: Validate | None) -> None:
+        """Add the epoch, the mean loss, and what the averaged weights are worth."""
+        epoch = self.step_number // self.teaching.steps_per_epoch
+        entry = {"epoch": float(epoch), "loss": sum(self.losses) / len(self.losses)}
+        self.losses.clear()
+        if validate is not None:
+            self.optimisation.swap_averages()
+            try:
+                entry |= validate()
+            finally:
+                self.optimisation.swap_averages()
+        self.curve.append(entry)
+
+    def to_bytes(self, key: str) -> bytes:
+        """A checkpoint."""
+        buffers, sampler = self.teaching.memory()
+        description: dict[str, Any] = {
+            "key": key,
+            "step": self.step_number,
+            "curve": self.curve,
+            "losses": self.losses,
+            "sampler": sampler,
+        }
+        return to_bytes({**self.optimisation.state(), **buffers}, description)
+
+    def load(self, checkpoints: Checkpoints) -> None:
+        """Continue from the last checkpoint, if there is one."""
+        content = checkpoints.read()
+        if content is None:
+            return
+        tensors, description = from_bytes(content, f"of {checkpoints.key}")
+        if description["key"] != checkpoints.key:
+            raise CheckpointError(
+                f"The checkpoint belongs to {description['key']}, not to {checkpoints.key}. "
+                "Delete it to start again."
+            )
+        self.optimisation.load(tensors, description["step"])
+        self.teaching.remember(tensors, description["sampler"])
+        self.curve, self.losses = description["curve"], description["losses"]

@@ -1,7 +1,7 @@
 """One optimiser for supernets and for single networks: AdamW, cosine, clipping, moving average.
 
-A supernet's step touches only the weights of its children. Untouched weights have no gradient,
-and everything here passes them by, so a wide space costs memory and not time.
+A supernet's step touches only the weights of its children. Weights without a gradient are left
+out of every operation here, so a wide space costs memory and not time.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class Optimisation:
     """The state of training besides the weights: moments, moving averages, the step's number.
 
     Args:
-        model: Whose parameters are trained.
+        parameters: What is trained, by name.
         recipe: Rates and shares.
         steps: How many steps the whole training has.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], recipe: Recipe, steps: int) -> None:
         self.recipe, self.steps = recipe, steps
         self.step_number = 0
-        self.parameters = dict(model.named_parameters())
+        self.parameters = dict(parameters)
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
         decayed = [p for p in self.parameters.values() if p.ndim > 1]
         plain = [p for p in self.parameters.values() if p.ndim <= 1]
@@ -93,13 +93,13 @@ class Optimisation:
 
     @torch.no_grad()
     def adopt_averages(self) -> None:
-        """Put the averages in place of the weights, for good: training has ended."""
+        """Replace the weights by their averages: training has ended."""
         for name, parameter in self.parameters.items():
             parameter.copy_(self.averages[name])
 
     @torch.no_grad()
     def swap_averages(self) -> None:
-        """Exchange weights and averages; twice is as before."""
+        """Exchange weights and averages; a second call restores both."""
         for name, parameter in self.parameters.items():
             weight = parameter.detach().clone()
             parameter.copy_(self.averages[name])

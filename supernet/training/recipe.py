@@ -1,7 +1,8 @@
-"""A recipe: how a network or a supernet is trained. Parts of it can be set by name.
+"""A recipe: how a network or a supernet is trained. Its values can be set by name.
 
 AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth,
-stochastic depth, clipping by norm and a moving average of the weights.
+stochastic depth, clipping by norm and a moving average of the weights. What belongs to one
+sampler or one way of teaching is among that one's own options.
 """
 
 from __future__ import annotations
@@ -26,6 +27,3 @@ class Recipe(BaseModel):
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema_decay: Share = 0.99
-    random_children: Annotated[int, Field(ge=0)] = 2
-    label_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of a distilled child's loss that comes from the labels, not from the teacher."""

@@ -27,10 +27,11 @@ stages:
 
 
 class Batch(NamedTuple):
-    """Images and target probabilities."""
+    """Images, target probabilities and image numbers."""
 
     images: Tensor
     targets: Tensor
+    indices: Tensor
 
 
 class Blobs:
@@ -48,7 +49,8 @@ class Blobs:
         images[labels == 0, :, :4] += 1
         images[labels == 1, :, 4:] += 1
         images = torch.nn.functional.interpolate(images, (resolution, resolution))
-        return Batch(images, torch.nn.functional.one_hot(labels, 2).float())
+        targets = torch.nn.functional.one_hot(labels, 2).float()
+        return Batch(images, targets, torch.arange(batch_size))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ import torch
 from search_spaces.errors import CheckpointError
 from search_spaces.space import SearchSpace
 from supernet import Supernet
-from supernet.sampling.sandwich import Sandwich
+from supernet.batches import TrainingData
+from supernet.sampling.sandwich import Sandwich, SandwichOptions
+from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Checkpoints, Progress
+from supernet.training.loop import Checkpoints, Curve, Progress
 from supernet.training.recipe import Recipe
-from supernet.training.train import TrainingData, train
+from supernet.training.train import train
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=1e-2)
 
@@ -25,11 +28,16 @@ class Killed(Exception):
     """Stands for kill -9."""
 
 
+def _train(supernet: Supernet, data: TrainingData, recipe: Recipe = RECIPE, **how: Any) -> Curve:
+    sampler = Sandwich(supernet.space, SandwichOptions())
+    return train(supernet, data, recipe, sampler, InPlaceDistillation(InPlaceOptions()), **how)
+
+
 def _weights(
     space: SearchSpace, data: TrainingData, checkpoints: Checkpoints | None = None
 ) -> dict[str, torch.Tensor]:
     supernet = Supernet(space, 1, 2)
-    train(supernet, data, RECIPE, seed=1, checkpoints=checkpoints)
+    _train(supernet, data, seed=1, checkpoints=checkpoints)
     return supernet.state_dict()
 
 
@@ -40,7 +48,7 @@ def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 def test_all_children_learn(space: SearchSpace, blobs: TrainingData) -> None:
     supernet = Supernet(space, 1, 2)
     recipe = Recipe(epochs=20, batch_size=16, learning_rate=1e-2)
-    curve = train(supernet, blobs, recipe)
+    curve = _train(supernet, blobs, recipe)
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
     batch = blobs.batch(10_000, 64, 8)
     for code in (space.largest(), *space.sample(3, np.random.default_rng(0))):
@@ -73,7 +81,7 @@ def test_a_killed_training_continues_to_the_very_bits(
     checkpoints = Checkpoints("key", lambda: kept[-1] if kept else None, kept.append, seconds=0)
     supernet = Supernet(space, 1, 2)
     with pytest.raises(Killed):
-        train(supernet, blobs, RECIPE, seed=1, checkpoints=checkpoints, progress=kill)
+        _train(supernet, blobs, seed=1, checkpoints=checkpoints, progress=kill)
     assert _same(_weights(space, blobs), _weights(space, blobs, checkpoints))
 
 
@@ -82,9 +90,7 @@ def test_the_curve_survives_a_kill(space: SearchSpace, blobs: TrainingData) -> N
 
     def run(progress: Callable[[Progress], None] | None) -> list[dict[str, float]]:
         checkpoints = Checkpoints("k", lambda: kept[-1] if kept else None, kept.append, 0)
-        return train(
-            Supernet(space, 1, 2), blobs, RECIPE, checkpoints=checkpoints, progress=progress
-        )
+        return _train(Supernet(space, 1, 2), blobs, checkpoints=checkpoints, progress=progress)
 
     def kill(now: Progress) -> None:
         if now.step == 7:
@@ -117,25 +123,21 @@ def test_validation_sees_the_averaged_weights_and_leaves_training_alone(
         return {"accuracy": 1.0}
 
     supernet = Supernet(space, 1, 2)
-    curve = train(supernet, blobs, RECIPE, seed=1, validate=validate)
+    curve = _train(supernet, blobs, seed=1, validate=validate)
     assert [entry["accuracy"] for entry in curve] == [1.0] * 3
     assert seen[-1] == float(next(supernet.parameters()).detach().sum())
     assert _same(supernet.state_dict(), _weights(space, blobs))
 
 
-def test_a_sandwich_is_largest_smallest_and_random(space: SearchSpace) -> None:
-    rng = np.random.default_rng(0)
-    mixers = set()
-    for _ in range(30):
-        largest, smallest, *rest = Sandwich(space, random_children=2).children(rng)
-        assert largest.resolution == 8
-        assert len(largest.stages[0].blocks) == 2
-        assert [stage.width for stage in largest.stages] == [12, 20]
-        assert [stage.width for stage in smallest.stages] == [8, 12]
-        assert smallest.stages[0].blocks[0].channel_mixer.kind == "none"
-        assert len(rest) == 2
-        mixers.add(largest.stages[0].blocks[0].mixer.kind)
-    assert mixers == {"depthwise", "mbconv", "attention"}
+@pytest.mark.parametrize(("seconds_a_step", "written"), [(1.0, 3), (6.0, 11), (0.1, 0)])
+def test_checkpoints_are_written_after_so_many_seconds(
+    space: SearchSpace, blobs: TrainingData, seconds_a_step: float, written: int
+) -> None:
+    kept: list[bytes] = []
+    ticks = (i * seconds_a_step for i in range(100))
+    checkpoints = Checkpoints("key", lambda: None, kept.append, 3.0, lambda: next(ticks))
+    _train(Supernet(space, 1, 2), blobs, checkpoints=checkpoints)  # 12 steps, none after the last
+    assert len(kept) == written
 
 
 def test_checkpoints_round_trip() -> None:
@@ -159,8 +161,7 @@ def test_damaged_checkpoints_are_told(damage: str) -> None:
         from_bytes(broken, "here")
 
 
-def test_checkpoints_of_another_schema_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = to_bytes({}, {})
-    monkeypatch.setattr("supernet.training.checkpoint.SCHEMA", "2")
-    with pytest.raises(CheckpointError, match="has schema 1; this version reads 2"):
+def test_checkpoints_of_another_schema_are_refused() -> None:
+    content = to_bytes({}, {}).replace(rb"\"schema\": \"1\"", rb"\"schema\": \"2\"")
+    with pytest.raises(CheckpointError, match="has schema 2; this version reads 1"):
         from_bytes(content, "here")

@@ -34,9 +34,9 @@ from search_spaces.architecture import Architecture
 from search_spaces.parts import Part
 from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
+from supernet.batches import Batch
 from supernet.slicing import view
 from supernet.supernet import Supernet
-from supernet.training.train import Batch
 
 BATCH_SIZE = 64
 EXACT = 2

@@ -38,6 +38,7 @@ def architecture(request: pytest.FixtureRequest) -> Architecture:
 class Batch:
     images: Tensor
     targets: Tensor
+    indices: Tensor
 
 
 class Stripes:
@@ -53,7 +54,8 @@ class Stripes:
         lines = torch.tensor([2.0, -2.0]).repeat(resolution // 2)
         images[classes == 0] += lines
         images[classes == 1] += lines[:, None]
-        return Batch(images, torch.nn.functional.one_hot(classes, 3).float())
+        targets = torch.nn.functional.one_hot(classes, 3).float()
+        return Batch(images, targets, torch.arange(batch_size))
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
-from nas.retrain import calibrate, fresh_network, retrain
+from nas.retrain import fresh_network, retrain
 from search_spaces import Architecture, Network
+from supernet.batches import TrainingData
+from supernet.calibration import calibrate
+from supernet.supervision import Step, Supervision
 from supernet.training.loop import Checkpoints, Progress
 from supernet.training.recipe import Recipe
-from supernet.training.train import TrainingData
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=1e-2, drop_path=0.2, ema_decay=0.9)
 
@@ -105,8 +109,8 @@ def test_batch_norm_statistics_are_those_of_the_averaged_weights(
 ) -> None:
     network = trained(architecture, data)
     # With the statistics of exactly one batch, eval mode gives what train mode gives on it.
-    calibrate(network, data, 16, batches=1)
     x = data.batch(0, 16, 8).images
+    calibrate(network, [x])
     evaluated = network(x)
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert len(norms) == 6 and {norm.momentum for norm in norms} == {0.1}
@@ -115,21 +119,50 @@ def test_batch_norm_statistics_are_those_of_the_averaged_weights(
     torch.testing.assert_close(evaluated, network(x), rtol=0.02, atol=0.02)
 
 
-def test_a_teacher_is_learnt_from_beside_the_labels(
-    architecture: Architecture, data: TrainingData
-) -> None:
-    asked = []
+class AlwaysFirst(Supervision):
+    """A teacher that calls everything the first class, and counts the images it saw."""
 
-    def teacher(images: torch.Tensor) -> torch.Tensor:
-        asked.append(len(images))
-        return torch.tensor([9.0, 0.0, 0.0]).expand(len(images), 3)
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
 
+    def losses(self, step: Step) -> Iterator[torch.Tensor]:
+        (child,) = step.children
+        assert list(step.maps(child)) == list(step.maps(child))
+        self.asked.append(len(step.batch(child).images))
+        first = torch.zeros(self.asked[-1], dtype=torch.long)
+        yield torch.nn.functional.cross_entropy(step.scores(child), first)
+
+
+def test_a_network_can_be_taught_otherwise(architecture: Architecture, data: TrainingData) -> None:
     network = fresh_network(architecture, 1, 3, seed=1)
-    recipe = RECIPE.model_copy(update={"epochs": 8, "learning_rate": 0.05, "label_weight": 0.0})
-    retrain(network, data, recipe, seed=0, teacher=teacher)
-    assert asked == [16] * 32
+    recipe = RECIPE.model_copy(update={"epochs": 8, "learning_rate": 0.05})
+    teacher = AlwaysFirst()
+    retrain(network, data, recipe, seed=0, supervision=teacher)
+    assert teacher.asked == [16] * 32
     answers = network(data.batch(50, 32, 8).images).argmax(dim=1)
     assert answers.tolist() == [0] * 32  # whatever the labels say
+
+
+def test_the_parts_maps_end_in_the_networks_own_scores(
+    architecture: Architecture, data: TrainingData
+) -> None:
+    network = fresh_network(architecture, 1, 3, seed=1).train()
+    x = data.batch(0, 8, 8).images
+    seen: list[torch.Tensor] = []
+
+    class Compared(Supervision):
+        def losses(self, step: Step) -> Iterator[torch.Tensor]:
+            maps = step.maps(step.children[0])
+            assert tuple(maps) == network.part_names
+            seen.append(list(maps.values())[-1].detach())
+            yield seen[-1].sum() + 0 * next(iter(maps.values())).sum()
+
+    recipe = Recipe(epochs=1, batch_size=8, drop_path=0.0, learning_rate=1e-12)
+    with torch.no_grad():
+        expected = network(x)
+    retrain(network, data, recipe, supervision=Compared())
+    torch.testing.assert_close(seen[0], expected)
 
 
 def test_equal_seeds_give_equal_fresh_networks(architecture: Architecture) -> None:

@@ -17,8 +17,8 @@ from nas.search.searchers.differentiable import Differentiable
 from nas.search.searchers.primal_dual import PrimalDual
 from nas.search.searchers.saliency import Saliency
 from search_spaces import load_space
+from supernet.batches import Batch
 from supernet.supernet import Supernet
-from supernet.training.train import Batch
 
 SPACE = load_space("hybrid-tiny")
 RNG = np.random.default_rng(0)

@@ -1,0 +1,140 @@
+"""How good children of a trained supernet are: a small object that any process can use.
+
+    evaluator = ChildEvaluator(space="hybrid-tiny", data="digits", ...)
+    evaluator(architecture)        loads what it needs the first time, here or after unpickling
+
+A worker in another process or on another machine gets the evaluator by value, and reads the
+weights and the data from the same paths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data import SearchData, load_data
+from nas.data.batches import EvalBatches
+from nas.errors import CheckpointError, DataError
+from search_spaces import Architecture, load_space
+from supernet.evaluation import evaluate_child
+from supernet.scores import Evaluation
+from supernet.supernet import Supernet
+from supernet.training.checkpoint import from_bytes
+from supernet.training.loop import Curve
+
+BATCH_SIZE = 256
+CALIBRATION_BATCHES = 4
+
+
+class EvaluationImages:
+    """The images that children are judged on, and those their batch norms are calibrated with.
+
+    Args:
+        data: Has no test split.
+        validation: Judge by so many validation images, drawn once, where all would take too
+            long; None for all.
+    """
+
+    def __init__(self, data: SearchData, validation: int | None = None) -> None:
+        judged = data.validation
+        if validation is not None:
+            drawn = np.random.default_rng(0).permutation(len(judged))[:validation]
+            judged = judged.select(np.sort(drawn))
+        first = np.arange(min(len(data.train), BATCH_SIZE * CALIBRATION_BATCHES))
+        self._validation = EvalBatches(judged, data.normalisation)
+        self._calibration = EvalBatches(data.train.select(first), data.normalisation)
+
+    def validation(self, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and class numbers at a resolution."""
+        return self._validation.batches(resolution, BATCH_SIZE)
+
+    def calibration(self, resolution: int) -> Iterator[Tensor]:
+        """Training images without augmentation, for batch-norm statistics."""
+        for images, _ in self._calibration.batches(resolution, BATCH_SIZE):
+            yield images
+
+    def evaluate(self, supernet: Supernet, architecture: Architecture) -> Evaluation:
+        """A child's scores on the validation images, with the shared weights."""
+        return evaluate_child(supernet, architecture, self.validation, self.calibration)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an evaluator needs in the process where it works."""
+
+    supernet: Supernet
+    images: EvaluationImages
+
+
+@dataclass(frozen=True)
+class ChildEvaluator:
+    """Evaluates children of one trained supernet. Pickled, it is its description alone."""
+
+    space: str
+    """Name or path."""
+    data: str
+    """As for `load_data`, with the seed that splits it."""
+    seed: int
+    data_id: str
+    """The data's hash: other images at the same path are refused."""
+    weights: Path
+    """Where `supernet.safetensors` is."""
+    key: str
+    """Which supernet the file must hold."""
+    device: str = "cpu"
+    validation: int | None = None
+    """How many validation images to judge by; None for all."""
+    loaded: Loaded | None = field(default=None, repr=False, compare=False)
+    """What this process has in memory already."""
+
+    def __call__(self, architecture: Architecture) -> Evaluation:
+        """A child's scores on the validation split.
+
+        Raises:
+            CheckpointError: the weights are damaged or belong to another supernet.
+            DataError: the data is no longer what the supernet was trained on.
+        """
+        return self._ready.images.evaluate(self._ready.supernet, architecture)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The description, without what is in memory."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "loaded": None}
+
+    @cached_property
+    def _ready(self) -> Loaded:
+        return self.loaded or self._load()
+
+    def _load(self) -> Loaded:
+        data = load_data(self.data, seed=self.seed).search_view()
+        if data.id != self.data_id:
+            raise DataError(
+                f"The data '{self.data}' is not what the supernet {self.key} was trained on "
+                f"({data.id} instead of {self.data_id}). Put the images back, or start a new run."
+            )
+        supernet = Supernet(load_space(self.space), data.in_channels, data.num_classes)
+        load_supernet(supernet, self.weights, self.key)
+        supernet.to(torch.device(self.device))
+        return Loaded(supernet, EvaluationImages(data, self.validation))
+
+
+def load_supernet(supernet: Supernet, path: Path, key: str) -> Curve:
+    """Fill a supernet with trained weights; returns its training curve.
+
+    Raises:
+        CheckpointError: the file is damaged or holds another supernet.
+    """
+    tensors, description = from_bytes(path.read_bytes(), str(path))
+    if description.get("key") != key:
+        raise CheckpointError(f"{path} holds another supernet. Delete it to train it again.")
+    supernet.load_state_dict(tensors)
+    curve: Curve = description["curve"]
+    return curve

@@ -1,0 +1,102 @@
+"""What `--recipe KEY=VALUE` can change, read from the settings.
+
+learning_rate=0.002          a value of the recipe
+mixup=0.2                    a value of the images' augmentation
+sampler=sandwich             how each step's children are chosen
+sampler.random_children=3    an option of that sampler
+supervision=in-place         what they learn from
+supervision.label_weight=1   an option of that way of teaching
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from nas.data.augment import Augmentation
+from nas.errors import SettingsError, did_you_mean
+from nas.settings import RecipeValue, explain
+from search_spaces.registry import Registry
+from supernet.method import Choice, Method, choose
+from supernet.sampling import SAMPLERS, Sampler
+from supernet.supervision import SUPERVISIONS, Supervision
+from supernet.training.recipe import Recipe
+
+DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainingChoices:
+    """How a supernet is trained, as the settings say."""
+
+    recipe: Recipe
+    """With its own epochs where `epochs_given` is false: the data decides them."""
+    epochs_given: bool
+    augmentation: Mapping[str, RecipeValue]
+    """What changes of the data's usual augmentation."""
+    sampler: Choice[Sampler]
+    supervision: Choice[Supervision]
+
+    def change(self, base: Augmentation) -> Augmentation:
+        """An augmentation with these changes."""
+        return dataclasses.replace(base, **self.augmentation)  # type: ignore[arg-type]
+
+
+def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
+    """What the settings' `recipe` says.
+
+    Raises:
+        SettingsError: a key is unknown or a value is wrong.
+        UnknownNameError: there is no such sampler or supervision.
+    """
+    sampler, sampler_keys = _method(SAMPLERS, DEFAULT_SAMPLER, values)
+    supervision, supervision_keys = _method(SUPERVISIONS, DEFAULT_SUPERVISION, values)
+    varied = [field.name for field in dataclasses.fields(Augmentation)]
+    _check_names(values, [*Recipe.model_fields, *varied, *sampler_keys, *supervision_keys])
+    own = {key: value for key, value in values.items() if key in Recipe.model_fields}
+    try:
+        recipe = Recipe(**own)  # type: ignore[arg-type]  # pydantic checks the types
+    except ValidationError as error:
+        raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
+    return TrainingChoices(
+        recipe=recipe,
+        epochs_given="epochs" in own,
+        augmentation={key: value for key, value in values.items() if key in varied},
+        sampler=_choose(SAMPLERS, sampler, values),
+        supervision=_choose(SUPERVISIONS, supervision, values),
+    )
+
+
+def _method(
+    registry: Registry[Method[T]], default: str, values: Mapping[str, RecipeValue]
+) -> tuple[str, list[str]]:
+    """The method that is asked for, and the keys that it understands."""
+    name = str(values.get(registry.kind, default))
+    options = dataclasses.fields(registry[name].options)
+    return name, [registry.kind, *(f"{registry.kind}.{option.name}" for option in options)]
+
+
+def _choose(
+    registry: Registry[Method[T]], name: str, values: Mapping[str, RecipeValue]
+) -> Choice[T]:
+    start = f"{registry.kind}."
+    options = {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
+    try:
+        return choose(registry, name, options)
+    except ValidationError as error:
+        raise SettingsError(explain(error, options, f"options of {start}{name}")) from None
+
+
+def _check_names(values: Mapping[str, RecipeValue], known: list[str]) -> None:
+    wrong = [name for name in values if name not in known]
+    if wrong:
+        lines = [f"'{name}'.{did_you_mean(name, known)}" for name in wrong]
+        raise SettingsError(
+            f"The recipe has no {', '.join(lines)} It has: {', '.join(sorted(known))}."
+        )

@@ -1,0 +1,103 @@
+"""One training step at work: the children's images, and their runs on the shared weights."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces.architecture import Architecture
+from supernet.batches import Batch
+from supernet.sampling import Child, Moment
+
+Maps = Callable[[Tensor, Architecture], Iterator[tuple[str, Tensor]]]
+"""Runs an architecture on images: the name and the output of each part, the scores last."""
+
+
+@dataclass(frozen=True)
+class PartOfBatch:
+    """The images that one child sees."""
+
+    images: Tensor
+    targets: Tensor
+    indices: Tensor
+
+
+class RunningStep:
+    """What a supervision sees of one step.
+
+    Args:
+        moment: Which step of how many.
+        children: As the sampler gave them.
+        maps: Runs a child.
+        batch: The step's batch at a resolution.
+        device: Where the weights are.
+    """
+
+    def __init__(
+        self,
+        moment: Moment,
+        children: Sequence[Child],
+        maps: Maps,
+        batch: Callable[[int], Batch],
+        device: torch.device,
+    ) -> None:
+        self.moment, self.children = moment, tuple(children)
+        self._maps, self._batch, self._device = maps, batch, device
+        self._batches: dict[int, PartOfBatch] = {}
+        self._seen: dict[Child, Tensor] = {}
+
+    def batch(self, child: Child) -> PartOfBatch:
+        """A child's part of the step's images at its resolution, on the weights' device."""
+        whole = self._whole(child.architecture.resolution)
+        rows = child.rows(len(whole.images))
+        return PartOfBatch(whole.images[rows], whole.targets[rows], whole.indices[rows])
+
+    def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
+        """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
+        with self._mixed_precision():
+            maps = self._maps(self._images(child, images), child.architecture)
+            _, scores = deque(maps, maxlen=1).pop()  # keeps none of the other maps alive
+        return self._noted(child, images, scores.float())
+
+    def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
+        """The output of each part of a child by its name, in order; the last is the scores."""
+        with self._mixed_precision():
+            maps = dict(self._maps(self._images(child, images), child.architecture))
+        last = next(reversed(maps))
+        maps[last] = self._noted(child, images, maps[last].float())
+        return maps
+
+    def losses(self) -> list[float]:
+        """Cross entropy of each child with its labels; NaN for one that was not run on them."""
+        found = []
+        for child in self.children:
+            scores, loss = self._seen.get(child), float("nan")
+            if scores is not None:
+                loss = float(F.cross_entropy(scores, self.batch(child).targets))
+            found.append(loss)
+        return found
+
+    def _whole(self, resolution: int) -> PartOfBatch:
+        if resolution not in self._batches:
+            batch = self._batch(resolution)
+            tensors = (batch.images, batch.targets, batch.indices)
+            self._batches[resolution] = PartOfBatch(*(x.to(self._device) for x in tensors))
+        return self._batches[resolution]
+
+    def _images(self, child: Child, images: Tensor | None) -> Tensor:
+        return self.batch(child).images if images is None else images
+
+    def _noted(self, child: Child, images: Tensor | None, scores: Tensor) -> Tensor:
+        """Remember a child's first scores on its own images."""
+        if images is None:
+            self._seen.setdefault(child, scores.detach())
+        return scores
+
+    def _mixed_precision(self) -> torch.autocast:
+        cuda = self._device.type == "cuda"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=cuda)

@@ -1,0 +1,92 @@
+"""The gradients of each step, for supernets and for single networks alike.
+
+sampler -> children of the step -> supervision -> losses -> gradients
+^                                                |
++------------- how each child did ---------------+        a sampler that learns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from supernet.batches import TrainingData
+from supernet.randomness import generator, seeded
+from supernet.sampling import LearningSampler, Moment, Sampler
+from supernet.supervision import Supervision
+from supernet.training.recipe import Recipe
+from supernet.training.step import Maps, RunningStep
+
+
+class Teaching:
+    """Computes the gradients of steps, and knows all that a checkpoint must hold besides.
+
+    Args:
+        network: Whose weights are trained.
+        maps: Runs an architecture on them.
+        data: Batches of training images.
+        recipe: How long, and how many images a step has.
+        sampler: Chooses the children of each step.
+        supervision: Teaches them; its own parameters are trained as well.
+        seed: Of the children and of all chance in their runs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        maps: Maps,
+        data: TrainingData,
+        recipe: Recipe,
+        sampler: Sampler,
+        supervision: Supervision,
+        seed: int,
+    ) -> None:
+        self.network, self.supervision, self.sampler = network, supervision, sampler
+        self.steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
+        self.steps = self.steps_per_epoch * recipe.epochs
+        self._maps, self._data, self._batch_size = maps, data, recipe.batch_size
+        self._seed = seed
+        self._device = next(network.parameters()).device
+        supervision.to(self._device)
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """All that is trained, by name."""
+        own = self.supervision.named_parameters(prefix="supervision")
+        trained = {name: parameter for name, parameter in own if parameter.requires_grad}
+        return {**dict(self.network.named_parameters()), **trained}
+
+    def gradients(self, number: int) -> float:
+        """Compute the gradients of the step of that number; returns its first loss."""
+        moment = Moment(number, self.steps)
+        with seeded(self._seed, number):
+            children = self.sampler.children(moment, generator(self._seed, number))
+            step = RunningStep(
+                moment,
+                children,
+                self._maps,
+                lambda resolution: self._data.batch(number, self._batch_size, resolution),
+                self._device,
+            )
+            losses = []
+            for loss in self.supervision.losses(step):
+                loss.backward()  # type: ignore[no-untyped-call]
+                losses.append(loss.detach())
+        if isinstance(self.sampler, LearningSampler):
+            self.sampler.tell(children, step.losses())
+        return float(losses[0])
+
+    def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What supervision and sampler learnt, without the parameters: tensors and JSON."""
+        buffers = dict(self.supervision.named_buffers(prefix="supervision"))
+        if isinstance(self.sampler, LearningSampler):
+            return buffers, dict(self.sampler.state())
+        return buffers, {}
+
+    def remember(self, tensors: Mapping[str, Tensor], sampler: Mapping[str, Any]) -> None:
+        """Continue from what `memory` gave."""
+        for name, buffer in self.supervision.named_buffers(prefix="supervision"):
+            buffer.copy_(tensors[name])
+        if isinstance(self.sampler, LearningSampler):
+            self.sampler.load(sampler)

@@ -1,0 +1,138 @@
+"""Children are evaluated alike here, in another process, and after the weights are read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nas.data import load_data
+from nas.errors import CheckpointError, DataError
+from nas.run.evaluator import ChildEvaluator, EvaluationImages, Loaded
+from nas.storage import atomic_write
+from search_spaces import Architecture, load_space
+from supernet.calibration import calibrate
+from supernet.evaluation import evaluate
+from supernet.scores import Evaluation
+from supernet.supernet import Statistics, Supernet
+from supernet.training.checkpoint import to_bytes
+
+SPACE = """
+schema: 1
+name: minute
+resolution: 8
+norm: batch
+stem: [conv: {stride: [2, 1]}]
+stages:
+- {width: [8, 16], depth: [1, 2], mixers: [pool, depthwise: {kernel: [3, 5]}],
+   channel_mixers: [none, mlp: {ratio: [1, 2]}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> ChildEvaluator:
+    """Of a supernet with random weights, nothing in memory."""
+    folder = tmp_path_factory.mktemp("evaluator")
+    (folder / "minute.yaml").write_text(SPACE)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (240, 8, 8), dtype=np.uint8)
+    np.savez(folder / "images.npz", images=images, labels=np.arange(240) % 3)
+    supernet = Supernet(load_space(folder / "minute.yaml"), 1, 3, seed=5)
+    weights = {name: p for name, p in supernet.named_parameters()}
+    atomic_write(folder / "supernet.safetensors", to_bytes(weights, {"key": "abc", "curve": []}))
+    spec = f"npz:{folder / 'images.npz'}"
+    return ChildEvaluator(
+        space=str(folder / "minute.yaml"),
+        data=spec,
+        seed=2,
+        data_id=load_data(spec, seed=2).id,
+        weights=folder / "supernet.safetensors",
+        key="abc",
+    )
+
+
+def _children(evaluator: ChildEvaluator) -> list[Architecture]:
+    space = load_space(evaluator.space)
+    return [space.decode(code) for code in space.sample(3, np.random.default_rng(1))]
+
+
+def _elsewhere(pickled: bytes, children: list[Architecture]) -> list[Evaluation]:
+    torch.set_num_threads(1)
+    evaluator = pickle.loads(pickled)
+    return [evaluator(child) for child in children]
+
+
+def test_another_process_finds_equal_numbers(evaluator: ChildEvaluator) -> None:
+    children = _children(evaluator)
+    here = [evaluator(child) for child in children]  # its pickle holds nothing that it loaded
+    assert len({score.loss for score in here}) == 3
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_elsewhere, (pickle.dumps(evaluator), children)) == here
+
+
+def test_a_pickle_is_the_description_alone(evaluator: ChildEvaluator) -> None:
+    data = load_data(evaluator.data, seed=2).search_view()
+    supernet = Supernet(load_space(evaluator.space), 1, 3)
+    ready = dataclasses.replace(evaluator, loaded=Loaded(supernet, EvaluationImages(data)))
+    ready(_children(evaluator)[0])
+    content = pickle.dumps(ready)
+    assert len(content) < 1000
+    assert pickle.loads(content) == evaluator
+    assert pickle.loads(content).loaded is None
+
+
+def test_what_is_in_memory_is_not_read(evaluator: ChildEvaluator, tmp_path: Path) -> None:
+    data = load_data(evaluator.data, seed=2).search_view()
+    loaded = Loaded(Supernet(load_space(evaluator.space), 1, 3, seed=5), EvaluationImages(data))
+    ready = dataclasses.replace(evaluator, weights=tmp_path / "none", loaded=loaded)
+    child = _children(evaluator)[0]
+    assert ready(child) == evaluator(child)
+
+
+def test_a_child_is_judged_on_some_validation_images(evaluator: ChildEvaluator) -> None:
+    data = load_data(evaluator.data, seed=2).search_view()
+    images = EvaluationImages(data, validation=7)
+    ((pixels, labels),) = images.validation(8)
+    assert len(pixels) == len(labels) == 7
+    ((again, _),) = EvaluationImages(data, validation=7).validation(8)
+    assert torch.equal(pixels, again)
+    few = dataclasses.replace(evaluator, validation=7)
+    child = _children(evaluator)[0]
+    assert few(child) != evaluator(child)
+
+
+class Counted(Supernet):
+    """Counts the networks that it builds."""
+
+    built = 0
+
+    def extract(self, architecture: Architecture, statistics: Statistics | None = None):  # type: ignore[no-untyped-def]
+        self.built += 1
+        return super().extract(architecture, statistics)
+
+
+def test_a_child_is_built_once_and_calibrated_on_training_images(
+    evaluator: ChildEvaluator,
+) -> None:
+    data = load_data(evaluator.data, seed=2).search_view()
+    supernet, images = Counted(load_space(evaluator.space), 1, 3), EvaluationImages(data)
+    (child, *_) = _children(evaluator)
+    found = images.evaluate(supernet, child)
+    assert supernet.built == 1
+    network = supernet.extract(child)
+    calibrate(network, images.calibration(child.resolution))
+    assert found == evaluate(network, images.validation(child.resolution))
+    assert found != evaluate(supernet.extract(child), images.validation(child.resolution))
+
+
+def test_other_weights_and_other_data_are_refused(evaluator: ChildEvaluator) -> None:
+    child = _children(evaluator)[0]
+    with pytest.raises(CheckpointError, match="holds another supernet. Delete it to train"):
+        dataclasses.replace(evaluator, key="xyz")(child)
+    with pytest.raises(DataError, match="is not what the supernet abc was trained on"):
+        dataclasses.replace(evaluator, data_id="0" * 12)(child)
