@@ -26,7 +26,8 @@ import torch
 
 from nas.run.work import Work
 from nas.search.front import hypervolume
-from nas.search.objectives import SAMPLES, Budgets
+from nas.search.feasibility import SAMPLES
+from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers import SEARCHERS, make_searcher
@@ -162,14 +163,14 @@ def _run(
     seconds: float = np.inf,
 ) -> Run:
     """One search of so many evaluations, or of so many seconds."""
-    lessons = work.context.lessons(work.trained.supernet) if name in LEARNING else None
+    lessons = work.context.gradients(work.trained.supernet) if name in LEARNING else None
     searcher = make_searcher(
         name,
         problem.space,
         seed=seed,
         constraints=problem.constraints,
         supernet=lessons,
-        cheap=problem.cheap,
+        known_objectives=problem.known_objectives,
         evaluations=evaluations,
     )
     asked: list[Codes] = []

@@ -23,7 +23,8 @@ import supernet_work
 
 from nas.search.engine import search
 from nas.search.front_file import best_records, front_records
-from nas.search.objectives import SAMPLES, Budgets
+from nas.search.feasibility import SAMPLES
+from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats, Searcher
 from nas.search.searchers import make_searcher
@@ -148,7 +149,7 @@ def _search(problem: Problem, budgets: list[float], settings: Settings, seed: in
             asked.space,
             seed=seed,
             constraints=asked.constraints,
-            cheap=asked.cheap,
+            known_objectives=asked.known_objectives,
             answers=asked.answers,
             evaluations=settings.evaluations,
         )

@@ -111,7 +111,7 @@ def _search(table: Table, budgets: Floats, name: str, evaluations: int, seed: in
         table,
         seed=seed,
         constraints=lambda codes: excess(codes).min(axis=1, keepdims=True),
-        cheap=lambda codes: latency[table.rows(codes)][:, None],
+        known_objectives=lambda codes: latency[table.rows(codes)][:, None],
         answers=excess if len(budgets) > 1 else None,
         evaluations=evaluations,
     )

@@ -38,7 +38,7 @@ MODELLED = ("bayes", "optuna-gp")
 def searcher_of(task: Task, name: str, seed: int, evaluations: int) -> Searcher:
     """A searcher at its start; foreign NSGA-IIs with the populations they have by themselves."""
     counts = cardinalities_of(task.table)
-    brief = Brief(task.table, seed, None, task.cheap)
+    brief = Brief(task.table, seed, None, task.known_objectives)
     if name == "pymoo-nsga2":
         tool = PymooTool(counts, seed=seed, objectives=2, population=100)
         return ForeignSearcher(tool, brief)

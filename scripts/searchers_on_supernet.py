@@ -93,10 +93,10 @@ def main() -> None:
 def _searcher(name: str, work: Work, seed: int, evaluations: int) -> Searcher:
     problem = work.problem
     if name in PEERS:
-        brief = Brief(problem.space, seed, cheap=problem.cheap, evaluations=evaluations)
+        brief = Brief(problem.space, seed, known_objectives=problem.known_objectives, evaluations=evaluations)
         return make_peer(name, brief)
     return make_searcher(
-        name, problem.space, seed=seed, cheap=problem.cheap, evaluations=evaluations
+        name, problem.space, seed=seed, known_objectives=problem.known_objectives, evaluations=evaluations
     )
 
 
@@ -111,7 +111,7 @@ def _search(
         seconds += time.process_time() - started
         if not len(code):
             break
-        row = np.append(errors(code[0]), work.problem.cheap(code)[0])
+        row = np.append(errors(code[0]), work.problem.known_objectives(code)[0])
         codes.append(code[0])
         points.append(row)
         started = time.process_time()

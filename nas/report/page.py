@@ -90,7 +90,7 @@ def _facts(content: ReportContent) -> str:
     facts.append(("On the front", str(len(content.front))))
     if content.budgets.limits_latency:
         names = [target.name for target in content.targets]
-        asked = [limits_in_words(limits, names) for limits in content.budgets.answers]
+        asked = [limits_in_words(limits, names) for limits in content.budgets.budget_sets]
         kind = "Latency budget" if len(asked) == 1 else "Latency budgets"
         facts.insert(0, (kind, ", ".join(asked)))
     tested = [member for member in content.front if member.test_accuracy is not None]

@@ -25,9 +25,9 @@ from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
 from nas.retrain import retrain_augmentation
-from nas.search.gradients.lessons import Lessons
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.objectives import Budgets
-from nas.search.searchers.registry import entry_of
+from nas.search.searchers.registry import usable
 from nas.settings import Settings, TargetChoice, explain
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet.evaluation import evaluate_child
@@ -67,7 +67,7 @@ class Context:
 
     def check_names(self) -> None:
         """The same, without reading the data."""
-        entry_of(self.settings.searcher)
+        usable(self.settings.searcher)
         _ = self.space, self.budgets
         for target in self.targets:
             if check(target.device).kind == "gpu":
@@ -203,9 +203,11 @@ class Context:
             supernet, architecture, self.validation_batches, self.calibration_images
         )
 
-    def lessons(self, supernet: Supernet) -> Lessons:
+    def gradients(self, supernet: Supernet) -> SupernetGradients:
         """Losses and gradients of children on training images, for the searchers that use them."""
-        return Lessons(self.space, supernet, self.training_batches(self.settings.seed).batch)
+        return SupernetGradients(
+            self.space, supernet, self.training_batches(self.settings.seed).batch
+        )
 
     def supernet_key(self) -> str:
         """Names a trained supernet: a hash of all that decides its weights."""

@@ -1,9 +1,13 @@
-"""Codes that were not asked yet and that fit the constraints: what every searcher draws from.
+"""Codes that fit the constraints and were not asked yet: every searcher draws from them.
 
-Each loop has a cap, so a budget that nothing meets ends in an empty array, never in a hang:
+They are looked for in this order, until one way finds some:
 
-    sample -> still nothing: mutate the feasible ones seen -> descend the violation
-           -> a space of at most 100,000: list all of it -> empty
+    samples of the space
+    mutations of the feasible codes asked last
+    evolution towards less violation of the constraints     (while nothing feasible is known)
+    the list of all codes                                   (of a space of at most 100,000)
+
+Every loop has a cap, so a budget that nothing meets gives an empty array and never hangs.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ _GENERATIONS = 60
 
 
 class Candidates:
-    """Memory of what was asked, and a source of what was not."""
+    """Remembers the codes that were asked, and finds others."""
 
     def __init__(
         self, space: CodeSpace, rng: np.random.Generator, constraints: Constraints | None = None
@@ -45,7 +49,7 @@ class Candidates:
         return good
 
     def fresh(self, codes: Codes) -> Codes:
-        """The codes that may be asked: each once, feasible, not asked before, in their order."""
+        """Of these codes the feasible ones that were not asked, each once, in their order."""
         seen: set[bytes] = set()
         keep = []
         for row, key in enumerate(_keys(codes)):
@@ -57,7 +61,7 @@ class Candidates:
 
     def asked(self, code: Codes) -> bool:
         """Whether a code (genes,) was asked."""
-        return code.astype(np.int32).tobytes() in self._asked
+        return code_key(code) in self._asked
 
     def mark(self, codes: Codes) -> None:
         """Remember that these were asked."""
@@ -65,9 +69,9 @@ class Candidates:
         self._recent.extend(codes)
 
     def take(self, n: int) -> Codes:
-        """Up to `n` fresh codes, as the space samples them; fewer only when no more are found.
+        """Up to `n` fresh codes, drawn at random; fewer only when no more are found.
 
-        They count as asked from then on.
+        They are marked as asked.
         """
         taken: list[Codes] = []
         while len(taken) < n:
@@ -86,7 +90,7 @@ class Candidates:
         return np.empty((0, self._space.num_genes), dtype=np.int16)
 
     def _refill(self) -> Codes:
-        """Fresh codes, by the first way that finds any."""
+        """Fresh codes, by the first way that finds some."""
         if self._barren:
             return self.empty()
         if self._everything is None:
@@ -132,8 +136,13 @@ class Candidates:
         return self.fresh(best)
 
 
+def code_key(code: Codes) -> bytes:
+    """A hashable key of a code (genes,), the same for every integer type."""
+    return code.astype(np.int32).tobytes()
+
+
 def violations(constraints: Constraints, codes: Codes) -> Floats:
-    """How far each code is outside the constraints, summed: (n,), 0 where feasible, NaN as inf."""
+    """Summed excess of each code over the constraints: (n,), 0 where feasible, inf for NaN."""
     values = np.asarray(constraints(codes), dtype=float).reshape(len(codes), -1)
     outside = np.where(np.isnan(values), np.inf, np.maximum(values, 0.0))
     total: Floats = outside.sum(axis=1)
@@ -147,13 +156,13 @@ def descend(
     start: Codes | None = None,
     enough: float = -np.inf,
 ) -> Codes:
-    """Evolve codes towards the least `value`; the best 64 found, best first.
+    """Evolve codes towards the least `value`; gives the best 64 found, best first.
 
     Args:
         space: Where the codes live.
         value: What to minimise, (n, genes) to (n,).
         rng: Source of randomness.
-        start: Codes to begin with, beside 1,024 samples.
+        start: Codes to begin with, in addition to 1,024 samples.
         enough: Stop when this value is reached.
     """
     codes = space.sample(_BATCH, rng)
@@ -183,8 +192,8 @@ def descend(
 def everything(space: CodeSpace, rng: np.random.Generator) -> Codes:
     """Every code of a small space, or as many as sampling and mutation reach.
 
-    A space that offers `enumerate()` lists itself. Otherwise distinct codes are gathered until
-    their number is `size()`, or until many draws in a row bring nothing new.
+    A space that offers `enumerate()` is asked for its list. For others, distinct codes are
+    gathered until there are `size()` of them, or until many draws in a row bring nothing new.
     """
     if isinstance(space, Enumerable):
         return space.enumerate()
@@ -203,14 +212,14 @@ def everything(space: CodeSpace, rng: np.random.Generator) -> Codes:
 def nearest(every: Codes, codes: Codes, n: int) -> NDArray[np.int64]:
     """The rows of `every` (size, genes) that share the most genes with each code: (codes, n).
 
-    All of them where there are not so many, and a code's own row only then.
+    A code's own row comes last; so it is among them only if `every` has no more than n rows.
     """
     n = min(n, len(every))
     found = np.empty((len(codes), n), dtype=np.int64)
     for i, code in enumerate(codes):
         apart = (every != code).sum(axis=1)
         apart[apart == 0] = len(code) + 1
-        place = apart * len(every) + np.arange(len(every))  # of equal ones the first
+        place = apart * len(every) + np.arange(len(every))  # among equals the first row
         near = np.argpartition(place, n - 1)[:n]
         found[i] = near[np.argsort(place[near])]
     return found
@@ -224,7 +233,7 @@ def _best(codes: Codes, values: Floats, keep: int = 64) -> tuple[Codes, Floats]:
 
 
 def _keys(codes: Codes) -> list[bytes]:
-    """One hashable key per code, the same for every integer type."""
+    """One hashable key per code, the same for every integer type: see `code_key`."""
     rows = np.asarray(codes, dtype=np.int32)
     data, width = rows.tobytes(), rows.shape[1] * rows.itemsize
     return [data[start : start + width] for start in range(0, len(data), width)]

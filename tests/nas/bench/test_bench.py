@@ -41,7 +41,7 @@ def test_a_run_depends_on_its_seed_alone(table):
 def test_the_first_objective_is_told_and_the_others_are_known_beforehand(table, budget):
     task = Task(table, budget)
     codes = table.codes[[3, 59]]
-    np.testing.assert_array_equal(task.cheap(codes), table.objectives[[3, 59], 1:])
+    np.testing.assert_array_equal(task.known_objectives(codes), table.objectives[[3, 59], 1:])
     assert task.constraints is not None
     within = (task.constraints(codes) <= 0).all(axis=1)
     np.testing.assert_array_equal(within, table.columns[1].values[[3, 59]] <= budget)

@@ -39,7 +39,7 @@ class Listener:
 
 def searcher_for(problem, name="evolution", seed=0):
     return make_searcher(
-        name, problem.space, seed=seed, constraints=problem.constraints, cheap=problem.cheap
+        name, problem.space, seed=seed, constraints=problem.constraints, known_objectives=problem.known_objectives
     )
 
 

@@ -43,7 +43,7 @@ def test_of_several_questions_any_makes_feasible_and_each_has_its_column(space):
     excess = budgets.excess(measures)
     assert excess.shape == (500, 2)
     np.testing.assert_array_equal((excess <= 0).all(axis=1), (high <= 4.0) & (params <= 1200))
-    by_answer = budgets.excess_by_answer(measures)
+    by_answer = budgets.excess_by_set(measures)
     expected = np.stack([(high <= ms) & (params <= 1200) for ms in (2.0, 4.0)], axis=1)
     np.testing.assert_array_equal(by_answer <= 0, expected)
     assert 0 < expected[:, 0].sum() < expected[:, 1].sum() < 500
@@ -53,7 +53,7 @@ def test_a_question_holds_on_all_targets_at_once_and_a_missing_limit_is_none(spa
     measures = two_targets.measures(space.sample(500, rng()))
     one, other = measures.high_ms.T
     budgets = Budgets(((3.0, None), (4.0, 5.0)))
-    by_answer = budgets.excess_by_answer(measures)
+    by_answer = budgets.excess_by_set(measures)
     expected = np.stack([one <= 3.0, (one <= 4.0) & (other <= 5.0)], axis=1)
     np.testing.assert_array_equal(by_answer <= 0, expected)
     np.testing.assert_array_equal((budgets.excess(measures) <= 0)[:, 0], expected.any(axis=1))
@@ -63,7 +63,7 @@ def test_a_question_holds_on_all_targets_at_once_and_a_missing_limit_is_none(spa
 
 def test_a_problem_tells_one_latency_per_target(problem, space, two_targets):
     codes = space.sample(7, rng())
-    assert two_targets.cheap(codes).shape == (7, 2)
+    assert two_targets.known_objectives(codes).shape == (7, 2)
     assert two_targets.constraints(codes).shape == (7, 2)
     assert two_targets.answers(codes).shape == (7, 2)
     assert problem.answers is None

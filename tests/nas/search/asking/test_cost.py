@@ -20,7 +20,7 @@ def milliseconds(codes):
 
 
 def test_a_cost_weighs_every_target_alike(space):
-    cost = Cost(Brief(space, 0, cheap=milliseconds), np.random.default_rng(0))
+    cost = Cost(Brief(space, 0, known_objectives=milliseconds), np.random.default_rng(0))
     scaled = milliseconds(cost.samples)
     scaled = (scaled - scaled.mean(axis=0)) / scaled.std(axis=0)
     np.testing.assert_allclose(cost(cost.samples), scaled.mean(axis=1))
@@ -35,7 +35,7 @@ def test_without_cheap_objectives_the_constraints_are_the_cost(space):
 
 def test_without_either_larger_architectures_cost_more(space):
     cost = Cost(
-        Brief(space, 0, cheap=lambda codes: np.zeros((len(codes), 0))), np.random.default_rng(0)
+        Brief(space, 0, known_objectives=lambda codes: np.zeros((len(codes), 0))), np.random.default_rng(0)
     )
     smallest, largest = cost(np.stack([space.smallest(), space.largest()]))
     assert smallest < -1 < 1 < largest
@@ -43,7 +43,7 @@ def test_without_either_larger_architectures_cost_more(space):
 
 def test_a_code_of_unknown_cost_is_the_dearest(space):
     cost = Cost(
-        Brief(space, 0, cheap=lambda codes: np.where(codes[:, :1] > 0, np.nan, codes[:, 1:2])),
+        Brief(space, 0, known_objectives=lambda codes: np.where(codes[:, :1] > 0, np.nan, codes[:, 1:2])),
         np.random.default_rng(0),
     )
     codes = np.stack([space.smallest(), space.largest()])

@@ -67,7 +67,7 @@ def test_without_an_order_choices_are_ordered_by_what_they_cost(space):
     def cheap(codes):
         return sum(cost[codes[:, i]] for i, cost in enumerate(costs)).astype(float)[:, None]
 
-    granularity = Granularity(Brief(space, seed=0, cheap=cheap), np.random.default_rng(0))
+    granularity = Granularity(Brief(space, seed=0, known_objectives=cheap), np.random.default_rng(0))
     for scale, cost in zip(granularity.scales, costs, strict=True):
         np.testing.assert_array_equal(scale.levels, cost)
     assert cheap(granularity.largest()[None]) == sum(cost.max() for cost in costs)

@@ -53,7 +53,7 @@ def test_a_sample_of_another_space_is_named(ours, space):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_searches_a_space_of_ours(ours, algorithm):
-    brief = Brief(ours, 0, cheap=lambda codes: ours.features(codes)[:, :1])
+    brief = Brief(ours, 0, known_objectives=lambda codes: ours.features(codes)[:, :1])
     searcher = make_peer(f"nni-{algorithm}", brief, repeats=False)
     asked = np.concatenate([searcher.ask(1) for _ in range(30)])
     assert ours.contains(asked).all()

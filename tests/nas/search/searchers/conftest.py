@@ -24,4 +24,4 @@ def objectives(space, cheap):
 
 @pytest.fixture
 def brief(space, cheap):
-    return Brief(space, seed=0, cheap=cheap, evaluations=200)
+    return Brief(space, seed=0, known_objectives=cheap, evaluations=200)

@@ -50,7 +50,7 @@ def test_in_a_search_space_it_never_grows():
 
 @pytest.mark.parametrize("limit", [3.0, 5.0])
 def test_under_a_budget_every_second_root_is_just_within(space, cheap, objectives, limit):
-    brief = Brief(space, seed=0, cheap=cheap, constraints=lambda codes: cheap(codes) - limit)
+    brief = Brief(space, seed=0, known_objectives=cheap, constraints=lambda codes: cheap(codes) - limit)
     _, _, roots = start(brief, objectives)
     latency = cheap(roots)[:, 0]
     assert latency.max() <= limit

@@ -11,7 +11,7 @@ from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.gradients.gene_tables import total
 from nas.search.gradients.guided import Guided
-from nas.search.gradients.lessons import Lessons
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.searchers import differentiable, saliency
 from nas.search.searchers.differentiable import Differentiable
 from nas.search.searchers.primal_dual import PrimalDual
@@ -30,11 +30,11 @@ class Given:
     """Changes of the loss that add up over choices, with some noise; counts what it is asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lessons = Lessons(SPACE, Supernet(SPACE, 1, 2), no_images)
+        self.gradients = SupernetGradients(SPACE, Supernet(SPACE, 1, 2), no_images)
         self.asked = 0
-        monkeypatch.setattr(self.lessons, "changes", self.changes)
-        monkeypatch.setattr(self.lessons, "taylor", self.taylor)
-        monkeypatch.setattr(self.lessons, "losses", lambda codes, step: total(SPACE, LOSS, codes))
+        monkeypatch.setattr(self.gradients, "changes", self.changes)
+        monkeypatch.setattr(self.gradients, "taylor", self.taylor)
+        monkeypatch.setattr(self.gradients, "losses", lambda codes, step: total(SPACE, LOSS, codes))
 
     def changes(self, code, step, exact=2):
         self.asked += 1
@@ -74,7 +74,7 @@ def first(make, brief, n):
 
 @pytest.mark.parametrize("make", [Differentiable, PrimalDual, Saliency])
 def test_the_first_asks_are_near_the_true_front(make, given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given.gradients)
     asked = first(make, brief, 12)
     drawn = SPACE.sample(4000, np.random.default_rng(1))
     loss, time = total(SPACE, LOSS, drawn), milliseconds(drawn)[:, 0]
@@ -95,8 +95,8 @@ def test_under_a_budget_the_first_asks_are_spread_below_it(make, given: Given) -
         SPACE,
         0,
         constraints=lambda codes: milliseconds(codes) / limit - 1,
-        cheap=milliseconds,
-        lessons=given.lessons,
+        known_objectives=milliseconds,
+        gradients=given.gradients,
     )
     asked = milliseconds(first(make, brief, 5))[:, 0]
     assert asked.max() <= limit
@@ -104,7 +104,7 @@ def test_under_a_budget_the_first_asks_are_spread_below_it(make, given: Given) -
 
 
 def test_a_heavier_cost_chooses_cheaper_and_a_colder_one_likelier(given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given.gradients)
     rule = Differentiable(brief, History(brief))
     rule.learn()
     codes = rule._sample(np.array([0.0, 0.3, 3.0, 30.0]), 0.0)
@@ -121,7 +121,7 @@ def test_a_heavier_cost_chooses_cheaper_and_a_colder_one_likelier(given: Given) 
 
 
 def test_pruning_takes_what_is_worth_least_per_cost_first(given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given.gradients)
     rule = Saliency(brief, History(brief))
     code = SPACE.largest()
     rows = [row - row[own] for row, own in zip(LOSS, code, strict=True)]
@@ -141,7 +141,7 @@ def test_pruning_takes_what_is_worth_least_per_cost_first(given: Given) -> None:
 def test_saliencies_are_the_second_order_of_taylor_terms(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given.gradients)
     rule = Saliency(brief, History(brief))
     code = SPACE.largest()
     depth = [gene.name for gene in SPACE.genes].index("stages.1.depth")
@@ -152,7 +152,7 @@ def test_saliencies_are_the_second_order_of_taylor_terms(
         rows[depth][0] = terms[step]
         return rows
 
-    monkeypatch.setattr(given.lessons, "taylor", taylor)
+    monkeypatch.setattr(given.gradients, "taylor", taylor)
     rows = rule.saliencies(code, 0)
     assert len(terms) == saliency.BATCHES
     assert rows[depth][0] == pytest.approx(0.2 + 0.5 * (0.04 + 0.36) / 2)
@@ -174,8 +174,8 @@ def test_a_block_that_does_nothing_has_no_saliency() -> None:
         labels = torch.arange(batch_size) % 2
         return type("B", (), {"images": batch, "targets": F.one_hot(labels, 2).float()})()
 
-    lessons = Lessons(SPACE, supernet, images, batch_size=4)
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=lessons)
+    lessons = SupernetGradients(SPACE, supernet, images, batch_size=4)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=lessons)
     rows = Saliency(brief, History(brief)).saliencies(SPACE.largest(), 0)
     depths = [gene.name for gene in SPACE.genes]
     idle, busy = (rows[depths.index(f"stages.{i}.depth")] for i in (1, 2))

@@ -32,7 +32,7 @@ def test_what_costs_no_error_goes_first(space, cheap):
     def evaluate(codes):
         return np.stack([10.0 - codes[:, 2] - codes[:, 6], cheap(codes)[:, 0]], axis=1)
 
-    slimming = told(Brief(space, seed=0, cheap=cheap), evaluate)
+    slimming = told(Brief(space, seed=0, known_objectives=cheap), evaluate)
     path = slimming.path((space.cardinalities - 1).astype(np.int16))
     touched = np.flatnonzero((path[:, [2, 6]] != path[0, [2, 6]]).any(axis=1))[0]
     assert not path[touched - 1, [0, 1, 3, 4, 5]].any()
@@ -45,7 +45,7 @@ def test_in_a_search_space_every_member_of_a_path_is_an_architecture(known):
     def size(codes):
         return (codes.sum(axis=1) + codes[:, 0])[:, None].astype(float)
 
-    brief = Brief(space, seed=0, cheap=size if known else None)
+    brief = Brief(space, seed=0, known_objectives=size if known else None)
     slimming = told(brief, lambda codes: np.concatenate([1 / (1 + size(codes)), size(codes)], 1))
     path = slimming.path(space.largest())
     assert space.contains(path).all()

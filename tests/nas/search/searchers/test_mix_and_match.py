@@ -42,7 +42,7 @@ def test_in_a_search_space_kinds_stay_and_sizes_follow_the_depth():
 
 
 def test_asks_walk_along_the_range_of_latency(space, objectives, cheap):
-    searcher = make_searcher("mix-and-match", space, seed=0, cheap=cheap)
+    searcher = make_searcher("mix-and-match", space, seed=0, known_objectives=cheap)
     asked = []
     for _ in range(40):
         code = searcher.ask(1)

@@ -17,12 +17,12 @@ LAG = 16
 
 def search(problem, name, seed, evaluations, **options):
     """Codes and objectives as a run asks and tells: one at a time, 16 ahead of the results."""
-    searcher = make_searcher(name, problem.space, seed=seed, cheap=problem.cheap, **options)
+    searcher = make_searcher(name, problem.space, seed=seed, known_objectives=problem.known_objectives, **options)
     codes, told = [], []
     for i in range(evaluations):
         if i >= LAG:
             code = codes[i - LAG]
-            latency = problem.cheap(code[None])[0]
+            latency = problem.known_objectives(code[None])[0]
             told.append(problem.objectives(problem.evaluate(code), latency))
             searcher.tell(code[None], told[-1][None])
         codes.append(searcher.ask(1)[0])
@@ -42,11 +42,11 @@ def test_more_of_the_front_is_found_than_by_random(problem, name):
 
 
 def test_each_of_several_questions_gets_asks_that_can_answer_it(problem):
-    sampled = problem.cheap(problem.space.sample(2000, np.random.default_rng(0)))[:, 0]
+    sampled = problem.known_objectives(problem.space.sample(2000, np.random.default_rng(0)))[:, 0]
     limits = np.quantile(sampled, [0.05, 0.5, 0.95])
 
     def answers(codes):
-        return problem.cheap(codes)[:, :1] / limits - 1
+        return problem.known_objectives(codes)[:, :1] / limits - 1
 
     codes, _ = search(
         problem,
@@ -78,7 +78,7 @@ def test_asks_take_turns_between_the_front_and_the_questions(
     limits = np.array([3.0, 4.0, 5.0])[:questions]
 
     def answers(codes):
-        return problem.cheap(codes)[:, :1] / limits - 1
+        return problem.known_objectives(codes)[:, :1] / limits - 1
 
     options = {}
     if questions:
@@ -94,8 +94,8 @@ def test_asks_take_turns_between_the_front_and_the_questions(
 
 
 def test_who_can_evaluate_thousands_of_times_gets_no_surrogate(problem):
-    many = make_searcher("auto", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
-    peer = make_searcher("nsga2", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
+    many = make_searcher("auto", problem.space, seed=0, evaluations=5000, known_objectives=problem.known_objectives)
+    peer = make_searcher("nsga2", problem.space, seed=0, evaluations=5000, known_objectives=problem.known_objectives)
     np.testing.assert_array_equal(many.ask(50), peer.ask(50))
 
 
@@ -117,17 +117,17 @@ def test_a_surrogate_sees_the_costs_under_a_budget_only(problem, budget):
             return np.zeros(len(features)), np.ones(len(features))
 
     def within(codes):
-        return problem.cheap(codes) - 3.0
+        return problem.known_objectives(codes) - 3.0
 
-    brief = Brief(problem.space, 0, cheap=problem.cheap, constraints=within if budget else None)
+    brief = Brief(problem.space, 0, known_objectives=problem.known_objectives, constraints=within if budget else None)
     history = History(brief)
     model = ModelBased(brief, history, Spy, Effort(start=8, children=8, strangers=8, renew=1))
     searcher = SequentialSearcher(history, model.next)
     codes = searcher.ask(8)
-    searcher.tell(codes, np.concatenate([np.ones((8, 1)), problem.cheap(codes)], axis=1))
+    searcher.tell(codes, np.concatenate([np.ones((8, 1)), problem.known_objectives(codes)], axis=1))
     searcher.ask(1)
     own = problem.space.features(codes)
     assert seen["groups"] == own.shape[1] + budget
     np.testing.assert_allclose(seen["features"][:, : own.shape[1]], own)
     if budget:
-        np.testing.assert_allclose(seen["features"][:, own.shape[1] :], problem.cheap(codes))
+        np.testing.assert_allclose(seen["features"][:, own.shape[1] :], problem.known_objectives(codes))

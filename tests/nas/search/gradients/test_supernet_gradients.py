@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas.search.gradients.lessons import Lessons
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from search_spaces.definition import read_definition
 from search_spaces.parts import parts_of
 from search_spaces.space import SearchSpace
@@ -49,8 +49,8 @@ def batches(step: int, batch_size: int, resolution: int) -> Batch:
     return Batch(images, F.one_hot(labels, 2).double())
 
 
-def lessons_of(norm: str = "layer") -> Lessons:
-    """Lessons on weights far from their start, so that branches matter."""
+def gradients_of(norm: str = "layer") -> SupernetGradients:
+    """SupernetGradients on weights far from their start, so that branches matter."""
     space = SearchSpace(read_definition(TEXT.format(norm=norm), "test"))
     supernet = Supernet(space, 1, 2).double()
     generator = torch.Generator().manual_seed(3)
@@ -58,16 +58,16 @@ def lessons_of(norm: str = "layer") -> Lessons:
         for parameter in supernet.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             parameter.add_(0.2 * noise)
-    return Lessons(space, supernet, batches, batch_size=5)
+    return SupernetGradients(space, supernet, batches, batch_size=5)
 
 
 @pytest.fixture(scope="module")
-def lessons() -> Lessons:
-    return lessons_of()
+def lessons() -> SupernetGradients:
+    return gradients_of()
 
 
 @pytest.fixture(scope="module")
-def codes(lessons: Lessons):
+def codes(lessons: SupernetGradients):
     """The largest child, the smallest and two between."""
     drawn = lessons.space.sample(2, np.random.default_rng(1))
     return np.stack([lessons.space.largest(), lessons.space.smallest(), *drawn])
@@ -79,7 +79,7 @@ def changed(space: SearchSpace, code, gene: int, choice: int):
     return space.canonical(other[None])[0]
 
 
-def mixed_loss(lessons: Lessons, code, other, share: float, step: int) -> float:
+def mixed_loss(lessons: SupernetGradients, code, other, share: float, step: int) -> float:
     """The loss with `share` of another child's parts in the slots where the two differ."""
     net, space = lessons.supernet, lessons.space
     own, others = (
@@ -98,7 +98,7 @@ def mixed_loss(lessons: Lessons, code, other, share: float, step: int) -> float:
     return float(F.cross_entropy(x, targets))
 
 
-def test_a_loss_is_that_of_the_extracted_network(lessons: Lessons, codes) -> None:
+def test_a_loss_is_that_of_the_extracted_network(lessons: SupernetGradients, codes) -> None:
     for code in codes:
         architecture = lessons.space.decode(code)
         images, targets = batches(7, 5, architecture.resolution)
@@ -108,7 +108,7 @@ def test_a_loss_is_that_of_the_extracted_network(lessons: Lessons, codes) -> Non
         assert lessons.losses(code[None], 7)[0] == pytest.approx(float(expected.detach()))
 
 
-def test_a_slope_is_the_derivative_of_a_mixture(lessons: Lessons, codes) -> None:
+def test_a_slope_is_the_derivative_of_a_mixture(lessons: SupernetGradients, codes) -> None:
     compared = 0
     for code in codes:
         rows = lessons.slopes(code, 2)
@@ -122,7 +122,7 @@ def test_a_slope_is_the_derivative_of_a_mixture(lessons: Lessons, codes) -> None
 
 
 def test_slopes_are_unknown_where_maps_change_shape_or_genes_sleep(
-    lessons: Lessons, codes
+    lessons: SupernetGradients, codes
 ) -> None:
     for code in codes:
         active = lessons.space.active(code[None])[0]
@@ -134,7 +134,7 @@ def test_slopes_are_unknown_where_maps_change_shape_or_genes_sleep(
             np.testing.assert_array_equal(unknown, np.broadcast_to(expected, unknown.shape))
 
 
-def test_a_taylor_term_is_the_derivative_of_fading_weights(lessons: Lessons, codes) -> None:
+def test_a_taylor_term_is_the_derivative_of_fading_weights(lessons: SupernetGradients, codes) -> None:
     compared = 0
     for code in codes[::2]:
         own = lessons.supernet.weights_of(lessons.space.decode(code))
@@ -151,7 +151,7 @@ def test_a_taylor_term_is_the_derivative_of_fading_weights(lessons: Lessons, cod
     assert compared == 19
 
 
-def faded_loss(lessons: Lessons, code, own, kept, share: float) -> float:
+def faded_loss(lessons: SupernetGradients, code, own, kept, share: float) -> float:
     """The loss with the weights that `own` has and `kept` has not taken down by `share`."""
     supernet = copy.deepcopy(lessons.supernet)
     parameters = dict(supernet.named_parameters())
@@ -162,12 +162,12 @@ def faded_loss(lessons: Lessons, code, own, kept, share: float) -> float:
             if name in kept:
                 view(dropped, kept[name]).fill_(0.0)
             parameters[name].mul_(1.0 - share * dropped)
-    faded = Lessons(lessons.space, supernet, batches, batch_size=5)
+    faded = SupernetGradients(lessons.space, supernet, batches, batch_size=5)
     return float(faded.losses(code[None], 4)[0])
 
 
 def test_taylor_is_unknown_for_choices_that_have_weights_of_their_own(
-    lessons: Lessons, codes
+    lessons: SupernetGradients, codes
 ) -> None:
     largest = codes[0]
     genes = {gene.name: i for i, gene in enumerate(lessons.space.genes)}
@@ -179,7 +179,7 @@ def test_taylor_is_unknown_for_choices_that_have_weights_of_their_own(
     assert not np.isnan(rows[genes["stages.0.depth"]]).any()
 
 
-def test_differences_are_those_of_whole_children(lessons: Lessons, codes) -> None:
+def test_differences_are_those_of_whole_children(lessons: SupernetGradients, codes) -> None:
     code = codes[2]
     for gene, choices in enumerate(lessons.space.cardinalities):
         if lessons.space.active(code[None])[0, gene]:
@@ -188,7 +188,7 @@ def test_differences_are_those_of_whole_children(lessons: Lessons, codes) -> Non
             np.testing.assert_allclose(lessons.differences(code, gene, 5), expected)
 
 
-def test_changes_try_other_genes_each_step_until_all_are_known(lessons: Lessons, codes) -> None:
+def test_changes_try_other_genes_each_step_until_all_are_known(lessons: SupernetGradients, codes) -> None:
     code = codes[0]
     known = [lessons.changes(code, step, exact=2) for step in range(2)]
     for step, rows in enumerate(known):
@@ -203,7 +203,7 @@ def test_changes_try_other_genes_each_step_until_all_are_known(lessons: Lessons,
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
 def test_lessons_leave_no_trace(norm: str) -> None:
-    lessons = lessons_of(norm)
+    lessons = gradients_of(norm)
     code = lessons.space.largest()
     parameters = list(lessons.supernet.parameters())
     before = [p.detach().clone() for p in parameters]
@@ -220,8 +220,8 @@ def test_lessons_leave_no_trace(norm: str) -> None:
     assert all(p.grad is None for p in parameters)
 
 
-def test_a_part_of_the_supernets_space_can_be_learnt_from(lessons: Lessons) -> None:
-    part = Lessons(lessons.space.restrict(8), lessons.supernet, batches, batch_size=5)
+def test_a_part_of_the_supernets_space_can_be_learnt_from(lessons: SupernetGradients) -> None:
+    part = SupernetGradients(lessons.space.restrict(8), lessons.supernet, batches, batch_size=5)
     code = part.space.largest()
     whole = lessons.space.encode(part.space.decode(code))
     for mine, theirs in zip(part.slopes(code, 1)[1:], lessons.slopes(whole, 1)[1:], strict=True):

@@ -6,7 +6,7 @@ import pytest
 from nas.search import make_searcher
 from nas.search.asking.history import History
 from nas.search.front import hypervolume, ranks
-from nas.search.searchers.predictor import Predictor
+from nas.search.searchers.predictor_in_the_loop import PredictorInTheLoop
 
 
 def run(name, space, objectives, seed, **options):
@@ -35,7 +35,7 @@ def test_a_batch_is_new_and_mostly_on_the_front_of_its_predictions(brief, object
     for code in codes:
         history.ask(code)
     history.tell(codes, objectives(codes))
-    batch = Predictor(brief, history).generation()
+    batch = PredictorInTheLoop(brief, history).generation()
     assert len(batch) == 12
     together = np.concatenate([codes, batch])
     assert len(np.unique(together, axis=0)) == 72
@@ -47,7 +47,7 @@ def test_under_a_budget_one_of_the_best_hundredth_is_found(space, objectives, ch
     every = np.stack(np.unravel_index(np.arange(space.size()), space.cardinalities), axis=1)
     every = every[cheap(every)[:, 0] <= limit]
     found = run(
-        "predictor", space, objectives, 0, cheap=cheap, constraints=lambda c: cheap(c) - limit
+        "predictor", space, objectives, 0, known_objectives=cheap, constraints=lambda c: cheap(c) - limit
     )
     errors = np.sort(objectives(every)[:, 0])
     assert found[:, 0].min() <= errors[len(errors) // 100]
