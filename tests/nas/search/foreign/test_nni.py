@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nas.errors import SpaceError, UnknownNameError
+from nas.search import make_searcher
 from nas.search.brief import Brief
-from nas.search.foreign.entries import make_peer
 from search_spaces import load_space
 
 pytest.importorskip("nni")
@@ -54,7 +54,7 @@ def test_a_sample_of_another_space_is_named(ours, space):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_searches_a_space_of_ours(ours, algorithm):
     brief = Brief(ours, 0, known_objectives=lambda codes: ours.features(codes)[:, :1])
-    searcher = make_peer(f"nni-{algorithm}", brief, repeats=False)
+    searcher = make_searcher(f"nni-{algorithm}", brief)
     asked = np.concatenate([searcher.ask(1) for _ in range(30)])
     assert ours.contains(asked).all()
     assert len(np.unique(asked, axis=0)) == 30
@@ -91,7 +91,9 @@ def test_evolution_asks_what_nni_evaluates_by_itself(space):
     with _quiet():
         RegularizedEvolution(seed=7)(RawFormatModelSpace(foreign.mutable, None), AtOnce())
     assert len(evaluated) > 100  # a whole population and some of its children
-    asked = space.search(make_peer("nni-evolution", space.brief(7, limit=100.0)), len(evaluated))
+    asked = space.search(
+        make_searcher("nni-evolution", space.brief(7, limit=100.0)), len(evaluated)
+    )
     np.testing.assert_array_equal(asked, evaluated)
 
 
@@ -111,7 +113,7 @@ def test_tpe_asks_what_the_tuner_of_nni_generates(space):
             error = float(space.objectives(expected[-1][None])[0, 0])
             tuner.receive_trial_result(number, sample, error)
             tuner.trial_end(number, True)
-    asked = space.search(make_peer("nni-tpe", space.brief(7, limit=100.0)), 60)
+    asked = space.search(make_searcher("nni-tpe", space.brief(7, limit=100.0)), 60)
     np.testing.assert_array_equal(asked, expected)
 
 
@@ -122,7 +124,7 @@ def test_no_process_or_socket_is_started(space, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(socket, "socket", refuse)
     for algorithm in ALGORITHMS:
-        space.search(make_peer(f"nni-{algorithm}", space.brief()), 5)
+        space.search(make_searcher(f"nni-{algorithm}", space.brief()), 5)
 
 
 def test_an_unknown_algorithm_is_named(space):

@@ -71,6 +71,6 @@ def test_the_plan_comes_first_but_for_what_was_told_already():
     assert oracle.learnt == 2  # once here, once by the search
 
 
-def test_a_searcher_without_lessons_says_what_to_do():
+def test_a_searcher_without_gradients_says_what_to_do():
     with pytest.raises(SettingsError, match=r"'saliency' needs a supernet.*`nas search`"):
         gradients_of(Brief(SPACE, 0), "saliency")
