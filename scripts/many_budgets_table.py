@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import results_file
 
-from nas.bench.table import Table, read_table
+from nas.bench.table import Table
+from nas.bench.table_file import read_table
 from nas.search import Brief, make_searcher
 from nas.search.protocol import Codes, Floats
 

@@ -36,7 +36,7 @@ import results_file  # noqa: E402
 from nas.bench.bench import Result, Task, check, run  # noqa: E402
 from nas.bench.bench import Run as Found  # noqa: E402
 from nas.bench.scores import Judge  # noqa: E402
-from nas.bench.table import read_table  # noqa: E402
+from nas.bench.table_file import read_table  # noqa: E402
 from nas.environment import version  # noqa: E402
 from nas.search import SEARCHERS  # noqa: E402
 

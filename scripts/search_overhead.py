@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 import results_file  # noqa: E402
 
 from nas.bench.bench import Task, follow  # noqa: E402
-from nas.bench.table import read_table  # noqa: E402
+from nas.bench.table_file import read_table  # noqa: E402
 from nas.search import make_searcher  # noqa: E402
 from nas.search.foreign.optuna import OptunaTool  # noqa: E402
 from nas.search.foreign.pymoo import PymooTool  # noqa: E402

@@ -87,7 +87,7 @@ def bench(
     Example: nas bench --table nb201.csv.gz --code-columns 'op_*' --maximize acc --minimize lat
     """
     from nas.bench.bench import Task, bench, check
-    from nas.bench.table import read_table
+    from nas.bench.table_file import read_table
     from nas.cli.console import show_json, working
 
     names = list(dict.fromkeys(searcher or [_DEFAULT]))

@@ -23,7 +23,7 @@ from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.progress import Progress
 from nas.result import Outcome
 from nas.run.context import Context, short_names
-from nas.search.asking.candidates import descend
+from nas.search.asking.descent import descend
 from nas.search.feasibility import SAMPLES, Feasibility, check_feasible
 from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Codes, Floats

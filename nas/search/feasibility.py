@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search.asking.candidates import descend
+from nas.search.asking.descent import descend
 from nas.search.infeasible import Described, Miss, infeasible
 from nas.search.objectives import Budgets, Measures, MeasuresOf, limits_in_words
 from nas.search.protocol import Codes, CodeSpace, Floats

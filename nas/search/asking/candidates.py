@@ -13,17 +13,15 @@ Every loop has a cap, so a budget that nothing meets gives an empty array and ne
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.search.protocol import Bools, Codes, CodeSpace, Constraints, Enumerable, Floats
+from nas.search.asking.descent import descend
+from nas.search.asking.listing import ENUMERABLE, code_key, everything
+from nas.search.protocol import Bools, Codes, CodeSpace, Constraints, Floats
 
-ENUMERABLE = 100_000
 _BATCH = 1024
 _TRIES = 8
-_GENERATIONS = 60
 
 
 class Candidates:
@@ -136,100 +134,12 @@ class Candidates:
         return self.fresh(best)
 
 
-def code_key(code: Codes) -> bytes:
-    """A hashable key of a code (genes,), the same for every integer type."""
-    return code.astype(np.int32).tobytes()
-
-
 def violations(constraints: Constraints, codes: Codes) -> Floats:
     """Summed excess of each code over the constraints: (n,), 0 where feasible, inf for NaN."""
     values = np.asarray(constraints(codes), dtype=float).reshape(len(codes), -1)
     outside = np.where(np.isnan(values), np.inf, np.maximum(values, 0.0))
     total: Floats = outside.sum(axis=1)
     return total
-
-
-def descend(
-    space: CodeSpace,
-    value: Callable[[Codes], Floats],
-    rng: np.random.Generator,
-    start: Codes | None = None,
-    enough: float = -np.inf,
-) -> Codes:
-    """Evolve codes towards the least `value`; gives the best 64 found, best first.
-
-    Args:
-        space: Where the codes live.
-        value: What to minimise, (n, genes) to (n,).
-        rng: Source of randomness.
-        start: Codes to begin with, in addition to 1,024 samples.
-        enough: Stop when this value is reached.
-    """
-    codes = space.sample(_BATCH, rng)
-    if start is not None and len(start):
-        codes = np.concatenate([np.asarray(start, dtype=codes.dtype), codes])
-    codes, values = _best(codes, value(codes))
-    stale = 0
-    for _ in range(_GENERATIONS):
-        if values[0] <= enough or stale == 8:
-            break
-        first, second = codes[rng.integers(len(codes), size=(2, 256))]
-        children = np.concatenate(
-            [
-                space.mutate(codes[rng.integers(len(codes), size=256)], rng),
-                space.crossover(first, second, rng),
-            ]
-        )
-        children = children[np.asarray(space.contains(children), dtype=bool)]
-        before = values[0]
-        codes, values = _best(
-            np.concatenate([codes, children]), np.concatenate([values, value(children)])
-        )
-        stale = 0 if values[0] < before else stale + 1
-    return codes
-
-
-def everything(space: CodeSpace, rng: np.random.Generator) -> Codes:
-    """Every code of a small space, or as many as sampling and mutation reach.
-
-    A space that offers `enumerate()` is asked for its list. For others, distinct codes are
-    gathered until there are `size()` of them, or until many draws in a row bring nothing new.
-    """
-    if isinstance(space, Enumerable):
-        return space.enumerate()
-    found: dict[bytes, Codes] = {}
-    stale = 0
-    while len(found) < space.size() and stale < 2 * _TRIES:
-        before = len(found)
-        codes = space.sample(_BATCH, rng)
-        codes = np.concatenate([codes, space.mutate(codes, rng)])
-        codes = codes[np.asarray(space.contains(codes), dtype=bool)]
-        found.update(zip(_keys(codes), codes, strict=True))
-        stale = 0 if len(found) > before else stale + 1
-    return np.stack(list(found.values())) if found else space.sample(0, rng)
-
-
-def nearest(every: Codes, codes: Codes, n: int) -> NDArray[np.int64]:
-    """The rows of `every` (size, genes) that share the most genes with each code: (codes, n).
-
-    A code's own row comes last; so it is among them only if `every` has no more than n rows.
-    """
-    n = min(n, len(every))
-    found = np.empty((len(codes), n), dtype=np.int64)
-    for i, code in enumerate(codes):
-        apart = (every != code).sum(axis=1)
-        apart[apart == 0] = len(code) + 1
-        place = apart * len(every) + np.arange(len(every))  # among equals the first row
-        near = np.argpartition(place, n - 1)[:n]
-        found[i] = near[np.argsort(place[near])]
-    return found
-
-
-def _best(codes: Codes, values: Floats, keep: int = 64) -> tuple[Codes, Floats]:
-    """The `keep` distinct codes with the least values, best first."""
-    _, first = np.unique(codes, axis=0, return_index=True)
-    order = first[np.argsort(values[first], kind="stable")][:keep]
-    return codes[order], values[order]
 
 
 def _keys(codes: Codes) -> list[bytes]:

@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nas.search.asking.candidates import Candidates, code_key
+from nas.search.asking.candidates import Candidates
+from nas.search.asking.listing import code_key
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 

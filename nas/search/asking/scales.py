@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search.asking.candidates import nearest
+from nas.search.asking.listing import nearest
 from nas.search.brief import Brief
 from nas.search.protocol import Categorical, Codes, Enumerable, Floats, Ordered
 

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search.asking.candidates import Candidates, nearest
+from nas.search.asking.candidates import Candidates
+from nas.search.asking.listing import listed
 from nas.search.front import crowding, ranks
-from nas.search.protocol import Codes, CodeSpace, Enumerable, Floats
+from nas.search.protocol import Codes, CodeSpace, Floats
 
 Indices: TypeAlias = NDArray[np.integer[Any]]
 
@@ -25,7 +26,6 @@ CROSSED = 0.9
 MUTATED = 0.5
 """Share of the children of two parents that are also mutated; those of one parent always are."""
 _TRIES = 4
-_NEAREST = 16
 
 
 def by_rank(objectives: Floats) -> Indices:
@@ -100,18 +100,3 @@ def fresh_mutant(
         if len(fresh):
             return fresh[:1]
     return candidates.empty()
-
-
-def listed(space: CodeSpace, codes: Codes, rng: np.random.Generator) -> Codes:
-    """The codes; in a listed space, codes that it does not have become near ones: (n, genes).
-
-    In a sparse table few rows differ from another in one gene only.
-    """
-    outside = np.flatnonzero(~np.asarray(space.contains(codes), dtype=bool))
-    if not len(outside) or not isinstance(space, Enumerable):
-        return codes
-    every = space.enumerate()
-    rows = nearest(every, codes[outside], _NEAREST)
-    codes = codes.copy()
-    codes[outside] = every[rng.permuted(rows, axis=1)[:, 0]]
-    return codes

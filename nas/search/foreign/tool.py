@@ -18,7 +18,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nas.errors import SpaceError
-from nas.search.asking.candidates import Candidates, code_key
+from nas.search.asking.candidates import Candidates
+from nas.search.asking.listing import code_key
 from nas.search.brief import Brief
 from nas.search.protocol import Categorical, Codes, CodeSpace, Floats
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search.asking.candidates import code_key
 from nas.search.asking.history import GenerationSearcher, History
+from nas.search.asking.listing import code_key, listed
 from nas.search.asking.scales import Granularity
-from nas.search.asking.variation import by_rank, listed
+from nas.search.asking.variation import by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry

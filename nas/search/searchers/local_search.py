@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search.asking.candidates import code_key
 from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.listing import code_key
 from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
 from nas.search.front import crowding, non_dominated

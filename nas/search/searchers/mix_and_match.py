@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.listing import listed
 from nas.search.asking.scales import Granularity, Scale
-from nas.search.asking.variation import Indices, by_rank, listed
+from nas.search.asking.variation import Indices, by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry

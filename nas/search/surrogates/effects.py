@@ -42,6 +42,7 @@ class Effects:
         x = x - self._center
         e = errors[rows] - errors[rows].mean()
         e = e / (e.std() + 1e-12)
+        # scikit-learn's Ridge agrees to 1e-14, but a fit of 40 rows takes it 10 ms instead of 0.05.
         with one_blas_thread():
             self._weights = x.T @ np.linalg.solve(x @ x.T + _RIDGE * np.eye(n), e)
 

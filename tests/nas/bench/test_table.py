@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.bench.table import Column, read_table
+from nas.bench.table import Column
+from nas.bench.table_file import read_table
 from nas.errors import DataError, UnknownNameError
 
 COLUMNS = {"maximize": ["acc"], "minimize": ["lat"]}
