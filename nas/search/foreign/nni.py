@@ -1,4 +1,4 @@
-"""NNI: a space as one of its mutables, and its search algorithms run in this process.
+"""NNI: a space as one of its mutables, and its search algorithms, run in this process.
 
     space -> MutableDict of Categorical, one per gene
     code <-> sample {"stages.0.width": "24", ...}
@@ -7,12 +7,12 @@
     tpe        tree-structured Parzen estimator (tuner)    https://papers.nips.cc/paper/4443
     random     without replacement (tuner)                 https://arxiv.org/abs/1902.07638
 
-NNI maximises one number. With constraints, or with a single objective, that is the first
-objective; otherwise it is minus the share of what was told that dominates a point (the rank of
-MOGA, Fonseca and Fleming 1993).
+NNI maximises one number. With constraints, or with a single objective, it is minus the first
+objective. Otherwise it is minus the share of told points that dominate a point (the rank of MOGA,
+Fonseca and Fleming 1993).
 
-NNI's server, web page and trial processes are never started: the server of 3.0 listens on every
-network interface and has no option against it.
+NNI's server, web page and trial processes are never started: the server of NNI 3.0 listens on
+every network interface, and no option changes that.
 
 Library: Neural Network Intelligence 3.0, https://github.com/microsoft/nni
 """
@@ -48,7 +48,7 @@ class Named(Protocol):
 
 
 class NniSpace:
-    """A space as NNI sees it, and the way back.
+    """A space as NNI sees it; codes as NNI's samples, and samples as codes.
 
     Raises:
         MissingExtraError: NNI is not installed.
@@ -70,7 +70,7 @@ class NniSpace:
         return {name: words[int(choice)] for (name, words), choice in named}
 
     def code(self, sample: Sample) -> Codes:
-        """The code (genes,) that a sample stands for; `space.decode` makes it an architecture.
+        """The canonical code (genes,) of a sample; `space.decode` makes it an architecture.
 
         Raises:
             SpaceError: the sample is not of this space.
@@ -79,7 +79,7 @@ class NniSpace:
         return code
 
     def genes(self, sample: Sample) -> Codes:
-        """The choices of a sample as numbers, as they are: (genes,).
+        """The choices of a sample as numbers, not made canonical: (genes,).
 
         Raises:
             SpaceError: the sample is not of this space.
@@ -125,7 +125,7 @@ class NniTool:
         self._count = 0
 
     def propose(self) -> Proposal:
-        """The algorithm's next sample; an even draw once it has no more."""
+        """The algorithm's next sample; a uniform draw once it has no more."""
         self._count += 1
         with _quiet():
             sample = self._algorithm.propose(self._count)
@@ -138,7 +138,7 @@ class NniTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; what was not evaluated is a failed trial to NNI."""
+        """See `Tool`; a code that was not evaluated is told as a failed trial."""
         if proposal.number not in self._open:
             return
         self._open.remove(proposal.number)
@@ -249,7 +249,7 @@ class _Evolution:
 
 
 def _choices(space: CodeSpace) -> dict[str, list[str]]:
-    """The words of each gene's choices; numbers where the space has no words."""
+    """The words of each gene's choices; numbers if the space has no words for them."""
     if not isinstance(space, Named):
         counts = cardinalities_of(space)
         return {f"gene{i}": [str(number) for number in range(n)] for i, n in enumerate(counts)}
@@ -264,7 +264,7 @@ def _choices(space: CodeSpace) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def _importing() -> Iterator[None]:
-    """Import from NNI without the deep-learning parts that it would bring along."""
+    """Import from NNI without its deep-learning parts."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -282,7 +282,7 @@ def _importing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """NNI without its log lines, which it writes to stdout."""
+    """Silence NNI's log lines, which go to stdout."""
     logger = logging.getLogger("nni")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
