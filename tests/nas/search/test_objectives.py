@@ -14,9 +14,12 @@ def rng():
 
 
 def test_a_latency_budget_is_checked_against_the_upper_end_of_the_interval(space):
-    codes = space.sample(50, rng())
-    excess = Budgets(((4.0,),)).excess(space.measures(codes))
-    np.testing.assert_allclose(excess[:, 0], space.measures(codes).high_ms[:, 0] / 4.0 - 1)
+    measures = space.measures(np.zeros((1, space.num_genes), dtype=np.int16))
+    low, middle, high = 0.9 * 0.41, 0.41, 1.1 * 0.41
+    assert Budgets(((high,),)).excess(measures)[0, 0] == pytest.approx(0.0, abs=1e-9)
+    for limit in (low, middle):
+        assert Budgets(((limit,),)).excess(measures)[0, 0] > 0.05
+    assert Budgets(((2 * high,),)).excess(measures)[0, 0] == pytest.approx(-0.5)
 
 
 def test_every_budget_is_one_constraint(space):
