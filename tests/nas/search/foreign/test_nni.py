@@ -13,7 +13,8 @@ from search_spaces import load_space
 
 pytest.importorskip("nni")
 
-from nas.search.foreign.nni import ALGORITHMS, NniSpace, NniTool, _importing, _quiet  # noqa: E402
+from nas.search.foreign.nni import ALGORITHMS, NniTool, quiet  # noqa: E402
+from nas.search.foreign.nni_space import NniSpace, importing_nni  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_it_searches_a_space_of_ours(ours, algorithm):
 
 
 def test_evolution_asks_what_nni_evaluates_by_itself(space):
-    with _importing():
+    with importing_nni():
         from nni.nas.execution import ExecutionEngine
         from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
         from nni.nas.space import ModelStatus, RawFormatModelSpace
@@ -88,7 +89,7 @@ def test_evolution_asks_what_nni_evaluates_by_itself(space):
         def budget_available(self):
             return len(evaluated) < 112
 
-    with _quiet():
+    with quiet():
         RegularizedEvolution(seed=7)(RawFormatModelSpace(foreign.mutable, None), AtOnce())
     assert len(evaluated) > 100  # a whole population and some of its children
     asked = space.search(
@@ -98,12 +99,12 @@ def test_evolution_asks_what_nni_evaluates_by_itself(space):
 
 
 def test_tpe_asks_what_the_tuner_of_nni_generates(space):
-    with _importing():
+    with importing_nni():
         from nni.algorithms.hpo.tpe_tuner import TpeTuner
     foreign = NniSpace(space)
     tuner = TpeTuner(optimize_mode="minimize", seed=7)
     expected = []
-    with _quiet():
+    with quiet():
         tuner.update_search_space(
             {name: {"_type": "choice", "_value": words} for name, words in foreign.choices.items()}
         )
