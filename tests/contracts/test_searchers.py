@@ -132,7 +132,7 @@ def _build(brief):
 
 
 SEARCHERS.register(
-    SearcherEntry("toy", "Random.", "https://arxiv.org/abs/1902.07638", "evaluations", _build)
+    SearcherEntry("toy", "Random.", "https://arxiv.org/abs/1902.07638", _build)
 )
 '''
 
@@ -340,7 +340,6 @@ def test_a_searcher_whose_package_is_missing_names_the_extra_to_install():
         "absent",
         "Absent.",
         "https://x",
-        "evaluations",
         build,
         package="no_such_package",
         extra="x",

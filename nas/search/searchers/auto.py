@@ -42,7 +42,6 @@ SEARCHERS.register(
         name="auto",
         description="Bayesian search with the surrogate that ranks best; evolution beyond 1,000.",
         paper="https://arxiv.org/abs/2104.01177",
-        needs="evaluations",
         build=_build,
     )
 )

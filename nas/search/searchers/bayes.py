@@ -30,7 +30,6 @@ SEARCHERS.register(
         name="bayes",
         description="A Gaussian process and expected improvement, decided anew for every ask.",
         paper="https://arxiv.org/abs/1910.11858",
-        needs="evaluations",
         build=_build,
     )
 )

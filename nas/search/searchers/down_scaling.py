@@ -114,7 +114,6 @@ SEARCHERS.register(
         name="down-scaling",
         description="Contract the largest architectures factor by factor, and keep the best.",
         paper="https://arxiv.org/abs/2207.10666",
-        needs="evaluations",
         build=_build,
     )
 )

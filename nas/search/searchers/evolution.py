@@ -34,7 +34,6 @@ SEARCHERS.register(
         name="evolution",
         description="Pareto evolution without repeats, children screened by a surrogate.",
         paper="https://arxiv.org/abs/2205.10358",
-        needs="evaluations",
         build=_build,
     )
 )

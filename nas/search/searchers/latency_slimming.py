@@ -96,7 +96,6 @@ SEARCHERS.register(
         name="latency-slimming",
         description="Make the largest faster, change by change, where it costs the least error.",
         paper="https://arxiv.org/abs/2206.01191",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -89,7 +89,6 @@ SEARCHERS.register(
         name="local-search",
         description="Ask the neighbours of the best, move where one is better, restart.",
         paper="https://arxiv.org/abs/2005.02960",
-        needs="evaluations",
         build=_build,
     )
 )

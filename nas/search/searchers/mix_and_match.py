@@ -140,7 +140,6 @@ SEARCHERS.register(
         name="mix-and-match",
         description="Nested sizes along the depth by smooth schedules, over the latency range.",
         paper="https://arxiv.org/abs/2310.07707",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -22,7 +22,6 @@ def _register(algorithm: str, description: str, paper: str) -> None:
             name=f"nni-{algorithm}",
             description=description,
             paper=paper,
-            needs="evaluations",
             build=build,
             package="nni",
             extra="nni",

@@ -68,7 +68,6 @@ SEARCHERS.register(
         name="nsga2",
         description="Non-dominated sorting and crowding, a generation at a time.",
         paper="https://doi.org/10.1109/4235.996017",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -26,7 +26,6 @@ def _register(sampler: Sampler, description: str, paper: str) -> None:
             name=f"optuna-{sampler}",
             description=description,
             paper=paper,
-            needs="evaluations",
             build=build,
             package="optuna",
         )

@@ -128,7 +128,6 @@ SEARCHERS.register(
         name="predictor",
         description="Batches of evaluations, each chosen by NSGA-II on a learnt predictor.",
         paper="https://arxiv.org/abs/2205.10358",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -37,7 +37,6 @@ SEARCHERS.register(
         name="pymoo-nsga2",
         description="pymoo's NSGA-II.",
         paper="https://arxiv.org/abs/2002.04504",
-        needs="evaluations",
         build=_build,
         package="pymoo",
         extra="peers",

@@ -21,7 +21,6 @@ SEARCHERS.register(
         name="random",
         description="Feasible architectures as the space samples them, none twice.",
         paper="https://arxiv.org/abs/1902.07638",
-        needs="evaluations",
         build=_build,
     )
 )

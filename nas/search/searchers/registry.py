@@ -23,9 +23,9 @@ class SearcherEntry:
     name: str
     description: str
     paper: str
-    needs: Literal["evaluations", "supernet"]
-    """What it learns from: "supernet" for one that takes gradients of the shared weights."""
     build: Callable[[Brief], Searcher]
+    needs: Literal["evaluations", "supernet"] = "evaluations"
+    """What it learns from: "supernet" for one that takes gradients of the shared weights."""
     package: str | None = None
     """The foreign package that it wraps; None for our own searchers."""
     extra: str | None = None

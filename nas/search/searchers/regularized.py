@@ -57,7 +57,6 @@ SEARCHERS.register(
         name="regularized",
         description="Aging evolution: mutate the best of a few, let the oldest die.",
         paper="https://arxiv.org/abs/1802.01548",
-        needs="evaluations",
         build=_build,
     )
 )

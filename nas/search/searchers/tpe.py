@@ -33,7 +33,6 @@ SEARCHERS.register(
         name="tpe",
         description="Optuna's tree-structured Parzen estimator, without its repeats.",
         paper="https://arxiv.org/abs/2304.11127",
-        needs="evaluations",
         build=_build,
     )
 )
