@@ -188,7 +188,9 @@ def _measured(work: Work, front: list[Member], target: Target) -> dict[str, dict
 
 def _nothing_kept(work: Work, over: list[Member]) -> InfeasibleError:
     names = work.context.target_names
-    asked = " or ".join(limits_in_words(limits, names) for limits in work.context.budgets.answers)
+    asked = " or ".join(
+        limits_in_words(limits, names) for limits in work.context.budgets.budget_sets
+    )
     fastest = min(ms for member in over for ms in member.measured_ms if ms is not None)
     return InfeasibleError(
         f"All {len(over)} architectures of the front are predicted to keep the budget of {asked}, "

@@ -2,13 +2,13 @@
 
     python scripts/gradient_searchers.py --evaluations 60 --seeds 5
 
-Each gradient searcher makes so many evaluations; its clock is what its gradients, its own
-computations and its evaluations took. Every other searcher then has as many evaluations as fit
-that clock. Each architecture is evaluated once in the whole script, and what that took counts for
-every search that asks it. Seconds are those of the processor, on one thread, so that other
-programs on the machine count for nothing.
+Each gradient searcher makes the given number of evaluations. Its time is that of its gradients,
+its own computations and its evaluations. Every other searcher may evaluate until the same time has
+passed. Each architecture is evaluated once in the whole script; the seconds of this evaluation
+count for every search that asks it. Seconds are processor time on one thread, so other programs on
+the machine do not count.
 
-Hypervolume is of (error, predicted latency) up to the worst accuracy that any search saw and the
+Hypervolume is of (error, predicted latency), up to the worst accuracy that any search saw and the
 budget (without one, the greatest latency), as a share of that of all evaluations together.
 """
 
@@ -25,27 +25,28 @@ import supernet_work
 import torch
 
 from nas.run.work import Work
+from nas.search import SEARCHERS, make_searcher
+from nas.search.feasibility import SAMPLES
 from nas.search.front import hypervolume
-from nas.search.objectives import SAMPLES, Budgets
+from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers import SEARCHERS, make_searcher
 from nas.settings import Settings
 from nas.storage import atomic_write
 
-LEARNING = tuple(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
+LEARNING = tuple(entry.name for entry in SEARCHERS if entry.needs == "supernet")
 LAG = 8
 
 
 @dataclass
 class Evaluated:
-    """Each architecture's objectives, and the seconds that they took."""
+    """Each architecture's objectives, and the seconds of their evaluation."""
 
     problem: Problem
     known: dict[bytes, tuple[Floats, float]] = field(default_factory=dict)
 
     def __call__(self, code: Codes) -> tuple[Floats, float]:
-        """Evaluate, or remember: (error, ms), seconds."""
+        """Objectives (error, ms) and seconds, from the first time the code was evaluated."""
         key = code.astype(np.int32).tobytes()
         if key not in self.known:
             start = time.process_time()
@@ -62,15 +63,15 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Run:
-    """One search: what it saw, and its clock after each evaluation."""
+    """One search: the objectives it was told, and its time after each evaluation."""
 
     objectives: Floats
     clock: Floats
     before: float
-    """Seconds until the first ask was answered: the gradients, of searchers that take them."""
+    """Seconds of the first ask, which include the gradients of the searchers that take them."""
 
     def until(self, seconds: float) -> Run:
-        """The part of it that fits, at least one evaluation."""
+        """The evaluations within these seconds, at least one."""
         n = max(1, int((self.clock <= seconds).sum()))
         return dataclasses.replace(self, objectives=self.objectives[:n], clock=self.clock[:n])
 
@@ -123,7 +124,7 @@ def main() -> None:
 def _write(
     arguments: argparse.Namespace, conditions: dict[str, object], rows: list[dict[str, object]]
 ) -> None:
-    """What is known after a seed, over what was known before it."""
+    """Write the figures of the seeds so far."""
     kind = arguments.data.partition(":")[0]
     name = f"gradient-searchers-{arguments.space}-{kind}"
     path = results_file.write("search", name, {"rows": rows}, conditions=conditions)
@@ -161,17 +162,10 @@ def _run(
     evaluations: int | None,
     seconds: float = np.inf,
 ) -> Run:
-    """One search of so many evaluations, or of so many seconds."""
-    lessons = work.context.lessons(work.trained.supernet) if name in LEARNING else None
-    searcher = make_searcher(
-        name,
-        problem.space,
-        seed=seed,
-        constraints=problem.constraints,
-        supernet=lessons,
-        cheap=problem.cheap,
-        evaluations=evaluations,
-    )
+    """One search, ended by a number of evaluations or of seconds."""
+    gradients = work.context.gradients(work.trained.supernet)
+    brief = problem.brief(seed, evaluations=evaluations, gradients=gradients)
+    searcher = make_searcher(name, brief)
     asked: list[Codes] = []
     told: list[Floats] = []
     clock: list[float] = []

@@ -3,9 +3,9 @@
     python scripts/many_budgets.py --searcher auto --evaluations 200 --seeds 5
 
 The budgets are percentiles of the space's predicted latency. All searches share one supernet, and
-each architecture is evaluated once in the whole script; what it took then counts as the cost of
-every search that asks it. The answer to a budget is the most accurate architecture that was
-evaluated within it, on the validation split.
+each architecture is evaluated once in the whole script; the seconds of this evaluation count for
+every search that asks it. The answer to a budget is the most accurate architecture, on the
+validation split, of those evaluated that are within it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ import numpy as np
 import results_file
 import supernet_work
 
+from nas.search import make_searcher
 from nas.search.engine import search
+from nas.search.feasibility import SAMPLES
 from nas.search.front_file import best_records, front_records
-from nas.search.objectives import SAMPLES, Budgets
+from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats, Searcher
-from nas.search.searchers import make_searcher
 from nas.settings import Settings
 from nas.storage import atomic_write
 from supernet.scores import Evaluation
@@ -36,14 +37,14 @@ PERCENTILES = (15, 30, 50, 70, 90)
 
 @dataclass
 class Evaluated:
-    """Each architecture's scores, and the seconds that they took."""
+    """Each architecture's scores, and the seconds of their evaluation."""
 
     problem: Problem
     scores: dict[bytes, Evaluation] = field(default_factory=dict)
     seconds: dict[bytes, float] = field(default_factory=dict)
 
     def __call__(self, code: Codes) -> Evaluation:
-        """Evaluate, or remember."""
+        """Its scores, evaluated once."""
         key = code.tobytes()
         if key not in self.scores:
             start = time.process_time()
@@ -77,7 +78,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Found:
-    """What one search came to: the accuracy for each budget, and its cost."""
+    """The result of one search: the best accuracy within each budget, and its cost."""
 
     accuracies: list[float]
     evaluations: int
@@ -142,17 +143,8 @@ def main() -> None:
 def _search(problem: Problem, budgets: list[float], settings: Settings, seed: int) -> Found:
     """One search for all of the budgets."""
     asked = dataclasses.replace(problem, budgets=Budgets(tuple((ms,) for ms in budgets)))
-    searcher = Timed(
-        make_searcher(
-            settings.searcher,
-            asked.space,
-            seed=seed,
-            constraints=asked.constraints,
-            cheap=asked.cheap,
-            answers=asked.answers,
-            evaluations=settings.evaluations,
-        )
-    )
+    brief = asked.brief(seed, evaluations=settings.evaluations)
+    searcher = Timed(make_searcher(settings.searcher, brief))
     with tempfile.TemporaryDirectory() as folder:
         records = search(
             asked,

@@ -2,8 +2,8 @@
 
     python scripts/many_budgets_table.py --table nb201_hw.csv.gz --searcher auto --evaluations 200
 
-The same comparison as `many_budgets.py`, which is on a supernet: here evaluations are looked up,
-so that many seeds take minutes, and regret is against the best row within each budget.
+The same comparison as `many_budgets.py`, which searches a supernet. Here evaluations are looked
+up, so that many seeds take minutes. Regret is the distance to the best row within each budget.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import results_file
 
-from nas.bench.table import Table, read_table
+from nas.bench.table import Table
+from nas.bench.table_file import read_table
+from nas.search import Brief, make_searcher
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers import make_searcher
 
 PERCENTILES = (15, 30, 50, 70, 90)
 WAYS = ("together", "alone")
@@ -106,15 +107,15 @@ def _search(table: Table, budgets: Floats, name: str, evaluations: int, seed: in
     def excess(codes: Codes) -> Floats:
         return latency[table.rows(codes)][:, None] / budgets - 1.0
 
-    searcher = make_searcher(
-        name,
+    brief = Brief(
         table,
-        seed=seed,
+        seed,
         constraints=lambda codes: excess(codes).min(axis=1, keepdims=True),
-        cheap=lambda codes: latency[table.rows(codes)][:, None],
-        answers=excess if len(budgets) > 1 else None,
+        known_objectives=lambda codes: latency[table.rows(codes)][:, None],
+        excess_by_set=excess if len(budgets) > 1 else None,
         evaluations=evaluations,
     )
+    searcher = make_searcher(name, brief)
     rows: list[int] = []
     while len(rows) < evaluations and len(codes := searcher.ask(1)):
         rows.append(int(table.rows(codes)[0]))

@@ -3,13 +3,13 @@
     python scripts/search_benchmarks.py --data DIR --seeds 20 --jobs 2 --cache runs.jsonl
 
 DIR holds nb201_hw.csv.gz (accuracy against eight latencies), accel_nasbench.csv.gz and
-nas_bench_macro_cifar10.csv.gz. Every searcher is run once for the largest --evaluations and judged
-at each; those that plan for the number (`PLANNERS`) are run for each. Tables with a minimised
-column are also searched under a budget, its 25th percentile.
+nas_bench_macro_cifar10.csv.gz. Every searcher is run once with the largest --evaluations and
+scored at each of them. Those that plan for the number of evaluations (`PLANNERS`) are run for each
+number. Tables with a minimised column are also searched under a budget, its 25th percentile.
 
-Finished runs are kept in --cache, so the script may be stopped and started again, and runs of
-several environments put together: NNI holds old packages down and is best installed apart. What
-was cached of a searcher that has changed since is dropped by --again NAME.
+Finished runs are kept in --cache, so the script can be stopped and started again. Runs from
+several environments can share a cache: NNI needs old packages and is best installed separately.
+After a searcher has changed, --again NAME drops its cached runs.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ import results_file  # noqa: E402
 from nas.bench.bench import Result, Task, check, run  # noqa: E402
 from nas.bench.bench import Run as Found  # noqa: E402
 from nas.bench.scores import Judge  # noqa: E402
-from nas.bench.table import read_table  # noqa: E402
+from nas.bench.table_file import read_table  # noqa: E402
 from nas.environment import version  # noqa: E402
 from nas.search import SEARCHERS  # noqa: E402
-from nas.search.foreign.entries import PEERS  # noqa: E402
 
 PLANNERS = ("nsga2", "regularized", "predictor", "latency-slimming")
 LATENCIES = (
@@ -105,8 +104,7 @@ def main() -> None:
     """Make the runs that are missing, then the tables."""
     arguments = parsed()
     for name in arguments.searcher:
-        if name not in SEARCHERS and name not in PEERS:
-            check(name)
+        _ = SEARCHERS[name]  # an unknown name ends here, before any run
     cache = read_cache(arguments.cache, arguments.again)
     wanted = keys_of(arguments)
     missing = [key for key in wanted if key not in cache]
@@ -315,8 +313,8 @@ def comparison(
     figure: str,
 ) -> list[str]:
     """On how many problems the first searcher is ahead of every foreign one."""
-    first, peers = searchers[0], [name for name in searchers if name in PEERS]
-    if figure not in ("hypervolume_share", "regret") or first in PEERS or not peers:
+    first, peers = searchers[0], [name for name in searchers if SEARCHERS[name].package]
+    if figure not in ("hypervolume_share", "regret") or SEARCHERS[first].package or not peers:
         return []
 
     def value(problem: str, name: str) -> float:

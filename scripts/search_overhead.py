@@ -1,11 +1,12 @@
-"""What searchers themselves cost: thousands of evaluations that cost nothing.
+"""The time that searchers themselves take: thousands of evaluations that are looked up.
 
     python scripts/search_overhead.py --data DIR
 
-`evolution` and `nsga2` beside pymoo's and Optuna's NSGA-II with their own populations (100, 50),
-told one evaluation of NAS-Bench-201 after the other; `bayes` and Optuna's Gaussian process, an ask
-after 200 observations. The searcher's own time in one thread, the median over seeds; beside it
-the processor time of the whole run, which other work on the machine does not lengthen.
+`evolution` and `nsga2` are compared with pymoo's and Optuna's NSGA-II at their own populations
+(100, 50), told one evaluation of NAS-Bench-201 after the other; `bayes` with Optuna's Gaussian
+process, by the time of an ask after 200 observations. Times are of one thread and medians over
+seeds. Printed are the searcher's own time, and the processor time of the whole run, which other
+programs on the machine do not lengthen.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import results_file  # noqa: E402
 
-from nas.bench.bench import Task, follow, make  # noqa: E402
-from nas.bench.table import read_table  # noqa: E402
-from nas.search.brief import Brief  # noqa: E402
+from nas.bench.bench import Task, follow  # noqa: E402
+from nas.bench.table_file import read_table  # noqa: E402
+from nas.search import make_searcher  # noqa: E402
 from nas.search.foreign.optuna import OptunaTool  # noqa: E402
 from nas.search.foreign.pymoo import PymooTool  # noqa: E402
 from nas.search.foreign.tool import ForeignSearcher, cardinalities_of  # noqa: E402
@@ -38,14 +39,14 @@ MODELLED = ("bayes", "optuna-gp")
 def searcher_of(task: Task, name: str, seed: int, evaluations: int) -> Searcher:
     """A searcher at its start; foreign NSGA-IIs with the populations they have by themselves."""
     counts = cardinalities_of(task.table)
-    brief = Brief(task.table, seed, None, task.cheap)
+    brief = task.brief(seed, evaluations=evaluations)
     if name == "pymoo-nsga2":
         tool = PymooTool(counts, seed=seed, objectives=2, population=100)
-        return ForeignSearcher(tool, brief)
+        return ForeignSearcher(tool, brief, repeats=True)
     if name == "optuna-nsga2":
         study = OptunaTool(counts, "nsga2", seed=seed, objectives=2, population=50)
-        return ForeignSearcher(study, brief)
-    return make(task, name, evaluations=evaluations, seed=seed)
+        return ForeignSearcher(study, brief, repeats=True)
+    return make_searcher(name, brief)
 
 
 def quick(task: Task, name: str, seeds: int, evaluations: int) -> dict[str, float]:

@@ -4,14 +4,15 @@
         --epochs 3 --searcher auto --searcher random --seeds 10
 
 All search the same shared weights for the same target, one ask at a time. Hypervolume is of
-(error, predicted latency), from the worst accuracy that any saw and the space's largest latency.
-Each architecture is evaluated once in the whole script, and every evaluation is appended to the
-file that --cache names, so that the script can be stopped and run again.
+(error, predicted latency), up to the worst accuracy and the largest latency that any search saw.
+Each architecture is evaluated once in the whole script. Every evaluation is appended to the file
+given by --cache, so the script can be stopped and run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -20,11 +21,9 @@ import results_file
 import supernet_work
 
 from nas.run.work import Work
-from nas.search.brief import Brief
-from nas.search.foreign.entries import PEERS, make_peer
+from nas.search import make_searcher
 from nas.search.front import hypervolume
 from nas.search.protocol import Codes, Floats, Searcher
-from nas.search.searchers import make_searcher
 from nas.settings import Settings
 from nas.storage import append_line, read_lines
 
@@ -41,7 +40,7 @@ class Errors:
             self._known = {line["code"]: line["error"] for line in read_lines(cache)}
 
     def __call__(self, code: Codes) -> float:
-        """Evaluate, or remember."""
+        """The error of a code (genes,)."""
         key = " ".join(map(str, code.tolist()))
         if key not in self._known:
             self._known[key] = 1.0 - self._work.problem.evaluate(code).accuracy
@@ -81,23 +80,15 @@ def main() -> None:
         repeats = dict.fromkeys(names, 0)
         for seed in range(arguments.seeds):
             for name in names:
-                searcher = _searcher(name, work, seed, arguments.evaluations)
+                brief = work.problem.brief(seed, evaluations=arguments.evaluations)
+                # Foreign searchers work as they do by themselves.
+                searcher = make_searcher(name, dataclasses.replace(brief, may_repeat=True))
                 codes, points, spent = _search(work, searcher, errors, arguments.evaluations)
                 found[name].append(points)
                 repeats[name] += len(codes) - len(np.unique(codes, axis=0))
                 seconds[name] += spent
             print(f"seed {seed}", flush=True)
             _write(arguments, names, found, seconds, repeats, curve, seed + 1)
-
-
-def _searcher(name: str, work: Work, seed: int, evaluations: int) -> Searcher:
-    problem = work.problem
-    if name in PEERS:
-        brief = Brief(problem.space, seed, cheap=problem.cheap, evaluations=evaluations)
-        return make_peer(name, brief)
-    return make_searcher(
-        name, problem.space, seed=seed, cheap=problem.cheap, evaluations=evaluations
-    )
 
 
 def _search(
@@ -111,7 +102,7 @@ def _search(
         seconds += time.process_time() - started
         if not len(code):
             break
-        row = np.append(errors(code[0]), work.problem.cheap(code)[0])
+        row = np.append(errors(code[0]), work.problem.known_objectives(code)[0])
         codes.append(code[0])
         points.append(row)
         started = time.process_time()

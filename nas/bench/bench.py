@@ -1,7 +1,8 @@
-"""Searchers on a table: ask for one row, look it up, tell, and again.
+"""Searchers on a table: ask for one row, look it up, tell its objectives, and repeat.
 
-The first objective is the dear one: a searcher is told it row by row. The others, such as the
-latency, and the budget on one of them are known to it beforehand, as in a search by prediction.
+The first objective, such as the error, stands for the expensive one: a searcher learns it row by
+row. The other objectives, such as the latency, and the budget on one of them are known to it
+beforehand, as in a search whose latencies are predicted.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import numpy as np
 
 from nas.bench.scores import Judge, Score
 from nas.bench.table import Table
-from nas.errors import InfeasibleError, SettingsError, unknown_name
+from nas.errors import InfeasibleError, SettingsError
 from nas.progress import Advance
 from nas.search.brief import Brief
-from nas.search.foreign.entries import PEERS, check_installed, make_peer
-from nas.search.protocol import Bools, Cheap, Codes, Constraints, Floats, Searcher
-from nas.search.searchers import SEARCHERS
+from nas.search.protocol import Bools, Codes, Constraints, Floats, KnownObjectives, Searcher
+from nas.search.searchers.registry import make_searcher, usable
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Task:
 
     Args:
         table: The rows.
-        budget: Most of the first minimised column after the first objective, in its unit.
+        budget: The largest value allowed of the first minimised column after the first
+            objective, in the column's unit.
 
     Raises:
         SettingsError: there is no such column.
@@ -47,6 +48,17 @@ class Task:
                 f"is {column.values.min():g}. Raise --budget."
             )
 
+    def brief(self, seed: int, *, evaluations: int | None = None) -> Brief:
+        """What a searcher is given of this task; foreign tools work as they do by themselves."""
+        return Brief(
+            self.table,
+            seed,
+            constraints=self.constraints,
+            known_objectives=self.known_objectives,
+            evaluations=evaluations,
+            may_repeat=True,
+        )
+
     @property
     def feasible(self) -> Bools:
         """Which rows are within the budget: (rows,)."""
@@ -61,7 +73,7 @@ class Task:
         return None if self.budget is None else self._excess
 
     @property
-    def cheap(self) -> Cheap:
+    def known_objectives(self) -> KnownObjectives:
         """Every objective but the first: (n, m-1)."""
         return lambda codes: self.table.objectives[self.table.rows(codes), 1:]
 
@@ -107,7 +119,7 @@ class Result:
     scores: tuple[Score, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Means over the seeds; duplicates and infeasible evaluations summed."""
+        """Means over the seeds; duplicates and infeasible evaluations are summed."""
 
         def mean(name: str) -> float:
             return float(np.mean([getattr(score, name) for score in self.scores]))
@@ -141,7 +153,7 @@ def bench(
 
     Args:
         task: What is searched.
-        searcher: One of `SEARCHERS` or `PEERS`.
+        searcher: One of `SEARCHERS`.
         evaluations: How many each run makes; fewer when it has seen every row.
         seeds: One run for each.
         progress: Told the number of runs done.
@@ -159,7 +171,7 @@ def bench(
 def run(task: Task, searcher: str, *, evaluations: int, seed: int) -> Run:
     """One search from one seed."""
     start = time.perf_counter()
-    algorithm = make(task, searcher, evaluations=evaluations, seed=seed)
+    algorithm = make_searcher(searcher, task.brief(seed, evaluations=evaluations))
     making = time.perf_counter() - start
     rows, seconds = follow(task.table, algorithm, evaluations)
     return Run(seed, rows, making + seconds)
@@ -183,28 +195,15 @@ def follow(table: Table, searcher: Searcher, evaluations: int) -> tuple[list[int
     return rows, seconds
 
 
-def make(task: Task, searcher: str, *, evaluations: int, seed: int) -> Searcher:
-    """A searcher of ours, or a foreign one, at its start."""
-    check(searcher)
-    brief = Brief(task.table, seed, task.constraints, task.cheap, evaluations=evaluations)
-    if searcher in PEERS:
-        return make_peer(searcher, brief)
-    return SEARCHERS[searcher].build(brief)
-
-
 def check(searcher: str) -> None:
-    """Say so when a searcher is not known, not installed or not for tables.
+    """Raise an error unless a searcher is known, installed and fit for tables.
 
     Raises:
         UnknownNameError: there is no such searcher.
         MissingExtraError: its package is not installed.
         SettingsError: it learns from a supernet, which a table does not have.
     """
-    if searcher in PEERS:
-        return check_installed(PEERS[searcher])
-    if searcher not in SEARCHERS:
-        raise unknown_name("searcher", searcher, [*SEARCHERS, *PEERS], "See `nas searchers`.")
-    if SEARCHERS[searcher].needs != "evaluations":
+    if usable(searcher).needs != "evaluations":
         raise SettingsError(
             f"The searcher '{searcher}' learns from gradients of a supernet, which a table does "
             "not have. Try it with `nas search`."

@@ -1,10 +1,10 @@
-"""How good what a searcher evaluated is, where the exact front is known.
+"""Scores of a search on a table, whose exact front is known.
 
     share   hypervolume of the evaluated rows / hypervolume of all rows
     area    mean share after 1, 2, ... N evaluations
-    regret  best evaluated - best there is, of the first objective, in its column's unit
+    regret  best first objective evaluated - best in the table, in the column's unit
 
-Under a budget only rows within it count, for what was found and for what there is.
+Under a budget, rows outside it count neither as found nor as the best in the table.
 
 Paper: tabular benchmarks, Ying et al. 2019, https://arxiv.org/abs/1902.09635 (regret, Section 4)
 """
@@ -28,7 +28,7 @@ class Score:
     hypervolume_share: float
     area: float
     regret: float
-    """Without a row within the budget: that of the worst row within it."""
+    """If nothing within the budget was found: that of the worst row within it."""
     duplicates: int
     infeasible: int
 
@@ -37,7 +37,7 @@ class Judge:
     """Scores searches of one table.
 
     Args:
-        table: With all its rows, the truth.
+        table: All rows, with their true objectives.
         feasible: Which rows are within the budget, (rows,), at least one.
     """
 
@@ -51,7 +51,7 @@ class Judge:
         self.worst = float(table.objectives[feasible, 0].max())
 
     def score(self, rows: Sequence[int], evaluations: int) -> Score:
-        """Of the first `evaluations` rows; where there are fewer, nothing more was found.
+        """The score of the first `evaluations` rows; missing ones add nothing.
 
         Args:
             rows: The evaluated rows in order, repeats included.

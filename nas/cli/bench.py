@@ -40,8 +40,8 @@ def bench(
     maximize: Annotated[
         list[str] | None,
         typer.Option(
-            help="A column to maximise, such as the accuracy; repeat for more. The first one is "
-            "what is evaluated, all others are known beforehand.",
+            help="A column to maximise, such as the accuracy; repeat for more. A searcher learns "
+            "the first one row by row; all others are known to it beforehand.",
             metavar="COLUMN",
         ),
     ] = None,
@@ -54,8 +54,8 @@ def bench(
     searcher: Annotated[
         list[str] | None,
         typer.Option(
-            help="An algorithm (see `nas searchers`), or one of optuna-tpe, optuna-nsga2, "
-            "optuna-gp, pymoo-nsga2, nni-evolution, nni-tpe, nni-random; repeat to compare.",
+            help="An algorithm (see `nas searchers`); repeat to compare several. Those of other "
+            "projects (optuna-, pymoo-, nni-) work as they do by themselves, repeats included.",
             metavar="NAME",
             show_default=_DEFAULT,
         ),
@@ -65,26 +65,29 @@ def bench(
     seed: Annotated[int, typer.Option(min=0, help="The first run's seed; the next add one.")] = 0,
     budget: Annotated[
         float | None,
-        typer.Option(help="Most of the first --minimize column, in its unit.", metavar="NUMBER"),
+        typer.Option(
+            help="The largest value allowed of the first --minimize column, in its unit.",
+            metavar="NUMBER",
+        ),
     ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Write the numbers of the evaluated rows in order as JSON, one list per seed."
+            help="Write the row numbers that were evaluated, in order, as JSON: a list per seed."
         ),
     ] = None,
     json: options.Json = False,
 ) -> None:
     """Compare searchers where every architecture of a space has been trained and measured.
 
-    Prints means over the seeds: the share of the true hypervolume that was found (up to accuracy 0
-    and the largest latency) and its mean over the evaluations (area); how far the best found is
-    from the best there is, within the budget (regret); and how many evaluations were repeats.
+    Prints means over the seeds. share: how much of the true hypervolume was found (up to accuracy
+    0 and the largest latency). area: its mean over the evaluations. regret: the difference between
+    the best row within the budget and the best one found. repeats: evaluations of a known row.
 
     Example: nas bench --table nb201.csv.gz --code-columns 'op_*' --maximize acc --minimize lat
     """
     from nas.bench.bench import Task, bench, check
-    from nas.bench.table import read_table
+    from nas.bench.table_file import read_table
     from nas.cli.console import show_json, working
 
     names = list(dict.fromkeys(searcher or [_DEFAULT]))

@@ -11,20 +11,28 @@ def searchers(json: options.Json = False) -> None:
     Example: nas searchers
     """
     from nas.cli.console import show_json, show_table
-    from nas.search.foreign.entries import PEERS
-    from nas.search.searchers import SEARCHERS
+    from nas.search.searchers.registry import SEARCHERS
 
-    ours = [
-        (e.name, e.description, e.needs, e.paper, None)
-        for e in sorted(SEARCHERS.values(), key=lambda e: e.name)
-    ]
-    foreign = [(p.name, p.description, "evaluations", p.paper, p.extra) for p in PEERS.values()]
     if json:
-        fields = ("name", "description", "learns_from", "paper", "extra")
-        show_json([dict(zip(fields, entry, strict=True)) for entry in (*ours, *foreign)])
+        show_json(
+            [
+                {
+                    "name": entry.name,
+                    "description": entry.description,
+                    "learns_from": entry.needs,
+                    "paper": entry.paper,
+                    "extra": entry.extra,
+                }
+                for entry in SEARCHERS
+            ]
+        )
         return
     rows = [
-        (name, f"{description}\n{paper}", needs + (f"\nextra: {extra}" if extra else ""))
-        for name, description, needs, paper, extra in (*ours, *foreign)
+        (
+            entry.name,
+            f"{entry.description}\n{entry.paper}",
+            entry.needs + (f"\nextra: {entry.extra}" if entry.extra else ""),
+        )
+        for entry in SEARCHERS
     ]
     show_table("Searchers", ("name", "what it does", "learns from"), rows)

@@ -174,7 +174,7 @@ def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
 
 def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
     """A line at each limit on the target; those far beyond every point are only named."""
-    asked = (answer[target] for answer in content.budgets.answers)
+    asked = (answer[target] for answer in content.budgets.budget_sets)
     limits = sorted({limit for limit in asked if limit is not None})
     slowest = max(record.latencies[target].ms for record in content.records)
     drawn = [limit for limit in limits if limit <= FAR * slowest]

@@ -70,7 +70,7 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
     listed.append(("On the front", str(len(content.front))))
     if content.budgets.limits_latency:
         names = [target.name for target in content.targets]
-        asked = [limits_in_words(limits, names) for limits in content.budgets.answers]
+        asked = [limits_in_words(limits, names) for limits in content.budgets.budget_sets]
         kind = "Latency budget" if len(asked) == 1 else "Latency budgets"
         listed.insert(0, (kind, ", ".join(asked)))
     tested = [member for member in content.front if member.test_accuracy is not None]

@@ -22,9 +22,9 @@ from nas.latency.gpu.predictor import GpuModel
 from nas.retrain import retrain_augmentation
 from nas.run.evaluator import EvaluationImages
 from nas.run.recipe import TrainingChoices, read_recipe
-from nas.search.gradients.lessons import Lessons
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.objectives import Budgets
-from nas.search.searchers.registry import entry_of
+from nas.search.searchers.registry import usable
 from nas.settings import Settings, TargetChoice
 from search_spaces import SearchSpace, load_space
 from supernet.supernet import Supernet
@@ -61,7 +61,7 @@ class Context:
 
     def check_names(self) -> None:
         """The same, without reading the data."""
-        entry_of(self.settings.searcher)
+        usable(self.settings.searcher)
         _ = self.space, self.budgets
         for target in self.targets:
             if check(target.device).kind == "gpu":
@@ -166,9 +166,11 @@ class Context:
         """What children are judged on."""
         return EvaluationImages(self.data, self.judged_by)
 
-    def lessons(self, supernet: Supernet) -> Lessons:
+    def gradients(self, supernet: Supernet) -> SupernetGradients:
         """Losses and gradients of children on training images, for the searchers that use them."""
-        return Lessons(self.space, supernet, self.training_batches(self.settings.seed).batch)
+        return SupernetGradients(
+            self.space, supernet, self.training_batches(self.settings.seed).batch
+        )
 
     def supernet_key(self) -> str:
         """Names a trained supernet: a hash of all that decides its weights."""

@@ -23,8 +23,9 @@ from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.progress import Progress
 from nas.result import Outcome
 from nas.run.context import Context, short_names
-from nas.search.asking.candidates import descend
-from nas.search.objectives import SAMPLES, Budgets, Feasibility, Measures, check_feasible
+from nas.search.asking.descent import descend
+from nas.search.feasibility import SAMPLES, Feasibility, check_feasible
+from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Codes, Floats
 from nas.settings import Settings
 from nas.units import format_ms
@@ -254,7 +255,7 @@ def _document(
         "budgets": budgets.by_name(),
         "answers": [
             {"limits_ms": list(limits), "share_within": share, "binds": share < 1.0}
-            for limits, share in zip(budgets.answers, feasibility.shares, strict=True)
+            for limits, share in zip(budgets.budget_sets, feasibility.shares, strict=True)
         ],
         "samples": feasibility.samples,
         "share_within": feasibility.share,

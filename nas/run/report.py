@@ -64,7 +64,7 @@ def _surrogates(work: Work, records: list[Record]) -> tuple[SurrogateFit, ...]:
     known = [record for record in records if not record.failed]
     errors = np.array([1.0 - float(getattr(record, work.settings.metric)) for record in known])
     problem = work.problem
-    costs = problem.cheap if problem.constraints is not None else None
+    costs = problem.known_objectives if problem.constraints is not None else None
     codes = np.array([record.code for record in known])
     return assess(work.context.space, codes, errors, costs)
 

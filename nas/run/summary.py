@@ -35,7 +35,9 @@ def result_of(work: Work) -> RunResult:
         front=tuple(_front_member(work, member, tested.get(member.id)) for member in kept),
         answers=tuple(
             Answer(limits, found[0].id if found else None)
-            for limits, found in zip(work.context.budgets.answers, work.answers(1), strict=True)
+            for limits, found in zip(
+                work.context.budgets.budget_sets, work.answers(1), strict=True
+            )
         ),
         evaluations=len(read_records(work.path / "evaluations.jsonl")),
         exported=tuple(exported),
@@ -64,7 +66,7 @@ def _front_member(work: Work, member: Member, tested: float | None) -> FrontMemb
 
 def unanswered(work: Work) -> list[str]:
     """What to say of questions that nothing on the front answers, though others are answered."""
-    names, questions = work.context.target_names, work.context.budgets.answers
+    names, questions = work.context.target_names, work.context.budgets.budget_sets
     said = []
     for limits, found in zip(questions, work.answers(1), strict=True):
         if len(questions) > 1 and not found:

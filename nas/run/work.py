@@ -30,10 +30,11 @@ from nas.run.folder import RunFolder
 from nas.run.supernets import TrainedSupernet, supernet_of
 from nas.search.engine import Progress as Progressed
 from nas.search.engine import search
-from nas.search.objectives import Feasibility, Limits, Measures
+from nas.search.feasibility import Feasibility
+from nas.search.objectives import Limits, Measures, latency_excess
 from nas.search.problem import Problem
 from nas.search.records import Record
-from nas.search.searchers import make_searcher
+from nas.search.searchers.registry import make_searcher
 from nas.storage import read_json
 from search_spaces import Architecture
 
@@ -67,10 +68,8 @@ class Member:
 
     def predicted_within(self, limits: Limits) -> bool:
         """Whether the upper ends of its predictions are within the limits of all targets."""
-        return all(
-            limit is None or latency.high_ms / limit <= 1.0
-            for limit, latency in zip(limits, self.latencies, strict=True)
-        )
+        high_ms = np.array([[latency.high_ms for latency in self.latencies]])
+        return bool((latency_excess(high_ms, [limits]) <= 0).all())
 
     def within(self, limits: Limits) -> bool:
         """The same, and so are its latencies where they were measured."""
@@ -156,6 +155,8 @@ class Work:
     def search(self, searcher: str, record: Path) -> list[Record]:
         """Run a search of the run's problem, or continue the one in `record`."""
         problem, total = self.problem, self.settings.evaluations
+        gradients = self.context.gradients(self.trained.supernet)
+        brief = problem.brief(self.settings.seed, evaluations=total, gradients=gradients)
         with self.console.task(f"searching ({searcher})", total) as advance:
 
             def progress(now: Progressed) -> None:
@@ -163,16 +164,7 @@ class Work:
 
             return search(
                 problem,
-                make_searcher(
-                    searcher,
-                    problem.space,
-                    seed=self.settings.seed,
-                    constraints=problem.constraints,
-                    supernet=self.context.lessons(self.trained.supernet),
-                    cheap=problem.cheap,
-                    answers=problem.answers,
-                    evaluations=total,
-                ),
+                make_searcher(searcher, brief),
                 evaluations=total,
                 record=record,
                 lag=self.settings.lag,
@@ -201,14 +193,14 @@ class Work:
 
     def keeps_budget(self, member: Member) -> bool:
         """Whether a member answers a question, as predicted and, where it was, as measured."""
-        return any(member.within(limits) for limits in self.context.budgets.answers)
+        return any(member.within(limits) for limits in self.context.budgets.budget_sets)
 
     def answers(self, top: int) -> list[list[Member]]:
         """By question: the most accurate members that answer it, best first."""
         ranked = sorted(self.front(), key=self._rank)
         return [
             [member for member in ranked if member.within(limits)][:top]
-            for limits in self.context.budgets.answers
+            for limits in self.context.budgets.budget_sets
         ]
 
     def chosen(self, top: int) -> list[Member]:

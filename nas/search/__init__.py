@@ -1,7 +1,16 @@
-"""Step 4: find the architectures with the best trade-offs, evaluating as few as possible."""
+"""Step 4: find the architectures with the best trade-offs, evaluating as few as possible.
+
+    problem ---> brief ---> searcher <--- ask, tell ---> engine ---> evaluations, front
+    (space, budgets,        (searchers/, one file each)
+     evaluation)
+
+What searchers share: `asking/` (what was asked, and fresh codes), `surrogates/` (models of the
+error), `gradients/` (what the supernet tells), `foreign/` (search tools of other projects).
+"""
 
 from __future__ import annotations
 
-from nas.search.searchers import SEARCHERS, make_searcher
+from nas.search.brief import Brief
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry, make_searcher
 
-__all__ = ["SEARCHERS", "make_searcher"]
+__all__ = ["SEARCHERS", "Brief", "SearcherEntry", "make_searcher"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas.search.protocol import Answers, Cheap, CodeSpace, Constraints
+from nas.search.protocol import CodeSpace, Constraints, ExcessBySet, Gradients, KnownObjectives
 
 
 @dataclass(frozen=True)
@@ -13,15 +13,18 @@ class Brief:
 
     space: CodeSpace
     seed: int
-    """With the asks and tells, all that a searcher's choices depend on."""
+    """A searcher's choices depend on the seed and on what was asked and told, on nothing else."""
     constraints: Constraints | None = None
-    """Codes to (n, k), feasible where <= 0; nothing else is asked."""
-    cheap: Cheap | None = None
-    """All objectives but the first, exactly, for codes not evaluated yet."""
-    answers: Answers | None = None
-    """Codes to (n, a): which of the search's questions, such as one of several budgets, a code
-    can be the answer to; None where every feasible code answers the only one."""
+    """Codes to (n, k), feasible where <= 0; infeasible codes are not asked."""
+    known_objectives: KnownObjectives | None = None
+    """All objectives but the first, exactly, also for codes that were not evaluated."""
+    excess_by_set: ExcessBySet | None = None
+    """Codes to (n, sets), <= 0 where a code is within that budget set; None where there is only
+    one set of budgets, which every feasible code is within."""
     evaluations: int | None = None
     """How many evaluations will be made in all; None where that is open."""
-    lessons: object | None = None
-    """Gradients of the supernet, for the searchers that learn from them."""
+    gradients: Gradients | None = None
+    """Losses and gradients of the supernet, for the searchers that learn from them."""
+    may_repeat: bool = False
+    """Whether a foreign search tool may evaluate a code twice, as it does by itself. Our own
+    searchers never do."""

@@ -28,7 +28,7 @@ def non_dominated(objectives: Floats) -> Bools:
 
 
 def ranks(objectives: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Front number of each row, 0 the non-dominated: (n,). Rows with a NaN come after all."""
+    """Front number of each row, 0 for the non-dominated: (n,). Rows with a NaN come last."""
     objectives = np.asarray(objectives, dtype=float)
     result = np.full(len(objectives), np.iinfo(np.int64).max)
     good = ~np.isnan(objectives).any(axis=1)
@@ -61,11 +61,11 @@ def hypervolume_curve(objectives: Floats, reference: Floats) -> Floats:
 
 
 def crowding(objectives: Floats, fronts: NDArray[np.integer[Any]] | None = None) -> Floats:
-    """How far each row's neighbours are along each objective, summed: (n,); extremes are inf.
+    """Distance between each row's neighbours, summed over objectives: (n,); inf for extremes.
 
     Args:
         objectives: (n, m), finite.
-        fronts: The front of each row, (n,): neighbours are then those of its own.
+        fronts: The front of each row, (n,); neighbours are then rows of the same front.
     """
     objectives = np.asarray(objectives, dtype=float)
     if fronts is None:

@@ -59,7 +59,7 @@ def best_records(
     It is enough to look at the front: an interval is a factor to either side, the same for all
     architectures of a target, so what dominates an answer is an answer too.
     """
-    kept = [within(front, question) for question in budgets.questions()]
+    kept = [within(front, alone) for alone in budgets.separate()]
     return [
         min(answers, key=lambda record: (-getattr(record, metric), record.loss), default=None)
         for answers in kept
@@ -100,7 +100,7 @@ def front_document(
         "budgets": budgets.by_name(),
         "answers": [
             {"limits_ms": list(limits), "best": None if record is None else record.id}
-            for limits, record in zip(budgets.answers, best, strict=True)
+            for limits, record in zip(budgets.budget_sets, best, strict=True)
         ],
         "evaluations": len(records),
         "front": [_entry(record, describe(record.code)) for record in front],

@@ -1,12 +1,12 @@
-"""One search problem: a space, what is known beforehand, and the dear evaluation.
+"""One search problem: a space, what is known beforehand, and the expensive evaluation.
 
     told objectives   (error, latency on target 1 in ms, ... on target t)
     error = (1 - accuracy) + 1e-10 * loss / (1 + loss)
 
-A small validation set ties often (270 images), so ties are broken by loss. The second term stays
-below 1e-10. Accuracies that differ do so by at least 1/images, so it reorders none of them; so
-with balanced accuracies, but for ones nearer than 1e-10 to each other. The front is chosen by
-accuracy and latency alone, see `nas/search/front_file.py`.
+A small validation set (270 images) often gives equal accuracies, so ties are broken by the loss.
+The loss term stays below 1e-10, and different accuracies differ by at least 1/images, so it
+reorders none of them. (Balanced accuracies can be nearer to each other than 1e-10; those may be
+reordered.) The front is chosen by accuracy and latency alone, see `nas/search/front_file.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ from typing import Literal
 
 import numpy as np
 
+from nas.search.brief import Brief
 from nas.search.objectives import Budgets, MeasuresOf
-from nas.search.protocol import Cheap, Codes, CodeSpace, Constraints, Floats
+from nas.search.protocol import (
+    Codes,
+    CodeSpace,
+    Constraints,
+    ExcessBySet,
+    Floats,
+    Gradients,
+    KnownObjectives,
+)
 from supernet.scores import Evaluation
 
 Metric = Literal["accuracy", "balanced_accuracy"]
@@ -32,7 +41,7 @@ Evaluate = Callable[[Codes], Evaluation]
 
 @dataclass(frozen=True)
 class Problem:
-    """What the engine needs to search; its objectives are minimised all at once."""
+    """What the engine needs to search. Every objective is minimised."""
 
     space: CodeSpace
     evaluate: Evaluate
@@ -42,23 +51,40 @@ class Problem:
     """One code (genes,) to its architecture's id."""
     metric: Metric = "accuracy"
 
+    def brief(
+        self, seed: int, *, evaluations: int | None = None, gradients: Gradients | None = None
+    ) -> Brief:
+        """What a searcher is given of this problem.
+
+        Args:
+            seed: Of the searcher.
+            evaluations: How many will be made in all, where that is known.
+            gradients: Of the supernet, for the searchers that learn from them.
+        """
+        return Brief(
+            self.space,
+            seed,
+            constraints=self.constraints,
+            known_objectives=self.known_objectives,
+            excess_by_set=self.excess_by_set,
+            evaluations=evaluations,
+            gradients=gradients,
+        )
+
     @property
     def constraints(self) -> Constraints | None:
         """The budgets as a searcher takes them; None without any."""
         return self._excess if self.budgets else None
 
     @property
-    def cheap(self) -> Cheap:
+    def known_objectives(self) -> KnownObjectives:
         """Every objective but the error, known without an evaluation: (n, targets) in ms."""
         return self._latency
 
     @property
-    def answers(self) -> Constraints | None:
-        """By code and question, the largest excess: (n, questions), an answer where <= 0.
-
-        None where there is one question only: then every feasible code is an answer.
-        """
-        return self._excess_by_answer if len(self.budgets.answers) > 1 else None
+    def excess_by_set(self) -> ExcessBySet | None:
+        """The largest excess over each budget set, (n, sets); None where there is only one set."""
+        return self._excess_by_set if len(self.budgets.budget_sets) > 1 else None
 
     def objectives(self, evaluation: Evaluation, latency_ms: Sequence[float]) -> Floats:
         """What a searcher is told of one evaluation: (1 + targets,)."""
@@ -70,8 +96,8 @@ class Problem:
     def _excess(self, codes: Codes) -> Floats:
         return self.budgets.excess(self.measures(codes))
 
-    def _excess_by_answer(self, codes: Codes) -> Floats:
-        return self.budgets.excess_by_answer(self.measures(codes))
+    def _excess_by_set(self, codes: Codes) -> Floats:
+        return self.budgets.excess_by_set(self.measures(codes))
 
     def _latency(self, codes: Codes) -> Floats:
         return np.asarray(self.measures(codes).latency_ms, dtype=float)

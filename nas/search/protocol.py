@@ -11,10 +11,13 @@ tabular benchmark, and behind a foreign search tool.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from search_spaces.space import SearchSpace
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -23,12 +26,14 @@ Bools: TypeAlias = NDArray[np.bool_]
 Constraints: TypeAlias = Callable[[Codes], Floats]
 """Codes (n, genes) to (n, k): feasible where every column is <= 0."""
 
-Cheap: TypeAlias = Callable[[Codes], Floats]
-"""Codes (n, genes) to (n, m-1): every objective but the first, exact, without an evaluation."""
+KnownObjectives: TypeAlias = Callable[[Codes], Floats]
+"""Codes (n, genes) to (n, m-1): every objective but the first, exactly, without an evaluation."""
 
+ExcessBySet: TypeAlias = Callable[[Codes], Floats]
+"""Codes (n, genes) to (n, sets): column i is <= 0 where a code is within budget set i."""
 
-Answers: TypeAlias = Callable[[Codes], Floats]
-"""Codes (n, genes) to (n, a): column i is <= 0 where a code can answer the search's question i."""
+GeneTable: TypeAlias = list[Floats]
+"""One number per choice of each gene: (cardinality,) each; NaN where nothing is known."""
 
 
 class CodeSpace(Protocol):
@@ -84,16 +89,16 @@ class Categorical(Protocol):
 
 
 class OrderedGene(Protocol):
-    """A gene whose choices are of one kind or several, those of a kind being larger or smaller."""
+    """A gene whose choices are of one or several kinds; choices of one kind differ in size."""
 
     @property
     def factor(self) -> str:
-        """What it scales; genes of one factor are scaled together."""
+        """What the gene scales; genes of one factor are scaled together."""
         ...
 
     @property
     def role(self) -> str:
-        """What it chooses; genes of one role follow one another in the network."""
+        """What the gene chooses; genes of one role follow one another in the network."""
         ...
 
     @property
@@ -117,11 +122,11 @@ class Ordered(Protocol):
         ...
 
     def canonical(self, codes: Codes) -> Codes:
-        """The codes that freely chosen genes stand for: (n, genes)."""
+        """The canonical codes of freely chosen genes: (n, genes)."""
         ...
 
     def largest(self, rng: np.random.Generator) -> Codes:
-        """The largest code of kinds drawn with `rng`: (genes,)."""
+        """The largest code, its kinds (such as mixer families) drawn with `rng`: (genes,)."""
         ...
 
 
@@ -138,4 +143,35 @@ class Searcher(Protocol):
 
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """The objectives (n, m) of codes that were asked; NaN where the evaluation failed."""
+        ...
+
+
+class Gradients(Protocol):
+    """What a trained supernet tells about its children, on training images chosen by `step`.
+
+    Results depend on the arguments alone. `nas.search.gradients.supernet_gradients` computes them.
+    """
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that is searched."""
+        ...
+
+    def losses(self, codes: Codes, step: int) -> Floats:
+        """The loss of each child: (n,)."""
+        ...
+
+    def changes(self, code: Codes, step: int, exact: int = 2) -> GeneTable:
+        """How the loss would change with each other choice of each gene, to first order.
+
+        Args:
+            code: The child, (genes,).
+            step: Which images.
+            exact: For how many of the genes without a first-order answer (those that change the
+                shape of a map) the other choices are run instead.
+        """
+        ...
+
+    def taylor(self, code: Codes, step: int) -> GeneTable:
+        """How the loss would change if the weights that a smaller choice drops were zero."""
         ...

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from nas.errors import SettingsError
-from nas.search import SEARCHERS, make_searcher
-from nas.search.gradients.lessons import Lessons
+from nas.search import SEARCHERS, Brief, make_searcher
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet.supernet import Supernet
@@ -50,8 +50,9 @@ resolution: 6
 stem: [conv]
 stages: [{width: 8, depth: 1, mixers: [pool]}]
 """
-NAMES = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
-searchers = pytest.mark.parametrize("name", NAMES)
+searchers = pytest.mark.parametrize(
+    "name", [entry.name for entry in SEARCHERS if entry.needs == "supernet"]
+)
 
 
 class Batch(NamedTuple):
@@ -71,27 +72,36 @@ def blobs(step: int, batch_size: int, resolution: int) -> Batch:
     return Batch(images, torch.nn.functional.one_hot(labels, 2).float())
 
 
-def remembered(function):
-    """Lessons depend on their arguments alone (test_lessons.py), so tests can share them."""
-    known = {}
+class Remembered:
+    """Gradients that are computed once and shared by the tests: they depend on arguments only."""
 
-    def call(codes, step, **options):
-        key = codes.tobytes(), step, *options.values()
-        if key not in known:
-            known[key] = function(codes, step, **options)
-        return known[key]
+    def __init__(self, gradients: SupernetGradients) -> None:
+        self._gradients, self._known = gradients, {}
+        self.space, self.supernet = gradients.space, gradients.supernet
 
-    return call
+    def losses(self, codes, step):
+        return self._once("losses", codes, step)
+
+    def changes(self, code, step, exact=2):
+        return self._once("changes", code, step, exact)
+
+    def taylor(self, code, step):
+        return self._once("taylor", code, step)
+
+    def _once(self, name, codes, *options):
+        key = name, codes.tobytes(), *options
+        if key not in self._known:
+            self._known[key] = getattr(self._gradients, name)(codes, *options)
+        return self._known[key]
 
 
 class Problem:
-    """A space with its lessons; latency adds up over features, errors have pairs in them."""
+    """A space and gradients; latency adds up over features, errors depend on pairs of them."""
 
     def __init__(self, text: str) -> None:
         self.space = SearchSpace(read_definition(text, "test"))
-        self.lessons = Lessons(self.space, Supernet(self.space, 1, 2), blobs, batch_size=4)
-        for name in ("losses", "changes", "taylor"):
-            setattr(self.lessons, name, remembered(getattr(self.lessons, name)))
+        supernet = Supernet(self.space, 1, 2)
+        self.gradients = Remembered(SupernetGradients(self.space, supernet, blobs, batch_size=4))
         rng = np.random.default_rng(7)
         count = self.space.features(self.space.largest()[None]).shape[1]
         self._cost, self._main = rng.uniform(0.1, 1.0, count), rng.normal(size=count)
@@ -111,7 +121,7 @@ class Problem:
         return lambda codes: self.latency(codes) / limit - 1
 
     def searcher(self, name, seed=0, **options):
-        return make_searcher(name, self.space, seed=seed, supernet=self.lessons, **options)
+        return make_searcher(name, Brief(self.space, seed, gradients=self.gradients, **options))
 
     def run(self, name, evaluations, *, lag=4, objectives=None, **options):
         """The codes that were asked, one by one, `lag` ahead of the results."""
@@ -133,27 +143,16 @@ def small():
     return Problem(TEXT)
 
 
-def test_there_are_three():
-    assert NAMES == ["differentiable", "primal-dual", "saliency"]
-
-
-@searchers
-def test_an_entry_says_what_it_is(name):
-    entry = SEARCHERS[name]
-    assert entry.description.endswith(".")
-    assert entry.paper.startswith("https://arxiv.org/")
-
-
 @searchers
 def test_without_a_supernet_it_says_what_it_needs(name, small):
     with pytest.raises(SettingsError, match=f"Searcher '{name}' needs a supernet"):
-        make_searcher(name, small.space, seed=0)
+        make_searcher(name, Brief(small.space, 0))
 
 
 @searchers
-@pytest.mark.parametrize("cheap", [True, False], ids=["cheap-known", "all-learnt"])
-def test_the_same_seed_asks_the_same_whatever_the_global_state_and_threads(name, cheap, small):
-    options = {"cheap": small.latency} if cheap else {}
+@pytest.mark.parametrize("known", [True, False], ids=["latency-known", "all-learnt"])
+def test_the_same_seed_asks_the_same_whatever_the_global_state_and_threads(name, known, small):
+    options = {"known_objectives": small.latency} if known else {}
     runs = []
     for threads, state in ((1, 1), (2, 2)):
         np.random.seed(state)
@@ -173,9 +172,9 @@ def test_searching_leaves_the_global_state_and_the_weights_alone(name, small):
     np.random.seed(5)
     torch.manual_seed(5)
     state = np.random.get_state()[1].copy(), torch.get_rng_state()
-    parameters = list(small.lessons.supernet.parameters())
+    parameters = list(small.gradients.supernet.parameters())
     weights = [p.detach().clone() for p in parameters]
-    small.run(name, 20, cheap=small.latency)
+    small.run(name, 20, known_objectives=small.latency)
     np.testing.assert_array_equal(np.random.get_state()[1], state[0])
     assert torch.equal(torch.get_rng_state(), state[1])
     assert all(torch.equal(a, b) for a, b in zip(weights, parameters, strict=True))
@@ -190,7 +189,7 @@ def test_another_seed_asks_others(name, small):
 @searchers
 @pytest.mark.parametrize("batch", [1, 50])
 def test_no_code_is_asked_twice(name, batch, small):
-    searcher = small.searcher(name, cheap=small.latency)
+    searcher = small.searcher(name, known_objectives=small.latency)
     asked = []
     for _ in range(100 // batch):
         codes = searcher.ask(batch)
@@ -207,7 +206,7 @@ def test_no_code_is_asked_twice(name, batch, small):
 @pytest.mark.parametrize("quantile", [0.5, 0.05])
 def test_nothing_infeasible_is_asked(name, quantile, small):
     constraints = small.limit_at(quantile)
-    codes = small.run(name, 26, constraints=constraints, cheap=small.latency)
+    codes = small.run(name, 26, constraints=constraints, known_objectives=small.latency)
     assert len(codes) == 26
     assert (constraints(codes) <= 0).all()
 
@@ -235,7 +234,7 @@ def test_an_ended_search_stays_ended(name):
 @pytest.mark.parametrize(("text", "size"), [(ONE_GENE, 4), (ONE, 1)])
 def test_a_single_gene_is_enough(name, text, size):
     problem = Problem(text)
-    assert len(problem.run(name, 20, cheap=problem.latency)) == size
+    assert len(problem.run(name, 20, known_objectives=problem.latency)) == size
 
 
 @searchers
@@ -262,7 +261,7 @@ def test_any_number_of_objectives_is_searched(name, m, small):
     codes = small.run(name, 26, objectives=objectives)
     assert len(np.unique(codes, axis=0)) == 26
     codes = small.run(
-        name, 26, objectives=objectives, cheap=lambda codes: objectives(codes)[:, 1:]
+        name, 26, objectives=objectives, known_objectives=lambda codes: objectives(codes)[:, 1:]
     )
     assert len(np.unique(codes, axis=0)) == 26
 
@@ -275,15 +274,17 @@ def test_failed_evaluations_are_survived_and_not_repeated(name, share, small):
         values[codes.sum(axis=1) % 10 < share * 10, 0] = np.nan
         return values
 
-    codes = small.run(name, 26, objectives=objectives, cheap=small.latency)
+    codes = small.run(name, 26, objectives=objectives, known_objectives=small.latency)
     assert len(np.unique(codes, axis=0)) == 26
 
 
 @searchers
 def test_replaying_asks_and_tells_restores_a_searcher(name, small):
-    whole = small.run(name, 26, seed=4, cheap=small.latency)
-    np.testing.assert_array_equal(whole[:13], small.run(name, 13, seed=4, cheap=small.latency))
-    searcher = small.searcher(name, seed=4, cheap=small.latency)
+    whole = small.run(name, 26, seed=4, known_objectives=small.latency)
+    np.testing.assert_array_equal(
+        whole[:13], small.run(name, 13, seed=4, known_objectives=small.latency)
+    )
+    searcher = small.searcher(name, seed=4, known_objectives=small.latency)
     for i in range(26):
         if i >= 4:
             searcher.tell(whole[i - 4 : i - 3], small.objectives(whole[i - 4 : i - 3]))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import threadpoolctl
 
-from nas.errors import UnknownNameError
-from nas.search import SEARCHERS, make_searcher
+import nas.search.searchers
+from nas.errors import MissingExtraError, UnknownNameError
+from nas.search import SEARCHERS, Brief, SearcherEntry, make_searcher
 from nas.search.protocol import CodeSpace, Searcher
+from search_spaces.registry import modules_below
 
-EVALUATIONS_ALONE = sorted(n for n, entry in SEARCHERS.items() if entry.needs == "evaluations")
-searchers = pytest.mark.parametrize("name", EVALUATIONS_ALONE)
+OURS = [entry for entry in SEARCHERS if entry.package is None]
+searchers = pytest.mark.parametrize("name", [e.name for e in OURS if e.needs == "evaluations"])
+entries = pytest.mark.parametrize("entry", list(SEARCHERS), ids=lambda entry: entry.name)
 
 
 class GridSpace:
@@ -73,7 +79,7 @@ SPACE = GridSpace(4, 3, 5, 2, 4, 3, 5)
 
 def run(space, name, evaluations, *, seed=0, lag=4, objectives=None, replay=None, **options):
     """The codes that were asked, one by one, `lag` ahead of the results."""
-    searcher = make_searcher(name, space, seed=seed, **options)
+    searcher = make_searcher(name, Brief(space, seed, **options))
     objectives = space.objectives if objectives is None else objectives
     codes = []
     for i in range(evaluations):
@@ -99,53 +105,71 @@ def disturb(seed):
     random.seed(seed)
 
 
-def test_every_file_is_found():
-    assert sorted(SEARCHERS) == [
-        "auto",
-        "bayes",
-        "differentiable",
-        "down-scaling",
-        "evolution",
-        "latency-slimming",
-        "local-search",
-        "mix-and-match",
-        "nsga2",
-        "predictor",
-        "primal-dual",
-        "random",
-        "regularized",
-        "saliency",
-        "tpe",
-    ]
+def test_every_file_registers_a_searcher():
+    files = {name.rpartition(".")[2] for name in modules_below(nas.search.searchers)}
+    registering = {entry.build.__module__.rpartition(".")[2] for entry in SEARCHERS}
+    assert registering == files - {"registry"}
 
 
-@searchers
-def test_an_entry_says_what_it_is(name):
-    entry = SEARCHERS[name]
-    assert entry.name == name
+@entries
+def test_an_entry_says_what_it_is(entry):
     assert entry.description.endswith(".")
     assert entry.paper.startswith("https://")
     assert entry.needs in ("evaluations", "supernet")
+    assert entry.package is not None or entry.extra is None
+
+
+TOY = '''
+"""Asks random codes."""
+
+from nas.search.asking.history import History, SequentialSearcher
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
+
+
+def _build(brief):
+    history = History(brief)
+    return SequentialSearcher(history, history.candidates.empty)
+
+
+SEARCHERS.register(
+    SearcherEntry("toy", "Random.", "https://arxiv.org/abs/1902.07638", _build)
+)
+'''
+
+
+def test_a_new_file_is_a_searcher_that_every_contract_runs_on(tmp_path):
+    (tmp_path / "toy.py").write_text(TOY)
+    code = f"""
+import sys, pytest, nas.search.searchers
+nas.search.searchers.__path__.append({str(tmp_path)!r})
+from nas.search import SEARCHERS
+assert "toy" in SEARCHERS
+sys.exit(pytest.main([{__file__!r}, "-q", "-k", "toy", "-p", "no:cacheprovider"]))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    contracts = Path(__file__).read_text().count("\n@searchers\n")
+    assert int(ran.stdout.rpartition(" passed")[0].split()[-1]) > contracts
 
 
 @searchers
 def test_a_searcher_keeps_the_protocol(name):
     space: CodeSpace = SPACE
-    searcher: Searcher = make_searcher(name, space, seed=0)
+    searcher: Searcher = make_searcher(name, Brief(space, 0))
     codes = searcher.ask(5)
     assert codes.shape == (5, SPACE.num_genes)
     assert np.issubdtype(codes.dtype, np.integer)
 
 
 @searchers
-@pytest.mark.parametrize("cheap", [None, SPACE.latency], ids=["all-learnt", "cheap-known"])
-def test_the_same_seed_asks_the_same_whatever_the_global_state_and_threads(name, cheap):
+@pytest.mark.parametrize("known", [None, SPACE.latency], ids=["all-learnt", "latency-known"])
+def test_the_same_seed_asks_the_same_whatever_the_global_state_and_threads(name, known):
     disturb(1)
     with threadpoolctl.threadpool_limits(1):
-        first = run(SPACE, name, 60, seed=3, cheap=cheap)
+        first = run(SPACE, name, 60, seed=3, known_objectives=known)
     disturb(2)
     with threadpoolctl.threadpool_limits(2):
-        second = run(SPACE, name, 60, seed=3, cheap=cheap)
+        second = run(SPACE, name, 60, seed=3, known_objectives=known)
     np.testing.assert_array_equal(first, second)
 
 
@@ -154,7 +178,7 @@ def test_searching_leaves_the_global_state_alone(name):
     disturb(5)
     expected = np.random.random(), random.random()
     disturb(5)
-    run(SPACE, name, 30, cheap=SPACE.latency)
+    run(SPACE, name, 30, known_objectives=SPACE.latency)
     assert (np.random.random(), random.random()) == expected
 
 
@@ -166,7 +190,7 @@ def test_another_seed_asks_others(name):
 @searchers
 @pytest.mark.parametrize("batch", [1, 7, 50])
 def test_no_code_is_asked_twice(name, batch):
-    searcher = make_searcher(name, SPACE, seed=0, cheap=SPACE.latency)
+    searcher = make_searcher(name, Brief(SPACE, 0, known_objectives=SPACE.latency))
     asked = []
     for _ in range(150 // batch):
         codes = searcher.ask(batch)
@@ -181,7 +205,7 @@ def test_no_code_is_asked_twice(name, batch):
 @pytest.mark.parametrize("quantile", [0.5, 0.02])
 def test_nothing_infeasible_is_asked(name, quantile):
     constraints = limit_at(quantile)
-    codes = run(SPACE, name, 60, constraints=constraints, cheap=SPACE.latency)
+    codes = run(SPACE, name, 60, constraints=constraints, known_objectives=SPACE.latency)
     assert len(codes) == 60
     assert (constraints(codes) <= 0).all()
 
@@ -218,7 +242,7 @@ def test_the_feasible_part_of_a_small_space_is_asked_whole(name):
 @searchers
 def test_an_ended_search_stays_ended(name):
     space = GridSpace(3, 2)
-    searcher = make_searcher(name, space, seed=0)
+    searcher = make_searcher(name, Brief(space, 0))
     codes = searcher.ask(100)
     assert len(codes) == 6
     searcher.tell(codes, space.objectives(codes))
@@ -230,12 +254,14 @@ def test_an_ended_search_stays_ended(name):
 @pytest.mark.parametrize("cardinality", [1, 5])
 def test_a_single_gene_is_enough(name, cardinality):
     space = GridSpace(cardinality)
-    assert len(run(space, name, 20, cheap=space.latency)) == cardinality
+    assert len(run(space, name, 20, known_objectives=space.latency)) == cardinality
 
 
 @searchers
 def test_nothing_feasible_gives_nothing_at_once(name):
-    searcher = make_searcher(name, SPACE, seed=0, constraints=lambda codes: codes[:, :1] * 0.0 + 1)
+    searcher = make_searcher(
+        name, Brief(SPACE, 0, constraints=lambda codes: codes[:, :1] * 0.0 + 1)
+    )
     assert searcher.ask(4).shape == (0, SPACE.num_genes)
     assert searcher.ask(4).shape == (0, SPACE.num_genes)
 
@@ -265,7 +291,11 @@ def test_any_number_of_objectives_is_searched(name, m):
     codes = run(SPACE, name, 40, objectives=objectives)
     assert len(np.unique(codes, axis=0)) == 40
     exact = run(
-        SPACE, name, 40, objectives=objectives, cheap=lambda codes: objectives(codes)[:, 1:]
+        SPACE,
+        name,
+        40,
+        objectives=objectives,
+        known_objectives=lambda codes: objectives(codes)[:, 1:],
     )
     assert len(np.unique(exact, axis=0)) == 40
 
@@ -278,17 +308,17 @@ def test_failed_evaluations_are_survived_and_not_repeated(name, share):
         values[codes.sum(axis=1) % 10 < share * 10, 0] = np.nan
         return values
 
-    codes = run(SPACE, name, 60, objectives=objectives, cheap=SPACE.latency)
+    codes = run(SPACE, name, 60, objectives=objectives, known_objectives=SPACE.latency)
     assert len(np.unique(codes, axis=0)) == 60
 
 
 @searchers
 def test_replaying_asks_and_tells_restores_a_searcher(name):
-    whole = run(SPACE, name, 50, seed=4, cheap=SPACE.latency)
-    half = run(SPACE, name, 25, seed=4, cheap=SPACE.latency)
+    whole = run(SPACE, name, 50, seed=4, known_objectives=SPACE.latency)
+    half = run(SPACE, name, 25, seed=4, known_objectives=SPACE.latency)
     np.testing.assert_array_equal(whole[:25], half)
 
-    searcher = make_searcher(name, SPACE, seed=4, cheap=SPACE.latency)
+    searcher = make_searcher(name, Brief(SPACE, 4, known_objectives=SPACE.latency))
     for i in range(50):
         if i >= 4:
             searcher.tell(whole[i - 4 : i - 3], SPACE.objectives(whole[i - 4 : i - 3]))
@@ -299,4 +329,20 @@ def test_an_unknown_searcher_is_refused_with_the_nearest_name():
     with pytest.raises(
         UnknownNameError, match=r"Unknown searcher 'evolutoin'\. Did you mean 'evolution'\?"
     ):
-        make_searcher("evolutoin", SPACE, seed=0)
+        make_searcher("evolutoin", Brief(SPACE, 0))
+
+
+def test_a_searcher_whose_package_is_missing_names_the_extra_to_install():
+    def build(brief):
+        raise AssertionError("it is not installed")
+
+    entry = SearcherEntry(
+        "absent",
+        "Absent.",
+        "https://x",
+        build,
+        package="no_such_package",
+        extra="x",
+    )
+    with pytest.raises(MissingExtraError, match=r"'absent' needs 'no_such_package'.*\.\[x\]"):
+        entry.check_installed()

@@ -14,7 +14,7 @@ from nas.run.work import Work
 from nas.search import SEARCHERS
 from nas.settings import Settings
 
-LEARNING = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "supernet")
+LEARNING = [entry.name for entry in SEARCHERS if entry.needs == "supernet"]
 
 
 def settings(home: Path, searcher: str) -> Settings:

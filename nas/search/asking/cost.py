@@ -11,10 +11,11 @@ _SAMPLES = 2048
 
 
 class Cost:
-    """What a code costs, as one number of mean 0 and deviation 1 over the space's samples.
+    """What a code costs, as one number: the mean of standardised columns.
 
-    The mean of the cheap objectives, each brought to deviation 1; without any that of the
-    constraints; without those how large the choices are.
+    The columns are the known objectives; if there are none, the constraints; if there are none
+    either, the sum of the features, which grows with the size of the choices. Each is brought to
+    mean 0 and deviation 1 over samples of the space.
     """
 
     def __init__(self, brief: Brief, rng: np.random.Generator) -> None:
@@ -34,7 +35,7 @@ class Cost:
         return costs
 
     def _columns(self, codes: Codes) -> Floats:
-        for known in (self._brief.cheap, self._brief.constraints):
+        for known in (self._brief.known_objectives, self._brief.constraints):
             if known is not None:
                 columns = np.asarray(known(codes), dtype=float).reshape(len(codes), -1)
                 if columns.shape[1]:
@@ -44,10 +45,10 @@ class Cost:
 
 
 def evenly(codes: Codes, costs: Floats, n: int) -> Codes:
-    """At most `n` different codes whose costs are spread evenly, in order of cost: (<= n, genes).
+    """At most `n` different codes with evenly spread costs, in order of cost: (<= n, genes).
 
     Args:
-        codes: (k, genes); none gives none.
+        codes: (k, genes), k >= 0.
         costs: Of each, (k,).
         n: How many.
     """

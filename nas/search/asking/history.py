@@ -1,7 +1,10 @@
-"""What was asked and told: the memory that searchers share, and the loop around their rule.
+"""What was asked and told, and the ask/tell loop around a searcher's rule.
 
-ask(n):  n times  rule() -> a code, or none: then one as the space samples it -> remembered
-tell:    finite objectives are kept; a failed evaluation is only never asked again
+    ask(n)   n times: the rule gives a code, or none; then a random fresh one is asked
+    tell     finite objectives are kept; of a failed evaluation only that it was asked
+
+A searcher is a rule (which codes to ask next) in a `SequentialSearcher` or a
+`GenerationSearcher`, which keep the promises of the `Searcher` protocol.
 """
 
 from __future__ import annotations
@@ -13,30 +16,27 @@ from typing import TypeAlias
 import numpy as np
 
 from nas.search.asking.candidates import Candidates
+from nas.search.asking.listing import code_key
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 
 
 class History:
-    """Codes that were asked, and what was told of them.
-
-    Args:
-        brief: The search.
-    """
+    """The codes that were asked, and the objectives that were told."""
 
     def __init__(self, brief: Brief) -> None:
         self.rng = np.random.default_rng(brief.seed)
         self.candidates = Candidates(brief.space, self.rng, brief.constraints)
         self.asked = 0
         self.told = 0
-        """Evaluations that did not fail."""
+        """How many evaluations were told that did not fail."""
         self._pending: dict[bytes, Codes] = {}
         self._codes: list[Codes] = []
         self._objectives: list[Floats] = []
 
     @property
     def codes(self) -> Codes:
-        """What was told, oldest first: (told, genes)."""
+        """The codes that were told, oldest first: (told, genes)."""
         return np.stack(self._codes) if self._codes else self.candidates.empty()
 
     @property
@@ -46,7 +46,7 @@ class History:
 
     @property
     def pending(self) -> Codes:
-        """What was asked and not told yet, oldest first: (pending, genes)."""
+        """The codes that were asked and not told yet, oldest first: (pending, genes)."""
         waiting = list(self._pending.values())
         return np.stack(waiting) if waiting else self.candidates.empty()
 
@@ -74,8 +74,8 @@ class History:
 
 
 Rule: TypeAlias = Callable[[], Codes]
-"""The next codes to ask, fresh ones; none for a random one. `SequentialSearcher` takes the first,
-`GenerationSearcher` all."""
+"""Gives fresh codes to ask next, or none to have a random one asked. `SequentialSearcher` takes
+the first of them, `GenerationSearcher` all."""
 
 
 class SequentialSearcher:
@@ -83,7 +83,7 @@ class SequentialSearcher:
 
     Args:
         history: What the rule looks at.
-        rule: What decides.
+        rule: Called for every code.
     """
 
     def __init__(self, history: History, rule: Rule) -> None:
@@ -108,11 +108,11 @@ class SequentialSearcher:
 
 
 class GenerationSearcher:
-    """A searcher that decides on many codes at once, and hands all of them out in their order.
+    """A searcher that decides on many codes at once and asks them in their order.
 
     Args:
         history: What the rule looks at.
-        rule: What decides; it is asked again when the last code was handed out.
+        rule: Called again when all its codes were asked.
     """
 
     def __init__(self, history: History, rule: Rule) -> None:
@@ -128,7 +128,7 @@ class GenerationSearcher:
                 self._waiting.extend(self._rule())
             if self._waiting:
                 code = self._waiting.popleft()
-                if candidates.asked(code):  # told since, though not asked here
+                if candidates.asked(code):  # it was told meanwhile, though not asked here
                     continue
             else:
                 taken = candidates.take(1)
@@ -142,8 +142,3 @@ class GenerationSearcher:
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """Learn from (n, m) objectives; NaN where an evaluation failed."""
         self._history.tell(codes, objectives)
-
-
-def code_key(code: Codes) -> bytes:
-    """Names a code, the same for every integer type."""
-    return code.astype(np.int32).tobytes()

@@ -1,9 +1,12 @@
-"""How large each choice of each gene is: what scaling searchers move along.
+"""How large each choice of each gene is, for searchers that make architectures smaller or larger.
 
-A space that is `Ordered` says it: choices of one kind (a window attention) have levels (its
-sizes), genes of one factor (the mixers of a stage) are scaled together. Of any other space each
-gene is a factor of its own with one kind, its choices ordered by what codes with them cost, or
-as they are numbered where no cost is known.
+    kind     choices that differ only in size, such as the windows of one attention
+    level    how large a choice is within its kind
+    factor   genes that are scaled together, such as the mixers of a stage
+
+A space that is `Ordered` says all three. In any other space each gene is a factor of its own with
+one kind; its choices are ordered by the mean cost of codes that have them, or by number where no
+cost is known.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search.asking.candidates import nearest
+from nas.search.asking.listing import nearest
 from nas.search.brief import Brief
 from nas.search.protocol import Categorical, Codes, Enumerable, Floats, Ordered
 
@@ -26,7 +29,7 @@ _NEAREST = 64
 
 @dataclass(frozen=True)
 class Scale:
-    """One gene: what it scales, and for each choice its kind and its level (card,)."""
+    """One gene: its factor and role, and the kind and level of each choice (cardinality,)."""
 
     factor: str
     role: str
@@ -35,7 +38,7 @@ class Scale:
 
     @cached_property
     def shares(self) -> Floats:
-        """How large each choice is within its kind, from 0 to 1: (card,); 1 where it is alone."""
+        """The size of each choice within its kind, from 0 to 1: (cardinality,); 1 if alone."""
         shares = np.ones(len(self.levels))
         for kind in np.unique(self.kinds):
             of_kind = self.kinds == kind
@@ -46,13 +49,13 @@ class Scale:
 
     @cached_property
     def smaller(self) -> tuple[NDArray[np.int64], ...]:
-        """For each choice the next smaller ones of its kind; none below the smallest."""
+        """For each choice the next smaller ones of its kind; none for the smallest."""
         return tuple(self._next_smaller(choice) for choice in range(len(self.levels)))
 
     def nearest(self, choices: Codes, shares: Floats) -> NDArray[np.int64]:
-        """The choices of the same kinds as `choices` (n,) that are nearest in size: (n,).
+        """The choices of the same kinds as `choices` (n,) nearest to the sizes `shares`: (n,).
 
-        Of several, the one that is chosen already.
+        Among equally near ones, the present choice stays.
         """
         away = np.abs(self.shares - shares[:, None])
         away += 2.0 * (self.kinds != self.kinds[choices][:, None])
@@ -73,7 +76,7 @@ class Granularity:
     """The scales of a space, and the steps along them."""
 
     def __init__(self, brief: Brief, rng: np.random.Generator) -> None:
-        self._space, self._cheap, self._rng = brief.space, brief.cheap, rng
+        self._space, self._known, self._rng = brief.space, brief.known_objectives, rng
         self._every = brief.space.enumerate() if isinstance(brief.space, Enumerable) else None
         self._ordered = brief.space if isinstance(brief.space, Ordered) else None
         self.scales = _scales(brief, rng)
@@ -82,11 +85,11 @@ class Granularity:
         self._choices = np.array(every).T  # (2, choices of all genes)
 
     def cost(self, codes: Codes) -> Floats:
-        """The first cheap objective, or where there is none the size: (n,)."""
-        if self._cheap is not None:
-            cheap = np.asarray(self._cheap(codes), dtype=float)
-            if cheap.shape[1]:
-                first: Floats = cheap[:, 0]
+        """The first known objective, or the size where there is none: (n,)."""
+        if self._known is not None:
+            known = np.asarray(self._known(codes), dtype=float)
+            if known.shape[1]:
+                first: Floats = known[:, 0]
                 return first
         return self.size(codes)
 
@@ -97,9 +100,9 @@ class Granularity:
         return size
 
     def largest(self) -> Codes:
-        """The code with every choice at its largest, or the largest that samples hold: (genes,).
+        """The code with every choice at its largest, its kinds drawn: (genes,).
 
-        Kinds are drawn where the space has any.
+        If that is not a code of the space, the most expensive of many samples.
         """
         if self._ordered is not None:
             return self._ordered.largest(self._rng)
@@ -111,7 +114,7 @@ class Granularity:
         return largest
 
     def canonical(self, codes: Codes) -> Codes:
-        """The different codes of the space that freely chosen genes stand for: (k, genes)."""
+        """The distinct canonical codes of freely chosen genes: (k, genes)."""
         if self._ordered is not None:
             codes = self._ordered.canonical(codes)
             codes = codes[np.sort(np.unique(codes, axis=0, return_index=True)[1])]
@@ -119,9 +122,9 @@ class Granularity:
         return inside
 
     def changes(self, code: Codes) -> Codes:
-        """The codes that differ from one (genes,) by the choice of a gene: (k, genes).
+        """The codes that differ from `code` (genes,) in one gene: (k, genes).
 
-        Where a listed space has none, the codes that share the most genes.
+        If a listed space has none, the codes that share the most genes with it.
         """
         genes, choices = self._choices
         codes = np.repeat(code[None], len(genes), axis=0)
@@ -132,7 +135,7 @@ class Granularity:
         return codes
 
     def contract(self, code: Codes, factor: str) -> Codes:
-        """`code` with one factor a step smaller, or as it was where it is smallest: (genes,)."""
+        """`code` with one factor a step smaller; unchanged if it is the smallest: (genes,)."""
         contracted = code.copy()
         for i, scale in enumerate(self.scales):
             if scale.factor == factor:
@@ -144,9 +147,9 @@ class Granularity:
         return contracted
 
     def contractions(self, code: Codes) -> Codes:
-        """The codes with one factor of `code` (genes,) a step smaller: (<= factors, genes).
+        """`code` (genes,) with each one of its factors a step smaller: (<= factors, genes).
 
-        Where a listed space has none, the smaller ones that share the most genes.
+        If a listed space has none, the smaller codes that share the most genes with it.
         """
         codes = np.stack([self.contract(code, factor) for factor in self.factors])
         codes = _others(self.canonical(codes), code)
@@ -169,19 +172,21 @@ def _scales(brief: Brief, rng: np.random.Generator) -> tuple[Scale, ...]:
             for gene in space.genes
         )
     codes = space.sample(_SAMPLES, rng)
-    cheap = None if brief.cheap is None else np.asarray(brief.cheap(codes), dtype=float)
+    costs = None
+    if brief.known_objectives is not None:
+        costs = np.asarray(brief.known_objectives(codes), dtype=float)
     counts = space.cardinalities if isinstance(space, Categorical) else codes.max(axis=0) + 1
     scales = []
     for i, count in enumerate(counts):
         levels = np.arange(int(count))
-        if cheap is not None and cheap.shape[1]:
-            levels = _by_cost(codes[:, i], cheap[:, 0], int(count))
+        if costs is not None and costs.shape[1]:
+            levels = _by_cost(codes[:, i], costs[:, 0], int(count))
         scales.append(Scale(f"gene{i}", "gene", np.zeros(int(count), dtype=np.int64), levels))
     return tuple(scales)
 
 
 def _by_cost(choices: Codes, cost: Floats, count: int) -> NDArray[np.int64]:
-    """The place of each choice by the mean cost of the codes with it: (count,)."""
+    """Each choice's rank by the mean cost of the codes that have it: (count,)."""
     number = np.bincount(choices, minlength=count)
     total = np.bincount(choices, weights=cost, minlength=count)
     mean = np.divide(total, number, out=np.full(count, np.inf), where=number > 0)

@@ -1,8 +1,8 @@
-"""Ranks, tournaments and children: what searchers with a population share.
+"""Ranks, tournaments and children, for searchers with a population.
 
-    front number, then crowding within the front --> places: 0 the best
-    tournament: the best place of a few drawn members
-    children: two winners crossed over, then mutated to a neighbour
+    places       order by front number, then by crowding within the front; 0 is the best
+    tournament   a few members are drawn, and the one with the best place wins
+    children     two winners are crossed over, then mutated to a neighbour
 
 Paper: NSGA-II, Deb et al. 2002, https://doi.org/10.1109/4235.996017 (Sections III-A to III-C)
 """
@@ -14,22 +14,22 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search.asking.candidates import Candidates, nearest
+from nas.search.asking.candidates import Candidates
+from nas.search.asking.listing import listed
 from nas.search.front import crowding, ranks
-from nas.search.protocol import Codes, CodeSpace, Enumerable, Floats
+from nas.search.protocol import Codes, CodeSpace, Floats
 
 Indices: TypeAlias = NDArray[np.integer[Any]]
 
 CROSSED = 0.9
 """Share of children with two parents, as in the paper."""
 MUTATED = 0.5
-"""Share of children of two parents that are mutated too; those of one parent always are."""
+"""Share of the children of two parents that are also mutated; those of one parent always are."""
 _TRIES = 4
-_NEAREST = 16
 
 
 def by_rank(objectives: Floats) -> Indices:
-    """Rows by front, those of one front by crowding, the least crowded first: (n,).
+    """Rows ordered by front, and within a front by crowding, the least crowded first: (n,).
 
     With one objective this is the order of its values.
     """
@@ -54,14 +54,14 @@ def tournament(places: Indices, n: int, size: int, rng: np.random.Generator) -> 
 
 
 def places_of(order: Indices) -> Indices:
-    """The place of each member in an order of all: (n,)."""
+    """The place of each member, given the order of all: (n,)."""
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(len(order))
     return places
 
 
 def children(space: CodeSpace, ranked: Codes, n: int, rng: np.random.Generator) -> Codes:
-    """Children of parents chosen by binary tournaments: (n, genes), not all of them new.
+    """Children of parents chosen by binary tournaments: (n, genes); some may be known codes.
 
     Args:
         space: Where codes live.
@@ -80,7 +80,7 @@ def children(space: CodeSpace, ranked: Codes, n: int, rng: np.random.Generator) 
 def fresh_children(
     space: CodeSpace, candidates: Candidates, ranked: Codes, n: int, rng: np.random.Generator
 ) -> Codes:
-    """Children that may be asked, others replaced by further ones: (<= n, genes)."""
+    """Children that may be asked; others are replaced by further ones: (<= n, genes)."""
     fresh = candidates.empty()
     for _ in range(_TRIES):
         more = listed(space, children(space, ranked, n, rng), rng)
@@ -100,18 +100,3 @@ def fresh_mutant(
         if len(fresh):
             return fresh[:1]
     return candidates.empty()
-
-
-def listed(space: CodeSpace, codes: Codes, rng: np.random.Generator) -> Codes:
-    """The codes, those that a listed space does not have replaced by near ones: (n, genes).
-
-    A sparse table has hardly a row that differs from another in one gene.
-    """
-    outside = np.flatnonzero(~np.asarray(space.contains(codes), dtype=bool))
-    if not len(outside) or not isinstance(space, Enumerable):
-        return codes
-    every = space.enumerate()
-    rows = nearest(every, codes[outside], _NEAREST)
-    codes = codes.copy()
-    codes[outside] = every[rng.permuted(rows, axis=1)[:, 0]]
-    return codes

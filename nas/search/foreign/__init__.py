@@ -1,1 +1,1 @@
-"""Foreign search tools behind this project's ask and tell. Imports none of them."""
+"""Search tools of other projects behind our ask and tell; each is imported only when used."""

@@ -1,18 +1,15 @@
-"""NNI: a space as one of its mutables, and its search algorithms run in this process.
-
-    space -> MutableDict of Categorical, one per gene
-    code <-> sample {"stages.0.width": "24", ...}
+"""NNI's search algorithms, run in this process.
 
     evolution  regularized evolution (nni.nas.strategy)    https://arxiv.org/abs/1802.01548
     tpe        tree-structured Parzen estimator (tuner)    https://papers.nips.cc/paper/4443
     random     without replacement (tuner)                 https://arxiv.org/abs/1902.07638
 
-NNI maximises one number. With constraints, or with a single objective, that is the first
-objective; otherwise it is minus the share of what was told that dominates a point (the rank of
-MOGA, Fonseca and Fleming 1993).
+NNI maximises one number. With constraints, or with a single objective, it is minus the first
+objective. Otherwise it is minus the share of told points that dominate a point (the rank of MOGA,
+Fonseca and Fleming 1993).
 
-NNI's server, web page and trial processes are never started: the server of 3.0 listens on every
-network interface and has no option against it.
+NNI's server, web page and trial processes are never started: the server of NNI 3.0 listens on
+every network interface, and no option changes that.
 
 Library: Neural Network Intelligence 3.0, https://github.com/microsoft/nni
 """
@@ -22,73 +19,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
-from nas.errors import SpaceError, missing_extra, unknown_name
-from nas.search.foreign.tool import Proposal, canonical, cardinalities_of
+from nas.errors import unknown_name
+from nas.search.foreign.nni_space import NniSpace, Sample, importing_nni
+from nas.search.foreign.tool import Proposal, cardinalities_of
 from nas.search.protocol import Codes, CodeSpace, Floats
 
 ALGORITHMS = ("evolution", "tpe", "random")
-
-Sample = dict[str, str]
-"""What NNI calls an architecture dict: each gene's name and the words of its choice."""
-
-
-@runtime_checkable
-class Named(Protocol):
-    """A space whose genes and choices have names."""
-
-    @property
-    def genes(self) -> Sequence[Any]:
-        """Each with a `name` and `choices`."""
-        ...
-
-
-class NniSpace:
-    """A space as NNI sees it, and the way back.
-
-    Raises:
-        MissingExtraError: NNI is not installed.
-    """
-
-    def __init__(self, space: CodeSpace) -> None:
-        self._space = space
-        self.choices = _choices(space)
-        """The words of each gene's choices, by the gene's name."""
-        with _importing():
-            from nni.mutable import Categorical, MutableDict
-        self.mutable = MutableDict(
-            {name: Categorical(words, label=name) for name, words in self.choices.items()}
-        )
-
-    def sample(self, code: Codes) -> Sample:
-        """A code (genes,) as NNI's sample."""
-        named = zip(self.choices.items(), code, strict=True)
-        return {name: words[int(choice)] for (name, words), choice in named}
-
-    def code(self, sample: Sample) -> Codes:
-        """The code (genes,) that a sample stands for; `space.decode` makes it an architecture.
-
-        Raises:
-            SpaceError: the sample is not of this space.
-        """
-        code: Codes = canonical(self._space, self.genes(sample)[None])[0]
-        return code
-
-    def genes(self, sample: Sample) -> Codes:
-        """The choices of a sample as numbers, as they are: (genes,).
-
-        Raises:
-            SpaceError: the sample is not of this space.
-        """
-        problem = self.mutable.check_contains(sample)
-        if problem is not None:
-            raise SpaceError(f"The NNI sample {sample} is not of this space: {problem}.")
-        numbers = [words.index(sample[name]) for name, words in self.choices.items()]
-        return np.array(numbers, dtype=np.int16)
 
 
 class NniTool:
@@ -112,7 +53,7 @@ class NniTool:
             raise unknown_name("NNI algorithm", algorithm, ALGORITHMS)
         self._space = NniSpace(space)
         self._algorithm: _Algorithm
-        with _quiet():
+        with quiet():
             if algorithm == "evolution":
                 self._algorithm = _Evolution(self._space, seed)
             else:
@@ -125,9 +66,9 @@ class NniTool:
         self._count = 0
 
     def propose(self) -> Proposal:
-        """The algorithm's next sample; an even draw once it has no more."""
+        """The algorithm's next sample; a uniform draw once it has no more."""
         self._count += 1
-        with _quiet():
+        with quiet():
             sample = self._algorithm.propose(self._count)
         if sample is None:
             genes = self._rng.integers(self._cardinalities).astype(np.int16)
@@ -138,12 +79,12 @@ class NniTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; what was not evaluated is a failed trial to NNI."""
+        """See `Tool`; a code that was not evaluated is told as a failed trial."""
         if proposal.number not in self._open:
             return
         self._open.remove(proposal.number)
         known = objectives is not None and bool(np.isfinite(objectives).all())
-        with _quiet():
+        with quiet():
             self._algorithm.report(proposal.number, self._metric(objectives) if known else None)
 
     def _metric(self, objectives: Floats | None) -> float:
@@ -167,7 +108,7 @@ class _Tuner:
     """One of NNI's tuners, as `nni.nas.strategy.HPOTunerStrategy` drives it."""
 
     def __init__(self, space: NniSpace, algorithm: str, seed: int) -> None:
-        with _importing():
+        with importing_nni():
             from nni import NoMoreTrialError
             from nni.algorithms.hpo.random_tuner import RandomTuner
             from nni.algorithms.hpo.tpe_tuner import TpeTuner
@@ -200,7 +141,7 @@ class _Evolution:
     """NNI's regularized evolution, with an engine that takes one model at a time."""
 
     def __init__(self, space: NniSpace, seed: int) -> None:
-        with _importing():
+        with importing_nni():
             from nni.nas.execution import ExecutionEngine
             from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
             from nni.nas.space import ModelStatus, RawFormatModelSpace
@@ -248,41 +189,9 @@ class _Evolution:
         self._engine.dispatch_model_event(self._end(model, status))
 
 
-def _choices(space: CodeSpace) -> dict[str, list[str]]:
-    """The words of each gene's choices; numbers where the space has no words."""
-    if not isinstance(space, Named):
-        counts = cardinalities_of(space)
-        return {f"gene{i}": [str(number) for number in range(n)] for i, n in enumerate(counts)}
-    named = {gene.name: [str(choice) for choice in gene.choices] for gene in space.genes}
-    return {
-        name: words
-        if len(set(words)) == len(words)
-        else [f"{number}: {word}" for number, word in enumerate(words)]
-        for name, words in named.items()
-    }
-
-
 @contextlib.contextmanager
-def _importing() -> Iterator[None]:
-    """Import from NNI without the deep-learning parts that it would bring along."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from nni.common import framework
-
-            before = framework.get_default_framework()
-            framework.set_default_framework("none")
-            try:
-                yield
-            finally:
-                framework.set_default_framework(before)
-    except ImportError as error:
-        raise missing_extra("nni", "nni", "The NNI adapter") from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """NNI without its log lines, which it writes to stdout."""
+def quiet() -> Iterator[None]:
+    """Silence NNI's log lines, which go to stdout."""
     logger = logging.getLogger("nni")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -4,9 +4,9 @@
     nsga2  NSGA-II                             https://doi.org/10.1109/4235.996017
     gp     Gaussian process, log-EHVI          https://arxiv.org/abs/2310.20708
 
-All at their own settings, but for the population of NSGA-II: its 50 leave four generations to 200
-evaluations. Constraints reach all three as Optuna's constraints. A proposal that was not
-evaluated, because it is infeasible, is told with the worst error seen so far.
+All run with their default settings, except for the population of NSGA-II: with the default of 50,
+200 evaluations would be four generations. Constraints are told to all three as Optuna's
+constraints. Infeasible proposals are not evaluated; they are told with the worst error so far.
 
 Library: Optuna, Akiba et al. 2019, https://arxiv.org/abs/1907.10902
 """
@@ -45,11 +45,11 @@ class OptunaTool:
         cardinalities: Number of categories of each gene.
         sampler: Which of Optuna's samplers.
         seed: Decides every choice.
-        objectives: How many there will be; None: as many as are reported first, and until then
-            genes are drawn evenly.
-        joint: Whether `tpe` models the genes together (Optuna's `multivariate`), which also takes
-            a fraction of the time, rather than as Optuna decides.
-        population: Of `nsga2`.
+        objectives: How many there will be. If None, the first report decides, and genes are drawn
+            uniformly until then.
+        joint: Whether `tpe` models the genes together (Optuna's `multivariate`), which takes a
+            fraction of the time; otherwise Optuna decides.
+        population: The population of `nsga2`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class OptunaTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; a code other than the proposed genes is told as what it is."""
+        """See `Tool`; a code that differs from the proposed genes is told as itself."""
         trial = self._open.pop(proposal.number)
         if objectives is not None:
             objectives = self._filled(objectives)
@@ -119,7 +119,7 @@ class OptunaTool:
         objectives: Floats | None,
         constraints: Floats,
     ) -> None:
-        """Drop a trial and put the code that its genes stand for in its place."""
+        """Drop a trial, and add one with the canonical code in its place."""
         from optuna.trial import TrialState, create_trial
 
         attributes: dict[str, Any] = {}
@@ -139,7 +139,7 @@ class OptunaTool:
         )
 
     def _filled(self, objectives: Floats) -> Floats | None:
-        """Objectives with the worst so far where one is unknown; None before any is known."""
+        """Objectives, unknown ones replaced by the worst so far; None before any is known."""
         if np.isfinite(objectives).all():
             worst = objectives if self._worst is None else np.maximum(self._worst, objectives)
             self._worst = np.asarray(worst, dtype=float)
@@ -185,9 +185,10 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_thread(wanted: bool) -> Iterator[None]:
-    """A single thread for BLAS, OpenMP and torch while it lasts.
+    """Use a single thread for BLAS, OpenMP and torch, if wanted.
 
-    Its Cholesky factors are small: two threads that share busy cores take 100 times as long.
+    The Cholesky factors of the Gaussian process are small; two threads on busy cores take 100
+    times as long.
     """
     if not wanted:
         yield

@@ -1,10 +1,10 @@
-"""pymoo's NSGA-II, every gene a choice, its own elimination of duplicates on.
+"""pymoo's NSGA-II; every gene is a choice, and pymoo eliminates duplicates itself.
 
-    first generation: even draws -> uniform crossover, each gene redrawn with chance 1/genes
-                      -> the best by rank and crowding of parents and children survive
+    uniform draws -> uniform crossover, each gene redrawn with chance 1/genes
+                  -> the best by rank and crowding of parents and children survive
 
-A generation is told as a whole. When one is asked ahead of its results, those that are there are
-told alone.
+A generation is told as a whole. If the next one is asked before all results are there, pymoo is
+told those that are.
 
 Library: pymoo, Blank and Deb 2020, https://arxiv.org/abs/2002.04504
 """
@@ -59,11 +59,11 @@ class PymooTool:
         self._count = 0
 
     def propose(self) -> Proposal:
-        """The next member of the generation; of the next one when all were proposed."""
+        """The next member of the generation, or of the next one when all were proposed."""
         if not self._queue:
             self._advance()
         self._count += 1
-        if not self._queue:  # nothing new came of the mating
+        if not self._queue:  # mating gave nothing new
             genes = self._rng.integers(self._cardinalities)
             return Proposal(self._count, genes.astype(np.int16))
         member = self._queue.pop(0)
@@ -73,7 +73,7 @@ class PymooTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; a code other than the proposed genes takes their place."""
+        """See `Tool`; a code that differs from the proposed genes takes their place."""
         member = self._open.pop(proposal.number, None)
         if member is None or objectives is None:
             return
@@ -84,7 +84,7 @@ class PymooTool:
         self._done.append((member, objectives, constraints))
 
     def _advance(self) -> None:
-        """Tell what is known of the generation and take the next one."""
+        """Tell pymoo the results so far, and ask it for the next generation."""
         from pymoo.core.evaluator import Evaluator
         from pymoo.core.population import Population
         from pymoo.problems.static import StaticProblem

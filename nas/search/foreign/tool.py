@@ -1,12 +1,13 @@
-"""A foreign search tool as a searcher: what it proposes, made codes of a space.
+"""A foreign search tool as a searcher: what it proposes is made a code of the space.
 
-    propose -> genes, each chosen on its own -> canonical code, or the nearest that there is
-            -> outside the constraints? told so and asked again, which is no evaluation
-            -> asked before?            an evaluation like any other, or told again (`repeats`)
+    propose -> genes, each chosen on its own -> canonical code, or the nearest in the table
+            -> breaks a constraint?  the tool is told so and asked again; not an evaluation
+            -> asked before?         evaluated again (`repeats`), or told again and asked again
             -> ask() ... tell() -> report
 
-Foreign tools choose genes independently, repeat themselves and know of a constraint only what
-they are told. Each loop has a cap; without repeats, a random fresh code follows.
+Foreign tools choose genes independently, propose codes twice, and learn of a constraint only by
+breaking it. They are asked again only a limited number of times. After that, a searcher without
+repeats asks a random fresh code.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from nas.errors import SpaceError
 from nas.search.asking.candidates import Candidates
-from nas.search.asking.history import code_key
+from nas.search.asking.listing import code_key
 from nas.search.brief import Brief
 from nas.search.protocol import Categorical, Codes, CodeSpace, Floats
 
@@ -31,16 +32,16 @@ class Canonical(Protocol):
     """A space in which not every combination of genes is a code."""
 
     def canonical(self, codes: Codes) -> Codes:
-        """The code that freely chosen genes stand for: (n, genes)."""
+        """The canonical codes of freely chosen genes: (n, genes)."""
         ...
 
 
 @runtime_checkable
 class Sparse(Protocol):
-    """A space of listed codes, which freely chosen genes would hardly meet."""
+    """A space of listed codes: a free choice of genes is rarely one of them."""
 
     def nearest(self, code: Codes, asked: Codes) -> Codes:
-        """The listed code nearest to `code` (genes,), one not in `asked` (n, genes) if it can."""
+        """The listed code nearest to `code` (genes,); if possible not in `asked` (n, genes)."""
         ...
 
 
@@ -62,11 +63,11 @@ class Tool(Protocol):
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """What came of a proposal, once for each.
+        """The result of a proposal, reported once for each.
 
         Args:
             proposal: As it was made.
-            code: What its genes stand for, (genes,).
+            code: The canonical code of its genes, (genes,).
             objectives: (m,), NaN where they were not evaluated because the code is infeasible;
                 None for an evaluation that failed.
             constraints: (k,), k >= 0, feasible where all are <= 0.
@@ -80,19 +81,16 @@ class ForeignSearcher:
     Args:
         tool: Over `cardinalities_of(brief.space)`.
         brief: The search.
-        repeats: Whether a code may be asked that was asked before, as the tool has it. If not,
-            the tool is told what is known of it and asked again, and all that every searcher
-            promises holds.
+        repeats: Whether a code may be asked twice, if the tool proposes it twice. If not, the
+            tool is told its result again and asked for another one.
         tries: How often the tool is asked again for one evaluation.
     """
 
-    def __init__(
-        self, tool: Tool, brief: Brief, *, repeats: bool = True, tries: int = TRIES
-    ) -> None:
+    def __init__(self, tool: Tool, brief: Brief, *, repeats: bool, tries: int = TRIES) -> None:
         self._tool, self._space, self._repeats, self._tries = tool, brief.space, repeats, tries
         rng = np.random.default_rng(brief.seed)
         self._candidates = Candidates(brief.space, rng, brief.constraints)
-        self._constraints, self._cheap = brief.constraints, brief.cheap
+        self._constraints, self._known = brief.constraints, brief.known_objectives
         self._asked: list[Codes] = []
         self._pending: dict[bytes, list[Proposal]] = {}
         self._told: dict[bytes, Floats | None] = {}
@@ -143,7 +141,7 @@ class ForeignSearcher:
         return None
 
     def _code(self, genes: Codes) -> Codes:
-        """What freely chosen genes stand for: (genes,)."""
+        """The canonical code of freely chosen genes: (genes,)."""
         if isinstance(self._space, Sparse) and not self._space.contains(genes[None])[0]:
             asked = np.stack(self._asked) if self._asked else self._candidates.empty()
             return self._space.nearest(genes, asked)
@@ -158,10 +156,10 @@ class ForeignSearcher:
         return np.nan_to_num(values, nan=np.inf)
 
     def _unevaluated(self, code: Codes) -> Floats | None:
-        """What is known of a code without evaluating it: NaN, then the cheap objectives."""
-        if self._cheap is None or not self._space.contains(code[None])[0]:
+        """What is known of a code without evaluating it: NaN, then the known objectives."""
+        if self._known is None or not self._space.contains(code[None])[0]:
             return None
-        known = np.asarray(self._cheap(code[None]), dtype=float).reshape(-1)
+        known = np.asarray(self._known(code[None]), dtype=float).reshape(-1)
         return np.concatenate([[np.nan], known])
 
     def _report(self, proposal: Proposal, code: Codes, objectives: Floats | None) -> None:
@@ -180,5 +178,24 @@ def cardinalities_of(space: CodeSpace) -> tuple[int, ...]:
 
 
 def canonical(space: CodeSpace, codes: Codes) -> Codes:
-    """The codes that freely chosen genes stand for: (n, genes)."""
+    """The canonical codes of freely chosen genes: (n, genes)."""
     return space.canonical(codes) if isinstance(space, Canonical) else codes
+
+
+def number_of_objectives(brief: Brief) -> int | None:
+    """How many objectives there are; None where they are not known beforehand."""
+    if brief.known_objectives is None:
+        return None
+    return 1 + int(np.asarray(brief.known_objectives(_any_code(brief))).shape[1])
+
+
+def number_of_constraints(brief: Brief) -> int:
+    """How many constraints there are."""
+    if brief.constraints is None:
+        return 0
+    return int(np.asarray(brief.constraints(_any_code(brief))).reshape(1, -1).shape[1])
+
+
+def _any_code(brief: Brief) -> Codes:
+    """Any code of the space: (1, genes)."""
+    return brief.space.sample(1, np.random.default_rng(0))

@@ -1,8 +1,10 @@
-"""A search that learns from the supernet first, and then from what it is told.
+"""A search that learns from the supernet first, and then from evaluations.
 
-    guide.learn   codes to begin with, and a table of what each choice probably does to the error
-    model         `ModelBased`, which sees the table's total beside the features of a code, and
-                  whose samples are the guide's: so the table counts as far as the errors follow it
+    guide.learn   codes to begin with, and a table of what each choice probably adds to the error
+    model         `ModelBased` with two additions: the table's total is one more feature of a code,
+                  and samples are drawn by the guide
+
+The surrogate learns from the evaluations how much weight the table deserves.
 
 Paper: zero-cost proxies as features of a predictor, White et al. 2021,
 https://arxiv.org/abs/2104.01177 (OMNI: a cheap prediction as one more feature)
@@ -16,13 +18,12 @@ from typing import TYPE_CHECKING, Protocol
 from nas.errors import SettingsError
 from nas.search.asking.history import History
 from nas.search.brief import Brief
-from nas.search.gradients.gene_tables import Rows, total
-from nas.search.protocol import Codes
-from nas.search.surrogates import GaussianProcess
+from nas.search.gradients.gene_tables import total
+from nas.search.protocol import Codes, GeneTable, Gradients
+from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.model_based import Effort, ModelBased
 
 if TYPE_CHECKING:
-    from nas.search.gradients.lessons import Lessons
     from search_spaces.space import SearchSpace
 
 _EFFORT = Effort(start=0, children=384, strangers=384, renew=2)
@@ -31,20 +32,20 @@ _DRAWN = 64
 
 
 class Guide(Protocol):
-    """What knows something of a space before the first evaluation."""
+    """Knows something of a space before the first evaluation."""
 
     @property
     def space(self) -> SearchSpace:
-        """The space that it knows something of."""
+        """The space that is searched."""
         ...
 
     @property
-    def table(self) -> Rows:
-        """What is expected of each choice: larger is worse."""
+    def table(self) -> GeneTable:
+        """What each choice is expected to add to the error: larger is worse."""
         ...
 
     def learn(self) -> Codes:
-        """Called once, before all else: codes to begin with, (n, genes)."""
+        """Called once, first: codes to begin with, (n, genes)."""
         ...
 
     def draw(self, n: int) -> Codes:
@@ -58,7 +59,7 @@ class Guided:
     Args:
         brief: The search.
         history: What was asked and told.
-        guide: What knows something beforehand.
+        guide: Knows something of the space beforehand.
     """
 
     def __init__(self, brief: Brief, history: History, guide: Guide) -> None:
@@ -87,19 +88,16 @@ class Guided:
         return self._model.next()
 
 
-def lessons_of(brief: Brief, searcher: str) -> Lessons:
-    """The lessons of a search.
+def gradients_of(brief: Brief, searcher: str) -> Gradients:
+    """The gradients of a search.
 
     Raises:
         SettingsError: there are none.
     """
-    if brief.lessons is None:
+    if brief.gradients is None:
         raise SettingsError(
             f"Searcher '{searcher}' needs a supernet: it learns from gradients of shared weights, "
             "which a table of results does not have. Use it with `nas search`, or choose one that "
             "needs evaluations only (`nas searchers`)."
         )
-    from nas.search.gradients.lessons import Lessons
-
-    assert isinstance(brief.lessons, Lessons), type(brief.lessons)
-    return brief.lessons
+    return brief.gradients

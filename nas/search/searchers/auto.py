@@ -2,10 +2,11 @@
 
     evaluations   searcher
     <= 1,000      Bayesian search, its surrogate chosen by cross-validation as results come in
-    more          evolution: a model of everything that was told would cost more than it saves
+    more          evolution: a model of all evaluations would cost more than it saves
 
-Where it is not said how many there will be, few are assumed. Under a budget, where the
-surrogates see the costs too, ridge is left out: it is too sure of itself just where the best are.
+If the number of evaluations is not known, it is assumed to be small. Under a budget the surrogates
+see the costs too; ridge is left out then, because it is too sure of its predictions where the best
+architectures are.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.protocol import Searcher
 from nas.search.searchers.bayes import EFFORT
-from nas.search.searchers.registry import SEARCHERS, SearcherEntry, register
-from nas.search.surrogates import AdaptiveSurrogate
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
+from nas.search.surrogates.adaptive import AdaptiveSurrogate
 from nas.search.surrogates.features import Groups
 from nas.search.surrogates.kinds import kinds_of, processes_of
 from nas.search.surrogates.model_based import ModelBased
@@ -36,12 +37,11 @@ def _build(brief: Brief) -> Searcher:
     return SequentialSearcher(history, ModelBased(brief, history, surrogate, EFFORT).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="auto",
         description="Bayesian search with the surrogate that ranks best; evolution beyond 1,000.",
         paper="https://arxiv.org/abs/2104.01177",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -1,7 +1,7 @@
 """Bayesian search: a Gaussian process of the error, and the largest expected improvement.
 
-See `model_based` for the loop and `surrogates/gaussian_process.py` for the model. Every ask is
-decided anew on all that is known.
+See `surrogates/model_based.py` for the loop and `surrogates/gaussian_process.py` for the model.
+Every ask is decided anew, with all evaluations so far.
 
 Papers: Jones et al. 1998, https://doi.org/10.1023/A:1008306431147; for architectures, BANANAS,
 White et al. 2021, https://arxiv.org/abs/1910.11858; with a known latency, Emmerich et al. 2011,
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.surrogates import GaussianProcess
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
+from nas.search.surrogates.gaussian_process import GaussianProcess
 from nas.search.surrogates.model_based import Effort, ModelBased
 
 EFFORT = Effort(start=8, children=768, strangers=2048, renew=1)
@@ -25,12 +25,11 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, model.next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="bayes",
         description="A Gaussian process and expected improvement, decided anew for every ask.",
         paper="https://arxiv.org/abs/1910.11858",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -2,18 +2,18 @@
 
     symbol  shape            meaning
     v       choices          slope of the loss per choice, mean over the children sampled so far
-    c       choices          cost per choice, a linear model of the cheap objectives
-    l_k     levels           weights of the cost whose most probable children spread evenly over
-                             the costs that are allowed
+    c       choices          cost per choice, a linear model of the known objectives
+    l_k     levels           weights of the cost, chosen so that the most probable children spread
+                             evenly over the allowed costs
     p_k     choices, levels  softmax(-(v + l_k c) / T) per gene, v and c each of mean spread 1  (1)
 
     learn   child ~ p_k, k in turn;  v <- mean(v, dL/dp at the child);  T falls                 (2)
-    ask     of each level the most probable child, then as `Guided` does, with samples of p_k
+    ask     the most probable child of each level, then as `Guided` does, with samples of p_k
 
-The paper learns per-layer weights of a mixture of attentions by L + l * cost, and keeps the
-largest. (1) is where mirror descent on that sum leads when the gradient is the mean one; here the
-mixture has every choice of every gene in it, and is seen at the vertices that are sampled, where
-its gradient is `Lessons.changes`. One set of slopes serves all levels.
+The paper learns per-layer weights of a mixture of attentions by minimising L + l * cost, and keeps
+the attention with the largest weight. Here the mixture contains every choice of every gene. Its
+gradient is known at the sampled children, where it is `Gradients.changes`, and (1) is the result
+of mirror descent along the mean of these gradients. One set of slopes serves all levels.
 
 Paper: MPCViT, Zeng et al. 2023, https://arxiv.org/abs/2211.13955
 """
@@ -25,14 +25,14 @@ import numpy as np
 from nas.search.asking.cost import Cost, evenly
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.gradients.gene_tables import ChangeTable, Rows, linear_table
-from nas.search.gradients.guided import Guided, lessons_of
-from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.gradients.gene_tables import ChangeTable, linear_table
+from nas.search.gradients.guided import Guided, gradients_of
+from nas.search.protocol import Codes, Floats, GeneTable
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 NAME = "differentiable"
 STEPS = 12
-"""Children that are taken gradients of, each with every other choice: about 5 passes each."""
+"""Children whose gradients are computed, each with every other choice: about 5 passes each."""
 _LEVELS = 12
 _STRIDE = 5
 _WEIGHTS = np.concatenate([[0.0], np.geomspace(0.02, 50.0, 60)])
@@ -44,11 +44,11 @@ class Differentiable:
 
     def __init__(self, brief: Brief, history: History) -> None:
         self._brief, self._history, self._rng = brief, history, history.rng
-        self._lessons = lessons_of(brief, NAME)
-        self.space = self._lessons.space
-        self.table: Rows = []
-        self._slopes: Rows = []
-        self._costs: Rows = []
+        self._gradients = gradients_of(brief, NAME)
+        self.space = self._gradients.space
+        self.table: GeneTable = []
+        self._slopes: GeneTable = []
+        self._costs: GeneTable = []
         self._levels = _WEIGHTS
 
     def learn(self) -> Codes:
@@ -63,7 +63,7 @@ class Differentiable:
             heat = _HOT * (_COLD / _HOT) ** (step / STEPS)
             level = self._levels[[step * _STRIDE % len(self._levels)]]
             code = self._sample(level, heat)[0]
-            changes.add(code, self._lessons.changes(code, step))  # (2)
+            changes.add(code, self._gradients.changes(code, step))  # (2)
         self._take(changes)
         self._levels = self._spread(cost)
         return self._sample(self._levels, 0.0)
@@ -73,7 +73,7 @@ class Differentiable:
         return self._sample(np.resize(self._levels, n), _COLD)
 
     def _take(self, changes: ChangeTable) -> None:
-        """Use what is known of the slopes so far."""
+        """Update the table and the slopes."""
         self.table = changes.rows()
         self._slopes = _in_units(self.table)
 
@@ -87,11 +87,11 @@ class Differentiable:
         return np.array([_WEIGHTS[(codes == code).all(axis=1).argmax()] for code in chosen])
 
     def _sample(self, levels: Floats, heat: float) -> Codes:
-        """One code of p_k at a temperature per level, the largest of perturbed logits (1).
+        """One code of p_k (1) per level: of each gene the largest of Gumbel-perturbed logits.
 
         Args:
             levels: Weights of the cost, (n,).
-            heat: T; at 0 the most probable codes.
+            heat: T; 0 gives the most probable codes.
 
         Returns:
             Codes, (n, genes).
@@ -105,8 +105,8 @@ class Differentiable:
         return self.space.canonical(codes)
 
 
-def _in_units(rows: Rows) -> Rows:
-    """The rows with a mean spread of 1 within a gene."""
+def _in_units(rows: GeneTable) -> GeneTable:
+    """The rows scaled to a mean deviation of 1 within a gene."""
     unit = float(np.mean([row.std() for row in rows])) + 1e-12
     return [row / unit for row in rows]
 
@@ -116,7 +116,7 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, Guided(brief, history, Differentiable(brief, history)).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name=NAME,
         description="Choices learnt by gradients of the supernet's loss plus a table of costs.",

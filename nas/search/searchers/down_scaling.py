@@ -1,12 +1,12 @@
 """Down-scaling: contract the largest architectures factor by factor, and keep the best.
 
-    largest codes, their kinds drawn --> contracted until they fit, or further --> asked
-    ask: of the codes not contracted yet the best, by front and then the least crowded
-         --> each of its factors one step smaller --> those within the constraints
+    roots    the largest codes, their kinds drawn --> contracted until they fit, or further
+    step     the best code that was not contracted yet, by front and then the least crowded
+             --> each of its factors one step smaller --> those within the constraints are asked
 
-A factor is one of resolution, stage width, depth, mixer option (window, kernel) and expansion
-ratio, for all blocks of a stage together. An architecture is never larger than the one that it
-comes from, and what lost the least accuracy is contracted next.
+A factor is a resolution, a stage's width or depth, or a mixer's option (window, kernel) or an
+expansion ratio for all blocks of a stage. A contracted architecture is never larger than the one
+it comes from, and those that lost the least accuracy are contracted next.
 
 Paper: TinyViT, Wu et al. 2022, https://arxiv.org/abs/2207.10666 (contraction factors, constrained
 local search)
@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search.asking.history import GenerationSearcher, History, code_key
+from nas.search.asking.history import GenerationSearcher, History
+from nas.search.asking.listing import code_key, listed
 from nas.search.asking.scales import Granularity
-from nas.search.asking.variation import by_rank, listed
+from nas.search.asking.variation import by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 _ROOTS = 16
 _MORE = 4
-"""Largest codes to begin with; and how many more, every so many generations."""
+"""16 roots to begin with, and 4 more in every 4th generation."""
 _GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""Multiples of it, modulo 1, are spread evenly however many they are."""
+"""Its multiples, modulo 1, are spread evenly, whatever their number."""
 
 
 class DownScaling:
@@ -56,7 +57,7 @@ class DownScaling:
         return candidates.empty()
 
     def _parents(self) -> Codes:
-        """What was told and not contracted yet, the best first: (n, genes)."""
+        """The codes that were told and not contracted yet, the best first: (n, genes)."""
         history = self._history
         if not history.told:
             return history.codes
@@ -65,10 +66,10 @@ class DownScaling:
         return best[new]
 
     def _roots(self, n: int) -> Codes:
-        """The largest of kinds drawn, each contracted to a size of its own: (<= n, genes).
+        """Largest codes of drawn kinds, each contracted to another size: (<= n, genes).
 
-        Of those on the way that fit, evenly from the first to the last; under a budget every
-        second is the first.
+        From the codes on the way to the smallest that fit, one is taken: at an evenly spread
+        place, or, for every second root under a budget, the first.
         """
         roots = []
         for _ in range(n):
@@ -82,9 +83,9 @@ class DownScaling:
         return np.concatenate(roots)
 
     def _way(self, code: Codes) -> Codes:
-        """From `code` (genes,) to the smallest, a factor a step smaller at a time: (k, genes).
+        """From `code` (genes,) to the smallest, one factor a step smaller each time: (k, genes).
 
-        How early each factor gives way is drawn.
+        How early each factor is contracted is drawn.
         """
         rates = self._rng.random(len(self._granularity.factors)) ** 2
         way = [code]
@@ -95,7 +96,7 @@ class DownScaling:
             way.append(smaller)
 
     def _give_way(self, code: Codes, rates: Floats) -> Codes:
-        """`code` with a factor, drawn by `rates`, a step smaller; itself where it is smallest."""
+        """`code` with one factor, drawn by `rates`, a step smaller; unchanged if none can be."""
         for factor in np.argsort(self._rng.exponential(size=len(rates)) / rates):
             smaller = self._granularity.contract(code, self._granularity.factors[factor])
             if (smaller != code).any():
@@ -108,12 +109,11 @@ def _build(brief: Brief) -> GenerationSearcher:
     return GenerationSearcher(history, DownScaling(brief, history).generation)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="down-scaling",
         description="Contract the largest architectures factor by factor, and keep the best.",
         paper="https://arxiv.org/abs/2207.10666",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -1,7 +1,8 @@
-"""Pareto evolution, its children screened by a surrogate: see `model_based`.
+"""Pareto evolution whose children are screened by a surrogate: see `surrogates/model_based.py`.
 
-The surrogate is bagged quadratic ridge: quick, and unsure enough to explore. One brood of children
-serves 4 asks. Who can evaluate thousands of times needs no surrogate: the search is `nsga2` then.
+The surrogate is bagged quadratic ridge: it is quick, and unsure enough to explore. One set of
+children serves 4 asks. With thousands of evaluations no surrogate is needed; the searcher is
+`nsga2` then.
 
 Paper: NSGA-II, Deb et al. 2002, https://doi.org/10.1109/4235.996017 (ranks, crowding);
 LINAS, Cummings et al. 2022, https://arxiv.org/abs/2205.10358 (a predictor in the loop)
@@ -12,9 +13,9 @@ from __future__ import annotations
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.protocol import Searcher
-from nas.search.searchers.registry import SEARCHERS, SearcherEntry, register
-from nas.search.surrogates import RidgeEnsemble
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 from nas.search.surrogates.model_based import Effort, ModelBased
+from nas.search.surrogates.ridge import RidgeEnsemble
 
 _EFFORT = Effort(start=16, children=384, strangers=96, renew=4)
 _MANY = 2000
@@ -28,12 +29,11 @@ def _build(brief: Brief) -> Searcher:
     return SequentialSearcher(history, model.next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="evolution",
         description="Pareto evolution without repeats, children screened by a surrogate.",
         paper="https://arxiv.org/abs/2205.10358",
-        needs="evaluations",
         build=_build,
     )
 )

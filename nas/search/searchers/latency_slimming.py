@@ -1,17 +1,18 @@
-"""Latency-driven slimming: make the largest architecture faster where it costs the least.
+"""Latency-driven slimming: make the largest architecture faster, change by change.
 
-    random children --> effect of every choice on the error (`Effects`)
-    largest --> the change with the least  importance / latency saved  --> ... --> the fastest
-    ask: members of that path at even steps of latency --> effects anew --> another path
+    random codes --> the effect of every choice on the error (`Effects`)
+    path: the largest --> the change with the least importance / latency saved --> ...
+          --> the fastest
+    ask: members of the path at even steps of latency --> effects again --> another path
 
-A change is another choice of one gene: a block fewer, a narrower stage, another mixer.
+A change is another choice of one gene: one block fewer, a narrower stage, another mixer.
 
-    importance = error after - error before, as the effects have it
+    importance    = error after - error before, by the effects
     latency saved = latency before - latency after, exact where latency is known
 
-Each path is of effects fitted to a bootstrap of what was told, so paths differ as much as what
-is known of the effects. The paper learns importances as Gumbel weights while it trains; here
-they come from evaluations, so the searcher needs no gradients.
+The effects of each path are fitted to a bootstrap of the evaluations, so paths differ where the
+effects are uncertain. The paper learns importances as Gumbel weights during training; here they
+come from evaluations, so the searcher needs no gradients.
 
 Paper: EfficientFormer, Li et al. 2022, https://arxiv.org/abs/2206.01191 (Section 3.3, Algorithm 1)
 """
@@ -24,11 +25,11 @@ from nas.search.asking.history import GenerationSearcher, History
 from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
 from nas.search.protocol import Codes
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 from nas.search.surrogates.effects import Effects
 
 _START = (8, 64)
-"""Random children before the first path: at least and at most; an eighth of the evaluations."""
+"""An eighth of the evaluations are random, before the first path; at least 8 and at most 64."""
 _ASKS = 8
 _PATHS = 4
 _STEPS = 1000
@@ -57,7 +58,7 @@ class LatencySlimming:
         return self._spread(history.candidates.fresh(mutants))
 
     def path(self, code: Codes) -> Codes:
-        """From `code` (genes,) to the fastest by one change after another: (k, genes)."""
+        """From `code` (genes,) to the fastest, one change after the other: (k, genes)."""
         features, history = self._space.features, self._history
         effects = Effects(features(history.codes), history.objectives[:, 0], history.rng)
         cost = float(self._granularity.cost(code[None])[0])
@@ -90,12 +91,11 @@ def _build(brief: Brief) -> GenerationSearcher:
     return GenerationSearcher(history, LatencySlimming(brief, history).generation)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="latency-slimming",
         description="Make the largest faster, change by change, where it costs the least error.",
         paper="https://arxiv.org/abs/2206.01191",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -1,11 +1,11 @@
-"""Local search: ask the neighbours of the best, move where one is better, restart at the end.
+"""Local search: ask the neighbours of the best codes, move to better ones, restart at an optimum.
 
     a few random codes --> their front
-    ask: the member whose neighbourhood was asked least --> one of its neighbours
-    every neighbour of every member asked --> a local optimum: random codes, and on from there
+    ask: the member with the fewest asked neighbours --> one of its neighbours
+    no neighbour of any member left --> a local optimum: start again from random codes
 
-A neighbour has another choice in one gene. Under one objective the front is the best code, and
-this is the paper's search that moves as soon as it finds a better neighbour.
+A neighbour has another choice in one gene. With one objective the front is the best code, and
+this is the paper's variant that moves as soon as it finds a better neighbour.
 
 Paper: White et al. 2020, https://arxiv.org/abs/2005.02960 (Section 3)
 """
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search.asking.history import History, SequentialSearcher, code_key
+from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.listing import code_key
 from nas.search.asking.scales import Granularity
 from nas.search.brief import Brief
 from nas.search.front import crowding, non_dominated
 from nas.search.protocol import Codes
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 _START = 10
 """Random codes before the first step and after a local optimum."""
@@ -83,12 +84,11 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, LocalSearch(brief, history).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="local-search",
         description="Ask the neighbours of the best, move where one is better, restart.",
         paper="https://arxiv.org/abs/2005.02960",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -1,14 +1,15 @@
 """Mix'n'Match: nested sizes combined along the depth by smooth, monotone schedules.
 
     size of a gene at depth t:   s(t) = s(0) + (s(1) - s(0)) t,   t from 0 to 1 within its role
-    s(0), s(1) of every role drawn; the same for all is a uniform submodel
-    kinds (which mixer) from the front or drawn
-         --> those near a latency that walks along the range --> the one with the least error
-             by the effects learnt so far --> asked
 
-So a size changes by one step at most between neighbouring blocks, with the least slope that
-joins both ends, which is how submodels that were never trained by themselves are picked from
-nested weights. What was told decides on the kinds and among schedules of equal latency.
+    pool    s(0) and s(1) of every role are drawn (equal ones give a uniform submodel);
+            the kinds (which mixer) come from the front or are drawn
+    ask     the members of the pool near a latency that walks along the range
+            --> the one with the least error, by the effects learnt so far
+
+A size changes by at most one step between neighbouring blocks. The paper picks submodels of nested
+weights in this way without having trained each of them. The evaluations decide on the kinds, and
+among schedules of similar latency.
 
 Paper: MatFormer, Devvrit et al. 2023, https://arxiv.org/abs/2310.07707 (Mix'n'Match)
 """
@@ -21,31 +22,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.search.asking.history import History, SequentialSearcher
+from nas.search.asking.listing import listed
 from nas.search.asking.scales import Granularity, Scale
-from nas.search.asking.variation import Indices, by_rank, listed
+from nas.search.asking.variation import Indices, by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 from nas.search.surrogates.effects import Effects
 
 _POOL = 512
 _NEAR = 0.1
-"""Share of the pool that counts as near a latency."""
+"""This share of the pool counts as near a latency."""
 _FEW = 64
 _RENEW = 8
 _LEAST_TOLD = 8
 _PARENTS = 16
 _GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""Multiples of it, modulo 1, are spread evenly however many they are."""
+"""Its multiples, modulo 1, are spread evenly, whatever their number."""
 
 
 @dataclass(frozen=True)
 class _Role:
-    """The genes that follow one another with the same role: (genes,)."""
+    """The genes of one role, in the order of the network."""
 
     genes: Indices
     steepest: float
-    """The difference of sizes between both ends at one step between neighbours."""
+    """The largest difference between both ends at which neighbours differ by one step."""
 
     @property
     def depths(self) -> Floats:
@@ -84,7 +86,7 @@ class MixAndMatch:
         return code
 
     def schedules(self, codes: Codes) -> Codes:
-        """The same kinds with sizes along schedules, one drawn for each code: (n, genes)."""
+        """The codes with their sizes changed to schedules, one drawn for each: (n, genes)."""
         codes, rng = codes.copy(), self._history.rng
         for role in self._roles:
             first, last = rng.random((2, len(codes), 1))
@@ -95,7 +97,7 @@ class MixAndMatch:
         return codes
 
     def _renew(self) -> None:
-        """Fresh schedules, where they are few also their mutations; their costs and errors."""
+        """Make a new pool: fresh schedules, and their mutations where these are few."""
         history, rng = self._history, self._history.rng
         codes = self._space.sample(_POOL, rng)
         if history.told >= _LEAST_TOLD:
@@ -111,7 +113,7 @@ class MixAndMatch:
         self._error = self._errors(self._pool)
 
     def _errors(self, codes: Codes) -> Floats:
-        """Probable errors, (n,); drawn at first, when nothing is known of them."""
+        """Probable errors, (n,); random numbers as long as too little is known."""
         history, features = self._history, self._space.features
         if history.told < _LEAST_TOLD or not len(codes):
             return history.rng.random(len(codes))
@@ -133,12 +135,11 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, MixAndMatch(brief, history).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="mix-and-match",
         description="Nested sizes along the depth by smooth schedules, over the latency range.",
         paper="https://arxiv.org/abs/2310.07707",
-        needs="evaluations",
         build=_build,
     )
 )

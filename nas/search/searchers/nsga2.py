@@ -3,9 +3,9 @@
     population --> binary tournaments --> crossover, mutation --> children, asked
     population + children told --> fronts; the last one by crowding --> population
 
-The plain algorithm, with no surrogate: the baseline for it, and the choice where an evaluation
-costs microseconds. Children that were asked before or break a constraint are replaced before
-they are asked. Results may come late: a generation is bred from what was told by then.
+The plain algorithm without a surrogate. It is the baseline for those with one, and the choice
+where an evaluation costs microseconds. Children that were asked before or break a constraint are
+replaced before they are asked. A generation is bred from the results that were told by then.
 
 Paper: Deb et al. 2002, https://doi.org/10.1109/4235.996017
 """
@@ -18,10 +18,10 @@ from nas.search.asking.history import GenerationSearcher, History
 from nas.search.asking.variation import by_rank, fresh_children
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 _POPULATION = (20, 100)
-"""At least and at most; a tenth of the evaluations between."""
+"""A tenth of the evaluations, at least 20 and at most 100."""
 
 
 class Nsga2:
@@ -46,7 +46,7 @@ class Nsga2:
         )
 
     def _survive(self) -> None:
-        """Take in what was told since, and keep the best."""
+        """Add what was told since the last generation, and keep the best."""
         if self._history.told == self._seen:
             return
         codes, objectives = self._history.since(self._seen)
@@ -63,12 +63,11 @@ def _build(brief: Brief) -> GenerationSearcher:
     return GenerationSearcher(history, Nsga2(brief, history).generation)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="nsga2",
         description="Non-dominated sorting and crowding, a generation at a time.",
         paper="https://doi.org/10.1109/4235.996017",
-        needs="evaluations",
         build=_build,
     )
 )

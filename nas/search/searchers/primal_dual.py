@@ -3,22 +3,24 @@
     min over p  max over y >= 0   <v, q> + y (<c, q> + c_0 - B) + m/2 |p - u|^2              (1)
 
     symbol  meaning
-    p       gates: how much of each choice of each gene, >= 0 and of sum 1 per gene
-    q       p, a block's gates times how much of it the depth's gates leave
+    p       gates: the share of each choice of a gene, >= 0 and of sum 1 per gene
+    q       p, where a block's gates are multiplied by the share of depths that include the block
     v       slope of the loss per choice, averaged over the roundings of p so far
-    c, c_0  cost per choice, a linear model of the cheap objectives
+    c, c_0  cost per choice, a linear model of the known objectives
     B       a budget; y its price
-    u       all choices of a gene alike: keeps (1) from jumping between corners
+    u       equal gates for all choices of a gene: keeps (1) from jumping between corners
 
     p <- project(p - a (d/dp <v + y c, q> + m (p - u)))    descent, onto the simplices       (2)
     y <- max(0, y + b (<c, q> + c_0 - B))                  ascent                            (3)
 
-Budgets fall from the dearest children that are allowed to the cheapest; each begins with the gates
-of the one before. At every budget v is renewed by the gradients of rounded gates, then (2) and (3)
-run for a while. Asked are the likeliest roundings within many budgets, then as `Guided` does.
+Budgets fall from the most expensive allowed children to the cheapest; each begins with the gates
+of the one before. At every budget v is updated by the gradients of rounded gates, then (2) and (3)
+run for a while. The first asks are the likeliest roundings within many budgets; then it goes on as
+`Guided` does.
 
-The paper's gates are heads, channels and skipped blocks of one ViT whose weights learn along,
-against its own answers; here they are a space's choices, and the weights are the supernet's.
+The paper's gates are heads, channels and skipped blocks of one ViT, whose weights are trained at
+the same time by distillation from the original ViT. Here the gates are a space's choices, and the
+weights are the supernet's.
 
 Paper: UVC, Yu et al. 2022, https://arxiv.org/abs/2203.08243
 """
@@ -33,17 +35,17 @@ from numpy.typing import NDArray
 from nas.search.asking.cost import Cost, evenly
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.gradients.gene_tables import ChangeTable, Rows, linear_table
-from nas.search.gradients.guided import Guided, lessons_of
-from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.gradients.gene_tables import ChangeTable, linear_table
+from nas.search.gradients.guided import Guided, gradients_of
+from nas.search.protocol import Codes, Floats, GeneTable
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 if TYPE_CHECKING:
     from search_spaces.space import SearchSpace
 
 NAME = "primal-dual"
 BUDGETS, STEPS = 6, 2
-"""Budgets, and children at each of them that gradients are taken of."""
+"""How many budgets, and of how many children at each of them gradients are computed."""
 _FINE = 20
 _DRAWN = 128
 _ASKED = 12
@@ -57,14 +59,14 @@ class PrimalDual:
 
     def __init__(self, brief: Brief, history: History) -> None:
         self._brief, self._history, self._rng = brief, history, history.rng
-        self._lessons = lessons_of(brief, NAME)
-        self.space = self._lessons.space
-        self.table: Rows = []
+        self._gradients = gradients_of(brief, NAME)
+        self.space = self._gradients.space
+        self.table: GeneTable = []
         self._gates = Gates(self.space)
         self._solved: list[Floats] = []
 
     def learn(self) -> Codes:
-        """Roundings that are allowed, over all budgets: (<= asked, genes)."""
+        """Allowed roundings of the gates, over all budgets: (<= asked, genes)."""
         cost = Cost(self._brief, self._rng)
         prices, constant = linear_table(self.space, cost.samples, cost(cost.samples))
         allowed = cost.samples[self._history.candidates.feasible(cost.samples)]
@@ -73,7 +75,7 @@ class PrimalDual:
         for number, budget in enumerate(np.linspace(costs.max(), costs.min(), BUDGETS)):
             for step in range(STEPS):
                 code = self._gates.draw(1, self._rng)[0]
-                changes.add(code, self._lessons.changes(code, number * STEPS + step))
+                changes.add(code, self._gradients.changes(code, number * STEPS + step))
                 self.table = changes.rows()
                 self._gates.solve(self.table, prices, budget - constant)
         self._gates.reset()
@@ -92,7 +94,7 @@ class PrimalDual:
         return np.concatenate(drawn)[:n]
 
     def _rounded(self, cost: Cost, budget: float) -> list[Codes]:
-        """The likeliest code of the gates that keeps the budget, if one was drawn: (genes,)."""
+        """The likeliest drawn code within the budget, (genes,); none if no drawn code is."""
         codes = self._gates.draw(_DRAWN, self._rng)
         codes = codes[self._history.candidates.feasible(codes)]
         codes = codes[cost(codes) <= budget] if len(codes) else codes
@@ -115,7 +117,7 @@ class Gates:
         """Back to the start."""
         self.values, self.price = self._even.copy(), 0.0
 
-    def solve(self, slopes: Rows, costs: Rows, budget: float) -> None:
+    def solve(self, slopes: GeneTable, costs: GeneTable, budget: float) -> None:
         """Iterate (2) and (3)."""
         v, c = self.padded(slopes), self.padded(costs)
         unit = np.mean([row.std() for row in slopes]) + 1e-12
@@ -128,19 +130,19 @@ class Gates:
             self.price = max(0.0, self.price + _PRICE_RATE * excess)  # (3)
 
     def draw(self, n: int, rng: np.random.Generator, values: Floats | None = None) -> Codes:
-        """Codes whose choices are drawn with the gates' shares, or other ones: (n, genes)."""
+        """Codes whose choices are drawn with the gates' shares, or with `values`: (n, genes)."""
         cumulative = (self.values if values is None else values).cumsum(axis=1)
         uniform = rng.random((n, len(cumulative), 1)) * cumulative[:, -1:]
         return self._space.canonical((uniform > cumulative).sum(axis=2).astype(np.int16))
 
     def likelihood(self, codes: Codes) -> Floats:
-        """Logarithm of the gates' shares of what codes choose: (n,)."""
+        """Log likelihood of codes under the gates' shares: (n,)."""
         shares = self.values[np.arange(codes.shape[1]), codes]
         logs: Floats = (np.log(shares + 1e-12) * self._space.active(codes)).sum(axis=1)
         return logs
 
     def share(self) -> Floats:
-        """How much of each gene the depths leave: (genes, 1)."""
+        """The share of depths in which each gene is active: (genes, 1)."""
         inside = (self._awake * self.values[self._depth]).sum(axis=1, keepdims=True)
         return np.where(self._depth[:, None] >= 0, inside, 1.0)
 
@@ -151,7 +153,7 @@ class Gates:
         forces: Floats = force + self._holds @ inside
         return forces
 
-    def padded(self, rows: Rows) -> Floats:
+    def padded(self, rows: GeneTable) -> Floats:
         """One number per gate: (genes, choices), 0 where a gene has no such choice."""
         padded = np.zeros(self._open.shape)
         padded[self._open] = np.concatenate(rows)
@@ -190,7 +192,7 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, Guided(brief, history, PrimalDual(brief, history)).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name=NAME,
         description="Gates on all choices, solved primal-dual for a sweep of budgets.",

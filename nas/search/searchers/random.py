@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 
 def _build(brief: Brief) -> SequentialSearcher:
@@ -16,12 +16,11 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, history.candidates.empty)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="random",
         description="Feasible architectures as the space samples them, none twice.",
         paper="https://arxiv.org/abs/1902.07638",
-        needs="evaluations",
         build=_build,
     )
 )

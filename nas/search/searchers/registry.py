@@ -1,87 +1,78 @@
-"""The searchers by name, and how to make one."""
+"""The searchers by name, and how to make one.
+
+Every file of this package registers one or several. `nas searchers` lists them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
 
-from nas.errors import unknown_name
+from nas.errors import missing_extra
 from nas.search.brief import Brief
-from nas.search.protocol import Answers, Cheap, CodeSpace, Constraints, Searcher
+from nas.search.protocol import Searcher
+from search_spaces.registry import Registry
 
 
 @dataclass(frozen=True)
 class SearcherEntry:
-    """A registered searcher, as `nas searchers` lists it."""
+    """A registered searcher."""
 
     name: str
     description: str
     paper: str
-    needs: str
-    """What it learns from: "evaluations", or "supernet" for one that takes gradients."""
     build: Callable[[Brief], Searcher]
+    needs: Literal["evaluations", "supernet"] = "evaluations"
+    """What it learns from: "supernet" for one that takes gradients of the shared weights."""
+    package: str | None = None
+    """The foreign package that it wraps; None for our own searchers."""
+    extra: str | None = None
+    """The extra of ours that installs the package; None where it is always installed."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether the foreign package is installed; True for our own searchers."""
+        return self.package is None or find_spec(self.package) is not None
+
+    def check_installed(self) -> None:
+        """Say which extra to install where the foreign package is missing.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        if self.package is not None and self.extra is not None and not self.installed:
+            raise missing_extra(self.package, self.extra, f"The searcher '{self.name}'")
 
 
-SEARCHERS: dict[str, SearcherEntry] = {}
+SEARCHERS: Registry[SearcherEntry] = Registry(
+    "searcher", "nas.search.searchers", hint="See `nas searchers`."
+)
 
 
-def register(entry: SearcherEntry) -> None:
-    """Make a searcher known by its name."""
-    assert entry.name not in SEARCHERS, entry.name
-    SEARCHERS[entry.name] = entry
-
-
-def entry_of(name: str) -> SearcherEntry:
-    """The searcher called `name`: one of ours, or of a foreign tool that is kept to our promises.
+def usable(name: str) -> SearcherEntry:
+    """The searcher called `name`, whose package is installed.
 
     Raises:
-        UnknownNameError: there is none.
-        MissingExtraError: the foreign tool is not installed.
+        UnknownNameError: there is no such searcher.
+        MissingExtraError: the package that it wraps is not installed.
     """
-    if name in SEARCHERS:
-        return SEARCHERS[name]
-    from nas.search.foreign.entries import PEERS, check_installed, make_peer
-
-    if name not in PEERS:
-        raise unknown_name("searcher", name, SEARCHERS, hint="See `nas searchers`.")
-    peer = PEERS[name]
-    check_installed(peer)
-    return SearcherEntry(
-        name,
-        peer.description,
-        peer.paper,
-        needs="evaluations",
-        build=lambda brief: make_peer(name, brief, repeats=False),
-    )
+    entry = SEARCHERS[name]
+    entry.check_installed()
+    return entry
 
 
-def make_searcher(
-    name: str,
-    space: CodeSpace,
-    *,
-    seed: int,
-    constraints: Constraints | None = None,
-    supernet: object | None = None,
-    cheap: Cheap | None = None,
-    answers: Answers | None = None,
-    evaluations: int | None = None,
-) -> Searcher:
+def make_searcher(name: str, brief: Brief) -> Searcher:
     """The searcher called `name`, at its start.
 
     Args:
         name: One of `SEARCHERS`.
-        space: Where its codes come from.
-        seed: With the asks and tells, all that its choices depend on.
-        constraints: Codes to (n, k), feasible where <= 0; nothing else is asked.
-        supernet: The `Lessons` of searchers that take gradients; the others ignore it.
-        cheap: All objectives but the first, exactly, for codes not evaluated yet: a searcher
-            that screens by a surrogate then need not learn them.
-        answers: Codes to (n, a), one column for each of several questions, such as budgets, that
-            are to be answered; a code can answer those where it is <= 0.
-        evaluations: How many will be made in all, where that is known.
+        brief: The search.
 
     Raises:
         UnknownNameError: there is no such searcher.
+        MissingExtraError: the package that it wraps is not installed.
+        SettingsError: it needs gradients of a supernet, and the brief has none.
     """
-    brief = Brief(space, seed, constraints, cheap, answers, evaluations, supernet)
-    return entry_of(name).build(brief)
+    return usable(name).build(brief)

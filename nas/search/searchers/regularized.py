@@ -1,12 +1,12 @@
 """Regularised (aging) evolution: mutate the best of a few, let the oldest die.
 
-    population: the last P that were told
+    population: the last P codes that were told
     ask: draw S of them with replacement --> the best one --> its mutation
-    tell: joins on the right, the oldest leaves on the left
+    tell: the code joins the population, the oldest leaves it
 
-Under one objective this is the paper's algorithm. Under several, the best of a sample is the one
-on the lowest front of the population, on one front the least crowded. Nothing lives on by being
-good: what is good has to be found again in its children, which forgives a lucky evaluation.
+With one objective this is the paper's algorithm. With several, the best of a sample is the one on
+the lowest front, and within a front the least crowded. Good codes leave the population by age
+too and live on only in their children, so a lucky evaluation is soon forgotten.
 
 Paper: Real et al. 2018, https://arxiv.org/abs/1802.01548 (Algorithm 1)
 """
@@ -19,12 +19,12 @@ from nas.search.asking.history import History, SequentialSearcher
 from nas.search.asking.variation import by_rank, fresh_mutant, places_of, tournament
 from nas.search.brief import Brief
 from nas.search.protocol import Codes
-from nas.search.searchers.registry import SearcherEntry, register
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 _POPULATION = (20, 100)
-"""At least and at most (the paper's); a fifth of the evaluations between."""
+"""A fifth of the evaluations, at least 20 and at most 100 (the paper's)."""
 _SAMPLE = 4
-"""The population over the sample, as in the paper: 100 and 25."""
+"""The population divided by the sample, as in the paper: 100 and 25."""
 
 
 class Regularized:
@@ -52,12 +52,11 @@ def _build(brief: Brief) -> SequentialSearcher:
     return SequentialSearcher(history, Regularized(brief, history).next)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="regularized",
         description="Aging evolution: mutate the best of a few, let the oldest die.",
         paper="https://arxiv.org/abs/1802.01548",
-        needs="evaluations",
         build=_build,
     )
 )

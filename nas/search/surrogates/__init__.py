@@ -1,13 +1,11 @@
-"""What an architecture's objective probably is, and how sure: models fitted to what was told."""
+"""Models of the error, fitted to the evaluations so far: a mean and a standard deviation.
 
-from nas.search.surrogates.adaptive import AdaptiveSurrogate
-from nas.search.surrogates.gaussian_process import GaussianProcess
-from nas.search.surrogates.protocol import Surrogate
-from nas.search.surrogates.ridge import RidgeEnsemble
-
-__all__ = [
-    "AdaptiveSurrogate",
-    "GaussianProcess",
-    "RidgeEnsemble",
-    "Surrogate",
-]
+protocol                            what a surrogate is
+gaussian_process, ridge             the kinds;  kinds: all of them by name
+adaptive                            a mixture of the kinds that rank best
+effects                             what each choice adds to the error (no deviation)
+features                            what a surrogate sees of a code
+acquisition, shortlist              the expected gain of candidates, and the choice among them
+model_based                         the loop that searchers with a surrogate share
+assessment                          how well surrogates predicted, for the report
+"""

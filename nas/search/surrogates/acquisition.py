@@ -1,12 +1,13 @@
-"""How much a candidate would probably improve on what is known.
+"""Acquisition: how much a candidate is expected to improve on what is known.
 
-The first objective, the error, is believed to be normal, or log-normal where errors are positive:
-halving one is as likely anywhere. Below a best h the expected improvement is
+The first objective, the error, is believed to be normally distributed; where all errors are
+positive it is its logarithm, because halving a small error is as likely as halving a large one.
+The expected improvement over a best error h is
 
     normal       EI(h) = s (u Phi(u) + phi(u)),                              u = (h - mu) / s  (1)
     log-normal   EI(h) = h Phi(u) - exp(mu + s^2/2) Phi(u - s),          u = (log h - mu) / s  (2)
 
-With the latency known, the expected gain in hypervolume is exact: between two neighbours of the
+If the latency is known, the expected gain in hypervolume is exact: between two neighbours of the
 front the best error so far is a constant h, so
 
     gain(x) = sum over strips of  width(strip right of latency(x)) * EI(h)                     (3)
@@ -27,7 +28,8 @@ from nas.search.protocol import Bools, Floats
 
 _SHORTLIST = 64
 _LEAST = 1e-3
-"""Errors below this share of the largest count as it: a logarithm makes much of nothing."""
+"""Errors below this share of the largest count as this share: the logarithm of an error near 0
+would outweigh all others."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ class Belief:
 
 
 def logarithms(errors: Floats) -> tuple[Floats, bool]:
-    """Errors as a surrogate learns them, and whether they are logarithms: (n,).
+    """Errors as a surrogate learns them, (n,), and whether these are logarithms.
 
-    They are not where an error is negative.
+    They are logarithms unless an error is negative.
     """
     if errors.min() < 0:
         return errors, False
@@ -79,7 +81,7 @@ def hypervolume_gain(known: Floats, belief: Belief, others: Floats, reference: F
     """Expected gain in hypervolume of each candidate: (p,).
 
     Args:
-        known: Objectives of what was evaluated or is being evaluated, (n, m), n >= 1.
+        known: Objectives of the codes that were or are being evaluated, (n, m), n >= 1.
         belief: The first objective of the candidates.
         others: Their other objectives, taken as certain, (p, m-1).
         reference: The point (m,) up to which volume counts.
@@ -91,18 +93,18 @@ def hypervolume_gain(known: Floats, belief: Belief, others: Floats, reference: F
     return _gain_in_many(known, belief, others, reference)
 
 
-def answer_gain(errors: Floats, answered: Bools, belief: Belief, can: Bools) -> Floats:
-    """Expected gain over the best answer to one question so far: (p,), 0 where it is no answer.
+def best_gain(errors: Floats, within: Bools, belief: Belief, allowed: Bools) -> Floats:
+    """Expected gain over the least error known within a budget: (p,), 0 for what is outside it.
 
     Args:
         errors: What is known, (n,), n >= 1.
-        answered: Which of these answer the question, (n,); where none does, the worst error is
-            the best so far.
+        within: Which of these are within the budget, (n,); if none is, the largest error counts
+            as the best so far.
         belief: The errors of the candidates.
-        can: Which candidates can answer it, (p,).
+        allowed: Which candidates are within the budget, (p,).
     """
-    best = errors[answered].min(initial=errors.max())
-    gains: Floats = np.where(can, belief.improvement(np.array([best]))[:, 0], 0.0)
+    best = errors[within].min(initial=errors.max())
+    gains: Floats = np.where(allowed, belief.improvement(np.array([best]))[:, 0], 0.0)
     return gains
 
 

@@ -1,12 +1,13 @@
-"""The surrogates that rank best what they have not seen, by cross-validation on what was told.
+"""A mixture of the surrogates that rank unseen evaluations best, by cross-validation.
 
-At 24 evaluations and whenever half as many more are known, each kind is fitted to two thirds of
-them in turn and ranks the rest. Those whose rank correlation is near the best are used together:
+At 24 evaluations, and again whenever there are half as many more, each kind is fitted to two
+thirds of them in turn and predicts the remaining third. The kinds whose rank correlation is near
+the best one's are used together:
 
     mean = average of their means,   std^2 = average of (std^2 + mean^2) - mean^2
 
-Each alone is too sure of what it predicts to be best; where they disagree the mixture is not.
-Until there is enough to choose, the first two kinds are used.
+Each one alone is too sure of the candidates it predicts to be best; the mixture is unsure where
+its members disagree. Before 24 evaluations the first two kinds are used.
 
 Paper: how surrogates of architectures are compared, White et al. 2021,
 https://arxiv.org/abs/2104.01177
@@ -26,17 +27,17 @@ from nas.search.surrogates.protocol import Surrogate
 
 FOLDS = 3
 FEWEST = 24
-"""Evaluations from which on there is enough to choose."""
+"""With fewer evaluations there is no choice among the kinds."""
 _AGAIN = 1.5
 _NEAR = 0.05
-"""Kinds whose rank correlation is so near to the best are used too."""
+"""Kinds whose rank correlation is this near to the best one's are used too."""
 
 Make: TypeAlias = Callable[[], Surrogate]
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What one kind of surrogate says of evaluations that it has not seen."""
+    """What one kind of surrogate predicts of evaluations that it was not fitted to."""
 
     mean: Floats
     std: Floats
@@ -48,8 +49,8 @@ class AdaptiveSurrogate:
     """See the module.
 
     Args:
-        kinds: How to make each kind, by name; the first two are used until there is a choice.
-        rng: What the folds are drawn with.
+        kinds: How to make each kind, by name; the first two are used at the start.
+        rng: Draws the folds.
     """
 
     def __init__(self, kinds: Mapping[str, Make], rng: np.random.Generator) -> None:
@@ -71,7 +72,7 @@ class AdaptiveSurrogate:
             member.fit(features, targets)
 
     def believe(self, features: Floats) -> None:
-        """Count what is being evaluated (p, f) as known to be what is predicted of it."""
+        """Count codes that are being evaluated, (p, f), as known, with their predicted values."""
         for member in self._members.values():
             member.believe(features)
 
@@ -97,7 +98,7 @@ def mixed(predictions: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
 def cross_validate(
     kinds: Mapping[str, Make], features: Floats, targets: Floats, rng: np.random.Generator
 ) -> dict[str, Unseen]:
-    """What each kind says of thirds of the rows, fitted to the other two.
+    """What each kind predicts of each third of the rows, fitted to the other two.
 
     Args:
         kinds: How to make each kind, by name.

@@ -1,4 +1,4 @@
-"""How far the surrogates of a finished search could be trusted."""
+"""How well the surrogates of a finished search predicted, for its report."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.search.protocol import Cheap, Codes, CodeSpace, Floats
+from nas.search.protocol import Codes, CodeSpace, Floats, KnownObjectives
 from nas.search.surrogates.acquisition import logarithms
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed, rank_correlation
 from nas.search.surrogates.features import Description
 from nas.search.surrogates.kinds import kinds_of, processes_of
 
 _DEVIATIONS = 1.645
-"""A normal variable is within so many in nine of ten cases."""
+"""Nine in ten values of a normal variable are within so many standard deviations."""
 
 
 @dataclass(frozen=True)
 class SurrogateFit:
-    """What one kind says of a third of the evaluations, fitted to the other two."""
+    """How well one kind predicts a third of the evaluations, fitted to the other two."""
 
     name: str
     spearman: float
-    """Rank correlation of predicted with found errors."""
+    """Rank correlation between predicted and evaluated errors."""
     covered: float
     """Share within the 90 % interval."""
 
 
 def assess(
-    space: CodeSpace, codes: Codes, errors: Floats, costs: Cheap | None = None
+    space: CodeSpace, codes: Codes, errors: Floats, costs: KnownObjectives | None = None
 ) -> tuple[SurrogateFit, ...]:
     """Each kind of surrogate and the mixture of all, by cross-validation.
 
     Args:
         space: What was searched.
-        codes: What was evaluated, (n, genes).
-        errors: What came of it, (n,); nothing is said of fewer than 24.
-        costs: What a search under a budget sees beside the features; None without one.
+        codes: The evaluated codes, (n, genes).
+        errors: Their errors, (n,); with fewer than 24 the result is empty.
+        costs: The known objectives, where the search had a budget and its surrogates saw them.
     """
     if len(errors) < FEWEST:
         return ()

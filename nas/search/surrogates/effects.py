@@ -6,31 +6,30 @@
     X        (n, f)    features, centred; in a `CodeSpace` mostly which choice a gene has
     e        (n,)      errors, standardised: w is in standard deviations
 
-So the importance of a change is the difference of two sums, and every choice of every gene is
-estimated from all evaluations together. A bootstrap of the rows gives other, as plausible effects.
+The effect of a change on the error is the difference of two such sums. Every choice of every gene
+is estimated from all evaluations together. Fitting to a bootstrap of the rows (rows drawn with
+replacement) gives other, equally plausible effects.
 
 Paper: Hoerl and Kennard 1970, Ridge regression, https://doi.org/10.1080/00401706.1970.10488634
 """
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-import threadpoolctl
 
 from nas.search.protocol import Floats
+from nas.search.threads import one_blas_thread
 
 _RIDGE = 1.0
 
 
 class Effects:
-    """Fitted effects; its results do not depend on the number of threads.
+    """Fitted effects. The results do not depend on the number of threads.
 
     Args:
         features: (n, f), n >= 1.
         errors: (n,).
-        rng: To fit to a bootstrap of the rows; None for the rows as they are.
+        rng: Draws a bootstrap of the rows to fit to; None to fit to the rows as they are.
     """
 
     def __init__(
@@ -43,17 +42,12 @@ class Effects:
         x = x - self._center
         e = errors[rows] - errors[rows].mean()
         e = e / (e.std() + 1e-12)
-        with _blas().limit(limits=1, user_api="blas"):
+        # scikit-learn's Ridge gives the same to 1e-14, but takes 10 ms for 40 rows, this 0.05 ms.
+        with one_blas_thread():
             self._weights = x.T @ np.linalg.solve(x @ x.T + _RIDGE * np.eye(n), e)
 
     def predict(self, features: Floats) -> Floats:
         """The error of architectures with these features, standardised: (n,)."""
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             error: Floats = (np.asarray(features, dtype=float) - self._center) @ self._weights
         return error
-
-
-@cache
-def _blas() -> threadpoolctl.ThreadpoolController:
-    """Found once: looking for the libraries takes as long as a fit."""
-    return threadpoolctl.ThreadpoolController()

@@ -1,6 +1,6 @@
 """What a surrogate sees of a code: the features of its space, and numbers known beside them.
 
-Features of one thing, such as a gene, are of one group; each number beside them is its own.
+The features of one gene are one group; each number beside them is a group of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Groups: TypeAlias = NDArray[np.integer[Any]]
 
 @runtime_checkable
 class Grouped(Protocol):
-    """A space that says which of its features are of one gene, or of one thing."""
+    """A space that says which of its features belong to the same gene."""
 
     @property
     def feature_groups(self) -> Groups:
@@ -35,11 +35,11 @@ def feature_groups(space: CodeSpace) -> Groups:
 
 
 class Description:
-    """See the module.
+    """The features of codes, and their groups.
 
     Args:
         space: Whose codes are described.
-        beside: More that is known of codes (n, genes) without an evaluation, each (n, any).
+        beside: More that is known of codes (n, genes) without an evaluation: each (n, columns).
     """
 
     def __init__(self, space: CodeSpace, *beside: Callable[[Codes], Floats]) -> None:

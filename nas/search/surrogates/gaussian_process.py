@@ -12,9 +12,9 @@
     log w ~ N(-log(g) / 2, 1),   log noise ~ N(-6, 2)                                          (2)
     mean = k' K^-1 y,   std^2 = v (1 - k' K^-1 k)                                              (3)
 
-s_group makes the mean distance of two rows within a group 1, so that with the prior's mean (2)
-two random rows are at d = 1 however many groups there are. (1) + (2) is maximised anew whenever
-an eighth more rows are known; in between only (3) follows them.
+s_group scales a group so that the mean squared distance of two rows within it is 1. With the
+prior's mean (2), two random rows are then at d = 1 however many groups there are. (1) + (2) is
+maximised again whenever an eighth more rows are known; in between only (3) is computed again.
 
 Papers: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, Algorithm 2.1 and
 Section 5.4.1, http://gaussianprocess.org/gpml; a prior that grows with the dimension, Hvarfner et
@@ -26,12 +26,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
 
 from nas.search.protocol import Floats
+from nas.search.threads import one_blas_thread
 
 _LOG_NOISE = -6.0
 _LOG_NOISE_SD = 2.0
@@ -56,7 +56,6 @@ class GaussianProcess:
         self._log_w: Floats = np.full(self._members.shape[1], self._prior_mean)
         self._log_noise = _LOG_NOISE
         self._learnt_from = 0
-        self._blas = threadpoolctl.ThreadpoolController()
 
     @property
     def _prior_mean(self) -> float:
@@ -66,25 +65,25 @@ class GaussianProcess:
         """Learn from all that was told: features (n, f), targets (n,), n >= 2."""
         features = np.asarray(features, dtype=float)
         self._mean, self._std = float(targets.mean()), float(targets.std()) + 1e-12
-        with self._blas.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             if len(features) >= self._learnt_from * _RELEARN:
                 self._learn(features, (targets - self._mean) / self._std)
                 self._learnt_from = len(features)
             self._condition(features, (targets - self._mean) / self._std)
 
     def believe(self, features: Floats) -> None:
-        """Count what is being evaluated (p, f) as known to be what is predicted of it."""
+        """Count codes that are being evaluated, (p, f), as known, with their predicted values."""
         if not len(features):
             return
         mean, _ = self.predict(features)
         rows = np.concatenate([self._features, np.asarray(features, dtype=float)])
         targets = np.concatenate([self._targets, (mean - self._mean) / self._std])
-        with self._blas.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             self._condition(rows, targets)
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the objective, each (p,)."""
-        with self._blas.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             cross = np.exp(-0.5 * _distances(self._rows, self._weighted(features)))
             mean: Floats = self._weights @ cross
             explained = solve_triangular(self._root, cross, lower=True, check_finite=False)

@@ -1,4 +1,4 @@
-"""The kinds of surrogate there are."""
+"""The kinds of surrogates that `adaptive` chooses from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.search.surrogates.ridge import RidgeEnsemble
 
 
 def processes_of(groups: Groups) -> dict[str, Callable[[], Surrogate]]:
-    """How to make each Gaussian process, by name, the one that knows most from little first.
+    """How to make each Gaussian process, by name; the one that needs the fewest rows first.
 
     Args:
         groups: Of the features that it will see.
@@ -25,10 +25,10 @@ def processes_of(groups: Groups) -> dict[str, Callable[[], Surrogate]]:
 
 
 def kinds_of(groups: Groups, rng: np.random.Generator) -> dict[str, Callable[[], Surrogate]]:
-    """How to make each kind, by name, the one that knows most from little first.
+    """How to make each kind, by name; the one that needs the fewest rows first.
 
     Args:
         groups: Of the features that it will see.
-        rng: What a kind draws with.
+        rng: Source of randomness of the kinds that need one.
     """
     return {**processes_of(groups), "ridge": lambda: RidgeEnsemble(rng)}

@@ -1,35 +1,41 @@
-"""Candidates judged by a surrogate: what the searchers with a model of the error share.
+"""The search loop with a surrogate: candidates are made, judged by the surrogate, and asked.
 
-    told --> parents: the best fronts, the less crowded first
-         --> children of them, mutated to neighbours or crossed over; and fresh samples
-         --> only those feasible and never asked
-         --> error predicted by a surrogate, cheap objectives exact
-         --> asked: the one with the largest expected gain in hypervolume; every fourth time, and
-             where there is a budget mostly, the one with the largest expected gain in accuracy
+    told codes --> parents: the best fronts, the less crowded first
+               --> their children, crossed over and mutated to neighbours; and fresh samples
+               --> only those that are feasible and were never asked
+               --> error predicted by a surrogate; the known objectives are exact
+               --> the one with the largest expected gain is asked (`shortlist`)
 
-What is being evaluated counts with its prediction, so that asks without tells between them spread
-out. The first asks are samples at even steps of the first cheap objective.
+The first asks are samples at even steps of the first known objective. Codes that are being
+evaluated count with their predicted error, so that asks without tells between them spread out.
 
-Under a budget the surrogate sees the cheap objectives beside the features of a code: those within
-it are alike in size, and what uses more of it is likelier to be good. Without one they mislead at
-the ends of the front.
+What an ask is to improve takes turns:
+
+    without budgets    the front; every 4th ask the least error
+    with budgets       one budget set after the other; every 10th ask the front
+
+With budgets the surrogate sees the known objectives beside the features of a code: the codes
+within a budget are similar in size, and those that use more of it are likelier to be good. Without
+budgets they mislead it at the ends of the front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.search.asking.history import History
 from nas.search.brief import Brief
 from nas.search.front import crowding, ranks
 from nas.search.protocol import Bools, Codes, Floats
-from nas.search.surrogates import Surrogate
-from nas.search.surrogates.acquisition import Belief, answer_gain, hypervolume_gain, logarithms
+from nas.search.surrogates.acquisition import Belief, logarithms
 from nas.search.surrogates.features import Description, Groups
+from nas.search.surrogates.protocol import Surrogate
+from nas.search.surrogates.shortlist import Known, Shortlist
 
 Sample: TypeAlias = Callable[[int, np.random.Generator], Codes]
 """Draws n codes, repeats allowed: (n, genes)."""
@@ -37,11 +43,9 @@ Sample: TypeAlias = Callable[[int, np.random.Generator], Codes]
 _LEAST_TOLD = 6
 _SAMPLES = 1024
 _MOST_ROWS = 400
-"""A surrogate learns from at most so many: the best fronts first."""
+"""A surrogate learns from at most so many codes, the best fronts first."""
 _FRONT_EVERY = 10
-"""Under budgets every tenth ask is for the front, the others for the answers in turn."""
 _BEST_EVERY = 4
-"""Without any every fourth ask is for the least error, the others are for the front."""
 
 
 @dataclass(frozen=True)
@@ -52,56 +56,23 @@ class Effort:
     """Samples asked before there is a model."""
     children: int
     strangers: int
+    """Fresh samples."""
     renew: int
-    """Asks or tells after which new candidates are made."""
+    """After so many asks or tells new candidates are made."""
 
 
-@dataclass
-class _Judged:
-    """Candidates with what is expected of them."""
+def turn(asked: int, budget_sets: int, limited: bool) -> int | None:
+    """What ask number `asked` is to improve: a budget set, or None for the whole front.
 
-    codes: Codes
-    belief: Belief
-    others: Floats
-    can: Bools
-    known: Floats
-    """Objectives of what was told, and predicted ones of what is being evaluated."""
-    answered: Bools
-    reference: Floats
-    told: int
-    asks: int = 0
-
-    def age(self, told: int) -> int:
-        """How many asks or tells have passed since they were judged."""
-        return max(told - self.told, self.asks)
-
-    def pop(self, question: int | None) -> Codes:
-        """The candidate with the largest gain, (1, genes); it counts as known from now.
-
-        Args:
-            question: The one whose answer is to improve; None for the whole front.
-        """
-        gains: Floats = np.zeros(len(self.codes))
-        if question is not None:
-            answered, can = self.answered[:, question], self.can[:, question]
-            gains = answer_gain(self.known[:, 0], answered, self.belief, can)
-        if not gains.any():
-            gains = hypervolume_gain(self.known, self.belief, self.others, self.reference)
-        best = int(np.argmax(gains))
-        code = self.codes[best : best + 1]
-        row = np.append(self.belief.median[best], self.others[best])
-        self.known = np.concatenate([self.known, row[None]])
-        self.answered = np.concatenate([self.answered, self.can[best : best + 1]])
-        self.codes = np.delete(self.codes, best, axis=0)
-        self.others = np.delete(self.others, best, axis=0)
-        self.can = np.delete(self.can, best, axis=0)
-        self.belief = replace(
-            self.belief,
-            mean=np.delete(self.belief.mean, best),
-            std=np.delete(self.belief.std, best),
-        )
-        self.asks += 1
-        return code
+    Args:
+        asked: How many asks there were before.
+        budget_sets: How many there are, at least 1.
+        limited: Whether there are budgets; without any, set 0 is the least error.
+    """
+    if not limited:
+        return 0 if asked % _BEST_EVERY == 0 else None
+    rounds, place = divmod(asked, _FRONT_EVERY)
+    return None if place == 0 else (rounds * (_FRONT_EVERY - 1) + place - 1) % budget_sets
 
 
 class ModelBased:
@@ -110,10 +81,10 @@ class ModelBased:
     Args:
         brief: The search.
         history: What was asked and told.
-        make: A surrogate of one objective, for features of these groups.
-        effort: How hard to look for candidates.
+        make: Makes a surrogate of one objective, for features of these groups.
+        effort: How many candidates are made.
         hint: What is expected of codes (n, genes) beforehand, (n,): one more feature.
-        sample: Where samples come from; the space, if not said.
+        sample: Where samples come from; None for the space.
     """
 
     def __init__(
@@ -129,12 +100,15 @@ class ModelBased:
         self._brief, self._history, self._make, self._effort = brief, history, make, effort
         self._space, self._rng = brief.space, history.rng
         self._sample = sample or brief.space.sample
-        costs = brief.cheap if brief.constraints is not None else None
+        costs = brief.known_objectives if brief.constraints is not None else None
         beside = [known for known in (hint, costs) if known is not None]
         self._features = Description(brief.space, *beside)
         self._start: list[Codes] | None = None
         self._ceiling: Floats | None = None
-        self._judged: _Judged | None = None
+        """The largest known objectives among the first samples."""
+        self._shortlist: Shortlist | None = None
+        self._judged_at = 0
+        """How many codes were told when the shortlist was made."""
         self.surrogate = make(self._features.groups)
         """Of the first objective."""
         self._others: list[Surrogate] = []
@@ -148,37 +122,34 @@ class ModelBased:
             return self._start.pop()[None]
         if history.told < _LEAST_TOLD:
             return history.candidates.empty()
-        judged = self._judged
-        if (
-            judged is None
-            or not len(judged.codes)
-            or judged.age(history.told) >= self._effort.renew
-        ):
-            candidates = self._candidates()
-            if not len(candidates):
-                return candidates
-            judged = self._judged = self._judge(candidates)
-        return judged.pop(self._question(judged.can.shape[1]))
+        shortlist = self._current()
+        if shortlist is None:
+            return history.candidates.empty()
+        limited = self._brief.constraints is not None
+        return shortlist.pop(turn(history.asked, shortlist.budget_sets, limited))
 
-    def _question(self, questions: int) -> int | None:
-        """What the next ask is for: the front, or one question after the other."""
-        asked = self._history.asked
-        if self._brief.constraints is None:
-            return 0 if asked % _BEST_EVERY == 0 else None
-        turn, place = divmod(asked, _FRONT_EVERY)
-        return None if place == 0 else (turn * (_FRONT_EVERY - 1) + place - 1) % questions
+    def _current(self) -> Shortlist | None:
+        """The shortlist, made anew when it is used up or old; None when nothing is left to ask."""
+        told, known = self._history.told, self._shortlist
+        if known and max(told - self._judged_at, known.taken) < self._effort.renew:
+            return known
+        candidates = self._candidates()
+        if not len(candidates):
+            return None
+        self._shortlist, self._judged_at = self._judge(candidates), told
+        return self._shortlist
 
     def _starting_codes(self) -> Codes:
-        """Samples spread evenly over the first cheap objective, both ends included."""
+        """Samples at even steps of the first known objective, both ends included."""
         start = self._effort.start
         codes = self._history.candidates.fresh(self._sample(_SAMPLES, self._rng))
-        if len(codes) < start or self._brief.cheap is None:
+        if len(codes) < start or self._brief.known_objectives is None:
             return codes[:start]
-        cheap = np.asarray(self._brief.cheap(codes), dtype=float)
-        self._ceiling = cheap.max(axis=0, initial=-np.inf)
-        if not cheap.shape[1]:
+        known = np.asarray(self._brief.known_objectives(codes), dtype=float)
+        self._ceiling = known.max(axis=0, initial=-np.inf)
+        if not known.shape[1]:
             return codes[:start]
-        order = np.argsort(cheap[:, 0], kind="stable")
+        order = np.argsort(known[:, 0], kind="stable")
         steps = np.linspace(0, len(codes) - 1, start).astype(int)
         spread: Codes = codes[order[self._rng.permutation(steps)]]
         return spread
@@ -200,52 +171,62 @@ class ModelBased:
         strangers = self._sample(self._effort.strangers, self._rng)
         return self._history.candidates.fresh(np.concatenate([children, strangers]))
 
-    def _judge(self, candidates: Codes) -> _Judged:
-        """What a surrogate of all that was told expects of candidates."""
-        history, brief = self._history, self._brief
-        told, objectives = history.codes, history.objectives
-        rows = self._informative(objectives)
-        features = self._features(told[rows])
-        targets, log = logarithms(objectives[:, 0])
-        pending = history.pending
-        believed = self._features(pending) if len(pending) else features[:0]
+    def _judge(self, candidates: Codes) -> Shortlist:
+        """The candidates with what a surrogate of all that was told expects of them."""
+        told, pending = self._history.codes, self._history.pending
         codes = np.concatenate([pending, candidates])
+        belief, others = self._expected(codes)
+        known = self._told_objectives()
+        reference = known.max(axis=0)
+        if self._ceiling is not None:
+            reference[1:] = np.maximum(reference[1:], self._ceiling)
+        expected = np.concatenate([belief.median[:, None], others], axis=1)[: len(pending)]
+        after = slice(len(pending), None)
+        return Shortlist(
+            candidates,
+            Belief(belief.mean[after], belief.std[after], belief.log),
+            others[after],
+            self._within(candidates),
+            Known(
+                np.concatenate([known, expected]),
+                self._within(np.concatenate([told, pending])),
+            ),
+            reference,
+        )
+
+    def _told_objectives(self) -> Floats:
+        """The objectives that were told, their errors as a surrogate sees them: (told, m)."""
+        objectives = self._history.objectives
+        targets, log = logarithms(objectives[:, 0])
+        if log:
+            objectives[:, 0] = np.exp(targets)
+        return objectives
+
+    def _expected(self, codes: Codes) -> tuple[Belief, Floats]:
+        """What is expected of codes (p, genes): their errors and other objectives (p, m-1)."""
+        history = self._history
+        objectives, pending = history.objectives, history.pending
+        rows = self._informative(objectives)
+        features = self._features(history.codes[rows])
+        targets, log = logarithms(objectives[:, 0])
+        believed = self._features(pending) if len(pending) else features[:0]
         seen = self._features(codes)
         self.surrogate.fit(features, targets[rows])
         self.surrogate.believe(believed)
         mean, std = self.surrogate.predict(seen)
-        if brief.cheap is not None:
-            others = np.asarray(brief.cheap(codes), dtype=float).reshape(len(codes), -1)
-        else:
-            others = self._predicted_others(features, objectives[rows, 1:], seen)
-        belief = Belief(mean, std, log)
-        waiting, after = slice(None, len(pending)), slice(len(pending), None)
-        expected = np.concatenate([belief.median[:, None], others], axis=1)
-        known = objectives.copy()
-        if log:
-            known[:, 0] = np.exp(targets)
-        reference = known.max(axis=0)
-        if self._ceiling is not None:
-            reference[1:] = np.maximum(reference[1:], self._ceiling)
-        return _Judged(
-            candidates,
-            Belief(mean[after], std[after], log),
-            others[after],
-            self._can_answer(candidates),
-            np.concatenate([known, expected[waiting]]),
-            self._can_answer(np.concatenate([told, pending])),
-            reference,
-            told=history.told,
-        )
+        if self._brief.known_objectives is not None:
+            known = np.asarray(self._brief.known_objectives(codes), dtype=float)
+            return Belief(mean, std, log), known.reshape(len(codes), -1)
+        return Belief(mean, std, log), self._predicted(features, objectives[rows, 1:], seen)
 
-    def _informative(self, objectives: Floats) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def _informative(self, objectives: Floats) -> NDArray[np.int64]:
         """Rows that a surrogate learns from, in the order they were told."""
         if len(objectives) <= _MOST_ROWS:
             return np.arange(len(objectives))
         best = np.argsort(ranks(objectives), kind="stable")[:_MOST_ROWS]
         return np.sort(best)
 
-    def _predicted_others(self, features: Floats, targets: Floats, seen: Floats) -> Floats:
+    def _predicted(self, features: Floats, targets: Floats, seen: Floats) -> Floats:
         """The means of all objectives but the first: (p, m-1)."""
         while len(self._others) < targets.shape[1]:
             self._others.append(self._make(self._features.groups))
@@ -255,9 +236,9 @@ class ModelBased:
             columns.append(surrogate.predict(seen)[0][:, None])
         return np.concatenate(columns, axis=1)
 
-    def _can_answer(self, codes: Codes) -> Bools:
-        """Which questions each code can answer: (n, a); the only one, where there are no more."""
-        if self._brief.answers is None:
+    def _within(self, codes: Codes) -> Bools:
+        """Which budget sets each code is within, (n, sets); with only one set, all codes are."""
+        if self._brief.excess_by_set is None:
             return np.ones((len(codes), 1), dtype=bool)
-        can: Bools = np.asarray(self._brief.answers(codes)) <= 0
-        return can
+        within: Bools = np.asarray(self._brief.excess_by_set(codes)) <= 0
+        return within

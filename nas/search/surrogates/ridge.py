@@ -15,9 +15,9 @@ Paper: Breiman 1996, Bagging predictors, https://doi.org/10.1007/BF00058655
 from __future__ import annotations
 
 import numpy as np
-import threadpoolctl
 
 from nas.search.protocol import Floats
+from nas.search.threads import one_blas_thread
 
 _BAGS = 16
 _OFFSET = 0.3
@@ -29,12 +29,11 @@ class RidgeEnsemble:
     """See the module.
 
     Args:
-        rng: What the bootstraps are drawn with.
+        rng: Draws the bootstraps.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
-        self._blas = threadpoolctl.ThreadpoolController()
 
     def fit(self, features: Floats, targets: Floats) -> None:
         """Learn from all that was told: features (n, f), targets (n,), n >= 2."""
@@ -47,7 +46,7 @@ class RidgeEnsemble:
         self._rows = (features - self._center) / self._scale
         self._unit = 1.0
         self._weights = np.zeros((n, _BAGS))
-        with self._blas.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             kernel = self._kernel(self._rows)
             self._unit = float(np.mean(np.diag(kernel)))
             kernel /= self._unit
@@ -60,12 +59,12 @@ class RidgeEnsemble:
                 )
 
     def believe(self, features: Floats) -> None:
-        """A mean that is believed changes no mean: nothing to do."""
+        """Nothing to do: values equal to the prediction do not change it."""
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the objective, each (p,)."""
         rows = (np.asarray(features, dtype=float) - self._center) / self._scale
-        with self._blas.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             votes = self._kernel(rows) @ self._weights
         mean: Floats = votes.mean(axis=1) * self._std + self._mean
         spread: Floats = votes.std(axis=1) * self._std + 1e-9

@@ -5,11 +5,11 @@ import pytest
 
 from nas.bench.bench import Task, bench, check, run
 from nas.bench.table import Column, Table
-from nas.errors import InfeasibleError, SettingsError, UnknownNameError
+from nas.errors import InfeasibleError, MissingExtraError, SettingsError, UnknownNameError
 from nas.search import SEARCHERS
-from nas.search.foreign.entries import PEERS
 
-OURS = sorted(name for name, entry in SEARCHERS.items() if entry.needs == "evaluations")
+FIT = [entry for entry in SEARCHERS if entry.needs == "evaluations"]
+OURS = [entry.name for entry in FIT if entry.package is None]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_run_depends_on_its_seed_alone(table):
 def test_the_first_objective_is_told_and_the_others_are_known_beforehand(table, budget):
     task = Task(table, budget)
     codes = table.codes[[3, 59]]
-    np.testing.assert_array_equal(task.cheap(codes), table.objectives[[3, 59], 1:])
+    np.testing.assert_array_equal(task.known_objectives(codes), table.objectives[[3, 59], 1:])
     assert task.constraints is not None
     within = (task.constraints(codes) <= 0).all(axis=1)
     np.testing.assert_array_equal(within, table.columns[1].values[[3, 59]] <= budget)
@@ -58,7 +58,7 @@ def test_a_result_sums_up_its_runs(table):
     assert figures["seconds_per_evaluation"] > 0
 
 
-def test_repeats_of_a_peer_are_evaluations_and_are_counted(table):
+def test_repeats_of_a_foreign_searcher_are_evaluations_and_are_counted(table):
     result = bench(Task(table), "optuna-nsga2", evaluations=100, seeds=[0])
     assert len(result.runs[0].rows) == 100
     assert result.scores[0].duplicates == 100 - len(set(result.runs[0].rows)) >= 40
@@ -84,13 +84,18 @@ def test_one_objective_is_enough(codes):
     assert result.to_dict()["hypervolume_share"] == pytest.approx(1.0)
 
 
-def test_a_searcher_has_to_be_known_and_fit_for_tables(monkeypatch):
+@pytest.mark.parametrize("entry", list(SEARCHERS), ids=lambda entry: entry.name)
+def test_a_searcher_has_to_be_fit_for_tables(entry):
+    if entry not in FIT:
+        with pytest.raises(SettingsError, match=f"'{entry.name}' learns from gradients of a"):
+            check(entry.name)
+    elif entry.installed:
+        check(entry.name)
+    else:
+        with pytest.raises(MissingExtraError, match=f"'{entry.name}' needs '{entry.package}'"):
+            check(entry.name)
+
+
+def test_a_searcher_has_to_be_known():
     with pytest.raises(UnknownNameError, match=r"'optuna-tep'\. Did you mean 'optuna-tpe'\?"):
         check("optuna-tep")
-    for name in [*OURS, *(name for name, peer in PEERS.items() if peer.installed)]:
-        check(name)
-    entry = SEARCHERS["random"]
-    learning = type(entry)("steep", "x.", "https://x", "supernet", entry.build)
-    monkeypatch.setitem(SEARCHERS, "steep", learning)
-    with pytest.raises(SettingsError, match="'steep' learns from gradients of a supernet"):
-        check("steep")

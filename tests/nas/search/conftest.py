@@ -87,7 +87,7 @@ def problem(space):
 
 @pytest.fixture
 def two_targets(problem, space):
-    """The same on two targets, the second fast where the first is slow, with two questions."""
+    """The same on two targets, the second fast where the first is slow, with two budget sets."""
 
     def measures(codes):
         first = space.measures(codes)

@@ -38,9 +38,7 @@ class Listener:
 
 
 def searcher_for(problem, name="evolution", seed=0):
-    return make_searcher(
-        name, problem.space, seed=seed, constraints=problem.constraints, cheap=problem.cheap
-    )
+    return make_searcher(name, problem.brief(seed))
 
 
 def run(problem, path, *, evaluations=40, lag=8, name="evolution", seed=0, progress=None):
@@ -136,7 +134,7 @@ def test_a_search_on_two_targets_records_both_and_resumes(two_targets, tmp_path)
     for record in whole:
         measures = two_targets.measures(np.array([record.code]))
         assert [latency.high_ms for latency in record.latencies] == measures.high_ms[0].tolist()
-        assert (two_targets.answers(np.array([record.code])) <= 0).any()
+        assert (two_targets.excess_by_set(np.array([record.code])) <= 0).any()
     path = tmp_path / "resumed.jsonl"
     lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:17]))

@@ -15,7 +15,7 @@ from nas.search.study import STUDY, mirror
 
 @pytest.fixture
 def records(problem, tmp_path):
-    searcher = make_searcher("random", problem.space, seed=0, constraints=problem.constraints)
+    searcher = make_searcher("random", problem.brief(0))
     records = search(problem, searcher, evaluations=9, record=tmp_path / "e.jsonl")
     nothing = {"accuracy": np.nan, "balanced_accuracy": np.nan, "loss": np.nan}
     return [*records[:8], dataclasses.replace(records[8], **nothing)]
@@ -51,9 +51,7 @@ def test_a_study_holds_each_evaluation(records, space, tmp_path):
 
 
 def test_a_study_of_two_targets_has_an_objective_for_each(two_targets, tmp_path):
-    searcher = make_searcher(
-        "random", two_targets.space, seed=0, constraints=two_targets.constraints
-    )
+    searcher = make_searcher("random", two_targets.brief(0))
     records = search(two_targets, searcher, evaluations=3, record=tmp_path / "e.jsonl")
     names = ["ms on a100", "ms on cpu"]
     path = tmp_path / "study.journal"

@@ -20,13 +20,13 @@ def milliseconds(codes):
 
 
 def test_a_cost_weighs_every_target_alike(space):
-    cost = Cost(Brief(space, 0, cheap=milliseconds), np.random.default_rng(0))
+    cost = Cost(Brief(space, 0, known_objectives=milliseconds), np.random.default_rng(0))
     scaled = milliseconds(cost.samples)
     scaled = (scaled - scaled.mean(axis=0)) / scaled.std(axis=0)
     np.testing.assert_allclose(cost(cost.samples), scaled.mean(axis=1))
 
 
-def test_without_cheap_objectives_the_constraints_are_the_cost(space):
+def test_without_known_objectives_the_constraints_are_the_cost(space):
     brief = Brief(space, 0, constraints=lambda codes: codes[:, :1] - 1.0)
     cost = Cost(brief, np.random.default_rng(0))
     codes = space.sample(20, np.random.default_rng(1))
@@ -35,7 +35,8 @@ def test_without_cheap_objectives_the_constraints_are_the_cost(space):
 
 def test_without_either_larger_architectures_cost_more(space):
     cost = Cost(
-        Brief(space, 0, cheap=lambda codes: np.zeros((len(codes), 0))), np.random.default_rng(0)
+        Brief(space, 0, known_objectives=lambda codes: np.zeros((len(codes), 0))),
+        np.random.default_rng(0),
     )
     smallest, largest = cost(np.stack([space.smallest(), space.largest()]))
     assert smallest < -1 < 1 < largest
@@ -43,7 +44,11 @@ def test_without_either_larger_architectures_cost_more(space):
 
 def test_a_code_of_unknown_cost_is_the_dearest(space):
     cost = Cost(
-        Brief(space, 0, cheap=lambda codes: np.where(codes[:, :1] > 0, np.nan, codes[:, 1:2])),
+        Brief(
+            space,
+            0,
+            known_objectives=lambda codes: np.where(codes[:, :1] > 0, np.nan, codes[:, 1:2]),
+        ),
         np.random.default_rng(0),
     )
     codes = np.stack([space.smallest(), space.largest()])

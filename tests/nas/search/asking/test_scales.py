@@ -64,13 +64,15 @@ def test_without_an_order_choices_are_ordered_by_what_they_cost(space):
         np.random.default_rng(i).permutation(int(k)) for i, k in enumerate(space.cardinalities)
     ]
 
-    def cheap(codes):
+    def cost_of(codes):
         return sum(cost[codes[:, i]] for i, cost in enumerate(costs)).astype(float)[:, None]
 
-    granularity = Granularity(Brief(space, seed=0, cheap=cheap), np.random.default_rng(0))
+    granularity = Granularity(
+        Brief(space, seed=0, known_objectives=cost_of), np.random.default_rng(0)
+    )
     for scale, cost in zip(granularity.scales, costs, strict=True):
         np.testing.assert_array_equal(scale.levels, cost)
-    assert cheap(granularity.largest()[None]) == sum(cost.max() for cost in costs)
+    assert cost_of(granularity.largest()[None]) == sum(cost.max() for cost in costs)
 
 
 def test_without_costs_choices_are_ordered_as_numbered(space):

@@ -46,10 +46,10 @@ class FormulaSpace:
         error = 0.4 - 0.1 * np.sqrt(share).sum(axis=1) + 0.03 * share[:, 0] * share[:, 1]
         return np.column_stack([error, self.latency(codes)])
 
-    def brief(self, seed=0, limit=None):
+    def brief(self, seed=0, limit=None, *, may_repeat=True):
         """A search of it, under a limit on the latency."""
         constraints = None if limit is None else (lambda codes: self.latency(codes) / limit - 1)
-        return Brief(self, seed, constraints, self.latency)
+        return Brief(self, seed, constraints, self.latency, may_repeat=may_repeat)
 
     def search(self, searcher, evaluations, *, lag=1):
         """The codes that were asked, each told `lag` asks later."""

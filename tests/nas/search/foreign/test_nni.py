@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from nas.errors import SpaceError, UnknownNameError
+from nas.search import make_searcher
 from nas.search.brief import Brief
-from nas.search.foreign.entries import make_peer
 from search_spaces import load_space
 
 pytest.importorskip("nni")
 
-from nas.search.foreign.nni import ALGORITHMS, NniSpace, NniTool, _importing, _quiet  # noqa: E402
+from nas.search.foreign.nni import ALGORITHMS, NniTool, quiet  # noqa: E402
+from nas.search.foreign.nni_space import NniSpace, importing_nni  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +54,15 @@ def test_a_sample_of_another_space_is_named(ours, space):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_it_searches_a_space_of_ours(ours, algorithm):
-    brief = Brief(ours, 0, cheap=lambda codes: ours.features(codes)[:, :1])
-    searcher = make_peer(f"nni-{algorithm}", brief, repeats=False)
+    brief = Brief(ours, 0, known_objectives=lambda codes: ours.features(codes)[:, :1])
+    searcher = make_searcher(f"nni-{algorithm}", brief)
     asked = np.concatenate([searcher.ask(1) for _ in range(30)])
     assert ours.contains(asked).all()
     assert len(np.unique(asked, axis=0)) == 30
 
 
 def test_evolution_asks_what_nni_evaluates_by_itself(space):
-    with _importing():
+    with importing_nni():
         from nni.nas.execution import ExecutionEngine
         from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
         from nni.nas.space import ModelStatus, RawFormatModelSpace
@@ -88,20 +89,22 @@ def test_evolution_asks_what_nni_evaluates_by_itself(space):
         def budget_available(self):
             return len(evaluated) < 112
 
-    with _quiet():
+    with quiet():
         RegularizedEvolution(seed=7)(RawFormatModelSpace(foreign.mutable, None), AtOnce())
     assert len(evaluated) > 100  # a whole population and some of its children
-    asked = space.search(make_peer("nni-evolution", space.brief(7, limit=100.0)), len(evaluated))
+    asked = space.search(
+        make_searcher("nni-evolution", space.brief(7, limit=100.0)), len(evaluated)
+    )
     np.testing.assert_array_equal(asked, evaluated)
 
 
 def test_tpe_asks_what_the_tuner_of_nni_generates(space):
-    with _importing():
+    with importing_nni():
         from nni.algorithms.hpo.tpe_tuner import TpeTuner
     foreign = NniSpace(space)
     tuner = TpeTuner(optimize_mode="minimize", seed=7)
     expected = []
-    with _quiet():
+    with quiet():
         tuner.update_search_space(
             {name: {"_type": "choice", "_value": words} for name, words in foreign.choices.items()}
         )
@@ -111,7 +114,7 @@ def test_tpe_asks_what_the_tuner_of_nni_generates(space):
             error = float(space.objectives(expected[-1][None])[0, 0])
             tuner.receive_trial_result(number, sample, error)
             tuner.trial_end(number, True)
-    asked = space.search(make_peer("nni-tpe", space.brief(7, limit=100.0)), 60)
+    asked = space.search(make_searcher("nni-tpe", space.brief(7, limit=100.0)), 60)
     np.testing.assert_array_equal(asked, expected)
 
 
@@ -122,7 +125,7 @@ def test_no_process_or_socket_is_started(space, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(socket, "socket", refuse)
     for algorithm in ALGORITHMS:
-        space.search(make_peer(f"nni-{algorithm}", space.brief()), 5)
+        space.search(make_searcher(f"nni-{algorithm}", space.brief()), 5)
 
 
 def test_an_unknown_algorithm_is_named(space):

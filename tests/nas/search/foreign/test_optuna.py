@@ -9,7 +9,7 @@ import torch
 from optuna.samplers import GPSampler, NSGAIISampler, TPESampler
 
 from nas.errors import UnknownNameError
-from nas.search.foreign.entries import make_peer
+from nas.search import make_searcher
 from nas.search.foreign.optuna import POPULATION, OptunaTool
 
 SAMPLERS = {
@@ -57,13 +57,13 @@ def test_a_sampler_asks_what_a_study_of_its_own_asks(space, name, limit):
     with quiet():
         study = optuna.create_study(directions=["minimize", "minimize"], sampler=SAMPLERS[name]())
         study.optimize(objective, n_trials=n)
-    asked = space.search(make_peer(f"optuna-{name}", space.brief(7, limit)), len(feasible))
+    asked = space.search(make_searcher(f"optuna-{name}", space.brief(7, limit)), len(feasible))
     np.testing.assert_array_equal(asked, feasible)
 
 
 def test_optuna_is_left_as_it_was(space):
     before = optuna.logging.get_verbosity(), torch.get_num_threads()
-    space.search(make_peer("optuna-gp", space.brief()), 11)
+    space.search(make_searcher("optuna-gp", space.brief()), 11)
     assert (optuna.logging.get_verbosity(), torch.get_num_threads()) == before
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nas.errors import SpaceError
+from nas.search import make_searcher
 from nas.search.brief import Brief
-from nas.search.foreign.entries import make_peer
 from nas.search.foreign.pymoo import POPULATION
 
 pytest.importorskip("pymoo")
@@ -45,10 +45,10 @@ def test_it_asks_what_pymoo_evaluates_by_itself(space, limit):
     minimize(Formula(), algorithm, ("n_gen", 4), seed=7, verbose=False)
     codes = np.array(evaluated)
     feasible = codes if limit is None else codes[space.latency(codes)[:, 0] <= limit]
-    asked = space.search(make_peer("pymoo-nsga2", space.brief(7, limit)), len(feasible))
+    asked = space.search(make_searcher("pymoo-nsga2", space.brief(7, limit)), len(feasible))
     np.testing.assert_array_equal(asked, feasible)
 
 
 def test_it_has_to_know_how_many_objectives_there_are(space):
     with pytest.raises(SpaceError, match="number of objectives"):
-        make_peer("pymoo-nsga2", Brief(space, 0))
+        make_searcher("pymoo-nsga2", Brief(space, 0))

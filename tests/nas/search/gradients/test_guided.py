@@ -9,7 +9,7 @@ from nas.errors import SettingsError
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.gradients.gene_tables import total
-from nas.search.gradients.guided import Guided, lessons_of
+from nas.search.gradients.guided import Guided, gradients_of
 from search_spaces import load_space
 
 SPACE = load_space("hybrid-tiny")
@@ -71,6 +71,6 @@ def test_the_plan_comes_first_but_for_what_was_told_already():
     assert oracle.learnt == 2  # once here, once by the search
 
 
-def test_a_searcher_without_lessons_says_what_to_do():
+def test_a_searcher_without_gradients_says_what_to_do():
     with pytest.raises(SettingsError, match=r"'saliency' needs a supernet.*`nas search`"):
-        lessons_of(Brief(SPACE, 0), "saliency")
+        gradients_of(Brief(SPACE, 0), "saliency")

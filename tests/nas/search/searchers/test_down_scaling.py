@@ -49,16 +49,21 @@ def test_in_a_search_space_it_never_grows():
 
 
 @pytest.mark.parametrize("limit", [3.0, 5.0])
-def test_under_a_budget_every_second_root_is_just_within(space, cheap, objectives, limit):
-    brief = Brief(space, seed=0, cheap=cheap, constraints=lambda codes: cheap(codes) - limit)
+def test_under_a_budget_every_second_root_is_just_within(space, latency_of, objectives, limit):
+    brief = Brief(
+        space,
+        seed=0,
+        known_objectives=latency_of,
+        constraints=lambda codes: latency_of(codes) - limit,
+    )
     _, _, roots = start(brief, objectives)
-    latency = cheap(roots)[:, 0]
+    latency = latency_of(roots)[:, 0]
     assert latency.max() <= limit
     slowest_step = 0.1 * space.num_genes
     assert (latency > limit - slowest_step).sum() >= len(roots) // 2
 
 
-def test_without_a_budget_the_roots_are_of_all_sizes(space, brief, cheap, objectives):
+def test_without_a_budget_the_roots_are_of_all_sizes(space, brief, latency_of, objectives):
     _, _, roots = start(brief, objectives)
     sizes = np.sort(roots.sum(axis=1)) / (space.cardinalities - 1).sum()
     assert sizes[0] < 0.2

@@ -1,4 +1,4 @@
-"""What the searchers that take gradients do with them, on lessons that are given."""
+"""What the searchers that take gradients do with them, on gradients that are given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.gradients.gene_tables import total
 from nas.search.gradients.guided import Guided
-from nas.search.gradients.lessons import Lessons
+from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.searchers import differentiable, saliency
 from nas.search.searchers.differentiable import Differentiable
 from nas.search.searchers.primal_dual import PrimalDual
@@ -21,20 +21,26 @@ from supernet.batches import Batch
 from supernet.supernet import Supernet
 
 SPACE = load_space("hybrid-tiny")
+DEPTH = [gene.name for gene in SPACE.genes].index("stages.1.depth")
 RNG = np.random.default_rng(0)
 LOSS = [row - row.mean() for row in (RNG.normal(size=g.cardinality) for g in SPACE.genes)]
 TIME = [np.sort(RNG.uniform(0, 1, size=g.cardinality)) for g in SPACE.genes]
 
 
 class Given:
-    """Changes of the loss that add up over choices, with some noise; counts what it is asked."""
+    """Changes of the loss that add up over choices, with some noise; counts how often it is asked.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lessons = Lessons(SPACE, Supernet(SPACE, 1, 2), no_images)
-        self.asked = 0
-        monkeypatch.setattr(self.lessons, "changes", self.changes)
-        monkeypatch.setattr(self.lessons, "taylor", self.taylor)
-        monkeypatch.setattr(self.lessons, "losses", lambda codes, step: total(SPACE, LOSS, codes))
+    Args:
+        terms: By step, the Taylor term of the first choice of the gene `DEPTH`.
+    """
+
+    space = SPACE
+
+    def __init__(self, terms: dict[int, float] | None = None) -> None:
+        self.asked, self._terms = 0, terms or {}
+
+    def losses(self, codes, step):
+        return total(SPACE, LOSS, codes)
 
     def changes(self, code, step, exact=2):
         self.asked += 1
@@ -49,11 +55,9 @@ class Given:
         rows = [np.full(gene.cardinality, np.nan) for gene in SPACE.genes]
         for row, own in zip(rows, code, strict=True):
             row[own] = 0.0
+        if step in self._terms:
+            rows[DEPTH][0] = self._terms[step]
         return rows
-
-
-def no_images(step: int, batch_size: int, resolution: int) -> Batch:
-    raise AssertionError("these lessons are given")
 
 
 def milliseconds(codes):
@@ -61,8 +65,8 @@ def milliseconds(codes):
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Given:
-    return Given(monkeypatch)
+def given() -> Given:
+    return Given()
 
 
 def first(make, brief, n):
@@ -74,7 +78,7 @@ def first(make, brief, n):
 
 @pytest.mark.parametrize("make", [Differentiable, PrimalDual, Saliency])
 def test_the_first_asks_are_near_the_true_front(make, given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given)
     asked = first(make, brief, 12)
     drawn = SPACE.sample(4000, np.random.default_rng(1))
     loss, time = total(SPACE, LOSS, drawn), milliseconds(drawn)[:, 0]
@@ -95,8 +99,8 @@ def test_under_a_budget_the_first_asks_are_spread_below_it(make, given: Given) -
         SPACE,
         0,
         constraints=lambda codes: milliseconds(codes) / limit - 1,
-        cheap=milliseconds,
-        lessons=given.lessons,
+        known_objectives=milliseconds,
+        gradients=given,
     )
     asked = milliseconds(first(make, brief, 5))[:, 0]
     assert asked.max() <= limit
@@ -104,7 +108,7 @@ def test_under_a_budget_the_first_asks_are_spread_below_it(make, given: Given) -
 
 
 def test_a_heavier_cost_chooses_cheaper_and_a_colder_one_likelier(given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given)
     rule = Differentiable(brief, History(brief))
     rule.learn()
     codes = rule._sample(np.array([0.0, 0.3, 3.0, 30.0]), 0.0)
@@ -121,7 +125,7 @@ def test_a_heavier_cost_chooses_cheaper_and_a_colder_one_likelier(given: Given) 
 
 
 def test_pruning_takes_what_is_worth_least_per_cost_first(given: Given) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given)
     rule = Saliency(brief, History(brief))
     code = SPACE.largest()
     rows = [row - row[own] for row, own in zip(LOSS, code, strict=True)]
@@ -138,26 +142,16 @@ def test_pruning_takes_what_is_worth_least_per_cost_first(given: Given) -> None:
                 assert worth <= row[choice] / less + 1e-9
 
 
-def test_saliencies_are_the_second_order_of_taylor_terms(
-    given: Given, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=given.lessons)
+def test_saliencies_are_the_second_order_of_taylor_terms() -> None:
+    terms = {0: -0.2, 1: 0.6}
+    given = Given(terms)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=given)
     rule = Saliency(brief, History(brief))
     code = SPACE.largest()
-    depth = [gene.name for gene in SPACE.genes].index("stages.1.depth")
-    terms = {0: -0.2, 1: 0.6}
-
-    def taylor(code, step):
-        rows = given.taylor(code, step)
-        rows[depth][0] = terms[step]
-        return rows
-
-    monkeypatch.setattr(given.lessons, "taylor", taylor)
     rows = rule.saliencies(code, 0)
     assert len(terms) == saliency.BATCHES
-    assert rows[depth][0] == pytest.approx(0.2 + 0.5 * (0.04 + 0.36) / 2)
-    expected = given.changes(code, 0)
-    np.testing.assert_array_equal(rows[depth][1], expected[depth][1])
+    assert rows[DEPTH][0] == pytest.approx(0.2 + 0.5 * (0.04 + 0.36) / 2)
+    np.testing.assert_array_equal(rows[DEPTH][1], given.changes(code, 0)[DEPTH][1])
 
 
 def test_a_block_that_does_nothing_has_no_saliency() -> None:
@@ -174,8 +168,8 @@ def test_a_block_that_does_nothing_has_no_saliency() -> None:
         labels = torch.arange(batch_size) % 2
         return type("B", (), {"images": batch, "targets": F.one_hot(labels, 2).float()})()
 
-    lessons = Lessons(SPACE, supernet, images, batch_size=4)
-    brief = Brief(SPACE, 0, cheap=milliseconds, lessons=lessons)
+    gradients = SupernetGradients(SPACE, supernet, images, batch_size=4)
+    brief = Brief(SPACE, 0, known_objectives=milliseconds, gradients=gradients)
     rows = Saliency(brief, History(brief)).saliencies(SPACE.largest(), 0)
     depths = [gene.name for gene in SPACE.genes]
     idle, busy = (rows[depths.index(f"stages.{i}.depth")] for i in (1, 2))

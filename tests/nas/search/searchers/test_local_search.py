@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.search import make_searcher
+from nas.search import Brief, make_searcher
 
 START = 10
 
 
 def run(space, evaluate, n, **options):
-    searcher = make_searcher("local-search", space, seed=0, **options)
+    searcher = make_searcher("local-search", Brief(space, 0, **options))
     asked = []
     for _ in range(n):
         code = searcher.ask(1)

@@ -16,7 +16,7 @@ def test_under_one_objective_it_is_the_algorithm_of_the_paper(space):
     def errors(codes):  # no two alike
         return (-codes @ np.sqrt([2, 3, 5, 7, 11, 13, 17]))[:, None]
 
-    searcher = make_searcher("regularized", space, seed=5, evaluations=150)
+    searcher = make_searcher("regularized", Brief(space, 5, evaluations=150))
     asked = []
     for _ in range(150):
         code = searcher.ask(1)

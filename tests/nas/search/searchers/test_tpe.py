@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.errors import SpaceError
-from nas.search import make_searcher
+from nas.search import Brief, make_searcher
 from nas.search.foreign.optuna import OptunaTool
 from nas.search.foreign.tool import cardinalities_of
 from search_spaces import load_space
@@ -15,7 +15,7 @@ def values(codes):
 
 
 def test_where_nothing_repeats_it_asks_what_optuna_proposes(space):
-    searcher = make_searcher("tpe", space, seed=2)
+    searcher = make_searcher("tpe", Brief(space, 2))
     tool = OptunaTool(cardinalities_of(space), "tpe", seed=2, joint=True)
     seen = set()
     for _ in range(25):
@@ -32,7 +32,7 @@ def test_where_nothing_repeats_it_asks_what_optuna_proposes(space):
 
 def test_what_optuna_proposes_becomes_a_code_of_the_space():
     space = load_space("hybrid-tiny")
-    searcher = make_searcher("tpe", space, seed=0)
+    searcher = make_searcher("tpe", Brief(space, 0))
     for _ in range(3):
         codes = searcher.ask(6)
         assert space.contains(codes).all()
@@ -42,4 +42,4 @@ def test_what_optuna_proposes_becomes_a_code_of_the_space():
 def test_a_space_without_cardinalities_is_refused(space):
     del space.cardinalities
     with pytest.raises(SpaceError, match="need a space that names its genes' cardinalities"):
-        make_searcher("tpe", space, seed=0)
+        make_searcher("tpe", Brief(space, 0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.search.front import hypervolume
-from nas.search.surrogates.acquisition import Belief, answer_gain, hypervolume_gain, logarithms
+from nas.search.surrogates.acquisition import Belief, best_gain, hypervolume_gain, logarithms
 
 STEPS = np.linspace(-8, 8, 4001)
 DENSITY = np.exp(-0.5 * STEPS**2) / np.sqrt(2 * np.pi) * (STEPS[1] - STEPS[0])
@@ -43,15 +43,15 @@ def test_the_gain_in_hypervolume_equals_its_integral(m, log):
 
 
 @pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize(("answered", "best"), [([0, 1, 1], 0.5), ([0, 0, 0], 0.7)])
-def test_the_gain_of_an_answer_is_over_the_best_so_far_or_else_the_worst(log, answered, best):
+@pytest.mark.parametrize(("within", "best"), [([0, 1, 1], 0.5), ([0, 0, 0], 0.7)])
+def test_the_gain_within_a_budget_is_over_the_best_so_far_or_else_the_worst(log, within, best):
     candidates = belief(np.random.default_rng(1), 4, log)
     can = np.array([True, False, True, True])
     expected = [
         can[i] * (np.maximum(best - values(candidates, i), 0.0) * DENSITY).sum() for i in range(4)
     ]
     errors = np.array([0.3, 0.5, 0.7])
-    gains = answer_gain(errors, np.array(answered, dtype=bool), candidates, can)
+    gains = best_gain(errors, np.array(within, dtype=bool), candidates, can)
     np.testing.assert_allclose(gains, expected, rtol=1e-4, atol=1e-9)
 
 

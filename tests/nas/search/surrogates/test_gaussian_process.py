@@ -9,8 +9,7 @@ from scipy.optimize import approx_fprime
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from nas.search.surrogates import GaussianProcess
-from nas.search.surrogates.gaussian_process import _JITTER
+from nas.search.surrogates.gaussian_process import _JITTER, GaussianProcess
 
 GROUPS = np.array([0, 0, 0, 1, 1, 2])
 

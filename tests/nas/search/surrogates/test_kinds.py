@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from nas.search.surrogates import AdaptiveSurrogate
-from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed
+from nas.search.surrogates.adaptive import FEWEST, AdaptiveSurrogate, cross_validate, mixed
 from nas.search.surrogates.assessment import assess
 from nas.search.surrogates.features import feature_groups
 from nas.search.surrogates.kinds import kinds_of

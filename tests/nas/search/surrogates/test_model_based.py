@@ -9,21 +9,21 @@ from nas.search import make_searcher
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.brief import Brief
 from nas.search.front import hypervolume
-from nas.search.surrogates import model_based
-from nas.search.surrogates.model_based import Effort, ModelBased
+from nas.search.surrogates.model_based import Effort, ModelBased, turn
 
 LAG = 16
 
 
 def search(problem, name, seed, evaluations, **options):
     """Codes and objectives as a run asks and tells: one at a time, 16 ahead of the results."""
-    searcher = make_searcher(name, problem.space, seed=seed, cheap=problem.cheap, **options)
+    latency = problem.known_objectives
+    brief = Brief(problem.space, seed, known_objectives=latency, **options)
+    searcher = make_searcher(name, brief)
     codes, told = [], []
     for i in range(evaluations):
         if i >= LAG:
             code = codes[i - LAG]
-            latency = problem.cheap(code[None])[0]
-            told.append(problem.objectives(problem.evaluate(code), latency))
+            told.append(problem.objectives(problem.evaluate(code), latency(code[None])[0]))
             searcher.tell(code[None], told[-1][None])
         codes.append(searcher.ask(1)[0])
     return np.stack(codes), np.stack(told)
@@ -41,62 +41,42 @@ def test_more_of_the_front_is_found_than_by_random(problem, name):
     assert wins >= 5
 
 
-def test_each_of_several_questions_gets_asks_that_can_answer_it(problem):
-    sampled = problem.cheap(problem.space.sample(2000, np.random.default_rng(0)))[:, 0]
+def test_each_of_several_budget_sets_gets_asks_within_it(problem):
+    sampled = problem.known_objectives(problem.space.sample(2000, np.random.default_rng(0)))[:, 0]
     limits = np.quantile(sampled, [0.05, 0.5, 0.95])
 
-    def answers(codes):
-        return problem.cheap(codes)[:, :1] / limits - 1
+    def excess(codes):
+        return problem.known_objectives(codes)[:, :1] / limits - 1
 
     codes, _ = search(
         problem,
         "bayes",
         0,
         60,
-        answers=answers,
-        constraints=lambda codes: answers(codes).min(axis=1, keepdims=True),
+        excess_by_set=excess,
+        constraints=lambda codes: excess(codes).min(axis=1, keepdims=True),
     )
-    kept = answers(codes) <= 0
+    kept = excess(codes) <= 0
     assert kept[:, 2].all()
     assert kept[30:, 0].sum() >= 4
     assert (kept[30:, 1] & ~kept[30:, 0]).sum() >= 4
     assert (kept[30:, 2] & ~kept[30:, 1]).sum() >= 4
 
 
-@pytest.mark.parametrize(("questions", "front"), [(0, 0.75), (1, 0.1), (3, 0.1)])
-def test_asks_take_turns_between_the_front_and_the_questions(
-    problem, monkeypatch, questions, front
-):
-    asked = []
-    pop = model_based._Judged.pop
-
-    def spy(judged, question):
-        asked.append(question)
-        return pop(judged, question)
-
-    monkeypatch.setattr(model_based._Judged, "pop", spy)
-    limits = np.array([3.0, 4.0, 5.0])[:questions]
-
-    def answers(codes):
-        return problem.cheap(codes)[:, :1] / limits - 1
-
-    options = {}
-    if questions:
-        options["constraints"] = lambda codes: answers(codes).min(axis=1, keepdims=True)
-    if questions > 1:
-        options["answers"] = answers
-    search(problem, "bayes", 0, 80, **options)
-    assert len(asked) > 50
-    assert asked.count(None) / len(asked) == pytest.approx(front, abs=0.05)
-    for question in range(questions):
-        share = asked.count(question) / len(asked)
-        assert share == pytest.approx((1 - front) / questions, abs=0.05)
+@pytest.mark.parametrize(
+    ("limited", "sets", "front"), [(False, 1, 0.75), (True, 1, 0.1), (True, 3, 0.1)]
+)
+def test_asks_take_turns_between_the_front_and_the_budget_sets(limited, sets, front):
+    turns = [turn(asked, sets, limited) for asked in range(540)]
+    assert turns.count(None) == front * 540
+    for each in range(sets):
+        assert turns.count(each) == (1 - front) * 540 / sets
 
 
 def test_who_can_evaluate_thousands_of_times_gets_no_surrogate(problem):
-    many = make_searcher("auto", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
-    peer = make_searcher("nsga2", problem.space, seed=0, evaluations=5000, cheap=problem.cheap)
-    np.testing.assert_array_equal(many.ask(50), peer.ask(50))
+    brief = Brief(problem.space, 0, known_objectives=problem.known_objectives, evaluations=5000)
+    many, plain = make_searcher("auto", brief), make_searcher("nsga2", brief)
+    np.testing.assert_array_equal(many.ask(50), plain.ask(50))
 
 
 @pytest.mark.parametrize("budget", [False, True])
@@ -116,18 +96,17 @@ def test_a_surrogate_sees_the_costs_under_a_budget_only(problem, budget):
         def predict(self, features):
             return np.zeros(len(features)), np.ones(len(features))
 
-    def within(codes):
-        return problem.cheap(codes) - 3.0
-
-    brief = Brief(problem.space, 0, cheap=problem.cheap, constraints=within if budget else None)
+    latency = problem.known_objectives
+    constraints = (lambda codes: latency(codes) - 3.0) if budget else None
+    brief = Brief(problem.space, 0, constraints=constraints, known_objectives=latency)
     history = History(brief)
     model = ModelBased(brief, history, Spy, Effort(start=8, children=8, strangers=8, renew=1))
     searcher = SequentialSearcher(history, model.next)
     codes = searcher.ask(8)
-    searcher.tell(codes, np.concatenate([np.ones((8, 1)), problem.cheap(codes)], axis=1))
+    searcher.tell(codes, np.concatenate([np.ones((8, 1)), latency(codes)], axis=1))
     searcher.ask(1)
     own = problem.space.features(codes)
     assert seen["groups"] == own.shape[1] + budget
     np.testing.assert_allclose(seen["features"][:, : own.shape[1]], own)
     if budget:
-        np.testing.assert_allclose(seen["features"][:, own.shape[1] :], problem.cheap(codes))
+        np.testing.assert_allclose(seen["features"][:, own.shape[1] :], latency(codes))

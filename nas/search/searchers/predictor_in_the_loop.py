@@ -1,13 +1,13 @@
-"""A predictor in the loop: dear evaluations and a cheap search on what they taught, in turns.
+"""A predictor in the loop: batches of evaluations, and a search on what they taught, in turns.
 
-    random codes, evaluated --> ensemble that predicts the objectives
+    random codes, evaluated --> an ensemble that predicts the objectives
          --> NSGA-II on the predictions for some generations, from what is known
-         --> its best codes not evaluated yet --> evaluated --> a new predictor --> ...
+         --> its best codes not evaluated yet --> evaluated --> a new ensemble --> ...
 
-Cheap objectives are not predicted but exact. Unlike `evolution`, which chooses one candidate after
-another, a whole batch rests on one predictor and can be evaluated at once. The best are those on
-the first predicted fronts; under a budget, every second one is that with the least error that the
-ensemble holds possible, one deviation below its mean.
+Objectives that are known beforehand are not predicted. Unlike in `evolution`, which chooses one
+candidate after another, a whole batch is chosen by one ensemble and can be evaluated at once. The
+best codes are those on the first predicted fronts; under a budget, every second one is the code
+with the least predicted error minus one standard deviation.
 
 Paper: LINAS, Cummings et al. 2022, https://arxiv.org/abs/2205.10358 (Algorithm 1)
 """
@@ -20,23 +20,27 @@ from nas.search.asking.history import GenerationSearcher, History
 from nas.search.asking.variation import Indices, by_rank, children
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
-from nas.search.searchers.registry import SearcherEntry, register
-from nas.search.surrogates import RidgeEnsemble
+from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 from nas.search.surrogates.acquisition import logarithms
+from nas.search.surrogates.ridge import RidgeEnsemble
 
 _BATCH = (8, 50)
-"""Evaluations between two predictors: at least and at most; a sixteenth of all between. The first
-two batches are random."""
+"""Evaluations of a batch: a sixteenth of all, at least 8 and at most 50. The first two batches
+are random."""
 _LEAST_TOLD = 6
 _POPULATION = 100
 _GENERATIONS = 12
 
 
-class Predictor:
+class PredictorInTheLoop:
     """See the module."""
 
     def __init__(self, brief: Brief, history: History) -> None:
-        self._space, self._cheap, self._history = brief.space, brief.cheap, history
+        self._space, self._known_objectives, self._history = (
+            brief.space,
+            brief.known_objectives,
+            history,
+        )
         self._limited = brief.constraints is not None
         least, most = _BATCH
         self._batch = int(np.clip((brief.evaluations or 0) // 16, least, most))
@@ -54,24 +58,26 @@ class Predictor:
         return fresh[self._best(fresh)] if len(fresh) else fresh
 
     def _fit(self, known: Floats) -> None:
-        """One ensemble per objective that is not cheap."""
-        learnt = known if self._cheap is None else known[:, :1]
+        """One ensemble per objective that is not known beforehand."""
+        learnt = known if self._known_objectives is None else known[:, :1]
         self._ensembles = [RidgeEnsemble(self._history.rng) for _ in learnt.T]
         features = self._space.features(self._history.codes)
         for ensemble, column in zip(self._ensembles, learnt.T, strict=True):
             ensemble.fit(features, column)
 
     def _predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Objectives (n, m), the cheap ones exact, and the deviation of the first (n,)."""
+        """Objectives (n, m), the known ones exact, and the deviation of the first (n,)."""
         features = self._space.features(codes)
         predicted = [ensemble.predict(features) for ensemble in self._ensembles]
         columns = [mean[:, None] for mean, _ in predicted]
-        if self._cheap is not None:
-            columns.append(np.asarray(self._cheap(codes), dtype=float).reshape(len(codes), -1))
+        if self._known_objectives is not None:
+            columns.append(
+                np.asarray(self._known_objectives(codes), dtype=float).reshape(len(codes), -1)
+            )
         return np.concatenate(columns, axis=1), predicted[0][1]
 
     def _evolve(self, known: Floats) -> Codes:
-        """All codes that NSGA-II on the predictions came across: (n, genes)."""
+        """All codes that NSGA-II on the predictions met: (n, genes)."""
         history, rng = self._history, self._history.rng
         best = by_rank(known)[:_POPULATION]
         population, objectives = history.codes[best], known[best]
@@ -90,7 +96,10 @@ class Predictor:
         return np.concatenate(seen)
 
     def _best(self, fresh: Codes) -> Indices:
-        """Which codes to evaluate, what is being evaluated counting as predicted: (<= batch,)."""
+        """Which of the fresh codes to evaluate, best first: (<= batch,).
+
+        Codes that are being evaluated take part with their predicted objectives.
+        """
         waiting = len(self._history.pending)
         objectives, std = self._predict(np.concatenate([self._history.pending, fresh]))
         order = by_rank(objectives)
@@ -111,15 +120,14 @@ def _distinct(codes: Codes, others: Codes) -> Codes:
 
 def _build(brief: Brief) -> GenerationSearcher:
     history = History(brief)
-    return GenerationSearcher(history, Predictor(brief, history).generation)
+    return GenerationSearcher(history, PredictorInTheLoop(brief, history).generation)
 
 
-register(
+SEARCHERS.register(
     SearcherEntry(
         name="predictor",
-        description="Dear evaluations in turns with NSGA-II on a predictor learnt from them.",
+        description="Batches of evaluations, each chosen by NSGA-II on a learnt predictor.",
         paper="https://arxiv.org/abs/2205.10358",
-        needs="evaluations",
         build=_build,
     )
 )

@@ -1,0 +1,149 @@
+"""Reads a tabular benchmark from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from nas.bench.table import Column, Table
+from nas.errors import DataError, UnknownNameError, did_you_mean
+from nas.search.protocol import Codes, Floats
+
+
+def read_table(
+    path: Path, code_columns: Sequence[str], *, maximize: Sequence[str], minimize: Sequence[str]
+) -> tuple[Table, list[str]]:
+    """A table from a CSV file (.csv or .csv.gz) with a header line.
+
+    A single code column of equally long words is read as one gene per character. Rows without a
+    number for every objective are left out, and so are repeated codes.
+
+    Args:
+        path: The file.
+        code_columns: Names or patterns (`op_*`) of the columns that make up the code.
+        maximize: Columns to maximise, such as the accuracy.
+        minimize: Columns to minimise, such as the latency.
+
+    Returns:
+        The table, and notes on rows that were left out and on codes of one gene per character.
+
+    Raises:
+        DataError: not a readable table, or no rows remain.
+        UnknownNameError: a column that is not there.
+    """
+    header, lines = _lines(path)
+    code_names = [name for pattern in code_columns for name in _matching(header, pattern, path)]
+    code_names = list(dict.fromkeys(code_names))
+    objectives = [*maximize, *minimize]
+    _check_objectives(objectives, code_names, header, path)
+    values = _columns(lines, [header.index(name) for name in objectives])
+    chosen = [header.index(name) for name in code_names]
+    words = [tuple(line[i] for i in chosen) for line in lines]
+    rows, notes = _kept(words, values)
+    if not rows:
+        raise DataError(f"'{path}' has no row with a number in each of {', '.join(objectives)}.")
+    genes = [words[row] for row in rows]
+    if _is_spelled(genes):
+        notes.append(f"'{code_names[0]}' is read as {len(genes[0][0])} genes, one per character")
+        genes = [tuple(gene[0]) for gene in genes]
+    codes, cardinalities = _categories(genes)
+    columns = [
+        Column(name, name in maximize, values[rows, i]) for i, name in enumerate(objectives)
+    ]
+    return Table(codes, cardinalities, columns), notes
+
+
+def _check_objectives(
+    objectives: Sequence[str], code_names: Sequence[str], header: Sequence[str], path: Path
+) -> None:
+    for name in objectives:
+        if name not in header:
+            raise _no_column(header, name, path)
+        if name in code_names or objectives.count(name) > 1:
+            raise DataError(f"'{name}' is named as code and objective, or twice. Name it once.")
+    if not objectives:
+        raise DataError("A benchmark needs an objective: name one with --maximize or --minimize.")
+
+
+def _columns(lines: Sequence[Sequence[str]], places: Sequence[int]) -> Floats:
+    """The numbers of some columns, (lines, places); NaN where there is none."""
+    values = np.array([[_number(line[i]) for i in places] for line in lines])
+    return values.reshape(len(lines), len(places))
+
+
+def _kept(words: Sequence[tuple[str, ...]], values: Floats) -> tuple[list[int], list[str]]:
+    """The rows with all numbers, the first of each code; and notes on the others."""
+    notes = []
+    whole = np.isfinite(values).all(axis=1)
+    if not whole.all():
+        notes.append(f"{(~whole).sum():,} rows without a number for every objective are left out")
+    first: dict[tuple[str, ...], int] = {}
+    for row in np.flatnonzero(whole).tolist():
+        first.setdefault(words[row], row)
+    if len(first) < whole.sum():
+        repeats = int(whole.sum()) - len(first)
+        notes.append(f"{repeats:,} rows repeat the code of an earlier one and are left out")
+    return list(first.values()), notes
+
+
+def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+        header, *lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+    except FileNotFoundError:
+        raise DataError(f"There is no table '{path}'.") from None
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read as CSV with a header line: {error}.") from None
+    uneven = [i for i, line in enumerate(lines, 2) if len(line) != len(header)]
+    if uneven:
+        raise DataError(
+            f"Line {uneven[0]} of '{path}' has {len(lines[uneven[0] - 2])} columns where the "
+            f"header has {len(header)}."
+        )
+    return header, lines
+
+
+def _matching(header: Sequence[str], pattern: str, path: Path) -> list[str]:
+    found = [name for name in header if fnmatchcase(name, pattern)]
+    if not found:
+        raise _no_column(header, pattern, path)
+    return found
+
+
+def _no_column(header: Sequence[str], name: str, path: Path) -> UnknownNameError:
+    return UnknownNameError(
+        f"'{path}' has no column '{name}'.{did_you_mean(name, header)} "
+        f"Its columns: {', '.join(header)}."
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _is_spelled(genes: Sequence[tuple[str, ...]]) -> bool:
+    """Whether one column spells out a whole architecture in each row."""
+    lengths = {len(gene[0]) for gene in genes}
+    return len(genes[0]) == 1 and len(genes) > 1 and len(lengths) == 1 and lengths.pop() > 1
+
+
+def _categories(genes: Sequence[tuple[str, ...]]) -> tuple[Codes, list[int]]:
+    """Each gene's words numbered in their natural order: codes (rows, genes), cardinalities."""
+    columns, cardinalities = [], []
+    for words in zip(*genes, strict=True):
+        values = [_number(word) for word in words]
+        ordered = np.array(values if np.isfinite(values).all() else words)
+        names, numbers = np.unique(ordered, return_inverse=True)
+        columns.append(numbers)
+        cardinalities.append(len(names))
+    return np.stack(columns, axis=1).astype(np.int16), cardinalities
