@@ -146,11 +146,11 @@ class Settings(BaseModel):
         return self
 
     @property
-    def answers(self) -> tuple[tuple[float | None, ...], ...]:
-        """Each question as its limits, one in ms per target: (questions, targets).
+    def budget_sets(self) -> tuple[tuple[float | None, ...], ...]:
+        """The latency limits that hold at the same time, in ms: (sets, targets).
 
-        The budgets of the targets are paired in their order. A target with one budget keeps it in
-        every question; one without has no limit.
+        The budgets of the targets are paired in their order. A target with one budget has it in
+        every set; a target without has no limit.
         """
         most = max(1, *(len(target.budgets_ms) for target in self.targets))
         columns = [

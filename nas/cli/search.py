@@ -156,10 +156,10 @@ def search(
     if dry_run:
         _refuse_folder(out, until)
 
-        from nas.run import feasibility as outlook
+        from nas.commands import dry_run as dry
 
         with working() as console:
-            outcome = outlook.dry_run(settings, console=console)
+            outcome = dry.dry_run(settings, console=console)
         return show_outcome(outcome, json)
 
     from nas import pipeline

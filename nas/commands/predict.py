@@ -29,8 +29,8 @@ from nas.progress import Progress
 from nas.result import Outcome
 from nas.run.context import Context
 from nas.run.folder import read_run
+from nas.search.front_file import read_front
 from nas.settings import Settings
-from nas.storage import read_json
 from nas.units import format_mib, format_ms
 from search_spaces import Architecture, build_network
 
@@ -328,9 +328,9 @@ def _member(network: str) -> _Member:
             f"'{run.path}' has no front yet: its search has not finished, or found nothing. "
             f"Continue with: nas resume {run.path}"
         )
-    front = {entry["id"]: entry for entry in read_json(run.path / "front.json")["front"]}
+    front = {member.id: member for member in read_front(run.path / "front.json")}
     if id not in front:
         raise RunError(
             f"There is no '{id}' on the front of '{run.path}'. There are: {', '.join(front)}."
         )
-    return _Member(Architecture.from_dict(front[id]["architecture"]), run.settings)
+    return _Member(front[id].architecture, run.settings)

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from nas.report import drawing, figures
-from nas.report.content import ReportContent, ReportTarget
+from nas.report.content import ReportContent
 from nas.report.style import png_size
 from nas.report.tables import (
     answers_table,
@@ -90,7 +90,7 @@ def _facts(content: ReportContent) -> str:
     facts.append(("On the front", str(len(content.front))))
     if content.budgets.limits_latency:
         names = [target.name for target in content.targets]
-        asked = [limits_in_words(limits, names) for limits in content.budgets.answers]
+        asked = [limits_in_words(limits, names) for limits in content.budgets.budget_sets]
         kind = "Latency budget" if len(asked) == 1 else "Latency budgets"
         facts.insert(0, (kind, ", ".join(asked)))
     tested = [member for member in content.front if member.test_accuracy is not None]
@@ -187,19 +187,19 @@ def _latency(content: ReportContent, pictures: dict[str, bytes]) -> str:
             pictures,
             _numbered("latency", number),
             f"{alt}{content.on(number)}",
-            _held_out(content, target),
+            _held_out(content, number),
         )
-        for number, target in enumerate(content.targets)
+        for number in range(len(content.targets))
     ]
     return _section("Predicted and measured latency", "".join(drawn)) if any(drawn) else ""
 
 
-def _held_out(content: ReportContent, target: ReportTarget) -> str:
+def _held_out(content: ReportContent, target: int) -> str:
     """How well a target's predictions meet what was measured."""
-    caption, pairs = f"On {target.words}.", target.latency_pairs
+    caption, pairs = f"On {content.targets[target].words}.", content.held_out_on(target)
     if pairs:
-        near = sum(abs(p.predicted_ms / p.measured_ms - 1) <= 0.1 for p in pairs)
-        inside = sum(p.low_ms <= p.measured_ms <= p.high_ms for p in pairs)
+        near = sum(abs(p.predicted_ms / p.ms - 1) <= 0.1 for p in pairs)
+        inside = sum(p.low_ms <= p.ms <= p.high_ms for p in pairs)
         caption += (
             f" Of {len(pairs)} held-out networks, {near} were predicted within 10 % and {inside} "
             f"lie within their {content.interval}."

@@ -24,7 +24,7 @@ def front_table(content: ReportContent) -> str:
 
 
 def answers_table(content: ReportContent) -> str:
-    """The best network for each question, where there is more than one."""
+    """The best network within each set of budgets, if there is more than one."""
     if len(content.answers) < 2:
         return ""
     front = {member.id: member for member in content.front}
@@ -35,7 +35,7 @@ def answers_table(content: ReportContent) -> str:
         else (content.within(answer), "none was found", *[NOTHING] * len(_head(content)))
         for answer in content.answers
     ]
-    return _table("Each answer is the most accurate of the front that keeps it.", head, rows)
+    return _table("Each is the most accurate network of the front within the budgets.", head, rows)
 
 
 def surrogates_table(content: ReportContent) -> str:
@@ -94,7 +94,7 @@ def _head(content: ReportContent) -> list[str]:
 
 def _cells(content: ReportContent, member: FrontMember) -> list[str]:
     """One member in these columns."""
-    cells = [f"{member.accuracy:.2%}"]
+    cells = [f"{member.score(content.metric):.2%}"]
     for latency in member.latencies:
         cells += [
             _ms(latency.predicted_ms),

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import RunError
+from nas.result import Latency
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
-from nas.search.records import Interval, Record
+from nas.search.records import Record
 from nas.storage import append_line, read_lines
 from supernet.scores import Evaluation
 
@@ -76,7 +77,7 @@ def search(
             append_line(record, result.to_dict())
         done.append(result)
         evaluation = Evaluation(result.accuracy, result.balanced_accuracy, result.loss)
-        latencies = [latency.ms for latency in result.latencies]
+        latencies = [latency.predicted_ms for latency in result.latencies]
         searcher.tell(code[None], problem.objectives(evaluation, latencies)[None])
         if progress is not None:
             best = best_score(done, problem.metric)
@@ -99,7 +100,7 @@ def search(
 
 def best_score(records: list[Record], metric: str) -> float:
     """The highest score among the records that have one, else NaN."""
-    scores = [float(getattr(record, metric)) for record in records if not record.failed]
+    scores = [record.score(metric) for record in records if not record.failed]
     return max(scores, default=float("nan"))
 
 
@@ -125,12 +126,7 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
     evaluation = problem.evaluate(code)
     seconds = time.perf_counter() - start
     measures = problem.measures(code[None])
-    latencies = [
-        Interval(*map(float, each))
-        for each in zip(
-            measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0], strict=True
-        )
-    ]
+    predicted = np.stack([measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0]], axis=1)
     return Record(
         index=index,
         id=problem.identify(code),
@@ -138,14 +134,14 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
         accuracy=float(evaluation.accuracy),
         balanced_accuracy=float(evaluation.balanced_accuracy),
         loss=float(evaluation.loss),
-        latency_ms=latencies[0].ms,
-        low_ms=latencies[0].low_ms,
-        high_ms=latencies[0].high_ms,
+        latencies=tuple(
+            Latency(target, *each)
+            for target, each in zip(problem.targets, predicted.tolist(), strict=True)
+        ),
         macs=int(measures.macs[0]),
         params=int(measures.params[0]),
         memory_mib=float(measures.memory_mib[0]),
         seconds=round(seconds, 4),
-        others=tuple(latencies[1:]),
     )
 
 

@@ -55,7 +55,7 @@ MeasuresOf = Callable[[Codes], Measures]
 class Budgets:
     """The questions that a search answers, and limits that hold in every answer."""
 
-    answers: tuple[Limits, ...] = ((None,),)
+    budget_sets: tuple[Limits, ...] = ((None,),)
     """The latency limits of each question, one per target."""
     max_macs: float | None = None
     max_params: float | None = None
@@ -68,7 +68,7 @@ class Budgets:
             BudgetError: a limit is zero, negative, infinite or not a number.
         """
         latencies = [
-            ("latency_ms", ms) for answer in self.answers for ms in answer if ms is not None
+            ("latency_ms", ms) for answer in self.budget_sets for ms in answer if ms is not None
         ]
         for name, limit in (*latencies, *self.costs().items()):
             if not 0 < limit < float("inf"):
@@ -83,27 +83,29 @@ class Budgets:
     @property
     def limits_latency(self) -> bool:
         """Whether there is a limit on any latency."""
-        return any(limit is not None for answer in self.answers for limit in answer)
+        return any(limit is not None for answer in self.budget_sets for limit in answer)
 
     def costs(self) -> dict[str, float]:
         """The limits on counted costs that are set, by name."""
         limits = vars(self).items()
-        return {name: limit for name, limit in limits if name != "answers" and limit is not None}
+        return {
+            name: limit for name, limit in limits if name != "budget_sets" and limit is not None
+        }
 
     def by_name(self) -> dict[str, float]:
         """The limits that hold whatever the question, `latency_ms` where there is one only."""
-        limits = self.answers[0]
-        if len(self.answers) > 1 or len(limits) > 1 or limits[0] is None:
+        limits = self.budget_sets[0]
+        if len(self.budget_sets) > 1 or len(limits) > 1 or limits[0] is None:
             return self.costs()
         return {"latency_ms": limits[0], **self.costs()}
 
-    def questions(self) -> list[Budgets]:
+    def separate(self) -> list[Budgets]:
         """Each question alone."""
-        return [replace(self, answers=(answer,)) for answer in self.answers]
+        return [replace(self, budget_sets=(answer,)) for answer in self.budget_sets]
 
     def loosest(self, target: int) -> float | None:
         """The greatest limit in ms on a target; None where it has none."""
-        limits = [answer[target] for answer in self.answers]
+        limits = [answer[target] for answer in self.budget_sets]
         return max((limit for limit in limits if limit is not None), default=None)
 
     def excess(self, measures: Measures) -> Floats:
@@ -126,7 +128,7 @@ class Budgets:
 
     def _latency_excess(self, measures: Measures) -> Floats:
         """The largest excess over the latency limits of each question: (n, questions)."""
-        limits = np.array(self.answers, dtype=float)  # None becomes NaN
+        limits = np.array(self.budget_sets, dtype=float)  # None becomes NaN
         limits = np.where(np.isnan(limits), np.inf, limits)
         found: Floats = (measures.high_ms[:, None, :] / limits - 1.0).max(axis=2)
         return found
@@ -178,7 +180,7 @@ class Feasibility:
         if len(self.shares) > 1 or (len(names) > 1 and self.budgets.limits_latency):
             parts = [
                 f"{_share_in_words(share)} are within {limits_in_words(limits, names)}"
-                for share, limits in zip(self.shares, self.budgets.answers, strict=True)
+                for share, limits in zip(self.shares, self.budgets.budget_sets, strict=True)
             ]
             return f"Of {sampled}, {', '.join(parts)}."
         if not self.binds:
@@ -242,7 +244,7 @@ def check_feasible(
     """
     sampled = space.sample(SAMPLES, rng)
     known = measures(sampled)
-    questions = budgets.questions()
+    questions = budgets.separate()
     outside = np.stack([_outside(question, known) for question in questions])
     shares = tuple(float(np.mean(row == 0)) for row in outside)
     fastest = known.high_ms.min(axis=0)
@@ -345,14 +347,14 @@ def _refusal(
     if others:
         advice = f", leave out what is too tight{advice}"
     if len(targets) == 1 and not budgets.costs():
-        limits = " or ".join(f"{question.answers[0][0]:.3g} ms" for question, _ in failed)
+        limits = " or ".join(f"{question.budget_sets[0][0]:.3g} ms" for question, _ in failed)
         return (
             f"No architecture of '{name}' runs within {limits}{_on(targets[0])}:\n"
             f"the fastest of {SAMPLES:,} is predicted to take up to {fastest_ms[0]:.3g} ms. "
             f"Raise --budget{advice}"
         )
     asked, found, options = [], [], []
-    for target, limit in enumerate(budgets.answers[0]):
+    for target, limit in enumerate(budgets.budget_sets[0]):
         if limit is None:
             continue
         high, several = float(nearest.high_ms[0, target]), len(targets) > 1

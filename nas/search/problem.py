@@ -41,6 +41,8 @@ class Problem:
     identify: Callable[[Codes], str]
     """One code (genes,) to its architecture's id."""
     metric: Metric = "accuracy"
+    targets: tuple[str, ...] = ("cpu",)
+    """Names of the targets, in the order of the latencies."""
 
     @property
     def constraints(self) -> Constraints | None:
@@ -58,7 +60,7 @@ class Problem:
 
         None where there is one question only: then every feasible code is an answer.
         """
-        return self._excess_by_answer if len(self.budgets.answers) > 1 else None
+        return self._excess_by_answer if len(self.budgets.budget_sets) > 1 else None
 
     def objectives(self, evaluation: Evaluation, latency_ms: Sequence[float]) -> Floats:
         """What a searcher is told of one evaluation: (1 + targets,)."""
