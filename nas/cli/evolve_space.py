@@ -93,9 +93,10 @@ def evolve_space(
         )
 
     from nas.cli.console import show_outcome, working
+    from nas.commands import evolve_space as evolving
     from nas.latency.target import Target
-    from nas.space_evolution import evolution as evolving
     from nas.space_evolution.costs import Limits
+    from nas.space_evolution.request import Request
 
     target = None
     if device is not None:
@@ -108,7 +109,7 @@ def evolve_space(
             threads=threads,
         )
     limits = Limits(latency_ms=latency_ms, max_macs=macs, max_params=params)
-    request = evolving.Request(settings, target, limits, evaluations, confidence)
+    request = Request(settings, target, limits, evaluations, confidence)
     with working() as console:
         outcome = evolving.evolve_space(request, generations, out=out, console=console)
     show_outcome(outcome, json)

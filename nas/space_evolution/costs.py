@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.errors import InfeasibleError
-from nas.latency import CostTable, Predictor
+from nas.latency import CostTable, Prediction, Predictor
 from nas.search.asking.candidates import Candidates
+from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Codes, Floats
 from nas.units import format_count, format_ms
 from search_spaces import SearchSpace
@@ -62,14 +63,21 @@ class Costs:
 
     def excess(self, codes: Codes) -> Floats:
         """How far above each limit: value / limit - 1, (n, limits set), kept where <= 0."""
-        shares = []
-        if self.limits.latency_ms is not None and self.predictor is not None:
-            shares.append(self.predictor.predict(codes).high_ms / self.limits.latency_ms)
-        if self.limits.max_macs is not None:
-            shares.append(self.table.macs(codes) / self.limits.max_macs)
-        if self.limits.max_params is not None:
-            shares.append(self.table.params(codes) / self.limits.max_params)
-        return np.stack(shares, axis=1) - 1.0 if shares else np.zeros((len(codes), 0))
+        unknown, limits = np.full(len(codes), np.nan), self.limits
+        found = Prediction(unknown, unknown, unknown)
+        if self.predictor is not None:
+            found = self.predictor.predict(codes)
+        measures = Measures(
+            latency_ms=found.ms[:, None],
+            low_ms=found.low_ms[:, None],
+            high_ms=found.high_ms[:, None],
+            macs=self.table.macs(codes),
+            params=self.table.params(codes),
+            memory_mib=unknown,
+        )
+        return Budgets(
+            ((limits.latency_ms,),), max_macs=limits.max_macs, max_params=limits.max_params
+        ).excess(measures)
 
     def any_within(self, rng: np.random.Generator) -> bool:
         """Whether some of 2,000 samples keep the limits."""
