@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nas.cli import options
 
-if TYPE_CHECKING:
-    from nas.latency.devices import Device
-
 
 class _ByName(TyperGroup):
-    """What is no sub-command is a device's name."""
+    """A word that is no sub-command is taken as a device's name."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
@@ -31,20 +28,21 @@ hardware = typer.Typer(
 
 @hardware.callback()
 def list_devices(ctx: typer.Context, json: options.Json = False) -> None:
-    """List the devices that `--hardware` knows, or everything about one: `nas hardware a100`.
+    """List the devices that `--hardware` knows, or show one of them: `nas hardware a100`.
 
-    `cpu` is the machine at hand. `nas hardware add FILE` adds another device.
+    `cpu` is this machine's processor. `nas hardware add FILE` adds a device.
 
     Example: nas hardware
     """
     from nas.cli.console import show_json, show_table
+    from nas.commands.hardware import document_of
     from nas.latency.devices import basis, check, known
 
     if ctx.invoked_subcommand is not None:
         return
     devices = [check(name) for name in known()]
     if json:
-        show_json([_document(device) for device in devices])
+        show_json([document_of(device) for device in devices])
         return
     rows = [(d.name, d.title, f"{d.runtimes[0]}, {d.precisions[0]}", basis(d)) for d in devices]
     columns = ("name", "what it is", "by default", "predictions rest on")
@@ -58,20 +56,21 @@ def show(ctx: typer.Context, name: str, json: options.Json = False) -> None:
     Example: nas hardware a100
     """
     from nas.cli.console import show_json, show_lines, show_table
+    from nas.commands.hardware import default_conditions, document_of, found_here
     from nas.latency.devices import basis, check
 
     device = check(name)
     if json or (ctx.parent is not None and ctx.parent.params["json"]):
-        show_json(_document(device))
+        show_json(document_of(device))
         return
     facts = {
         "architecture": device.architecture,
-        "by default": _default(device),
+        "by default": default_conditions(device),
         "runtimes": ", ".join(device.runtimes),
         "precisions": ", ".join(device.precisions),
         "layouts": ", ".join(device.layouts),
         "predictions rest on": basis(device),
-        **_found(device),
+        **found_here(device),
     }
     show_lines([f"{device.name}: {device.title}", *(f"  {k}: {v}" for k, v in facts.items())])
     if device.numbers:
@@ -81,7 +80,7 @@ def show(ctx: typer.Context, name: str, json: options.Json = False) -> None:
 
 @hardware.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A YAML file, named as the device shall be.")],
+    file: Annotated[Path, typer.Argument(help="A YAML file; its name becomes the device's name.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a device of your own.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -112,12 +111,13 @@ def add(
         - power_w
     """  # noqa: D301, the \b keeps typer from joining the lines
     from nas.cli.console import show_json, show_lines
+    from nas.commands.hardware import document_of
     from nas.latency.devices import add, basis, check
 
     copy = add(file, force)
     device = check(copy.stem)
     if json:
-        show_json({**_document(device), "file": str(copy)})
+        show_json({**document_of(device), "file": str(copy)})
         return
     show_lines(
         [
@@ -125,42 +125,3 @@ def add(
             f"Predictions rest on: {basis(device)}. Use it with --hardware {device.name}.",
         ]
     )
-
-
-def _default(device: Device) -> str:
-    """The target that a device's name alone stands for."""
-    from nas.latency import Target
-
-    return str(Target(device.name)).partition("(")[2].removesuffix(")")
-
-
-def _document(device: Device) -> dict[str, Any]:
-    """A device as plain data."""
-    from nas.latency import Target
-    from nas.latency.devices import basis
-
-    return {
-        "name": device.name,
-        "title": device.title,
-        "kind": device.kind,
-        "architecture": device.architecture,
-        "host": device.host,
-        "aliases": device.aliases,
-        "runtimes": device.runtimes,
-        "precisions": device.precisions,
-        "layouts": device.layouts,
-        "default_target": Target(device.name).to_dict(),
-        "predictions_rest_on": basis(device),
-        "numbers": {
-            name: {"value": number, "source": device.sources[name]}
-            for name, number in device.numbers.items()
-        },
-        **_found(device),
-    }
-
-
-def _found(device: Device) -> dict[str, Any]:
-    """What the system tells about the processor at hand."""
-    from nas.latency.devices import describe_cpu
-
-    return describe_cpu() if device.name == "cpu" else {}

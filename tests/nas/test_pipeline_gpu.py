@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from nas import pipeline
-from nas.errors import InfeasibleError, RunError, SettingsError
+from nas.commands import steps as commands
+from nas.errors import InfeasibleError, RunError, UnknownNameError
 from nas.export import load_exported
 from nas.latency import predictor_for
+from nas.progress import Silent
 from nas.result import RunResult
 from nas.run.context import Context
 from nas.settings import Settings
@@ -120,7 +122,7 @@ def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
 def test_a_target_that_there_is_not_is_told_before_a_folder_is_made(
     home: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match="a100 has no precision 'fp17'"):
+    with pytest.raises(UnknownNameError, match="a100 has no precision 'fp17'"):
         pipeline.run(_settings(home, precision="fp17"), out=tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
@@ -152,3 +154,14 @@ def test_a_step_that_finished_is_read_from_its_file(
     assert (tmp_path / "run" / "front.json").stat().st_mtime_ns == before
     assert again.front == result.front
     assert [path.name for path in again.exported] == [path.name for path in result.exported]
+
+
+def test_a_report_that_is_drawn_again_is_the_same(
+    whole: tuple[RunResult, list[str]], tmp_path: Path
+) -> None:
+    result, _ = whole
+    shutil.copytree(result.path, tmp_path / "run")
+    commands.report(tmp_path / "run", console=Silent())
+    pages = {path: (path / "report.html").read_text() for path in (result.path, tmp_path / "run")}
+    one, two = (text.replace(str(path), "") for path, text in pages.items())
+    assert one == two
