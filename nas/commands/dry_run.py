@@ -157,7 +157,7 @@ def _document(
             for (predictor, extremes), spread in zip(found, feasibility.spreads, strict=True)
         ],
         "budgets": budgets.costs(),
-        "answers": [
+        "budget_sets": [
             {"limits_ms": list(limits), "share_within": share, "binds": share < 1.0}
             for limits, share in zip(budgets.budget_sets, feasibility.shares, strict=True)
         ],

@@ -1,4 +1,4 @@
-"""All that a report shows, as plain values. Nothing here reads a file or runs a network."""
+"""Everything that a report shows, as plain values: no file is read and no network is run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from search_spaces.architecture import Architecture
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What the page and its figures are made of; what is empty or None is left out, and said so.
+    """The content of the page and its figures; an empty or None field is left out.
 
     Attributes:
         title: What the run is called.

@@ -31,7 +31,7 @@ from nas.search.front import non_dominated
 from nas.search.protocol import Floats
 
 FAR = 2.0
-"""A budget beyond so many times the slowest architecture would leave no room for the others."""
+"""A budget beyond this many times the slowest latency is named instead of drawn."""
 
 
 def front(content: ReportContent, target: int = 0) -> bytes | None:
@@ -63,7 +63,7 @@ def front(content: ReportContent, target: int = 0) -> bytes | None:
 
 
 def hypervolume(content: ReportContent) -> bytes | None:
-    """How much of the objectives' plane the search had covered after each evaluation."""
+    """The hypervolume that the search had reached after each evaluation."""
     curves = content.hypervolumes
     if not curves:
         return None
@@ -173,7 +173,7 @@ def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
 
 
 def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
-    """A line at each limit on the target; those far beyond every point are only named."""
+    """A line at each limit on the target; limits far beyond every point are only named."""
     asked = (limits[target] for limits in content.budgets.budget_sets)
     limits = sorted({limit for limit in asked if limit is not None})
     slowest = max(record.latencies[target].predicted_ms for record in content.records)
@@ -190,7 +190,7 @@ def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
 
 
 def _beaten_by_none(x: Sequence[float], y: Sequence[float]) -> list[int]:
-    """Which points have no other one that is both more accurate and faster here."""
+    """The points that no other point beats in both accuracy and latency."""
     points = np.array([x, [-value for value in y]]).T
     return [int(i) for i in np.flatnonzero(non_dominated(points))]
 

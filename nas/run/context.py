@@ -38,7 +38,7 @@ from supernet.training.recipe import Recipe
 EVALUATION_BATCH = 256
 CALIBRATION_BATCHES = 4
 SUPERNET_STEPS = 900
-"""Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
+"""Training steps for small data by default: enough for `hybrid-tiny` on the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 
 
@@ -57,7 +57,7 @@ class Context:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def check(self) -> None:
-        """Make what the settings name, so that mistakes are told before anything is written.
+        """Load what the settings name, so that mistakes are found before anything is written.
 
         Raises:
             NasError: a name, a path or a value is wrong.
@@ -76,18 +76,18 @@ class Context:
 
     @cached_property
     def whole_space(self) -> SearchSpace:
-        """The space as its file defines it: what the supernet is trained on."""
+        """The space as its file defines it; the supernet holds all of it."""
         return load_space(self.settings.space)
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The space that is searched: at one resolution where the settings name one."""
+        """The space that is searched: at one resolution if the settings name one."""
         resolution = self.settings.resolution
         return self.whole_space if resolution is None else self.whole_space.restrict(resolution)
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
-        """Device, runtime, precision, layout, batch, resolution and threads of each latency.
+        """The targets with all their conditions: runtime, precision, layout, batch, ...
 
         Raises:
             SettingsError: two of them are the same.
@@ -108,7 +108,7 @@ class Context:
 
     @cached_property
     def target_names(self) -> tuple[str, ...]:
-        """The targets in short, told apart where they share a device."""
+        """The targets in short, such as `a100`, or `a100 (batch 32)` if several share a device."""
         return short_names(self.targets)
 
     @cached_property
@@ -159,7 +159,7 @@ class Context:
         return self._batches(self.augmentation, seed)
 
     def retraining_batches(self, seed: int) -> TrainBatches:
-        """The same for a network that is trained alone, which needs more variation."""
+        """The same for retraining one network, which needs stronger augmentation."""
         varied = self._with_recipe(retrain_augmentation(default_augmentation(self.data)))
         return self._batches(varied, seed)
 
@@ -178,7 +178,7 @@ class Context:
         return EvalBatches(self.data.validation, self.data.normalisation)
 
     def judge_by(self, images: int) -> None:
-        """Evaluate on so many validation images, drawn once, where all would take too long."""
+        """Evaluate on a random sample of the validation images, if all would take too long."""
         whole = self.data.validation
         drawn = np.random.default_rng(0).permutation(len(whole))[:images]
         self._validation = EvalBatches(whole.select(np.sort(drawn)), self.data.normalisation)
@@ -204,11 +204,11 @@ class Context:
         )
 
     def lessons(self, supernet: Supernet) -> Lessons:
-        """Losses and gradients of children on training images, for the searchers that use them."""
+        """Losses and gradients of children on training images, for searchers that use them."""
         return Lessons(self.space, supernet, self.training_batches(self.settings.seed).batch)
 
     def supernet_key(self) -> str:
-        """Names a trained supernet: a hash of all that decides its weights."""
+        """Name of the trained supernet: a hash of everything that decides its weights."""
         parts = {
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
@@ -238,7 +238,7 @@ _SHORT = {"batch_size": "batch {}", "threads": "{} threads"}
 
 
 def short_names(targets: Sequence[Target]) -> tuple[str, ...]:
-    """Each target as its device, with what tells it from the others on that device."""
+    """Each target as its device, plus the conditions that differ from others on that device."""
     names = []
     for target in targets:
         alike = [other for other in targets if other.device == target.device]

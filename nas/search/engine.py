@@ -1,12 +1,12 @@
-"""The search loop: ask, evaluate, record, tell, in an order that time cannot change.
+"""The search loop: ask, evaluate, record, tell, in an order that does not depend on durations.
 
     candidate i is asked after the results 0 ... i-L have been told      (L = lag)
 
     L = 3:   ask 0, 1, 2 | result 0, tell 0, ask 3 | result 1, tell 1, ask 4 | ...
 
-Up to L candidates may be evaluated at once, and however long each takes, the searcher sees the
-same sequence: one process and a cluster find the same. For the same reason no searcher state is
-saved: a resumed search replays the record through `ask` and `tell`.
+Up to L candidates may be evaluated at once. However long each takes, the searcher sees the same
+sequence, so one process and a cluster find the same. The searcher's state is not saved: a search
+that is continued replays the record through `ask` and `tell`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def search(
 
     Args:
         problem: What is searched and how candidates are evaluated.
-        searcher: At its start, also when a search is continued.
-        evaluations: How many in all; fewer are made when the space has no more.
+        searcher: A new one, also when a search is continued.
+        evaluations: How many in all; fewer if the space has no more.
         record: The `evaluations.jsonl` to read first, then to append to.
         lag: How many candidates may be asked ahead of the results, at least 1.
         progress: Called after each evaluation, replayed ones included.

@@ -1,4 +1,4 @@
-"""What architectures are compared at equal amounts of, and the limits that they keep."""
+"""The cost at which architectures are compared, and the limits that they keep."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nas.units import format_count, format_ms
 from search_spaces import SearchSpace
 
 FEWEST = 10
-"""Fewer architectures within the limits say nothing."""
+"""With fewer architectures within the limits nothing can be learnt."""
 SAMPLES = 2000
 TRIES = 10
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What every evaluated architecture keeps; None is no limit."""
+    """Limits that every evaluated architecture keeps; None is no limit."""
 
     latency_ms: float | None = None
-    """Checked against the upper end of the prediction's interval."""
+    """Compared with the upper end of the prediction's interval."""
     max_macs: float | None = None
     max_params: float | None = None
 
@@ -87,8 +87,8 @@ class Costs:
     def within_limits(self, n: int, rng: np.random.Generator) -> Codes:
         """Distinct architectures that keep the limits, at most n: (<= n, genes).
 
-        They are the first that sampling gives, so that their values are as frequent as it makes
-        them; where limits leave next to nothing, what mutation and descent find is added.
+        The first ones that sampling gives, so that values are as frequent as in samples. If the
+        limits leave too few, those that mutation and descent find are added.
 
         Raises:
             InfeasibleError: there are too few to learn anything from.

@@ -12,11 +12,11 @@ from nas.settings import Settings
 from nas.storage import read_json
 
 _UNBORN = {"run.lock", "space-0.yaml"}
-"""What a folder may hold whose evolution had no time to say what was asked."""
+"""What a folder may hold if its evolution was stopped before `evolution.json` was written."""
 
 
 def check(folder: Path, asked: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else than this evolution.
+    """Refuse a folder that holds anything else than this evolution.
 
     Args:
         folder: Where it is to be; may be new.

@@ -190,7 +190,7 @@ def test_a_dry_run_says_what_each_target_and_both_together_leave(
     outcome = dry_run(_settings(home, targets=targets), console=Silent())
     document: dict[str, Any] = json.loads(json.dumps(outcome.document, allow_nan=False))
     assert [one["target"]["device"] for one in document["targets"]] == ["a100", "rtx4090"]
-    shares = [answer["share_within"] for answer in document["answers"]]
+    shares = [limits["share_within"] for limits in document["budget_sets"]]
     assert 0.05 < shares[0] < shares[1] < 0.9
     assert shares[1] == document["share_within"]
     said = "\n".join(outcome.lines)

@@ -81,7 +81,7 @@ def test_a_target_without_a_budget_is_said_so(asked: Callable[[str], Settings]) 
         ("--budget 5ms,2ms", "from the tightest to the loosest, each once: 2, 5"),
         (
             "--target cpu --target a100 --budget 1ms,2ms --budget 1ms,2ms,3ms",
-            "equally many, or one for all. There are: 2 for cpu, 3 for a100",
+            "equally many, or just one. There are: 2 for cpu, 3 for a100",
         ),
     ],
 )
