@@ -1,14 +1,14 @@
-"""`nas hardware`: the devices that a budget can be for, and `nas hardware add` for one's own."""
+"""`nas hardware`: the devices that a budget can be for."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from nas.cli import options
+from nas.cli.hardware_add import add
 
 
 class _ByName(TyperGroup):
@@ -24,6 +24,7 @@ hardware = typer.Typer(
     invoke_without_command=True,
     subcommand_metavar="[NAME | add FILE]",
 )
+hardware.command()(add)
 
 
 @hardware.callback()
@@ -76,52 +77,3 @@ def show(ctx: typer.Context, name: str, json: options.Json = False) -> None:
     if device.numbers:
         rows = [(k, f"{number:g}", device.sources[k]) for k, number in device.numbers.items()]
         show_table("", ("number", "value", "source"), rows)
-
-
-@hardware.command()
-def add(
-    file: Annotated[Path, typer.Argument(help="A YAML file; its name becomes the device's name.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a device of your own.")] = False,
-    json: options.Json = False,
-) -> None:
-    """Add a device of your own from a YAML file; `--hardware` then knows it.
-
-    Example: nas hardware add rtx4080.yaml, which may say (each number under its source):
-
-    \b
-    title: NVIDIA GeForce RTX 4080
-    kind: gpu
-    architecture: ada
-    host: workstation     # or server, embedded
-    tflops: {fp32: 48.7, tf32: 48.7, fp16: 97.5, bf16: 97.5}
-    bandwidth_gb_s: 716.8
-    l2_mib: 64
-    memory_gib: 16
-    sms: 76
-    boost_mhz: 2505
-    power_w: 320
-    sources:
-      NVIDIA Ada GPU Architecture whitepaper:
-        - tflops            # dense, accumulating in 32 bits
-        - bandwidth_gb_s
-        - l2_mib
-        - memory_gib
-        - sms
-        - boost_mhz
-        - power_w
-    """  # noqa: D301, the \b keeps typer from joining the lines
-    from nas.cli.console import show_json, show_lines
-    from nas.commands.hardware import document_of
-    from nas.latency.devices import add, basis, check
-
-    copy = add(file, force)
-    device = check(copy.stem)
-    if json:
-        show_json({**document_of(device), "file": str(copy)})
-        return
-    show_lines(
-        [
-            f"Added '{device.name}' ({device.title}): {copy}",
-            f"Predictions rest on: {basis(device)}. Use it with --hardware {device.name}.",
-        ]
-    )

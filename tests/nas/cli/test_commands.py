@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import Result
 
-from nas.cli.hardware import add
+from nas.cli.hardware_add import add
 from nas.run.folder import open_run
 from nas.settings import Settings
 
