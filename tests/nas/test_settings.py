@@ -90,7 +90,7 @@ def test_each_set_of_budgets_has_a_limit_per_target() -> None:
         ({"targets": [{}, {"hardwrae": "x"}]}, r"targets.1.hardwrae: .* Did you mean 'hardware'"),
         (
             {"targets": [{"budgets_ms": [1, 2]}, {"hardware": "a100", "budgets_ms": [1, 2, 3]}]},
-            "equally many, or one for all. There are: 2 for cpu, 3 for a100",
+            "equally many, or just one. There are: 2 for cpu, 3 for a100",
         ),
     ],
 )
