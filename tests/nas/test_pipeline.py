@@ -8,7 +8,6 @@ import json
 import math
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -238,14 +237,3 @@ def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
     pipeline.run(_settings(home), out=tmp_path / "run", until="space")
     with pytest.raises(RunError, match="has no front yet"):
         commands.report(tmp_path / "run", console=Silent())
-
-
-def test_the_readmes_python_runs_in_a_fresh_interpreter(home: Path, tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (flow,) = re.findall(r"```python\n(from nas import pipeline\n.*?)```", readme, flags=re.DOTALL)
-    small = f'space={str(home / "minute.yaml")!r}, data="npz:{home / "images.npz"}", epochs=1, '
-    small += 'hardware="a100", evaluations=4, retrain_epochs=1'
-    assert 'data="digits"' in flow
-    block = flow.replace('data="digits"', small)
-    subprocess.run([sys.executable, "-c", block], cwd=tmp_path, check=True)
-    assert list(tmp_path.glob("results/*/report.html"))
