@@ -1,4 +1,4 @@
-"""How long work tells the person who waits: lines, steps and bars, wherever they are shown.
+"""What long work tells the person who waits: lines, steps and progress bars.
 
 The pipeline is handed a `Progress` and never prints; the command line shows it on stderr, a
 notebook or a test passes `Silent()`.

@@ -1,71 +1,100 @@
-"""What the pipeline hands back: plain values that print as a table or as one JSON document."""
+"""What a run found, as plain values: in memory, in its files and in what `--json` prints.
+
+Latency       one target: predicted with its interval, and measured where it was
+FrontMember   one architecture of the front, with a `Latency` for each target
+Answer        one set of budgets, and the best network within it
+RunResult     all of a run
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search_spaces.architecture import Architecture
+
 
 @dataclass(frozen=True)
 class Latency:
-    """On one target, in ms per batch: predicted with its interval, and measured where it was."""
+    """On one target, in ms per batch."""
 
+    target: str
+    """The target in short, such as `a100` or `a100 (batch 32)`."""
     predicted_ms: float
     low_ms: float
     high_ms: float
+    """The prediction's interval; a budget is compared with its upper end."""
     measured_ms: float | None = None
 
     @property
     def ms(self) -> float:
-        """As measured where it was."""
+        """Measured if it was measured, else predicted."""
         return self.predicted_ms if self.measured_ms is None else self.measured_ms
 
 
 @dataclass(frozen=True)
 class FrontMember:
-    """One architecture of the front. `None`: not known yet, or not asked for."""
+    """One architecture of the front."""
 
     id: str
+    code: tuple[int, ...]
+    architecture: Architecture
     accuracy: float
-    """On the validation split, with the supernet's weights; a share between 0 and 1."""
-    predicted_ms: float
-    """On the first target."""
-    low_ms: float
-    high_ms: float
-    """The prediction's interval; a budget is checked against its upper end."""
+    """On the validation split with the supernet's weights, 0 ... 1; so are the next two."""
+    balanced_accuracy: float
+    loss: float
+    latencies: tuple[Latency, ...]
+    """One per target."""
     macs: int
     params: int
     memory_mib: float
-    measured_ms: float | None = None
     test_accuracy: float | None = None
-    """On the test split, after retraining."""
-    others: tuple[Latency, ...] = ()
-    """On the other targets, in their order."""
+    """On the test split, after retraining; None before."""
 
-    @property
-    def latencies(self) -> tuple[Latency, ...]:
-        """On every target."""
-        first = Latency(self.predicted_ms, self.low_ms, self.high_ms, self.measured_ms)
-        return (first, *self.others)
+    def score(self, metric: str) -> float:
+        """Its accuracy or balanced accuracy."""
+        value: float = getattr(self, metric)
+        return value
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`; `latencies` where there are several targets."""
-        document = dataclasses.asdict(self)
-        del document["others"]
-        if self.others:
-            document["latencies"] = [dataclasses.asdict(latency) for latency in self.latencies]
+        """For JSON."""
+        document = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        document["code"] = list(self.code)
+        document["architecture"] = self.architecture.to_dict()
+        document["latencies"] = [dataclasses.asdict(latency) for latency in self.latencies]
         return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> FrontMember:
+        """A member as `to_dict` wrote it."""
+        values = dict(document)
+        values["code"] = tuple(values["code"])
+        values["architecture"] = Architecture.from_dict(values["architecture"])
+        values["latencies"] = tuple(Latency(**latency) for latency in values["latencies"])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found for one question: limits that hold at once, one per target."""
+    """What was found within one set of budgets, which hold at the same time."""
 
     limits_ms: tuple[float | None, ...]
+    """One per target; None is no limit."""
     best: str | None
-    """Id of the most accurate member of the front within them; None where nothing is."""
+    """Id of the most accurate member of the front within them; None if there is none."""
+
+
+@dataclass(frozen=True)
+class NamedTarget:
+    """A target in words."""
+
+    name: str
+    """In short, as `Latency.target` has it."""
+    words: str
+    """Complete: a latency means nothing without device, runtime, precision, batch, ..."""
 
 
 @dataclass(frozen=True)
@@ -73,27 +102,28 @@ class RunResult:
     """A run as far as it has come."""
 
     path: Path
-    targets: tuple[str, ...]
-    """Each complete target in words: a latency means nothing without it."""
+    targets: tuple[NamedTarget, ...]
     finished: tuple[str, ...]
+    """Its finished steps."""
     front: tuple[FrontMember, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    """One per set of budgets."""
     evaluations: int = 0
     exported: tuple[Path, ...] = ()
     report: Path | None = None
     notes: tuple[str, ...] = ()
     confidence: float = 0.9
-    """Share of networks that the predictions' intervals cover."""
-    target_names: tuple[str, ...] = ("",)
-    """The targets in short."""
-    answers: tuple[Answer, ...] = ()
-    """One per question that the budgets ask."""
+    """Share of networks whose latency lies within its predicted interval."""
+    metric: str = "accuracy"
+    """The score that the search maximised."""
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        document = dataclasses.asdict(self)
+        document = {name: getattr(self, name) for name in self.__dataclass_fields__}
         document["path"] = str(self.path)
-        document["target"] = self.targets[0]
+        document["targets"] = [dataclasses.asdict(target) for target in self.targets]
         document["front"] = [member.to_dict() for member in self.front]
+        document["answers"] = [dataclasses.asdict(answer) for answer in self.answers]
         document["exported"] = [str(path) for path in self.exported]
         document["report"] = None if self.report is None else str(self.report)
         return document

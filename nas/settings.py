@@ -8,8 +8,8 @@ and a run is only ever continued with equal settings. Every mistake is reported 
       evaluations: input should be greater than or equal to 1 (it is 0)
       spaec: there is no such field. Did you mean 'space'?
 
-A run has one target or several, and each has budgets. Fields of the only target may be given as
-the run's own: these two are equal.
+A run has one or several targets, each with its budgets. If there is one, its fields may be given
+directly. These two are equal:
 
     Settings(hardware="a100", batch_size=32, budget_ms=5.0)
     Settings(targets=[TargetChoice(hardware="a100", batch_size=32, budgets_ms=[5.0])])
@@ -34,7 +34,7 @@ from pydantic import (
 from nas.errors import SettingsError, did_you_mean
 
 SCHEMA = 2
-"""Version of `settings.json`; raised when a field changes its meaning."""
+"""Version of `settings.json`; it goes up when a field changes its meaning."""
 
 Whole = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     max_params: Whole | None = None
     max_memory_mib: Positive | None = None
 
-    # A latency budget is checked against the upper end of an interval of this coverage.
+    # A latency budget is compared with the upper end of this interval: 0.9 = nine in ten.
     confidence: Annotated[float, Field(ge=0.5, le=0.98)] = 0.9
 
     # The search. `lag`: candidate i is asked after the results 0 ... i - lag have been told.
@@ -118,7 +118,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fold(cls, values: Any) -> Any:
-        """The only target's fields, given as the run's own, as `targets`."""
+        """The fields of the only target, if they were given directly, as `targets`."""
         flat = {name: values[name] for name in _FLAT if name in values}
         if not flat:
             return values
@@ -140,17 +140,17 @@ class Settings(BaseModel):
         if len(counts) > 1:
             told = ", ".join(f"{len(t.budgets_ms)} for {t.hardware}" for t in self.targets)
             raise ValueError(
-                "the first budget of each target holds together with the first of the others, "
-                "and so on, so each target has equally many, or one for all. There are: " + told
+                "budgets are paired in their order (the first of each target, the second, ...), "
+                "so each target needs equally many, or just one. There are: " + told
             )
         return self
 
     @property
-    def answers(self) -> tuple[tuple[float | None, ...], ...]:
-        """Each question as its limits, one in ms per target: (questions, targets).
+    def budget_sets(self) -> tuple[tuple[float | None, ...], ...]:
+        """The latency limits that hold at the same time, in ms: (sets, targets).
 
-        The budgets of the targets are paired in their order. A target with one budget keeps it in
-        every question; one without has no limit.
+        The budgets of the targets are paired in their order. A target with one budget has it in
+        every set; a target without has no limit.
         """
         most = max(1, *(len(target.budgets_ms) for target in self.targets))
         columns = [
@@ -164,7 +164,7 @@ class Settings(BaseModel):
     @field_validator("space", "data")
     @classmethod
     def _keep_absolute(cls, value: str) -> str:
-        """A path is kept absolute, so that a run can be resumed from any folder."""
+        """Make paths absolute, so that a run can be resumed from any folder."""
         kind, colon, path = value.rpartition(":")
         if not (colon or path.endswith((".yaml", ".yml"))):
             return value
@@ -173,7 +173,7 @@ class Settings(BaseModel):
     @field_validator("recipe", mode="before")
     @classmethod
     def _plain_values(cls, recipe: object) -> object:
-        """One message for a value of the wrong kind, not one per kind it could have been."""
+        """One message for a value of the wrong type, instead of one per possible type."""
         if isinstance(recipe, Mapping):
             for key, value in recipe.items():
                 if not isinstance(value, RecipeValue) or value in _NOT_FINITE or value != value:

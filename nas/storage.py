@@ -52,7 +52,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append `record` as one line of JSON; what an earlier crash left half-written is cut off.
+    """Append `record` as one line of JSON; a line that a crash left half-written is removed.
 
     Raises:
         StorageError: the disk is full; the file is as it was.
@@ -105,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the file `path` against other processes; it is let go when the process ends, however.
+    """Lock the file `path` against other processes; the lock ends with the process.
 
     Args:
         wait: Until the holder lets go; without it a held lock is an error.

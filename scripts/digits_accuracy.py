@@ -20,7 +20,8 @@ from nas.progress import Silent
 from nas.retrain import default_recipe, fresh_network, retrain, score_test, score_validation
 from nas.run.context import Context
 from nas.run.folder import resume_run
-from nas.run.work import Work
+from nas.run.summary import front_of
+from nas.run.supernets import supernet_of
 
 
 def main() -> None:
@@ -32,18 +33,19 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     with resume_run(arguments.run) as folder:
-        work = Work(folder, Silent())
-        context, member = work.context, work.chosen(1)[0]
+        context = Context(folder.settings)
+        member = front_of(folder.path, context).chosen(1)[0]
+        supernet = None if arguments.from_scratch else supernet_of(context, Silent()).supernet
         data, architecture = context.data, member.architecture
         recipe = default_recipe(arguments.from_scratch, len(data.train))
         for number in range(arguments.seeds):
             seed = number
-            if arguments.from_scratch:
+            if supernet is None:
                 seed = number + 1
                 context = Context(folder.settings.model_copy(update={"seed": seed}))
                 network = fresh_network(architecture, data.in_channels, data.num_classes, seed)
             else:
-                network = work.trained.supernet.extract(architecture)
+                network = supernet.extract(architecture)
             retrain(network, context.retraining_batches(seed), recipe, seed=seed)
             found = score_validation(network, context.data), score_test(network, context.dataset)
             rows.append({"seed": seed, "validation": found[0].accuracy, "test": found[1].accuracy})
@@ -56,8 +58,8 @@ def main() -> None:
         f"digits-best-from-{start}",
         figures,
         architecture=architecture.to_dict(),
-        predicted_ms=member.entry["prediction"]["ms"],
-        measured_ms=member.measured_ms[0],
+        predicted_ms=member.latencies[0].predicted_ms,
+        measured_ms=member.latencies[0].measured_ms,
         recipe=recipe.model_dump(),
         trainings=rows,
     )

@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 import results_file
 
+from nas.commands.evolve_space import evolve_space
 from nas.latency import CostTable, Target, predictor_for
 from nas.progress import Silent
 from nas.run.context import Context
 from nas.run.supernets import supernet_of
 from nas.settings import Settings
 from nas.space_evolution.costs import Limits
-from nas.space_evolution.evolution import Request, evolve_space
+from nas.space_evolution.request import Request
 from nas.units import parse_count
 
 BINS = 8

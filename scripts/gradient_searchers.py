@@ -24,7 +24,6 @@ import results_file
 import supernet_work
 import torch
 
-from nas.run.work import Work
 from nas.search import SEARCHERS, make_searcher
 from nas.search.feasibility import SAMPLES
 from nas.search.front import hypervolume
@@ -98,27 +97,27 @@ def main() -> None:
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
     )
-    with supernet_work.opened(settings, arguments.validation) as work:
-        sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
-        high = work.measures(sampled).high_ms[:, 0]
-        tight = float(np.percentile(high, arguments.percentile))
-        evaluated = Evaluated(work.problem)
-        found: dict[float | None, list[dict[str, Run]]] = {None: [], tight: []}
-        for seed in range(arguments.seeds):
-            rows = []
-            for budget, runs in found.items():
-                runs.append(_searched(work, evaluated, budget, seed, arguments))
-                rows += _compared(runs, budget, float(high.max()), arguments.against)
-            conditions = {
-                "target": str(work.context.targets[0]),
-                "supernet": work.trained.key,
-                "validation_images": arguments.validation or len(work.context.data.validation),
-                "evaluations": arguments.evaluations,
-                "seeds": seed + 1,
-                "budget_percentile": arguments.percentile,
-                "seconds_per_evaluation": evaluated.mean_seconds(),
-            }
-            _write(arguments, conditions, rows)
+    work = supernet_work.opened(settings, arguments.validation)
+    sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
+    high = work.measures(sampled).high_ms[:, 0]
+    tight = float(np.percentile(high, arguments.percentile))
+    evaluated = Evaluated(work.problem)
+    found: dict[float | None, list[dict[str, Run]]] = {None: [], tight: []}
+    for seed in range(arguments.seeds):
+        rows = []
+        for budget, runs in found.items():
+            runs.append(_searched(work, evaluated, budget, seed, arguments))
+            rows += _compared(runs, budget, float(high.max()), arguments.against)
+        conditions = {
+            "target": str(work.context.targets[0]),
+            "supernet": work.trained.key,
+            "validation_images": arguments.validation or len(work.context.data.validation),
+            "evaluations": arguments.evaluations,
+            "seeds": seed + 1,
+            "budget_percentile": arguments.percentile,
+            "seconds_per_evaluation": evaluated.mean_seconds(),
+        }
+        _write(arguments, conditions, rows)
 
 
 def _write(
@@ -132,7 +131,7 @@ def _write(
 
 
 def _searched(
-    work: Work,
+    work: supernet_work.Opened,
     evaluated: Evaluated,
     budget: float | None,
     seed: int,
@@ -154,7 +153,7 @@ def _searched(
 
 
 def _run(
-    work: Work,
+    work: supernet_work.Opened,
     problem: Problem,
     evaluated: Evaluated,
     name: str,

@@ -24,7 +24,7 @@ import supernet_work
 from nas.search import make_searcher
 from nas.search.engine import search
 from nas.search.feasibility import SAMPLES
-from nas.search.front_file import best_records, front_records
+from nas.search.front_file import best_within, front_records
 from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats, Searcher
@@ -108,25 +108,25 @@ def main() -> None:
         searcher=arguments.searcher,
         evaluations=arguments.evaluations,
     )
-    with supernet_work.opened(settings, arguments.validation) as work:
-        sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
-        high = work.measures(sampled).high_ms[:, 0]
-        budgets = [float(ms) for ms in np.percentile(high, PERCENTILES)]
-        print(f"budgets in ms: {[round(ms, 3) for ms in budgets]}", flush=True)
-        problem = dataclasses.replace(work.problem, evaluate=Evaluated(work.problem))
-        together, alone = [], []
-        for seed in range(arguments.seeds):
-            together.append(_search(problem, budgets, settings, seed))
-            alone.append([_search(problem, [ms], settings, seed) for ms in budgets])
-            print(f"seed {seed}: together {_shown(together[-1].accuracies)}", flush=True)
-            print(f"          alone {_shown([f.accuracies[0] for f in alone[-1]])}", flush=True)
-        conditions = {
-            "target": str(work.context.target),
-            "supernet": work.trained.key,
-            "validation_images": arguments.validation or len(work.context.data.validation),
-            "evaluations": arguments.evaluations,
-            "seeds": arguments.seeds,
-        }
+    work = supernet_work.opened(settings, arguments.validation)
+    sampled = work.problem.space.sample(SAMPLES, np.random.default_rng(0))
+    high = work.measures(sampled).high_ms[:, 0]
+    budgets = [float(ms) for ms in np.percentile(high, PERCENTILES)]
+    print(f"budgets in ms: {[round(ms, 3) for ms in budgets]}", flush=True)
+    problem = dataclasses.replace(work.problem, evaluate=Evaluated(work.problem))
+    together, alone = [], []
+    for seed in range(arguments.seeds):
+        together.append(_search(problem, budgets, settings, seed))
+        alone.append([_search(problem, [ms], settings, seed) for ms in budgets])
+        print(f"seed {seed}: together {_shown(together[-1].accuracies)}", flush=True)
+        print(f"          alone {_shown([f.accuracies[0] for f in alone[-1]])}", flush=True)
+    conditions = {
+        "target": str(work.context.target),
+        "supernet": work.trained.key,
+        "validation_images": arguments.validation or len(work.context.data.validation),
+        "evaluations": arguments.evaluations,
+        "seeds": arguments.seeds,
+    }
     figures = _compared(budgets, together, alone)
     kind = arguments.data.partition(":")[0]
     name = f"many-budgets-{arguments.space}-{kind}-{arguments.searcher}-{arguments.evaluations}"
@@ -153,7 +153,7 @@ def _search(problem: Problem, budgets: list[float], settings: Settings, seed: in
             record=Path(folder) / "evaluations.jsonl",
             lag=settings.lag,
         )
-    best = best_records(front_records(records, asked.budgets), asked.budgets)
+    best = best_within(front_records(records, asked.budgets), asked.budgets)
     took = problem.evaluate.seconds  # type: ignore[attr-defined]
     return Found(
         accuracies=[float("nan") if record is None else record.accuracy for record in best],

@@ -20,7 +20,6 @@ import numpy as np
 import results_file
 import supernet_work
 
-from nas.run.work import Work
 from nas.search import make_searcher
 from nas.search.front import hypervolume
 from nas.search.protocol import Codes, Floats, Searcher
@@ -33,7 +32,7 @@ CHECKPOINTS = (50, 100, 200)
 class Errors:
     """The error of each architecture, evaluated once."""
 
-    def __init__(self, work: Work, cache: Path | None) -> None:
+    def __init__(self, work: supernet_work.Opened, cache: Path | None) -> None:
         self._work, self._cache = work, cache
         self._known: dict[str, float] = {}
         if cache is not None and cache.exists():
@@ -72,27 +71,27 @@ def main() -> None:
         batch_size=arguments.batch_size,
         evaluations=arguments.evaluations,
     )
-    with supernet_work.opened(settings, arguments.validation) as work:
-        curve = {k: round(v, 4) for k, v in work.trained.curve[-1].items()}
-        errors = Errors(work, arguments.cache)
-        found: dict[str, list[Floats]] = {name: [] for name in names}
-        seconds = dict.fromkeys(names, 0.0)
-        repeats = dict.fromkeys(names, 0)
-        for seed in range(arguments.seeds):
-            for name in names:
-                brief = work.problem.brief(seed, evaluations=arguments.evaluations)
-                # Foreign searchers work as they do by themselves.
-                searcher = make_searcher(name, dataclasses.replace(brief, may_repeat=True))
-                codes, points, spent = _search(work, searcher, errors, arguments.evaluations)
-                found[name].append(points)
-                repeats[name] += len(codes) - len(np.unique(codes, axis=0))
-                seconds[name] += spent
-            print(f"seed {seed}", flush=True)
-            _write(arguments, names, found, seconds, repeats, curve, seed + 1)
+    work = supernet_work.opened(settings, arguments.validation)
+    curve = {k: round(v, 4) for k, v in work.trained.curve[-1].items()}
+    errors = Errors(work, arguments.cache)
+    found: dict[str, list[Floats]] = {name: [] for name in names}
+    seconds = dict.fromkeys(names, 0.0)
+    repeats = dict.fromkeys(names, 0)
+    for seed in range(arguments.seeds):
+        for name in names:
+            brief = work.problem.brief(seed, evaluations=arguments.evaluations)
+            # Foreign searchers work as they do by themselves.
+            searcher = make_searcher(name, dataclasses.replace(brief, may_repeat=True))
+            codes, points, spent = _search(work, searcher, errors, arguments.evaluations)
+            found[name].append(points)
+            repeats[name] += len(codes) - len(np.unique(codes, axis=0))
+            seconds[name] += spent
+        print(f"seed {seed}", flush=True)
+        _write(arguments, names, found, seconds, repeats, curve, seed + 1)
 
 
 def _search(
-    work: Work, searcher: Searcher, errors: Errors, evaluations: int
+    work: supernet_work.Opened, searcher: Searcher, errors: Errors, evaluations: int
 ) -> tuple[Codes, Floats, float]:
     """Codes and objectives, (n, 2), as they were evaluated, and the searcher's own seconds."""
     codes, points, seconds = [], [], 0.0

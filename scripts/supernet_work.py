@@ -1,16 +1,17 @@
-"""A supernet to search on, without a run folder that stays: what several scripts begin with."""
+"""A supernet to search on, without a run: what several scripts begin with."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 from nas.progress import Silent
 from nas.run.context import Context
-from nas.run.folder import open_run
-from nas.run.work import Work
+from nas.run.feasibility import known_of
+from nas.run.search import problem_of
+from nas.run.supernets import TrainedSupernet, supernet_of
+from nas.search.objectives import Measures
+from nas.search.problem import Problem
+from nas.search.protocol import Codes
 from nas.settings import Settings
 
 
@@ -22,15 +23,27 @@ class Said(Silent):
         print(message, flush=True)
 
 
-@contextlib.contextmanager
-def opened(settings: Settings, validation: int | None = None) -> Iterator[Work]:
-    """The work of a run in a folder that is removed at the end, its supernet trained or cached.
+@dataclass(frozen=True)
+class Opened:
+    """What a search works with."""
+
+    context: Context
+    trained: TrainedSupernet
+    problem: Problem
+
+    def measures(self, codes: Codes) -> Measures:
+        """Predicted latencies and counted costs."""
+        return self.problem.measures(codes)
+
+
+def opened(settings: Settings, validation: int | None = None) -> Opened:
+    """A search's problem, its supernet trained now or found in the cache.
 
     Args:
-        settings: Of the run.
+        settings: Of the search.
         validation: Images to judge by; all without it.
     """
-    with tempfile.TemporaryDirectory() as folder, open_run(settings, Path(folder) / "run") as run:
-        work = Work(run, Said(), Context(settings, judged_by=validation))
-        print({k: round(v, 4) for k, v in work.trained.curve[-1].items()}, flush=True)
-        yield work
+    context, said = Context(settings, judged_by=validation), Said()
+    trained = supernet_of(context, said)
+    print({k: round(v, 4) for k, v in trained.curve[-1].items()}, flush=True)
+    return Opened(context, trained, problem_of(context, known_of(context, said), trained))

@@ -64,7 +64,10 @@ def show_result(result: RunResult, as_json: bool) -> None:
     if as_json:
         return show_json(result.to_dict())
     if result.front:
-        show_table(f"Front on {' and on '.join(result.targets)}", *_front_table(result))
+        show_table(
+            f"Front on {' and on '.join(target.words for target in result.targets)}",
+            *_front_table(result),
+        )
     if len(result.answers) > 1:
         show_table("The best network for each budget", *_answers_table(result))
     lines = [*result.notes, f"Run: {result.path}"]
@@ -109,11 +112,12 @@ def _front_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     from nas.units import format_count
 
     several = len(result.targets) > 1
-    columns = ["id", "accuracy"]
-    rows = [[member.id, f"{member.accuracy:.2%}"] for member in result.front]
-    for number, name in enumerate(result.target_names):
+    score = result.metric
+    columns = ["id", score.replace("_", " ")]
+    rows = [[member.id, f"{member.score(score):.2%}"] for member in result.front]
+    for number, target in enumerate(result.targets):
         latencies = [member.latencies[number] for member in result.front]
-        on, space = (f" on {name}", "\n") if several else ("", " ")
+        on, space = (f" on {target.name}", "\n") if several else ("", " ")
         columns.append(f"predicted ms ({100 * result.confidence:g} %){on}")
         for row, at in zip(rows, latencies, strict=True):
             row.append(f"{at.predicted_ms:.3g}{space}({at.low_ms:.3g} to {at.high_ms:.3g})")
@@ -134,13 +138,13 @@ def _answers_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     """Columns and rows; latencies as measured where they were."""
     from nas.search.objectives import limits_in_words
 
-    names = result.target_names
+    names = [target.name for target in result.targets]
     front = {member.id: member for member in result.front}
     measured = [
         any(member.latencies[number].measured_ms is not None for member in result.front)
         for number in range(len(names))
     ]
-    columns = ["within", "id", "accuracy"]
+    columns = ["within", "id", result.metric.replace("_", " ")]
     columns += [
         f"{'measured' if known else 'predicted'} ms{f' on {name}' if len(names) > 1 else ''}"
         for name, known in zip(names, measured, strict=True)
@@ -153,7 +157,9 @@ def _answers_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
             rows.append([within, "none", *["-"] * (len(columns) - 1)])
             continue
         latencies = [f"{at.ms:.3g}" for at in member.latencies]
-        rows.append([within, member.id, f"{member.accuracy:.2%}", *latencies, _tested(member)])
+        rows.append(
+            [within, member.id, f"{member.score(result.metric):.2%}", *latencies, _tested(member)]
+        )
     return [*columns, "test accuracy"], rows
 
 

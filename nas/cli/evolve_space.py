@@ -31,7 +31,7 @@ def evolve_space(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder of the spaces; one that holds the same evolution is continued.",
+            help="The folder for the spaces. If it holds the same evolution, that is continued.",
             show_default="a new one under results/",
         ),
     ] = None,
@@ -40,7 +40,7 @@ def evolve_space(
     hardware: Annotated[
         str | None,
         typer.Option(
-            help="Compare architectures at equal latency on this device (see `nas hardware`).",
+            help="Compare networks of equal latency on this device (see `nas hardware`).",
             show_default="cpu with --budget, else equal multiply-adds",
             rich_help_panel=options.TARGET,
         ),
@@ -51,14 +51,16 @@ def evolve_space(
     batch_size: options.BatchSize = None,
     threads: options.Threads = None,
     confidence: options.Confidence = 0.9,
-    metric: Annotated[str, typer.Option(help="accuracy or balanced_accuracy.")] = "accuracy",
+    metric: Annotated[
+        str, typer.Option(help="What to maximise: accuracy or balanced_accuracy.")
+    ] = "accuracy",
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
 ) -> None:
-    """Evolve the ranges of a space: what its supernet shows to be worse goes, what is near comes.
+    """Improve the ranges of a space: values that turn out worse go, values beyond the best come.
 
     Each generation trains the space's supernet (or finds it in the cache), evaluates sampled
-    architectures, and writes the next space's file with a reason for every dimension.
+    networks, and writes the next space's file with a reason for every change.
 
     Example: nas evolve-space --space hybrid-tiny --data digits --generations 3
     """
@@ -89,13 +91,14 @@ def evolve_space(
     if device is None and given:
         raise SettingsError(
             f"{' and '.join(given)} belong to a device: give --hardware (see `nas hardware`) as "
-            "well, or leave them out to compare at equal multiply-adds."
+            "well, or leave them out to compare networks of equal multiply-adds."
         )
 
     from nas.cli.console import show_outcome, working
+    from nas.commands import evolve_space as evolving
     from nas.latency.target import Target
-    from nas.space_evolution import evolution as evolving
     from nas.space_evolution.costs import Limits
+    from nas.space_evolution.request import Request
 
     target = None
     if device is not None:
@@ -108,7 +111,7 @@ def evolve_space(
             threads=threads,
         )
     limits = Limits(latency_ms=latency_ms, max_macs=macs, max_params=params)
-    request = evolving.Request(settings, target, limits, evaluations, confidence)
+    request = Request(settings, target, limits, evaluations, confidence)
     with working() as console:
         outcome = evolving.evolve_space(request, generations, out=out, console=console)
     show_outcome(outcome, json)

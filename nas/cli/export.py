@@ -17,17 +17,20 @@ def export(
     ],
     format: Annotated[
         list[str] | None,
-        typer.Option(help="A format; repeat for more.", show_default="timm and pt2"),
+        typer.Option(help="timm, pt2 or onnx; repeat for more.", show_default="timm and pt2"),
     ] = None,
     id: Annotated[
         list[str] | None,
         typer.Option(
-            help="An architecture of the front; repeat for more.", show_default="the retrained"
+            help="Id of a network on the front; repeat for more.",
+            show_default="the retrained networks",
         ),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Write `architecture.yaml` and `model.safetensors`, and register with timm.
+    """Export networks of a run: their architecture, their weights and the formats you name.
+
+    Each network gets a folder with `architecture.yaml`, `model.safetensors` and the formats.
 
     Example: nas export results/my-run --format timm
     """

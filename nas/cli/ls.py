@@ -11,7 +11,7 @@ from nas.cli import options
 
 
 def ls(
-    folder: Annotated[Path, typer.Argument(help="Where the runs are.")] = Path("results"),
+    folder: Annotated[Path, typer.Argument(help="The folder with the runs.")] = Path("results"),
     json: options.Json = False,
 ) -> None:
     """List the runs in a folder and how far each has come.
@@ -25,17 +25,7 @@ def ls(
 
     runs = [read_run(path) for path in list_runs(folder)]
     if json:
-        show_json(
-            [
-                {
-                    "path": str(run.path),
-                    "complete": run.complete,
-                    "finished": list(run.steps),
-                    "settings": run.settings.model_dump(),
-                }
-                for run in runs
-            ]
-        )
+        show_json([run.to_dict() for run in runs])
     elif not runs:
         show_lines([f"No runs in '{folder}'. Start one: nas search --hardware cpu --budget 5ms"])
     else:

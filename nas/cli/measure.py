@@ -15,7 +15,7 @@ Seconds = Annotated[
     float | None,
     typer.Option(
         min=0,
-        help="Longest time for the timed passes; on a GPU they end when medians are sure enough.",
+        help="Longest time to measure; a GPU is done earlier if its medians are certain enough.",
         show_default="as needed",
     ),
 ]
@@ -24,7 +24,8 @@ _OTHER = "A device that cannot run nas, such as a phone"
 Kit = Annotated[
     Path | None,
     typer.Option(
-        help="Write networks to measure there to this folder; with --import: the folder.",
+        help="The folder to write networks and a runner to; with --import, the folder that was "
+        "written.",
         metavar="DIR",
         rich_help_panel=_OTHER,
     ),
@@ -33,7 +34,7 @@ Times = Annotated[
     Path | None,
     typer.Option(
         "--import",
-        help="The times that came back: columns id, ms.",
+        help="The times that the runner wrote: columns id, ms.",
         metavar="CSV",
         rich_help_panel=_OTHER,
     ),
@@ -56,26 +57,28 @@ def measure(
     times: Times = None,
     json: options.Json = False,
 ) -> None:
-    """Measure what networks of a space take on the processor or the GPU of this machine.
+    """Measure how long networks of a space take on this machine's processor or GPU.
 
-    On the processor a search does it by itself when it must. A GPU is predicted without; whole
-    networks measured in eager, compile or cuda-graph correct what is predicted for it from then
-    on. (Nobody has run that on a GPU yet: tests run it on a processor in a GPU's place.)
+    A search measures the processor by itself when it has to. For a GPU latencies are predicted;
+    networks that you measure on it (in eager, compile or cuda-graph) correct the predictions from
+    then on. (Nobody has run that on a GPU yet: tests run it on a processor instead.)
 
-    The profile is cached with its conditions, in place of an older one. The data decide only how
-    many channels and classes the networks have. Close other programs first: their load is
-    measured too.
+    The result is cached and replaces an older one. The data only decide how many channels and
+    classes the networks have. Close other programs first: they slow down the measurement.
 
     A device that cannot run nas is measured with a kit: --kit writes networks and a small
-    runner, --import takes the times back.
+    runner, --import reads the times that the runner wrote there.
 
     Example: nas measure --hardware cpu --threads 2 --space hybrid-cifar
     """
     if times is not None and kit is None:
-        raise SettingsError("--import needs --kit DIR as well: the kit that the times are of.")
+        raise SettingsError(
+            "--import needs --kit DIR as well: the kit whose networks were measured."
+        )
     if seconds is not None and kit is not None:
         raise SettingsError(
-            "--seconds is of measuring here. The kit's runner has its own: run_probes.py --seconds"
+            "--seconds is for measuring on this machine. The kit's runner has its own option: "
+            "run_probes.py --seconds."
         )
     from nas.settings import Settings
 

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-TARGET = "The target: what a latency is a latency of"
-BUDGET = "Budgets: all of them hold at once"
+TARGET = "The target: the device and how it runs the network"
+BUDGET = "Budgets: a network keeps all of them"
 _TRAINING = "Training"
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")
+    bool, typer.Option("--json", help="Print the result as one JSON document on stdout.")
 ]
 Seed = Annotated[
-    int, typer.Option(min=0, help="Decides every random choice; same seed, same result.")
+    int, typer.Option(min=0, help="Of every random choice: the same seed gives the same result.")
 ]
 MaxParams = Annotated[
     str | None,
@@ -29,24 +29,27 @@ MaxMacs = Annotated[
     ),
 ]
 Space = Annotated[
-    str, typer.Option(help="A named space (see `nas spaces`) or a YAML file.", metavar="NAME|FILE")
+    str,
+    typer.Option(help="The space: a name (see `nas spaces`) or a YAML file.", metavar="NAME|FILE"),
 ]
 Data = Annotated[
     str,
     typer.Option(
-        help="digits, fashion-mnist:DIR, cifar10:DIR, folder:DIR (a folder per class), npz:FILE.",
+        help="The images: digits, fashion-mnist:DIR, cifar10:DIR, folder:DIR (one folder per "
+        "class) or npz:FILE.",
         metavar="SPEC",
     ),
 ]
 
 Hardware = Annotated[
-    str, typer.Option(help="A device (see `nas hardware`).", rich_help_panel=TARGET)
+    str, typer.Option(help="The device (see `nas hardware`).", rich_help_panel=TARGET)
 ]
 Runtime = Annotated[
-    str | None, typer.Option(help="How it is run, such as eager.", rich_help_panel=TARGET)
+    str | None,
+    typer.Option(help="What runs the network, such as eager or compile.", rich_help_panel=TARGET),
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="Number format, such as float32.", rich_help_panel=TARGET)
+    str | None, typer.Option(help="Number format, such as fp32.", rich_help_panel=TARGET)
 ]
 Layout = Annotated[
     str | None,
@@ -59,20 +62,21 @@ Resolution = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Input side in pixels; restricts the space to it.",
-        show_default="the architecture's",
+        help="Side of the images in pixels; only networks of this resolution are searched.",
+        show_default="each network's own",
         rich_help_panel=TARGET,
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads to run with.", rich_help_panel=TARGET)
+    int | None,
+    typer.Option(min=1, help="CPU threads that run the network.", rich_help_panel=TARGET),
 ]
 Confidence = Annotated[
     float,
     typer.Option(
         min=0.5,
         max=0.98,
-        help="Coverage of the interval whose upper end a latency budget is checked against.",
+        help="How sure a budget must be kept: 0.9 = nine networks in ten.",
         rich_help_panel=TARGET,
     ),
 ]
@@ -108,7 +112,7 @@ FromScratch = Annotated[
     bool,
     typer.Option(
         "--from-scratch",
-        help="Retrain from new weights, not from the supernet's.",
+        help="Retrain from new weights instead of the supernet's.",
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -15,7 +15,8 @@ def predict(
     network: Annotated[
         str,
         typer.Argument(
-            help="timm:NAME, an architecture file (YAML or JSON), or RUN/ID of a front.",
+            help="timm:NAME, an architecture file (YAML or JSON), or RUN/ID for a network of a "
+            "run's front.",
         ),
     ],
     hardware: options.Hardware = "cpu",
@@ -27,7 +28,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Input side in pixels.",
+            help="Side of the images in pixels.",
             show_default="the network's",
             rich_help_panel=options.TARGET,
         ),
@@ -36,7 +37,7 @@ def predict(
     space: Annotated[
         str | None,
         typer.Option(
-            help="The architecture's space, a name or a YAML file; a GPU needs none.",
+            help="The network's space: a name or a YAML file. Not needed for a GPU.",
             metavar="NAME|FILE",
             show_default="the run's, or hybrid-tiny",
         ),
@@ -44,32 +45,38 @@ def predict(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data that decide the channels and classes (see `nas search --help`).",
+            help="Data, for the number of channels and classes (see `nas search --help`).",
             metavar="SPEC",
             show_default="the network's",
         ),
     ] = None,
     confidence: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Share of networks that the interval covers."),
+        typer.Option(
+            min=0.5,
+            max=0.98,
+            help="How sure the interval is: 0.9 = it holds for nine networks in ten.",
+        ),
     ] = 0.9,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show which kernels take the time, and why.")
+        bool,
+        typer.Option("--explain", help="Show which kernels take the time, and what bounds them."),
     ] = False,
     measured: Annotated[
         str | None,
         typer.Option(
-            help="What it was measured to take on another GPU, all else equal, such as "
-            "rtx3090=12.3ms; carried over by the predicted ratio.",
+            help="A time that was measured on another GPU under the same conditions, such as "
+            "rtx3090=12.3ms. The prediction is this time multiplied by the predicted ratio of "
+            "both GPUs.",
             metavar="DEVICE=TIME",
         ),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Predict a network's latency, with its interval. The network is not run.
+    """Predict a network's latency and the interval around it, without running the network.
 
-    For a GPU and for cpu any network can be predicted; for boards, architectures of a space. On
-    cpu, operations that were never met before are timed first.
+    Any network can be predicted for a GPU and for cpu; for a board, only networks of a space that
+    was measured there. On cpu, operations that were not timed before are timed first.
 
     Example: nas predict timm:resnet50 --hardware a100 --batch-size 1 --explain
     """

@@ -6,7 +6,7 @@ from nas.cli import options
 
 
 def report(run: options.Run, json: options.Json = False) -> None:
-    """Draw a run's front and curves, and write one self-contained HTML page.
+    """Draw a run's figures and write its report, one HTML page that needs no other file.
 
     Example: nas report results/my-run
     """

@@ -8,7 +8,7 @@ from nas.cli import options
 def resume(run: options.Run, json: options.Json = False) -> None:
     """Continue a run from where it stopped, with the settings it was started with.
 
-    It ends as it would have without the interruption. A finished run is left as it is.
+    The result is the same as without the interruption. A finished run is left as it is.
 
     Example: nas resume results/my-run
     """

@@ -11,16 +11,19 @@ from nas.cli import options
 
 def retrain(
     run: options.Run,
-    top: Annotated[int, typer.Option(min=1, help="How many, from the most accurate on.")] = 1,
+    top: Annotated[
+        int,
+        typer.Option(min=1, help="How many networks for each budget, the most accurate first."),
+    ] = 1,
     epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Decides every random choice.", show_default="the run's"),
+        typer.Option(min=0, help="Of every random choice.", show_default="the run's"),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Retrain the best networks of a run's front.
+    """Train the best networks of a run's front to the end, and score them on the test images.
 
     Example: nas retrain results/my-run --top 3 --from-scratch
     """

@@ -24,9 +24,9 @@ def search(
     budget: Annotated[
         list[str] | None,
         typer.Option(
-            help="Longest latency of one batch, such as 5ms, 800us or 0.1s. Several, such as "
-            "2ms,5ms,10ms, are answered by one search, each with its best network. Repeat for "
-            "each --target, in the same order.",
+            help="Longest latency of one batch, such as 5ms, 800us or 0.1s. For several budgets "
+            "give a list, such as 2ms,5ms,10ms; one search finds the best network for each. "
+            "Repeat the option for each --target, in the same order.",
             metavar="TIME[,TIME]",
             rich_help_panel=options.BUDGET,
         ),
@@ -36,7 +36,7 @@ def search(
     max_memory: Annotated[
         str | None,
         typer.Option(
-            help="Most activation memory, such as 16MiB.",
+            help="Most memory for activations, such as 16MiB.",
             metavar="MEMORY",
             rich_help_panel=options.BUDGET,
         ),
@@ -46,7 +46,7 @@ def search(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The run's folder; one that holds the same run is continued.",
+            help="The run's folder. If it holds a run with the same settings, that is continued.",
             show_default="a new one under results/",
         ),
     ] = None,
@@ -55,9 +55,9 @@ def search(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="A device with its conditions, such as a100,batch=32,precision=fp16, in place of "
-            "--hardware, --runtime, --precision, --layout, --batch-size and --threads. Repeat for "
-            "more: their budgets hold all at once.",
+            help="A device with its conditions, such as a100,batch=32,precision=fp16. Give it "
+            "instead of --hardware, --runtime, --precision, --layout, --batch-size and --threads. "
+            "Repeat for more targets: a network keeps the budgets of all of them.",
             metavar="SPEC",
             rich_help_panel=options.TARGET,
         ),
@@ -65,7 +65,7 @@ def search(
     hardware: Annotated[
         str | None,
         typer.Option(
-            help="A device (see `nas hardware`).",
+            help="The device (see `nas hardware`).",
             show_default="cpu",
             rich_help_panel=options.TARGET,
         ),
@@ -81,19 +81,22 @@ def search(
         bool,
         typer.Option(
             "--dry-run",
-            help="Say what the space can do on the target and whether the budget binds; train "
-            "nothing.",
+            help="Only print the space's latencies on the target and what share of it is within "
+            "the budget.",
         ),
     ] = False,
     searcher: Annotated[
-        str, typer.Option(help="An algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
+        str, typer.Option(help="The algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
     ] = "auto",
     evaluations: Annotated[
         int,
         typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
     ] = 200,
     metric: Annotated[
-        str, typer.Option(help="accuracy or balanced_accuracy.", rich_help_panel=_SEARCH)
+        str,
+        typer.Option(
+            help="What to maximise: accuracy or balanced_accuracy.", rich_help_panel=_SEARCH
+        ),
     ] = "accuracy",
     until: Annotated[
         Step | None,
@@ -106,16 +109,16 @@ def search(
     retrain_top: Annotated[
         int,
         typer.Option(
-            min=0, help="How many to retrain for each budget.", rich_help_panel="Training"
+            min=0, help="How many networks to retrain for each budget.", rich_help_panel="Training"
         ),
     ] = 1,
     retrain_epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
 ) -> None:
-    """Find the best networks within a budget, retrain the best one and export it.
+    """Find the most accurate networks within a latency budget, retrain the best and export it.
 
-    Runs every step of the flow and reuses what is cached: the supernet of this space and data,
-    and the latency profile of this machine. A GPU need not be at hand: latencies are predicted.
+    Every step is run, except for what the cache has: the supernet of this space and data, and the
+    measured latencies of this machine. A GPU need not be at hand: its latencies are predicted.
 
     Example: nas search --hardware cpu --budget 5ms --max-params 2M --data folder:my-images
     """
@@ -156,10 +159,10 @@ def search(
     if dry_run:
         _refuse_folder(out, until)
 
-        from nas.run import feasibility as outlook
+        from nas.commands import dry_run as dry
 
         with working() as console:
-            outcome = outlook.dry_run(settings, console=console)
+            outcome = dry.dry_run(settings, console=console)
         return show_outcome(outcome, json)
 
     from nas import pipeline
@@ -195,6 +198,6 @@ def _refuse_folder(out: Path | None, until: Step | None) -> None:
     given = [name for name, value in (("--out", out), ("--until", until)) if value is not None]
     if given:
         raise SettingsError(
-            f"A dry run takes no steps and writes no run: leave out {' and '.join(given)}, or "
+            f"A dry run writes no folder and takes no steps: leave out {' and '.join(given)}, or "
             "--dry-run."
         )

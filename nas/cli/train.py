@@ -14,7 +14,7 @@ def train(
     recipe: options.Recipe = None,
     json: options.Json = False,
 ) -> None:
-    """Train a supernet and keep it in the cache, where every later search finds it.
+    """Train the supernet of a space and data; later searches find it in the cache.
 
     Example: nas train --space hybrid-cifar --data cifar10:data/cifar10 --epochs 50
     """

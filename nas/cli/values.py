@@ -50,8 +50,8 @@ def latency_budgets(
     """The budgets in ms of each target: `["2ms,5ms"]` of one, `["5ms", "none"]` of two.
 
     Args:
-        lists: As given, one for each target in their order; or none at all.
-        targets: What they are called.
+        lists: As typed, one for each target in their order; or None.
+        targets: Their names.
 
     Raises:
         SettingsError: there are more or fewer lists than targets.
@@ -88,7 +88,7 @@ def measured_elsewhere(text: str) -> tuple[str, float]:
     device = check(name)
     if device.kind != "gpu":
         raise SettingsError(
-            f"--measured '{text}': a time is carried from a GPU, and this is none."
+            f"--measured '{text}': {device.name} is not a GPU. Give a time measured on a GPU."
         )
     return device.name, parse_duration(time)
 
@@ -112,8 +112,8 @@ def _field(name: str, spec: str) -> str:
     field = _ALIASES.get(name, name.replace("-", "_"))
     if field == "resolution":
         raise SettingsError(
-            f"--target '{spec}': the resolution is that of the networks, for all targets. Give it "
-            "as --resolution."
+            f"--target '{spec}': the resolution belongs to the networks and is the same for all "
+            "targets. Give it as --resolution."
         )
     if field not in _FIELDS:
         known = [known.replace("_", "-") for known in (*_ALIASES, *_FIELDS)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nas.errors import RunError
@@ -11,12 +13,22 @@ from nas.latency.profiles import kit as kits
 from nas.latency.profiles import kit_times
 from nas.latency.profiles.gpu import MeasuredGpuPredictor
 from nas.progress import Progress
-from nas.result import Outcome, RunResult
-from nas.run import finish as finishing
-from nas.run import report as reporting
+from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
+from nas.run.feasibility import known_of
+from nas.run.finish import (
+    DEFAULT_FORMATS,
+    Trained,
+    child,
+    export_all,
+    results_of,
+    retrain_all,
+    retrained,
+)
 from nas.run.folder import resume_run
-from nas.run.summary import result_of
+from nas.run.front import Front
+from nas.run.report import report as write_report
+from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
 from nas.run.work import Work
 from nas.settings import Settings
@@ -27,24 +39,32 @@ def train(settings: Settings, *, console: Progress) -> Outcome:
     context = Context(settings)
     trained = supernet_of(context, console)
     last = trained.curve[-1]
+    named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
-    lines += [f"{name}: {last[name]:.2%} of the validation images" for name in _children(last)]
+    lines += [f"{name}: {last[name]:.2%} of the validation images" for name in named]
     return Outcome(tuple(lines), {"supernet": trained.key, "curve": trained.curve})
 
 
-def measure(settings: Settings, *, seconds: float | None = None, console: Progress) -> Outcome:
+def measure(
+    settings: Settings,
+    *,
+    seconds: float | None = None,
+    plan: Plan | None = None,
+    console: Progress,
+) -> Outcome:
     """Measure a device at hand for a space, now; searches use the profile from then on.
 
     Args:
         settings: The target, the space, and data with the images' channels and classes.
         seconds: For the timed passes, at most; None for what is usual.
+        plan: How much to measure; None for what is usual.
         console: Who is told.
 
     Raises:
-        NotFittedError: the device is not at hand, or too busy for the figures to mean anything.
+        NotFittedError: the device is not at hand, or too busy to be measured.
     """
     context = Context(settings)
-    plan = Plan() if seconds is None else Plan().within(seconds)
+    plan = plan or Plan()
     data = context.data
     predictor = measured_predictor(
         context.space,
@@ -53,13 +73,13 @@ def measure(settings: Settings, *, seconds: float | None = None, console: Progre
         data.num_classes,
         again=check(context.target.device).kind != "board",
         progress=console,
-        plan=plan,
+        plan=plan if seconds is None else plan.within(seconds),
     )
     return _profiled(predictor)
 
 
 def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome:
-    """Write networks of a space that a device which cannot host us is measured with.
+    """Write networks of a space to measure on a device that cannot run nas.
 
     Raises:
         RunError: the folder is not empty.
@@ -115,33 +135,86 @@ def retrain(
     console: Progress,
 ) -> RunResult:
     """Train more of a run's front to the end; what is trained already is left as it is."""
-    with resume_run(path) as folder:
-        work = Work(folder, console)
-        _require_front(work)
-        chosen_seed = folder.settings.seed if seed is None else seed
-        finishing.retrain_chosen(work, top, from_scratch, epochs, chosen_seed)
-        return result_of(work)
+    with _opened(path, console) as (work, front):
+        start = None if from_scratch else supernet_of(work.context, console)
+        seed = work.settings.seed if seed is None else seed
+        retrain_all(work, front.chosen(top), start, epochs=epochs, seed=seed)
+        return result_of(work.path, work.context)
 
 
 def export(
     source: Path, *, formats: tuple[str, ...], ids: tuple[str, ...], console: Progress
 ) -> Outcome:
-    """Write networks of a run's front to folders of their own."""
-    with resume_run(source) as folder:
-        work = Work(folder, console)
-        _require_front(work)
-        folders = finishing.export_chosen(work, formats or finishing.DEFAULT_FORMATS, ids)
+    """Write networks of a run's front to folders of their own.
+
+    Args:
+        source: The run.
+        formats: Besides `architecture.yaml` and `model.safetensors`; the usual ones if empty.
+        ids: Of the front; if empty, what was retrained, or else the best.
+        console: Who is told.
+
+    Raises:
+        RunError: an id is not on the front, or there is no front to export from.
+    """
+    with _opened(source, console) as (work, front):
+        networks = _networks(work, _wanted(work, front, ids))
+        folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)
     return Outcome(lines, {"exported": list(lines)})
 
 
 def report(path: Path, *, console: Progress) -> Outcome:
     """Draw a run's figures anew and write its page."""
-    with resume_run(path) as folder:
-        work = Work(folder, console)
-        _require_front(work)
-        page = reporting.report(work)
+    with _opened(path, console) as (work, _):
+        known = known_of(work.context, console)
+        page = write_report(work, known, supernet_of(work.context, console))
     return Outcome((str(page),), {"report": str(page)})
+
+
+@contextmanager
+def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
+    """A run that is held by this process, and its front.
+
+    Raises:
+        RunError: it has no front yet.
+    """
+    with resume_run(path) as folder:
+        work = Work(folder, Context(folder.settings), console)
+        front = front_of(work.path, work.context)
+        if not front.members:
+            raise RunError(
+                f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
+                f"Continue with: nas resume {work.path}"
+            )
+        yield work, front
+
+
+def _wanted(work: Work, front: Front, ids: Sequence[str]) -> list[FrontMember]:
+    """The members to export.
+
+    Raises:
+        RunError: one is not on the front.
+    """
+    members = {member.id: member for member in front.members}
+    wanted = ids or list(results_of(work.path)) or [member.id for member in front.chosen(1)]
+    if missing := [id for id in wanted if id not in members]:
+        raise RunError(
+            f"Not on the front of '{work.path}': {', '.join(missing)}. "
+            f"There are: {', '.join(members)}."
+        )
+    return [members[id] for id in wanted]
+
+
+def _networks(work: Work, members: Sequence[FrontMember]) -> list[Trained]:
+    """Each with its own weights if it was retrained, else with the supernet's."""
+    done, trained, networks = results_of(work.path), None, []
+    for member in members:
+        if member.id in done:
+            networks.append(retrained(work, member))
+        else:
+            trained = trained or supernet_of(work.context, work.console)
+            networks.append(child(work, member, trained))
+    return networks
 
 
 def _profiled(predictor: PartsPredictor | MeasuredGpuPredictor) -> Outcome:
@@ -153,15 +226,3 @@ def _profiled(predictor: PartsPredictor | MeasuredGpuPredictor) -> Outcome:
         "held_out": dict(predictor.profile.held_out),
     }
     return Outcome((str(predictor),), document)
-
-
-def _children(entry: dict[str, float]) -> list[str]:
-    return [name for name in ("largest", "smallest", "random") if name in entry]
-
-
-def _require_front(work: Work) -> None:
-    if not work.front():
-        raise RunError(
-            f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
-            f"Continue with: nas resume {work.path}"
-        )

@@ -7,7 +7,7 @@ The content is plain data, which the pipeline gathers from the run folder's file
 
 from __future__ import annotations
 
-from nas.report.content import LatencyPair, ReportContent, ReportTarget
+from nas.report.content import ReportContent
 from nas.report.page import write_report
 
-__all__ = ["LatencyPair", "ReportContent", "ReportTarget", "write_report"]
+__all__ = ["ReportContent", "write_report"]

@@ -1,4 +1,4 @@
-"""All that a report shows, as plain values. Nothing here reads a file or runs a network."""
+"""Everything that a report shows, as plain values: no file is read and no network is run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.result import Answer, FrontMember
+from nas.result import Answer, FrontMember, Latency, NamedTarget
 from nas.retrain.result import NetworkResult
 from nas.search.front import hypervolume_curve
 from nas.search.front_file import within
@@ -23,27 +23,8 @@ from search_spaces.architecture import Architecture
 
 
 @dataclass(frozen=True)
-class LatencyPair:
-    """A network that was both predicted and measured, and that no predictor was fitted on."""
-
-    predicted_ms: float
-    low_ms: float
-    high_ms: float
-    measured_ms: float
-
-
-@dataclass(frozen=True)
-class ReportTarget:
-    """A target in words and in short, and the held-out networks of its predictor."""
-
-    words: str
-    name: str
-    latency_pairs: Sequence[LatencyPair] = ()
-
-
-@dataclass(frozen=True)
 class ReportContent:
-    """What the page and its figures are made of; what is empty or None is left out, and said so.
+    """The content of the page and its figures; an empty or None field is left out.
 
     Attributes:
         title: What the run is called.
@@ -51,15 +32,16 @@ class ReportContent:
         records: All evaluations of the search, in the order of asking.
         front: The front, fastest first.
         budgets: The limits that were asked for.
-        answers: What was found for each question that the budgets ask.
+        answers: The best network within each set of budgets.
         metric: Which score counts.
         searcher: Name of the algorithm that gave `records`.
+        held_out: Networks that were predicted by fits without them, and measured.
         random_records: As many evaluations of a random search on the same shared weights.
         surrogates: How well surrogates predict evaluations that they have not seen.
         reference: The accuracy and the latency in ms on each target from which hypervolume
             counts; without it, the least accuracy and the largest latencies within the budgets
             of both searches.
-        confidence: Share of networks that the predictions' intervals cover.
+        confidence: Share of networks whose latency lies within its predicted interval.
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
@@ -70,13 +52,14 @@ class ReportContent:
     """
 
     title: str
-    targets: Sequence[ReportTarget]
+    targets: Sequence[NamedTarget]
     records: Sequence[Record]
     front: Sequence[FrontMember]
     budgets: Budgets = field(default_factory=Budgets)
     answers: Sequence[Answer] = ()
     metric: Metric = "accuracy"
     searcher: str = "search"
+    held_out: Sequence[Latency] = ()
     random_records: Sequence[Record] = ()
     surrogates: Sequence[SurrogateFit] = ()
     reference: tuple[float, ...] | None = None
@@ -88,6 +71,11 @@ class ReportContent:
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+
+    def held_out_on(self, target: int) -> list[Latency]:
+        """The held-out networks of one target."""
+        name = self.targets[target].name
+        return [latency for latency in self.held_out if latency.target == name]
 
     @property
     def interval(self) -> str:
@@ -104,23 +92,23 @@ class ReportContent:
         return f" on {self.targets[target].name}" if len(self.targets) > 1 else ""
 
     def within(self, answer: Answer) -> str:
-        """The limits of a question in words."""
+        """The budgets of an answer in words."""
         return limits_in_words(answer.limits_ms, [target.name for target in self.targets])
 
     @cached_property
     def best_ids(self) -> set[str]:
-        """The best answers' ids, where there is more than one question."""
+        """The ids of the best networks, if there is more than one set of budgets."""
         several = len(self.answers) > 1
         return {answer.best for answer in self.answers if answer.best and several}
 
     @cached_property
     def feasible(self) -> list[Record]:
-        """The evaluations that keep every budget."""
+        """The evaluations within any set of budgets."""
         return within(self.records, self.budgets)
 
     @cached_property
     def infeasible(self) -> list[Record]:
-        """Those that do not; failed ones are in neither list."""
+        """The evaluations beyond all of them; failed ones are in neither list."""
         kept = {record.index for record in self.feasible}
         return [r for r in self.records if not r.failed and r.index not in kept]
 
@@ -132,7 +120,7 @@ class ReportContent:
         known = [*self.feasible, *within(self.random_records, self.budgets)]
         if not known:
             return None
-        scores = [self.score(record) for record in known]
+        scores = [record.score(self.metric) for record in known]
         return min(scores), *np.max([_ms(record) for record in known], axis=0).tolist()
 
     @cached_property
@@ -144,17 +132,12 @@ class ReportContent:
         searches = {self.searcher: self.records, "random": self.random_records}
         return {name: self._volume(records) for name, records in searches.items() if records}
 
-    def score(self, record: Record) -> float:
-        """The score that counts."""
-        value: float = getattr(record, self.metric)
-        return value
-
     def _volume(self, records: Sequence[Record]) -> Floats:
         if self.reference_point is None:
             return np.zeros(len(records))
         accuracy, *latencies = self.reference_point
         kept = {record.index for record in within(records, self.budgets)}
-        points = np.array([(1.0 - self.score(record), *_ms(record)) for record in records])
+        points = np.array([(1.0 - record.score(self.metric), *_ms(record)) for record in records])
         points[[record.index not in kept for record in records]] = np.nan
         corner = np.array([1.0 - accuracy, *latencies])
         volume: Floats = hypervolume_curve(points, corner)
@@ -163,4 +146,4 @@ class ReportContent:
 
 def _ms(record: Record) -> list[float]:
     """Predicted latencies on all targets."""
-    return [latency.ms for latency in record.latencies]
+    return [latency.predicted_ms for latency in record.latencies]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from nas.report.content import LatencyPair, ReportContent
+from nas.report.content import ReportContent
 from nas.report.style import (
     BLUE,
     FAINT,
@@ -31,7 +31,7 @@ from nas.search.front import non_dominated
 from nas.search.protocol import Floats
 
 FAR = 2.0
-"""A budget beyond so many times the slowest architecture would leave no room for the others."""
+"""A budget beyond this many times the slowest latency is named instead of drawn."""
 
 
 def front(content: ReportContent, target: int = 0) -> bytes | None:
@@ -44,8 +44,8 @@ def front(content: ReportContent, target: int = 0) -> bytes | None:
         (content.feasible, "o", GREY, "evaluated"),
     ):
         if records:
-            latency = [record.latencies[target].ms for record in records]
-            scores = [content.score(record) for record in records]
+            latency = [record.latencies[target].predicted_ms for record in records]
+            scores = [record.score(content.metric) for record in records]
             label = f"{label} ({len(records)})"
             axes.scatter(latency, scores, s=14, marker=marker, c=color, lw=1.0, label=label)
     if content.front:
@@ -63,7 +63,7 @@ def front(content: ReportContent, target: int = 0) -> bytes | None:
 
 
 def hypervolume(content: ReportContent) -> bytes | None:
-    """How much of the objectives' plane the search had covered after each evaluation."""
+    """The hypervolume that the search had reached after each evaluation."""
     curves = content.hypervolumes
     if not curves:
         return None
@@ -81,18 +81,18 @@ def hypervolume(content: ReportContent) -> bytes | None:
 
 def latency(content: ReportContent, target: int = 0) -> bytes | None:
     """Measured against predicted latency on a target, with its interval."""
-    pairs = content.targets[target].latency_pairs
+    pairs = content.held_out_on(target)
     on_target = [member.latencies[target] for member in content.front]
     measured = [latency for latency in on_target if latency.measured_ms is not None]
     if not pairs and not measured:
         return None
     figure, axes = new_figure(5.6, 5.2)
-    x = np.array([*(p.predicted_ms for p in pairs), *(m.predicted_ms for m in measured)])
-    y = np.array([*(p.measured_ms for p in pairs), *(float(m.measured_ms or 0) for m in measured)])
+    x = np.array([latency.predicted_ms for latency in (*pairs, *measured)])
+    y = np.array([latency.ms for latency in (*pairs, *measured)])
     ends = np.array([min(x.min(), y.min()) * 0.9, max(x.max(), y.max()) * 1.1])
     axes.plot(ends, ends, color=INK, lw=1, label="equal")
     axes.fill_between(ends, ends * 0.9, ends * 1.1, color=LIGHT, alpha=0.5, lw=0, label="± 10 %")
-    shown: list[tuple[Sequence[Latency | LatencyPair], str, str, str]] = [
+    shown: list[tuple[Sequence[Latency], str, str, str]] = [
         (pairs, BLUE, "o", "held-out networks"),
         (measured, VERMILLION, "D", "front"),
     ]
@@ -100,7 +100,7 @@ def latency(content: ReportContent, target: int = 0) -> bytes | None:
         if chosen:
             axes.errorbar(
                 [each.predicted_ms for each in chosen],
-                [float(each.measured_ms or 0) for each in chosen],
+                [each.ms for each in chosen],
                 xerr=_whiskers(chosen),
                 fmt=marker,
                 color=color,
@@ -145,7 +145,7 @@ def supernet(content: ReportContent) -> bytes | None:
 def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
     """Steps through the predictions, their intervals, and what was measured and retrained."""
     front = [(member, member.latencies[target]) for member in content.front]
-    x, y = [at.predicted_ms for _, at in front], [m.accuracy for m, _ in front]
+    x, y = [at.predicted_ms for _, at in front], [m.score(content.metric) for m, _ in front]
     steps = sorted({(x[i], y[i]) for i in _beaten_by_none(x, y)})
     axes.step(*zip(*steps, strict=True), where="post", color=BLUE, lw=1.5, alpha=0.7)
     label = f"front, predicted with {content.interval}"
@@ -155,12 +155,12 @@ def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
         "xerr": _whiskers([at for _, at in front]),
     }
     axes.errorbar(x, y, **bars, fmt="o", color=BLUE, ms=5, label=label)
-    measured = [(m.accuracy, at.ms) for m, at in front if at.measured_ms is not None]
+    measured = [(m.score(content.metric), at.ms) for m, at in front if at.measured_ms is not None]
     if measured:
         y, x = map(list, zip(*measured, strict=True))
         look: dict[str, Any] = {"marker": "D", "facecolors": "none", "edgecolors": VERMILLION}
         axes.scatter(x, y, **look, s=42, lw=1.5, zorder=4, label="front, measured")
-    best = [(m.accuracy, at.ms) for m, at in front if m.id in content.best_ids]
+    best = [(m.score(content.metric), at.ms) for m, at in front if m.id in content.best_ids]
     if best:
         y, x = map(list, zip(*best, strict=True))
         look = {"marker": "s", "facecolors": "none", "edgecolors": INK}
@@ -173,10 +173,10 @@ def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
 
 
 def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
-    """A line at each limit on the target; those far beyond every point are only named."""
-    asked = (answer[target] for answer in content.budgets.budget_sets)
+    """A line at each limit on the target; limits far beyond every point are only named."""
+    asked = (limits[target] for limits in content.budgets.budget_sets)
     limits = sorted({limit for limit in asked if limit is not None})
-    slowest = max(record.latencies[target].ms for record in content.records)
+    slowest = max(record.latencies[target].predicted_ms for record in content.records)
     drawn = [limit for limit in limits if limit <= FAR * slowest]
     for limit in drawn:
         axes.axvline(limit, color=INK, lw=1.2, ls="--")
@@ -190,12 +190,12 @@ def _draw_budgets(axes: Axes, content: ReportContent, target: int) -> None:
 
 
 def _beaten_by_none(x: Sequence[float], y: Sequence[float]) -> list[int]:
-    """Which points have no other one that is both more accurate and faster here."""
+    """The points that no other point beats in both accuracy and latency."""
     points = np.array([x, [-value for value in y]]).T
     return [int(i) for i in np.flatnonzero(non_dominated(points))]
 
 
-def _whiskers(points: Sequence[Latency | LatencyPair]) -> Floats:
+def _whiskers(points: Sequence[Latency]) -> Floats:
     """The interval around each prediction, as lengths to either side: (2, n)."""
     below = [max(0.0, p.predicted_ms - p.low_ms) for p in points]
     above = [max(0.0, p.high_ms - p.predicted_ms) for p in points]

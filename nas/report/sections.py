@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.report import drawing
-from nas.report.content import ReportContent, ReportTarget
+from nas.report.content import ReportContent
 from nas.report.style import png_size
 from nas.report.tables import (
     Table,
@@ -187,20 +187,18 @@ def _search(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
 def _latency(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     alt = "Measured against predicted latency"
     drawn = [
-        _figure(
-            pictures, numbered("latency", i), f"{alt}{content.on(i)}", _held_out(content, target)
-        )
-        for i, target in enumerate(content.targets)
+        _figure(pictures, numbered("latency", i), f"{alt}{content.on(i)}", _held_out(content, i))
+        for i in range(len(content.targets))
     ]
     return Section("Predicted and measured latency", figures=_known(drawn))
 
 
-def _held_out(content: ReportContent, target: ReportTarget) -> str:
+def _held_out(content: ReportContent, target: int) -> str:
     """How close a target's predictions are to what was measured."""
-    caption, pairs = f"On {target.words}.", target.latency_pairs
+    caption, pairs = f"On {content.targets[target].words}.", content.held_out_on(target)
     if pairs:
-        near = sum(abs(p.predicted_ms / p.measured_ms - 1) <= 0.1 for p in pairs)
-        inside = sum(p.low_ms <= p.measured_ms <= p.high_ms for p in pairs)
+        near = sum(abs(p.predicted_ms / p.ms - 1) <= 0.1 for p in pairs)
+        inside = sum(p.low_ms <= p.ms <= p.high_ms for p in pairs)
         caption += (
             f" Of {len(pairs)} held-out networks, {near} were predicted within 10 % and {inside} "
             f"lie within their {content.interval}."

@@ -44,7 +44,7 @@ def front_table(content: ReportContent) -> Table:
 
 
 def answers_table(content: ReportContent) -> Table:
-    """The best network for each question."""
+    """The best network within each set of budgets."""
     front = {member.id: member for member in content.front}
     head = ("within", "best network", *_head(content))
     rows = [
@@ -53,7 +53,7 @@ def answers_table(content: ReportContent) -> Table:
         else (content.within(answer), "none was found", *[NOTHING] * len(_head(content)))
         for answer in content.answers
     ]
-    return Table("Each answer is the most accurate of the front that keeps it.", head, rows)
+    return Table("Each is the most accurate network of the front within the budgets.", head, rows)
 
 
 def surrogates_table(content: ReportContent) -> Table:
@@ -114,7 +114,7 @@ def _head(content: ReportContent) -> list[str]:
 
 def _cells(content: ReportContent, member: FrontMember) -> list[str]:
     """One member in these columns."""
-    cells = [f"{member.accuracy:.2%}"]
+    cells = [f"{member.score(content.metric):.2%}"]
     for latency in member.latencies:
         cells += [
             _ms(latency.predicted_ms),

@@ -110,7 +110,7 @@ class Context:
         """All limits of the run."""
         s = self.settings
         return Budgets(
-            s.answers,
+            s.budget_sets,
             max_macs=s.max_macs,
             max_params=s.max_params,
             max_memory_mib=s.max_memory_mib,

@@ -8,10 +8,13 @@ networks/<id>/result.json              validation and test scores, recipe, curve
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from nas.errors import RunError, SettingsError
+from nas.errors import SettingsError
 from nas.export import DataDescription, default_formats, export_network
+from nas.result import FrontMember
 from nas.retrain import (
     NetworkResult,
     default_recipe,
@@ -20,88 +23,113 @@ from nas.retrain import (
     score_test,
     score_validation,
 )
-from nas.run.supernets import checkpoints_at
-from nas.run.work import Member, Work
-from nas.storage import atomic_write
+from nas.run.front import network_folder
+from nas.run.supernets import TrainedSupernet, checkpoints_at
+from nas.run.work import Work
+from nas.storage import atomic_write, read_json
 from search_spaces import Network, build_network
 from supernet.calibration import calibrate
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Progress as Steps
+from supernet.training.recipe import Recipe
 
 DEFAULT_FORMATS = default_formats()
 
 
-def retrain_chosen(
-    work: Work, top: int, from_scratch: bool, epochs: int | None, seed: int
-) -> list[NetworkResult]:
-    """Train the best `top` answers to each question that are not trained yet."""
-    return [
-        _retrain(work, member, from_scratch, epochs, seed)
-        for member in work.chosen(top)
-        if not (work.network_folder(member.id) / "result.json").exists()
-    ]
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights."""
+
+    network: Network
+    scores: dict[str, float]
+    """`validation_accuracy`, and `test_accuracy` if it was retrained."""
 
 
-def export_chosen(work: Work, formats: tuple[str, ...], ids: tuple[str, ...] = ()) -> list[Path]:
-    """Export the retrained networks, or the best children where none was retrained.
+def retrain_all(
+    work: Work,
+    members: Sequence[FrontMember],
+    start: TrainedSupernet | None,
+    *,
+    epochs: int | None,
+    seed: int,
+) -> list[Trained]:
+    """Train networks to the end; one that was trained before is read from its folder.
 
     Args:
         work: The run.
-        formats: Besides `architecture.yaml` and `model.safetensors`.
-        ids: Of the front; what was not retrained is exported with the shared weights.
-
-    Raises:
-        RunError: an id is not on the front, or there is no front to export from.
+        members: Of its front.
+        start: The weights to start from; None: new weights.
+        epochs: None: the recipe's.
+        seed: Of the new weights, the order of the images and their augmentation.
     """
-    front = {member.id: member for member in work.front()}
-    wanted = list(ids) or list(work.network_results()) or [m.id for m in work.chosen(1)]
-    missing = [id for id in wanted if id not in front]
-    if missing:
-        raise RunError(
-            f"Not on the front of '{work.path}': {', '.join(missing)}. "
-            f"There are: {', '.join(front) or 'none'}."
-        )
-    return [_export(work, front[id], formats) for id in wanted]
+    for member in members:
+        if not (network_folder(work.path, member.id) / "result.json").exists():
+            _retrain(work, member, start, epochs, seed)
+    return [retrained(work, member) for member in members]
+
+
+def results_of(run: Path) -> dict[str, NetworkResult]:
+    """The results of a run's retrained networks, by id."""
+    found = sorted((run / "networks").glob("*/result.json"))
+    return {path.parent.name: NetworkResult.from_dict(read_json(path)) for path in found}
+
+
+def retrained(work: Work, member: FrontMember) -> Trained:
+    """A retrained network, as its folder holds it."""
+    folder, data = network_folder(work.path, member.id), work.context.data
+    path = folder / "network.safetensors"
+    tensors, description = from_bytes(path.read_bytes(), str(path))
+    if description["id"] != member.id:
+        raise SettingsError(f"'{path}' holds network {description['id']}. Delete its folder.")
+    network = build_network(member.architecture, data.in_channels, data.num_classes)
+    network.load_state_dict(tensors)
+    result = NetworkResult.from_dict(read_json(folder / "result.json"))
+    scores = {
+        "validation_accuracy": result.validation.accuracy,
+        "test_accuracy": result.test.accuracy,
+    }
+    return Trained(network.eval(), scores)
+
+
+def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
+    """A network with the shared weights, not retrained."""
+    context = work.context
+    network = trained.supernet.extract(member.architecture)
+    images = context.evaluation_images.calibration(member.architecture.resolution)
+    calibrate(network, (x.to(context.device) for x in images))
+    return Trained(network, {"validation_accuracy": member.accuracy})
+
+
+def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
+    """Write each network to its folder; `formats` are besides `architecture.yaml` and weights."""
+    data = DataDescription.of(work.context.data)
+    folders = []
+    for each in networks:
+        folder = network_folder(work.path, each.network.architecture.id)
+        export_network(each.network, folder, data=data, scores=each.scores, formats=tuple(formats))
+        work.console.say(f"exported to {folder}")
+        folders.append(folder)
+    return folders
 
 
 def _retrain(
-    work: Work, member: Member, from_scratch: bool, epochs: int | None, seed: int
-) -> NetworkResult:
-    context, architecture = work.context, member.architecture
-    data, folder = context.data, work.network_folder(member.id)
-    recipe = default_recipe(from_scratch, len(data.train))
-    if epochs is not None:
-        recipe = recipe.model_copy(update={"epochs": epochs})
-    batches = context.retraining_batches(seed)
-    if len(data.train) < recipe.batch_size:
-        recipe = recipe.model_copy(update={"batch_size": max(2, len(data.train))})
+    work: Work, member: FrontMember, start: TrainedSupernet | None, epochs: int | None, seed: int
+) -> None:
+    """Train one network, score it and keep it."""
+    data, folder = work.context.data, network_folder(work.path, member.id)
+    recipe = _recipe(len(data.train), start is None, epochs)
     network = (
-        fresh_network(architecture, data.in_channels, data.num_classes, seed)
-        if from_scratch
-        else work.trained.supernet.extract(architecture)
-    ).to(context.device)
-    key = f"network {member.id}, {recipe.model_dump_json()}, {from_scratch=}, {seed=}"
+        fresh_network(member.architecture, data.in_channels, data.num_classes, seed)
+        if start is None
+        else start.supernet.extract(member.architecture)
+    ).to(work.context.device)
     started = time.monotonic()
-    steps = batches.steps_per_epoch(recipe.batch_size) * recipe.epochs
-    with work.console.task(f"training {member.id}", steps) as advance:
-
-        def progress(now: Steps) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
-
-        curve = retrain(
-            network,
-            batches,
-            recipe,
-            seed=seed,
-            validate=lambda net: {"accuracy": score_validation(net, data).accuracy},
-            checkpoints=checkpoints_at(folder / "checkpoint.safetensors", key),
-            progress=progress,
-        )
+    curve = _train(work, member, network, recipe, seed, from_scratch=start is None)
     result = NetworkResult(
         id=member.id,
         validation=score_validation(network, data),
-        test=score_test(network, context.dataset),
-        from_scratch=from_scratch,
+        test=score_test(network, work.context.dataset),
+        from_scratch=start is None,
         seed=seed,
         recipe=recipe,
         curve=curve,
@@ -114,37 +142,42 @@ def _retrain(
         f"{member.id}: {result.validation.accuracy:.2%} of the validation images, "
         f"{result.test.accuracy:.2%} of the test images"
     )
-    return result
 
 
-def _export(work: Work, member: Member, formats: tuple[str, ...]) -> Path:
-    folder = work.network_folder(member.id)
-    scores = {"validation_accuracy": float(member.entry["accuracy"])}
-    results = work.network_results()
-    if member.id in results:
-        scores = {
-            "validation_accuracy": results[member.id]["validation"]["accuracy"],
-            "test_accuracy": results[member.id]["test"]["accuracy"],
-        }
-    network = trained_network(work, member)
-    data = DataDescription.of(work.context.data)
-    export_network(network, folder, data=data, scores=scores, formats=formats)
-    work.console.say(f"exported to {folder}")
-    return folder
+def _recipe(images: int, from_scratch: bool, epochs: int | None) -> Recipe:
+    """The recipe for so many training images."""
+    recipe = default_recipe(from_scratch, images)
+    if epochs is not None:
+        recipe = recipe.model_copy(update={"epochs": epochs})
+    if images < recipe.batch_size:
+        recipe = recipe.model_copy(update={"batch_size": max(2, images)})
+    return recipe
 
 
-def trained_network(work: Work, member: Member) -> Network:
-    """A member of the front with its own trained weights, or else with the shared ones."""
-    context, path = work.context, work.network_folder(member.id) / "network.safetensors"
-    if not path.exists():
-        network = work.trained.supernet.extract(member.architecture)
-        images = context.evaluation_images.calibration(member.architecture.resolution)
-        calibrate(network, (x.to(context.device) for x in images))
-        return network
-    tensors, description = from_bytes(path.read_bytes(), str(path))
-    if description["id"] != member.id:
-        raise SettingsError(f"'{path}' holds network {description['id']}. Delete its folder.")
-    data = context.data
-    network = build_network(member.architecture, data.in_channels, data.num_classes)
-    network.load_state_dict(tensors)
-    return network.eval()
+def _train(
+    work: Work,
+    member: FrontMember,
+    network: Network,
+    recipe: Recipe,
+    seed: int,
+    from_scratch: bool,
+) -> list[dict[str, float]]:
+    """Train, or go on from the checkpoint; the validation curve."""
+    batches = work.context.retraining_batches(seed)
+    key = f"network {member.id}, {recipe.model_dump_json()}, {from_scratch=}, {seed=}"
+    path = network_folder(work.path, member.id) / "checkpoint.safetensors"
+    steps = batches.steps_per_epoch(recipe.batch_size) * recipe.epochs
+    with work.console.task(f"training {member.id}", steps) as advance:
+
+        def progress(now: Steps) -> None:
+            advance(now.step, f"loss {now.loss:.3f}")
+
+        return retrain(
+            network,
+            batches,
+            recipe,
+            seed=seed,
+            validate=lambda net: {"accuracy": score_validation(net, work.context.data).accuracy},
+            checkpoints=checkpoints_at(path, key),
+            progress=progress,
+        )

@@ -8,8 +8,8 @@
         run.lock           held while a process works in the folder
         ...                what the steps themselves write
 
-Steps write through `nas.storage`, so a folder is readable at any moment. `open_run` starts or
-continues one, `resume_run` continues one, `read_run` only looks.
+Steps write through `nas.storage`, so every file is complete at any moment. `open_run` starts or
+continues a run, `resume_run` continues one, `read_run` only looks at it.
 """
 
 from __future__ import annotations
@@ -28,37 +28,8 @@ from nas.environment import environment
 from nas.errors import CheckpointError, RunError, SettingsError, did_you_mean
 from nas.run.steps import STEPS
 from nas.settings import Settings
-from nas.storage import (
-    append_line,
-    atomic_file,
-    atomic_write,
-    cache_dir,
-    lock,
-    read_json,
-    read_lines,
-    storing,
-)
+from nas.storage import atomic_write, lock, read_json, storing
 from nas.units import format_ms
-
-__all__ = [
-    "RESULTS",
-    "STEPS",
-    "RunFolder",
-    "RunSummary",
-    "append_line",
-    "atomic_file",
-    "atomic_write",
-    "cache_dir",
-    "find_run",
-    "list_runs",
-    "lock",
-    "open_run",
-    "read_json",
-    "read_lines",
-    "read_run",
-    "resume_run",
-    "storing",
-]
 
 RESULTS = Path("results")
 _LOGGERS = ("nas", "supernet", "search_spaces")
@@ -68,7 +39,7 @@ class RunFolder:
     """One run's folder, held by this process until `close` (or the end of a `with` block)."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        """Take hold of a folder that has its settings; see `open_run` and `resume_run`."""
+        """Lock the folder for this process; `open_run` and `resume_run` make the folder."""
         self.path = path
         self.settings = settings
         with contextlib.ExitStack() as held:
@@ -100,31 +71,22 @@ class RunFolder:
         return step in _finished_steps(self.path)
 
     def finish(self, step: str, seconds: float) -> None:
-        """Note that a step is done; from then on a resumed run does not repeat it."""
+        """Note that a step is done; a resumed run does not repeat it."""
         assert step in STEPS, step
         steps = _finished_steps(self.path)
-        steps[step] = {"finished": _now(), "seconds": round(seconds, 3)}
-        self._write_steps(steps)
-
-    def reopen(self, step: str) -> None:
-        """Forget that this step and those after it have finished."""
-        later = STEPS[STEPS.index(step) :]
-        steps = _finished_steps(self.path)
-        self._write_steps({name: note for name, note in steps.items() if name not in later})
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        steps[step] = {"finished": now, "seconds": round(seconds, 3)}
+        _write_json(self.path / "steps.json", {"schema": 1, "steps": steps})
 
     def _note(self, error: BaseException) -> None:
-        """Keep the traceback in the log, and tell whoever reports the error how to go on."""
+        """Keep the traceback in the log, and add to the error how to continue."""
         logging.getLogger(__name__).error("stopped by an error", exc_info=error)
         error.add_note(f"Continue with: nas resume {self.path}")
-
-    def _write_steps(self, steps: dict[str, Any]) -> None:
-        document = {"schema": 1, "steps": steps}
-        atomic_write(self.path / "steps.json", json.dumps(document, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What can be said about a run without holding its folder."""
+    """A run, looked at without holding its folder."""
 
     path: Path
     settings: Settings
@@ -135,6 +97,15 @@ class RunSummary:
     def complete(self) -> bool:
         """Whether every step has finished."""
         return self.steps == STEPS
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "path": str(self.path),
+            "complete": self.complete,
+            "finished": list(self.steps),
+            "settings": self.settings.model_dump(),
+        }
 
 
 def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
@@ -165,7 +136,7 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
 
 
 def resume_run(path: Path) -> RunFolder:
-    """Take hold of an existing run, with the settings it was started with.
+    """Lock an existing run for this process, with the settings it was started with.
 
     Raises:
         RunError: there is no run, or another process holds it.
@@ -218,7 +189,7 @@ def _continued(path: Path, settings: Settings) -> RunFolder:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """A folder that already holds something other than an unborn run is left alone."""
+    """Leave a folder alone that holds anything else than a run that was just being made."""
     if not path.exists():
         return
     if not path.is_dir():
@@ -238,7 +209,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _fresh_folder(settings: Settings) -> Path:
-    """A new folder under `results/`; a number tells apart two that start in the same second."""
+    """A new folder under `results/`; two runs of the same second get a number."""
     data = settings.data.partition(":")[0]
     names = [Path(settings.space).stem, data]
     for target in settings.targets:
@@ -288,19 +259,19 @@ def _log_to(path: Path, held: contextlib.ExitStack) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that a full disk cuts short: it must not hide the error that is being reported."""
+    """A log whose own errors, such as a full disk, do not hide the error that is reported."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Go on without the line."""
 
     def close(self) -> None:
-        """Close, whatever could not be written."""
+        """Close, even if something could not be written."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 def _log_other_environment(path: Path) -> None:
-    """A resumed run that is not on the same ground says so in its log."""
+    """Log what changed since the run was started: versions, machine, commit."""
     before, now = read_json(path / "environment.json"), environment()
     for name in now:
         if name != "command" and before.get(name) != now[name]:
@@ -314,7 +285,3 @@ def _log_other_environment(path: Path) -> None:
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:
     atomic_write(path, json.dumps(document, indent=2) + "\n")
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,4 +1,4 @@
-"""A run's report, filled from what the steps left in its folder."""
+"""A run's report: its content is gathered from the folder, then `nas.report` writes the page."""
 
 from __future__ import annotations
 
@@ -8,86 +8,74 @@ import numpy as np
 
 from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
-from nas.report import LatencyPair, ReportContent, ReportTarget, write_report
-from nas.retrain import NetworkResult
-from nas.run.summary import result_of
+from nas.report import ReportContent, write_report
+from nas.result import Latency
+from nas.run.context import Context
+from nas.run.feasibility import Known
+from nas.run.finish import results_of
+from nas.run.search import problem_of, search_children
+from nas.run.summary import front_of, result_of
+from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
 from nas.search.engine import read_records
+from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit, assess
 from nas.storage import read_json
 
 
-def report(work: Work) -> Path:
+def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
     """Draw the figures and write the page.
 
-    For comparison a random search with as many evaluations is made first, on the same weights;
-    its record is kept, so that it is made once.
+    For comparison a random search with as many evaluations is made first, on the same weights.
+    Its record is kept, so it is made once.
     """
-    result = result_of(work)
-    random_record = work.path / "random.jsonl"
+    context, problem = work.context, problem_of(work.context, known, trained)
     if work.settings.searcher != "random":
-        work.search("random", random_record)
-    records = read_records(work.path / "evaluations.jsonl")
-    best = work.chosen(1)  # the first of them is the most accurate
-    retrained = [NetworkResult.from_dict(d) for d in work.network_results().values()]
+        search_children(work, problem, trained, "random", "random.jsonl")
+    result, records = result_of(work.path, context), read_records(work.path / "evaluations.jsonl")
+    best = front_of(work.path, context).chosen(1)  # the most accurate first
     content = ReportContent(
         title=work.path.name,
-        targets=[
-            ReportTarget(words, name, _held_out(predictor))
-            for words, name, predictor in zip(
-                result.targets, result.target_names, work.predictors, strict=True
-            )
-        ],
+        targets=result.targets,
         records=records,
         front=result.front,
-        budgets=work.context.budgets,
+        budgets=context.budgets,
         answers=result.answers,
         metric=work.settings.metric,
         searcher=work.settings.searcher,
-        random_records=read_records(random_record),
-        surrogates=_surrogates(work, records),
-        reference=_reference(work),
-        supernet_curve=work.trained.curve,
-        retrained=retrained,
+        random_records=read_records(work.path / "random.jsonl"),
+        held_out=held_out(known, context),
+        surrogates=_surrogates(problem, records),
+        reference=_reference(context, trained),
+        supernet_curve=trained.curve,
+        retrained=list(results_of(work.path).values()),
         best=best[0].architecture if best else None,
         settings=work.settings.model_dump(),
         environment=read_json(work.path / "environment.json"),
         confidence=result.confidence,
-        notes=(*work.context.data.notes, *result.notes, *map(str, work.predictors)),
+        notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
     )
     return write_report(work.path, content)
 
 
-def _surrogates(work: Work, records: list[Record]) -> tuple[SurrogateFit, ...]:
-    known = [record for record in records if not record.failed]
-    errors = np.array([1.0 - float(getattr(record, work.settings.metric)) for record in known])
-    problem = work.problem
-    costs = problem.known_objectives if problem.constraints is not None else None
-    codes = np.array([record.code for record in known])
-    return assess(work.context.space, codes, errors, costs)
+def held_out(known: Known, context: Context) -> list[Latency]:
+    """Networks that were measured for the profiles, each predicted by a fit without it."""
+    return [
+        latency
+        for name, predictor in zip(context.target_names, known.predictors, strict=True)
+        for latency in _held_out(name, predictor)
+    ]
 
 
-def _reference(work: Work) -> tuple[float, ...] | None:
-    """Where hypervolume counts from: the smallest architecture's accuracy, the loosest budgets."""
-    budgets = work.context.budgets
-    loosest = [budgets.loosest(target) for target in range(len(work.context.targets))]
-    limits = [limit for limit in loosest if limit is not None]
-    if len(limits) < len(loosest):
-        return None
-    space = work.context.space
-    smallest = work.trained.evaluator(space.decode(space.smallest()))
-    return float(getattr(smallest, work.settings.metric)), *limits
-
-
-def _held_out(predictor: Predictor) -> list[LatencyPair]:
-    """Networks that were measured for the profile, each predicted by a fit without it."""
+def _held_out(target: str, predictor: Predictor) -> list[Latency]:
     if not isinstance(predictor, MeasuredPredictor):
         return []
     factor = predictor.interval_factor
     return [
-        LatencyPair(
+        Latency(
+            target,
             predicted_ms=network["predicted_ms"],
             low_ms=network["predicted_ms"] / factor,
             high_ms=network["predicted_ms"] * factor,
@@ -95,3 +83,21 @@ def _held_out(predictor: Predictor) -> list[LatencyPair]:
         )
         for network in predictor.profile.networks
     ]
+
+
+def _surrogates(problem: Problem, records: list[Record]) -> tuple[SurrogateFit, ...]:
+    known = [record for record in records if not record.failed]
+    errors = np.array([1.0 - record.score(problem.metric) for record in known])
+    costs = problem.known_objectives if problem.constraints is not None else None
+    return assess(problem.space, np.array([record.code for record in known]), errors, costs)
+
+
+def _reference(context: Context, trained: TrainedSupernet) -> tuple[float, ...] | None:
+    """Where hypervolume counts from: the smallest architecture's accuracy, the loosest budgets."""
+    loosest = [context.budgets.loosest(target) for target in range(len(context.targets))]
+    limits = [limit for limit in loosest if limit is not None]
+    if len(limits) < len(loosest):
+        return None
+    space = context.space
+    smallest = trained.evaluator(space.decode(space.smallest()))
+    return float(getattr(smallest, context.settings.metric)), *limits

@@ -1,12 +1,12 @@
-"""The search loop: ask, evaluate, record, tell, in an order that time cannot change.
+"""The search loop: ask, evaluate, record, tell, in an order that does not depend on durations.
 
     candidate i is asked after the results 0 ... i-L have been told      (L = lag)
 
     L = 3:   ask 0, 1, 2 | result 0, tell 0, ask 3 | result 1, tell 1, ask 4 | ...
 
-Up to L candidates may be evaluated at once, and however long each takes, the searcher sees the
-same sequence: one process and a cluster find the same. For the same reason no searcher state is
-saved: a resumed search replays the record through `ask` and `tell`.
+Up to L candidates may be evaluated at once. However long each takes, the searcher sees the same
+sequence, so one process and a cluster find the same. The searcher's state is not saved: a search
+that is continued replays the record through `ask` and `tell`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import RunError
+from nas.result import Latency
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
-from nas.search.records import Interval, Record
+from nas.search.records import Record
 from nas.storage import append_line, read_lines
 from supernet.scores import Evaluation
 
@@ -52,8 +53,8 @@ def search(
 
     Args:
         problem: What is searched and how candidates are evaluated.
-        searcher: At its start, also when a search is continued.
-        evaluations: How many in all; fewer are made when the space has no more.
+        searcher: A new one, also when a search is continued.
+        evaluations: How many in all; fewer if the space has no more.
         record: The `evaluations.jsonl` to read first, then to append to.
         lag: How many candidates may be asked ahead of the results, at least 1.
         progress: Called after each evaluation, replayed ones included.
@@ -76,7 +77,7 @@ def search(
             append_line(record, result.to_dict())
         done.append(result)
         evaluation = Evaluation(result.accuracy, result.balanced_accuracy, result.loss)
-        latencies = [latency.ms for latency in result.latencies]
+        latencies = [latency.predicted_ms for latency in result.latencies]
         searcher.tell(code[None], problem.objectives(evaluation, latencies)[None])
         if progress is not None:
             best = best_score(done, problem.metric)
@@ -99,7 +100,7 @@ def search(
 
 def best_score(records: list[Record], metric: str) -> float:
     """The highest score among the records that have one, else NaN."""
-    scores = [float(getattr(record, metric)) for record in records if not record.failed]
+    scores = [record.score(metric) for record in records if not record.failed]
     return max(scores, default=float("nan"))
 
 
@@ -125,12 +126,7 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
     evaluation = problem.evaluate(code)
     seconds = time.perf_counter() - start
     measures = problem.measures(code[None])
-    latencies = [
-        Interval(*map(float, each))
-        for each in zip(
-            measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0], strict=True
-        )
-    ]
+    predicted = np.stack([measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0]], axis=1)
     return Record(
         index=index,
         id=problem.identify(code),
@@ -138,14 +134,14 @@ def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
         accuracy=float(evaluation.accuracy),
         balanced_accuracy=float(evaluation.balanced_accuracy),
         loss=float(evaluation.loss),
-        latency_ms=latencies[0].ms,
-        low_ms=latencies[0].low_ms,
-        high_ms=latencies[0].high_ms,
+        latencies=tuple(
+            Latency(target, *each)
+            for target, each in zip(problem.targets, predicted.tolist(), strict=True)
+        ),
         macs=int(measures.macs[0]),
         params=int(measures.params[0]),
         memory_mib=float(measures.memory_mib[0]),
         seconds=round(seconds, 4),
-        others=tuple(latencies[1:]),
     )
 
 

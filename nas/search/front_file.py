@@ -1,38 +1,76 @@
 """`front.json`: the architectures worth having, chosen from the evaluations.
 
 The front is by score (up) and predicted latency on each target (down); other budgets only exclude.
-Of equal points one is kept: the lower loss, then the lower id. Where the search answers several
-questions, the front holds what answers any of them, and the best answer to each is named. The
-document is equal for equal inputs.
+Of equal points one is kept: the lower loss, then the lower id. With several sets of budgets the
+front holds what is within any of them, and names the best within each. The document is equal for
+equal inputs.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from nas.errors import RunError
+from nas.result import Answer, FrontMember, Latency
 from nas.search.front import non_dominated
 from nas.search.objectives import Budgets, Measures
 from nas.search.problem import Metric
 from nas.search.protocol import Bools
 from nas.search.records import Record
-from nas.storage import atomic_write
+from nas.storage import atomic_write, read_json
+from search_spaces.architecture import Architecture
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-def within(records: Sequence[Record], budgets: Budgets) -> list[Record]:
-    """The records that did not fail and whose prediction and costs answer any of the questions."""
-    good = [record for record in records if not record.failed]
+class Evaluated(Protocol):
+    """What budgets are compared with: a record, or a member of a front."""
+
+    @property
+    def accuracy(self) -> float:
+        """NaN if the evaluation failed."""
+
+    @property
+    def loss(self) -> float:
+        """The lower of two that are as accurate ranks first."""
+
+    def score(self, metric: str) -> float:
+        """Accuracy or balanced accuracy."""
+
+    @property
+    def latencies(self) -> tuple[Latency, ...]:
+        """One per target."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds per image."""
+
+    @property
+    def params(self) -> int:
+        """Parameters."""
+
+    @property
+    def memory_mib(self) -> float:
+        """Activations."""
+
+
+Item = TypeVar("Item", bound=Evaluated)
+
+
+def within(items: Sequence[Item], budgets: Budgets) -> list[Item]:
+    """Those that did not fail and whose predictions and costs keep any of the sets of budgets."""
+    good = [item for item in items if not math.isnan(item.accuracy)]
     if not good:
         return []
     keep: Bools = np.all(budgets.excess(_measures(good)) <= 0, axis=1)
-    return [record for record, kept in zip(good, keep, strict=True) if kept]
+    return [item for item, kept in zip(good, keep, strict=True) if kept]
 
 
 def front_records(
@@ -41,8 +79,8 @@ def front_records(
     """The non-dominated records within the budgets, fastest on the first target first."""
     unique: dict[tuple[float, ...], Record] = {}
     for record in sorted(within(records, budgets), key=lambda record: (record.loss, record.id)):
-        latencies = (latency.ms for latency in record.latencies)
-        unique.setdefault((*latencies, -getattr(record, metric)), record)
+        latencies = (latency.predicted_ms for latency in record.latencies)
+        unique.setdefault((*latencies, -record.score(metric)), record)
     if not unique:
         return []
     points = sorted(unique)
@@ -50,89 +88,116 @@ def front_records(
     return [unique[point] for point, kept in zip(points, mask, strict=True) if kept]
 
 
-def best_records(
-    front: Sequence[Record], budgets: Budgets, metric: Metric = "accuracy"
-) -> list[Record | None]:
-    """The best answer to each question, None where nothing answers it.
+def front_members(
+    records: Sequence[Record],
+    budgets: Budgets,
+    metric: Metric,
+    decode: Callable[[tuple[int, ...]], Architecture],
+) -> list[FrontMember]:
+    """The front of all evaluations of a search, fastest on the first target first.
 
-    That is the most accurate record within the question's limits; of equal ones, the lower loss.
-    It is enough to look at the front: an interval is a factor to either side, the same for all
-    architectures of a target, so what dominates an answer is an answer too.
+    Args:
+        records: All evaluations.
+        budgets: The limits that were asked for.
+        metric: Which score counts.
+        decode: A code to its architecture.
     """
-    kept = [within(front, alone) for alone in budgets.separate()]
     return [
-        min(answers, key=lambda record: (-getattr(record, metric), record.loss), default=None)
-        for answers in kept
+        FrontMember(
+            id=record.id,
+            code=record.code,
+            architecture=decode(record.code),
+            accuracy=record.accuracy,
+            balanced_accuracy=record.balanced_accuracy,
+            loss=record.loss,
+            latencies=record.latencies,
+            macs=record.macs,
+            params=record.params,
+            memory_mib=record.memory_mib,
+        )
+        for record in front_records(records, budgets, metric)
     ]
 
 
-def front_document(
-    records: Sequence[Record],
+def ranked(items: Sequence[Item], metric: Metric) -> list[Item]:
+    """The most accurate first; of equal ones, the lower loss."""
+    return sorted(items, key=lambda item: (-item.score(metric), item.loss))
+
+
+def best_within(
+    front: Sequence[Item], budgets: Budgets, metric: Metric = "accuracy"
+) -> list[Item | None]:
+    """The best of the front that is predicted within each set of budgets; None if none is.
+
+    It is enough to look at the front: an interval is a factor to either side, the same for all
+    architectures of a target, so whatever dominates an answer is within its budgets too.
+    """
+    kept = [ranked(within(front, alone), metric) for alone in budgets.separate()]
+    return [items[0] if items else None for items in kept]
+
+
+def write_front(
+    path: Path,
+    front: Sequence[FrontMember],
     *,
     budgets: Budgets,
     metric: Metric,
-    describe: Callable[[tuple[int, ...]], Mapping[str, Any]],
+    evaluations: int,
     supernet: str,
     targets: Sequence[Mapping[str, Any]],
     data: str,
-) -> dict[str, Any]:
-    """What `front.json` holds.
+) -> None:
+    """Write `front.json`, whole or not at all.
 
     Args:
-        records: All evaluations of the search.
+        path: The file.
+        front: Its members.
         budgets: The limits that were asked for.
         metric: Which score counts.
-        describe: A code to its architecture as a dictionary.
+        evaluations: How many architectures were evaluated.
         supernet: Id of the shared weights that gave the accuracies.
-        targets: Each with its `target` and the id of its `latency_profile`, that is of what gave
+        targets: Each with its `name`, its `target` and `latency_profile`, the id of what gave
             the predictions.
         data: Id of the data and its split.
     """
-    front = front_records(records, budgets, metric)
-    best = best_records(front, budgets, metric)
-    return {
+    best = best_within(front, budgets, metric)
+    document = {
         "schema": SCHEMA,
         "supernet": supernet,
-        "latency_profile": targets[0]["latency_profile"],
-        "targets": [dict(target) for target in targets],
         "data": data,
         "metric": metric,
-        "budgets": budgets.by_name(),
+        "targets": [dict(target) for target in targets],
+        "budgets": budgets.costs(),
         "answers": [
-            {"limits_ms": list(limits), "best": None if record is None else record.id}
-            for limits, record in zip(budgets.budget_sets, best, strict=True)
+            asdict(Answer(limits, None if member is None else member.id))
+            for limits, member in zip(budgets.budget_sets, best, strict=True)
         ],
-        "evaluations": len(records),
-        "front": [_entry(record, describe(record.code)) for record in front],
+        "evaluations": evaluations,
+        "front": [member.to_dict() for member in front],
     }
-
-
-def write_front(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the document, whole or not at all."""
     atomic_write(path, json.dumps(document, indent=2) + "\n")
 
 
-def _entry(record: Record, architecture: Mapping[str, Any]) -> dict[str, Any]:
-    latencies = [asdict(latency) for latency in record.latencies]
-    return {
-        "id": record.id,
-        "code": list(record.code),
-        "accuracy": record.accuracy,
-        "balanced_accuracy": record.balanced_accuracy,
-        "loss": record.loss,
-        "prediction": latencies[0],
-        **({"latencies": latencies} if len(latencies) > 1 else {}),
-        "macs": record.macs,
-        "params": record.params,
-        "memory_mib": record.memory_mib,
-        "architecture": dict(architecture),
-    }
+def read_front(path: Path) -> list[FrontMember]:
+    """The members in a `front.json`, fastest on the first target first.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        RunError: another version of nas wrote it.
+    """
+    document = read_json(path)
+    if document.get("schema") != SCHEMA:
+        raise RunError(
+            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
+            f"{SCHEMA}. Start a new run, or use the version of nas that wrote it."
+        )
+    return [FrontMember.from_dict(member) for member in document["front"]]
 
 
-def _measures(records: Sequence[Record]) -> Measures:
-    """What budgets are compared with, from the record."""
+def _measures(items: Sequence[Evaluated]) -> Measures:
+    """Predictions and costs as arrays."""
     latencies = np.array(
-        [[(at.ms, at.low_ms, at.high_ms) for at in record.latencies] for record in records]
+        [[(at.predicted_ms, at.low_ms, at.high_ms) for at in item.latencies] for item in items]
     )
-    costs = np.array([(r.macs, r.params, r.memory_mib) for r in records], dtype=float)
+    costs = np.array([(item.macs, item.params, item.memory_mib) for item in items], dtype=float)
     return Measures(*np.moveaxis(latencies, 2, 0), *costs.T)

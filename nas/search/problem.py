@@ -50,6 +50,8 @@ class Problem:
     identify: Callable[[Codes], str]
     """One code (genes,) to its architecture's id."""
     metric: Metric = "accuracy"
+    targets: tuple[str, ...] = ("cpu",)
+    """Names of the targets, in the order of the latencies."""
 
     def brief(
         self, seed: int, *, evaluations: int | None = None, gradients: Gradients | None = None

@@ -1,4 +1,4 @@
-"""One line of `evaluations.jsonl`: what was asked and what came of it."""
+"""One line of `evaluations.jsonl`: an architecture that was asked for, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nas.errors import RunError
+from nas.result import Latency
 
 _MAY_FAIL = ("accuracy", "balanced_accuracy", "loss")
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A predicted latency on one target."""
-
-    ms: float
-    low_ms: float
-    high_ms: float
-
-
-@dataclass(frozen=True)
 class Record:
-    """An evaluated architecture. Scores are NaN where the evaluation failed."""
+    """An evaluated architecture. Scores are NaN if the evaluation failed."""
 
     index: int
     """Position in the order of asking, from 0."""
@@ -32,35 +24,29 @@ class Record:
     accuracy: float
     balanced_accuracy: float
     loss: float
-    latency_ms: float
-    """Predicted on the first target, with its interval."""
-    low_ms: float
-    high_ms: float
+    latencies: tuple[Latency, ...]
+    """Predicted, one per target."""
     macs: int
     params: int
     memory_mib: float
     seconds: float
-    """What the evaluation took."""
-    others: tuple[Interval, ...] = ()
-    """Predicted on the other targets, in their order."""
-
-    @property
-    def latencies(self) -> tuple[Interval, ...]:
-        """Predicted on every target."""
-        return (Interval(self.latency_ms, self.low_ms, self.high_ms), *self.others)
+    """Duration of the evaluation."""
 
     @property
     def failed(self) -> bool:
         """Whether there is no accuracy."""
         return math.isnan(self.accuracy)
 
+    def score(self, metric: str) -> float:
+        """Its accuracy or balanced accuracy."""
+        value: float = getattr(self, metric)
+        return value
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: null instead."""
         line = asdict(self)
         line["code"] = list(self.code)
-        del line["others"]
-        if self.others:
-            line["latencies"] = [asdict(latency) for latency in self.latencies]
+        line["latencies"] = list(line["latencies"])
         for name in _MAY_FAIL:
             line[name] = line[name] if math.isfinite(line[name]) else None
         return line
@@ -72,15 +58,16 @@ class Record:
         Raises:
             RunError: fields are missing or unknown.
         """
-        line = dict(line)
-        latencies = line.pop("latencies", [])
-        known = {field.name for field in fields(cls)} - {"others"}
-        if wrong := sorted(known.symmetric_difference(line)):
+        if wrong := sorted({field.name for field in fields(cls)}.symmetric_difference(line)):
             raise RunError(
                 f"An evaluation has missing or unknown fields: {', '.join(wrong)}. It was made by "
                 "another version of nas; start a new run, or use that version."
             )
-        values = {**line, "code": tuple(line["code"])}
+        values = {
+            **line,
+            "code": tuple(line["code"]),
+            "latencies": tuple(Latency(**latency) for latency in line["latencies"]),
+        }
         for name in _MAY_FAIL:
             values[name] = math.nan if values[name] is None else values[name]
-        return cls(**values, others=tuple(Interval(**each) for each in latencies[1:]))
+        return cls(**values)

@@ -2,8 +2,8 @@
 
     optuna-dashboard results/<run>/study.journal
 
-The record is the truth and the study a copy: trials are appended in batches, and a study that is
-damaged or belongs to other evaluations is made anew.
+The study is a copy of the record: trials are appended in batches, and a study that is damaged or
+belongs to other evaluations is made anew.
 """
 
 from __future__ import annotations
@@ -45,48 +45,55 @@ def mirror(
     records: Sequence[Record],
     genes: Sequence[NamedGene],
     metric: Metric = "accuracy",
-    latencies: Sequence[str] = ("latency_ms",),
+    targets: Sequence[str] = ("cpu",),
 ) -> int:
     """Bring the study at `path` up to the records; how many trials were added.
 
-    Its objectives are the metric and the latency on each target, which `latencies` names.
-    Doing it again adds nothing. Call it once in a while, not for each evaluation.
+    Its objectives are the metric and the predicted latency on each target. Doing it again adds
+    nothing. Call it once in a while, not for each evaluation.
+
+    Args:
+        path: The study's journal file.
+        records: The evaluations.
+        genes: What the codes of the records mean.
+        metric: Which score is maximised.
+        targets: Names of the targets.
 
     Raises:
         StorageError: the disk is full.
         RunError: the file cannot be written to.
     """
+    names = [metric, *(f"ms on {target}" for target in targets)]
     with _quiet(), storing(path):
         try:
-            study = _open(path, metric, latencies)
+            study = _open(path, names)
             present = study.get_trials(deepcopy=False)
             fits = _same(present, records)
         except Exception:  # torn by a crash; optuna names no error for it
             fits = False
         if not fits:
             path.unlink(missing_ok=True)
-            study, present = _open(path, metric, latencies), []
+            study, present = _open(path, names), []
         distributions = _distributions(genes)
         missing = records[len(present) :]
         study.add_trials(_trial(record, genes, distributions, metric) for record in missing)
         return len(missing)
 
 
-def _open(path: Path, metric: Metric, latencies: Sequence[str]) -> Study:
+def _open(path: Path, names: list[str]) -> Study:
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
     directions: list[Literal["maximize", "minimize"]] = ["maximize"]
-    directions += ["minimize"] * len(latencies)
+    directions += ["minimize"] * (len(names) - 1)
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(path))),
         study_name=STUDY,
         directions=directions,
         load_if_exists=True,
     )
-    names = [metric, *latencies]
     if study.metric_names != names:
         study.set_metric_names(names)
     return study
@@ -130,7 +137,7 @@ def _trial(
     attributes = {
         name: value for name, value in record.to_dict().items() if name not in ("code", "index")
     }
-    values = [float(getattr(record, metric)), *(latency.ms for latency in record.latencies)]
+    values = [record.score(metric), *(latency.predicted_ms for latency in record.latencies)]
     state = optuna.trial.TrialState.FAIL if record.failed else optuna.trial.TrialState.COMPLETE
     return optuna.trial.create_trial(
         state=state,

@@ -1,4 +1,4 @@
-"""What architectures are compared at equal amounts of, and the limits that they keep."""
+"""The cost at which architectures are compared, and the limits that they keep."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.errors import InfeasibleError
-from nas.latency import CostTable, Predictor
+from nas.latency import CostTable, Prediction, Predictor
 from nas.search.asking.candidates import Candidates
+from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Codes, Floats
 from nas.units import format_count, format_ms
 from search_spaces import SearchSpace
 
 FEWEST = 10
-"""Fewer architectures within the limits say nothing."""
+"""With fewer architectures within the limits nothing can be learnt."""
 SAMPLES = 2000
 TRIES = 10
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What every evaluated architecture keeps; None is no limit."""
+    """Limits that every evaluated architecture keeps; None is no limit."""
 
     latency_ms: float | None = None
-    """Checked against the upper end of the prediction's interval."""
+    """Compared with the upper end of the prediction's interval."""
     max_macs: float | None = None
     max_params: float | None = None
 
@@ -62,14 +63,21 @@ class Costs:
 
     def excess(self, codes: Codes) -> Floats:
         """How far above each limit: value / limit - 1, (n, limits set), kept where <= 0."""
-        shares = []
-        if self.limits.latency_ms is not None and self.predictor is not None:
-            shares.append(self.predictor.predict(codes).high_ms / self.limits.latency_ms)
-        if self.limits.max_macs is not None:
-            shares.append(self.table.macs(codes) / self.limits.max_macs)
-        if self.limits.max_params is not None:
-            shares.append(self.table.params(codes) / self.limits.max_params)
-        return np.stack(shares, axis=1) - 1.0 if shares else np.zeros((len(codes), 0))
+        unknown, limits = np.full(len(codes), np.nan), self.limits
+        found = Prediction(unknown, unknown, unknown)
+        if self.predictor is not None:
+            found = self.predictor.predict(codes)
+        measures = Measures(
+            latency_ms=found.ms[:, None],
+            low_ms=found.low_ms[:, None],
+            high_ms=found.high_ms[:, None],
+            macs=self.table.macs(codes),
+            params=self.table.params(codes),
+            memory_mib=unknown,
+        )
+        return Budgets(
+            ((limits.latency_ms,),), max_macs=limits.max_macs, max_params=limits.max_params
+        ).excess(measures)
 
     def any_within(self, rng: np.random.Generator) -> bool:
         """Whether some of 2,000 samples keep the limits."""
@@ -79,8 +87,8 @@ class Costs:
     def within_limits(self, n: int, rng: np.random.Generator) -> Codes:
         """Distinct architectures that keep the limits, at most n: (<= n, genes).
 
-        They are the first that sampling gives, so that their values are as frequent as it makes
-        them; where limits leave next to nothing, what mutation and descent find is added.
+        The first ones that sampling gives, so that values are as frequent as in samples. If the
+        limits leave too few, those that mutation and descent find are added.
 
         Raises:
             InfeasibleError: there are too few to learn anything from.

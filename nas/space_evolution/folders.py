@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import RunError, SettingsError
-from nas.run.folder import RESULTS
 from nas.settings import Settings
 from nas.storage import read_json
 
 _UNBORN = {"run.lock", "space-0.yaml"}
-"""What a folder may hold whose evolution had no time to say what was asked."""
+"""What a folder may hold if its evolution was stopped before `evolution.json` was written."""
 
 
 def check(folder: Path, asked: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else than this evolution.
+    """Refuse a folder that holds anything else than this evolution.
 
     Args:
         folder: Where it is to be; may be new.
@@ -54,10 +53,10 @@ def check(folder: Path, asked: dict[str, Any]) -> None:
         )
 
 
-def fresh_folder(settings: Settings) -> Path:
-    """A new folder under `results/`."""
+def fresh_folder(parent: Path, settings: Settings) -> Path:
+    """The path of a new folder."""
     name = f"evolve-{Path(settings.space).stem}-{settings.data.partition(':')[0]}"
-    path, number = RESULTS / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
+    path, number = parent / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
     while path.exists():
         number += 1
         path = path.with_name(f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{number}")

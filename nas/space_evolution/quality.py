@@ -6,8 +6,8 @@
     Q_v = (E_v + T_v) / 2                                                 E-T error
     w   = slope of the line through Q_v over the values in order
 
-Without f a larger value would almost always look better, as it may cost more. A ratio, because
-errors spread in proportion to what is usual at their cost. Standard errors are those of a
+Without f a larger value would almost always look better, because it may cost more. r is a ratio
+because errors spread in proportion to the usual error at their cost. Standard errors come from a
 bootstrap over architectures.
 
     e (n,) error        c (n,) latency or multiply-adds      r (n,) error at equal cost
@@ -59,10 +59,10 @@ class Quality:
 
 
 def at_equal_cost(errors: Floats, costs: Floats) -> Floats:
-    """Errors (n,) over what is usual at their cost (n,), times the mean error.
+    """Errors (n,) divided by the usual error at their cost (n,), times the mean error.
 
-    The usual error is fitted to means of neighbours in cost, or the dearest architectures would be
-    compared with little but themselves.
+    The usual error is fitted to means over neighbours in cost; otherwise the most expensive
+    architectures would be compared with little but themselves.
     """
     logs = np.log(costs)
     groups = np.array_split(np.argsort(logs, kind="stable"), max(1, len(logs) // NEIGHBOURS))

@@ -1,4 +1,4 @@
-"""Why a space became what it is: the same facts as JSON, as a page and as sentences."""
+"""The reasons of every change of a space: as JSON, as a page and as sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas.space_evolution.rule import SURE, Decision
 
 ABOUT = """\
 Architectures are compared at equal {cost}: an error here is a validation error on the
-supernet's shared weights, over the error that is usual at that cost (the best fit that never
+supernet's shared weights, divided by the usual error at that cost (the best fit that never
 rises), times the mean error.
 
 E: mean error of the architectures that hold a value. T: mean error of the best tenth of them.

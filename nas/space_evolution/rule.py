@@ -1,14 +1,16 @@
-"""How a space follows its E-T errors: one step per dimension and generation, where one is sure.
+"""How a space follows its E-T errors: at most one step per dimension and generation.
 
-    numbers and options   the line through the E-T errors falls towards one end: one more value
-                          there, one fewer at the other end; at a limit, only one fewer
+    numbers and options   if the line through the E-T errors falls towards one end, that end gets
+                          one more value and the other end loses one; at a limit it only loses one
     families              the worst one goes, if it is worse than the mean of the others
 
-Sure is beyond `SURE` standard errors, and as much more as it takes for the worst of several
-families to be as improbable by chance. At least two values stay, and never are there more than
-before; what went does not come back, or a range whose best value is in the middle would go to and
-fro. S3 moves every dimension whose slope is beyond a threshold; here the threshold is the
-slope's own standard error, as supernets of small data are judged by few images.
+A step is only made if it is sure: the slope is beyond `SURE` standard errors. For the worst of
+several families the threshold is higher, because one of many is often bad by chance (Bonferroni).
+A dimension keeps at least two values and never gets more than it had. A value that went does not
+come back; otherwise a range whose best value is in the middle would go to and fro.
+
+S3 moves every dimension whose slope is beyond a fixed threshold. Here the threshold is the slope's
+own standard error, because supernets of small data are judged by few images.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Decision:
 
 
 def decide(dimension: Dimension, quality: Quality, gone: frozenset[str] = frozenset()) -> Decision:
-    """What the E-T errors of a dimension ask for.
+    """The step that the E-T errors of a dimension call for.
 
     Args:
         dimension: Of the space whose supernet was looked at.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas.latency import Target
 from nas.latency.timing import gpu as machine
 from nas.latency.timing.cuda import Gpu
 
@@ -61,6 +62,37 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAS_CACHE_DIR", str(home / "cache"))
         yield home
+
+
+class FakeMachine:
+    """A machine on which every network takes as long; its memory may hold only the first ones."""
+
+    def __init__(self, ms: float = 1.0, holds: int | None = None) -> None:
+        self.ms, self.holds = ms, holds
+
+    def __call__(self, target: Target) -> FakeMachine:
+        """The machine of any target."""
+        return self
+
+    def ready(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def images(self, shape: tuple[int, ...], rng: np.random.Generator) -> torch.Tensor:
+        return torch.zeros(0)
+
+    def passes(self, networks: Sequence[object], *_: object) -> list[Any]:
+        held = len(networks) if self.holds is None else self.holds
+        took = int(self.ms * 1e6)
+        return [(lambda x: [0, took]) if i < held else None for i in range(len(networks))]
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def fake_machine() -> type[FakeMachine]:
+    """To be called with milliseconds; tests cannot import from here."""
+    return FakeMachine
 
 
 class FakeClock:

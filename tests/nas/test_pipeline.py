@@ -8,7 +8,6 @@ import json
 import math
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from nas.commands import steps as commands
 from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
-from nas.latency.profiles import speed
+from nas.latency.profiles.profile import Profile
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces import load_space
@@ -36,10 +35,10 @@ from pathlib import Path
 from nas import pipeline
 from nas.progress import Silent
 from nas.settings import Settings
-import supernet.loop
+import supernet.training.loop
 from contextlib import contextmanager
 
-supernet.loop.CHECKPOINT_SECONDS = 0.0
+supernet.training.loop.CHECKPOINT_SECONDS = 0.0
 task, count = sys.argv[1], int(sys.argv[2])
 
 class Deadly(Silent):
@@ -171,24 +170,30 @@ def test_a_budget_that_nothing_keeps_ends_the_run_before_training(
 def test_a_machine_slower_than_its_profile_is_told(
     home: Path, heard: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speed, "FRESH", datetime.timedelta(0))
-    monkeypatch.setattr(speed, "speed_now", lambda *_: 1.4)
+    shutil.copytree(home / "cache", tmp_path / "cache")
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
+    (path,) = (tmp_path / "cache" / "latency").glob("cpu-*.json")
+    profile = Profile.load(path)
+    once = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    dataclasses.replace(
+        profile,
+        conditions={**profile.conditions, "date": once.isoformat()},
+        networks=tuple({**one, "ms": one["ms"] / 1000} for one in profile.networks),
+    ).save(path)
     pipeline.run(_settings(home), out=tmp_path / "run", until="latency", console=heard)
-    assert any("networks take 1.40 times as long as then" in line for line in heard.said)
+    assert any("This machine is slower now" in line for line in heard.said)
 
 
 def test_a_front_measured_beyond_the_budget_is_told(
-    home: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, fake_machine: Any
 ) -> None:
-    real = pipeline.measure_finalists
-
-    def slow(*arguments: Any, **more: Any) -> Any:
-        found = real(*arguments, **more)
-        return dataclasses.replace(found, ms=found.ms * 0 + 2000.0)
-
-    monkeypatch.setattr(pipeline, "measure_finalists", slow)
+    settings = _settings(home, budget_ms=1000.0)
     with pytest.raises(InfeasibleError, match=r"none was measured within it: the fastest took 2"):
-        pipeline.run(_settings(home, budget_ms=1000.0), out=tmp_path / "run")
+        pipeline.run(settings, out=tmp_path / "run", machine_of=fake_machine(2000.0))
+    found = pipeline.run(
+        settings, out=tmp_path / "run", until="measure", machine_of=fake_machine(5.0)
+    )
+    assert {member.latencies[0].measured_ms for member in found.front} == {5.0}
 
 
 def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
@@ -203,9 +208,7 @@ def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_single_commands_work_on_a_finished_run(
-    home: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "run")
     run = tmp_path / "run"
     front = json.loads((run / "front.json").read_text())["front"]
@@ -216,14 +219,16 @@ def test_single_commands_work_on_a_finished_run(
     outcome = commands.export(run, formats=("timm",), ids=(id,), console=silent)
     assert (Path(outcome.document["exported"][0]) / "architecture.yaml").exists()
     predicted = predicting.predict(f"{run}/{id}", _settings(home), console=silent)
-    assert predicted.document["latency_ms"] == pytest.approx(front[0]["prediction"]["ms"])
+    latency = front[0]["latencies"][0]
+    assert predicted.document["latency_ms"] == pytest.approx(latency["predicted_ms"])
     of_the_run = predicting.predict(f"{run}:{id}", Settings(threads=1), console=silent)
     assert of_the_run.document["latency_ms"] == predicted.document["latency_ms"]
     assert commands.train(_settings(home), console=silent).document["curve"]
-    monkeypatch.setattr(commands, "Plan", lambda: BRIEF)
-    assert commands.measure(_settings(home), console=silent).document["held_out"]
+    assert commands.measure(_settings(home), plan=BRIEF, console=silent).document["held_out"]
     with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)
+    with pytest.raises(UnknownNameError, match="Unknown export format 'zip'"):
+        commands.export(run, formats=("zip",), ids=(), console=silent)
     with pytest.raises(RunError, match="There is no 'nothing' on the front"):
         predicting.predict(f"{run}/nothing", _settings(home), console=silent)
 
@@ -232,16 +237,3 @@ def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
     pipeline.run(_settings(home), out=tmp_path / "run", until="space")
     with pytest.raises(RunError, match="has no front yet"):
         commands.report(tmp_path / "run", console=Silent())
-
-
-def test_the_readmes_python_runs(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    assert len(blocks) == 2
-    (network,) = (path.parent for path in whole.glob("networks/*/model.pt2"))
-    asked: list[Settings] = []
-    monkeypatch.setattr(pipeline, "run", asked.append)
-    for block in blocks:
-        text = block.replace("results/quickstart/networks/<id>", str(network))
-        exec(text.replace("<id>", network.name), {})
-    assert asked == [Settings(data="digits", budget_ms=5.0)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +10,7 @@ import pytest
 from nas import pipeline
 from nas.commands import steps as commands
 from nas.latency import Effort, Plan
-from nas.latency.timing import gpu as machine
-from nas.run.context import Context
-from nas.run.work import Member
+from nas.latency.timing.measure import machine_of
 from nas.settings import Settings
 
 
@@ -36,15 +32,18 @@ def settings(home: Path) -> Settings:
 
 
 def test_the_front_is_measured_there(
-    home: Path, settings: Settings, heard: Any, a100_here: None, monkeypatch: pytest.MonkeyPatch
+    home: Path, settings: Settings, heard: Any, fake_machine: Any
 ) -> None:
-    found = pipeline.run(settings, out=home / "run", until="measure", console=heard)
+    machine = fake_machine(2.5)
+    found = pipeline.run(
+        settings, out=home / "run", until="measure", console=heard, machine_of=machine
+    )
     assert found.front
-    assert all(member.measured_ms is not None for member in found.front)
+    assert {member.latencies[0].measured_ms for member in found.front} == {2.5}
     assert found.notes == ()
     assert any(said.startswith("repeat noise of a100: ") for said in heard.said)
-    monkeypatch.setattr(machine, "gpus", list)  # shown again where the GPU is not
-    assert pipeline.resume(home / "run").notes == ()
+    shown = pipeline.run(settings, out=home / "run", until="measure")  # where the GPU is not
+    assert shown.to_dict() == found.to_dict()
 
 
 def test_a_runtime_that_cannot_be_measured_is_told_as_what_it_is(
@@ -52,7 +51,7 @@ def test_a_runtime_that_cannot_be_measured_is_told_as_what_it_is(
 ) -> None:
     asked = _settings(home, runtime="tensorrt")
     found = pipeline.run(asked, out=home / "kit", until="measure", console=heard)
-    assert all(member.measured_ms is None for member in found.front)
+    assert all(member.latencies[0].measured_ms is None for member in found.front)
     (note,) = found.notes
     assert note in heard.said
     assert note.startswith(
@@ -62,59 +61,38 @@ def test_a_runtime_that_cannot_be_measured_is_told_as_what_it_is(
 
 
 def test_a_memory_that_holds_nothing_is_told_as_what_it_is(
-    home: Path, settings: Settings, a100_here: None, monkeypatch: pytest.MonkeyPatch
+    home: Path, settings: Settings, fake_machine: Any
 ) -> None:
-    monkeypatch.setattr(machine.GpuMachine, "_held", lambda *_: None)
-    found = pipeline.run(settings, out=home / "full", until="measure")
+    found = pipeline.run(
+        settings, out=home / "full", until="measure", machine_of=fake_machine(holds=0)
+    )
     (note,) = found.notes
     assert "none was measured: The memory of a100 holds none of the" in note
-    monkeypatch.undo()  # shown again where the GPU is not
-    assert pipeline.resume(home / "full").notes == (note,)
-
-
-def test_a_run_that_did_not_keep_the_reason_is_shown_without(
-    home: Path, settings: Settings, a100_here: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(machine.GpuMachine, "_held", lambda *_: None)
-    pipeline.run(settings, out=home / "earlier", until="measure")
-    path = home / "earlier" / "measured.json"
-    document = json.loads(path.read_text())
-    for target in document["targets"]:
-        del target["reason"]
-    path.write_text(json.dumps(document))
-    (note,) = pipeline.resume(home / "earlier").notes
-    assert note == "latencies on a100 are predicted, none was measured"
 
 
 def test_members_that_its_memory_does_not_hold_stay_predicted(
-    settings: Settings, heard: Any, a100_here: None, monkeypatch: pytest.MonkeyPatch
+    home: Path, settings: Settings, fake_machine: Any
 ) -> None:
-    real, seen = machine.GpuMachine._held, []
+    found = pipeline.run(
+        settings, out=home / "first", until="measure", machine_of=fake_machine(1.0, holds=1)
+    )
+    measured = [member.latencies[0].measured_ms for member in found.front]
+    assert measured == [1.0, *[None] * (len(measured) - 1)]
+    assert found.notes == ()
 
-    def first_only(self: Any, *arguments: Any) -> Any:
-        seen.append(arguments)
-        return real(self, *arguments) if len(seen) == 1 else None
 
-    monkeypatch.setattr(machine.GpuMachine, "_held", first_only)
-    context = Context(settings)
-    space = context.space
-    found = [space.decode(code) for code in (space.smallest(), space.largest())]
-    front = [Member({"id": a.id, "architecture": a.to_dict()}, (None,)) for a in found]
-    work: Any = SimpleNamespace(context=context, console=heard)
-    measured = pipeline._measured(work, front, context.target)
-    assert list(measured) == [found[0].id]
-    assert measured[found[0].id]["ms"] > 0
-    assert "1 of 2 networks left out: the GPU's memory does not hold them" in heard.said
+def test_a_target_at_hand_is_measured_by_its_own_machine(
+    home: Path, settings: Settings, a100_here: None
+) -> None:
+    found = pipeline.run(settings, out=home / "own", until="measure", machine_of=machine_of)
+    assert all(member.latencies[0].measured_ms for member in found.front)
 
 
 def test_the_command_measures_it_and_predictions_rest_on_that(
-    settings: Settings, heard: Any, a100_here: None, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, heard: Any, a100_here: None
 ) -> None:
     plan = Plan(whole_networks=5, widest=1e9, gpu_effort=Effort(0.0, least=2, most=2))
-    given: list[float] = []
-    monkeypatch.setattr(Plan, "within", lambda self, seconds: given.append(seconds) or plan)
-    outcome = commands.measure(settings, seconds=3.0, console=heard)
-    assert given == [3.0]
+    outcome = commands.measure(settings, seconds=0.5, plan=plan, console=heard)
     assert "corrected by 5 networks measured on NVIDIA A100-SXM4-80GB" in outcome.lines[0]
     assert outcome.document["conditions"]["clocks"]["before"] == {"sm_mhz": 1410.0}
     assert outcome.document["target"]["device"] == "a100"

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas import pipeline
-from nas.progress import Silent
 from nas.run.folder import open_run
-from nas.run.work import Work
 from nas.search import SEARCHERS
 from nas.settings import Settings
 
@@ -40,6 +38,9 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_front(
 
     with open_run(chosen, tmp_path / "cut") as run:
         (run.path / "evaluations.jsonl").write_text("\n".join(lines[:5]) + "\n")
-        records = Work(run, Silent()).search(searcher, run.path / "evaluations.jsonl")
-    codes = [list(record.code) for record in records]
-    assert codes == [json.loads(line)["code"] for line in lines]
+    again = pipeline.run(chosen, out=tmp_path / "cut", until="search")
+    assert again.front == whole.front
+    found = (tmp_path / "cut" / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["code"] for line in found] == [
+        json.loads(line)["code"] for line in lines
+    ]

@@ -12,15 +12,16 @@ import pytest
 
 from nas import pipeline
 from nas.cli.console import show_result
+from nas.commands.dry_run import dry_run
 from nas.errors import InfeasibleError, SettingsError
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.progress import Silent
 from nas.result import RunResult
-from nas.run import feasibility as outlook
-from nas.run import summary
 from nas.run.context import Context, short_names
-from nas.run.folder import resume_run
-from nas.run.work import Work
+from nas.run.front import Front
+from nas.run.measure import unanswered
+from nas.search.front_file import read_front
+from nas.search.objectives import Budgets
 from nas.settings import Settings
 from search_spaces import load_space
 
@@ -78,15 +79,15 @@ def test_each_budget_has_the_most_accurate_network_that_keeps_it(
     for answer in result.answers:
         assert answer.best is not None
         limit, _ = answer.limits_ms
-        assert front[answer.best].high_ms <= limit
-        kept = [line["accuracy"] for line in evaluated if line["high_ms"] <= limit]
+        assert front[answer.best].latencies[0].high_ms <= limit
+        kept = [line["accuracy"] for line in evaluated if line["latencies"][0]["high_ms"] <= limit]
         assert front[answer.best].accuracy == max(kept)
 
 
 def test_no_evaluation_is_beyond_every_budget(result: RunResult, budgets: list[float]) -> None:
     lines = (result.path / "evaluations.jsonl").read_text().splitlines()
     assert len(lines) == 12
-    assert all(json.loads(line)["high_ms"] <= budgets[-1] for line in lines)
+    assert all(json.loads(line)["latencies"][0]["high_ms"] <= budgets[-1] for line in lines)
 
 
 def test_the_target_at_hand_is_measured_and_the_other_is_not(result: RunResult) -> None:
@@ -95,7 +96,7 @@ def test_the_target_at_hand_is_measured_and_the_other_is_not(result: RunResult) 
         assert gpu.measured_ms is None
         assert cpu.measured_ms is not None
     measured = json.loads((result.path / "measured.json").read_text())
-    assert measured["networks"] == {}
+    assert [target["name"] for target in measured["targets"]] == ["a100", "cpu"]
     assert [len(target["networks"]) > 0 for target in measured["targets"]] == [False, True]
     (note,) = result.notes
     assert note.startswith("latencies on a100 are predicted, none was measured: a100 is not at ")
@@ -104,12 +105,10 @@ def test_the_target_at_hand_is_measured_and_the_other_is_not(result: RunResult) 
 def test_the_front_file_holds_targets_answers_and_every_latency(result: RunResult) -> None:
     document = json.loads((result.path / "front.json").read_text())
     assert [target["target"]["device"] for target in document["targets"]] == ["a100", "cpu"]
-    assert document["latency_profile"] == document["targets"][0]["latency_profile"]
     front = {entry["id"]: entry for entry in document["front"]}
     assert {answer["best"] for answer in document["answers"]} <= front.keys()
     for entry in front.values():
-        assert entry["latencies"][0] == entry["prediction"]
-        assert len(entry["latencies"]) == 2
+        assert [latency["target"] for latency in entry["latencies"]] == ["a100", "cpu"]
 
 
 def test_the_best_of_each_budget_is_retrained_and_exported(result: RunResult) -> None:
@@ -131,8 +130,9 @@ def test_a_result_says_each_target_and_each_answer(
     assert said.count("1 s on cpu") == 2
     show_result(result, as_json=True)
     document = json.loads(capsys.readouterr().out)
-    assert document["target"] == document["targets"][0]
+    assert [target["name"] for target in document["targets"]] == ["a100", "cpu"]
     assert len(document["front"][0]["latencies"]) == 2
+    assert not {"target", "latency_ms", "predicted_ms"} & {*document, *document["front"][0]}
     assert document["answers"][0]["best"] == result.answers[0].best
 
 
@@ -152,19 +152,14 @@ def test_a_run_for_several_targets_is_said_again(result: RunResult) -> None:
     assert pipeline.resume(result.path).to_dict() == result.to_dict()
 
 
-def test_a_budget_that_nothing_measured_keeps_is_said(
-    result: RunResult, asked: Settings, budgets: list[float], tmp_path: Path
-) -> None:
-    tight = json.loads(asked.to_json())
-    tight["targets"][1]["budgets_ms"] = [1e-5, 1000.0]
-    (tmp_path / "settings.json").write_text(json.dumps(tight))
-    for name in ("front.json", "measured.json", "environment.json"):
-        (tmp_path / name).write_bytes((result.path / name).read_bytes())
-    with resume_run(tmp_path) as folder:
-        work = Work(folder, Silent())
-        first, second = work.answers(1)
-        assert (first, len(second)) == ([], 1)
-        (said,) = summary.unanswered(work)
+def test_a_budget_that_nothing_keeps_is_said(result: RunResult, budgets: list[float]) -> None:
+    sets = ((budgets[0], 1e-5), (budgets[1], 1000.0))
+    members = read_front(result.path / "front.json")
+    front = Front(tuple(members), Budgets(sets), "accuracy")
+    first, second = front.answers()
+    assert first.best is None
+    assert second.best is not None
+    (said,) = unanswered(front, ("a100", "cpu"))
     assert said.startswith("nothing that was evaluated is predicted within ")
     assert said.endswith("0.01 us on cpu: evaluate more (--evaluations), or raise it")
 
@@ -192,11 +187,10 @@ def test_a_dry_run_says_what_each_target_and_both_together_leave(
         {"hardware": "a100", "budgets_ms": budgets},
         {"hardware": "rtx4090", "precision": "fp32", "budgets_ms": [1000.0]},
     ]
-    outcome = outlook.dry_run(_settings(home, targets=targets), console=Silent())
+    outcome = dry_run(_settings(home, targets=targets), console=Silent())
     document: dict[str, Any] = json.loads(json.dumps(outcome.document, allow_nan=False))
     assert [one["target"]["device"] for one in document["targets"]] == ["a100", "rtx4090"]
-    assert document["target"] == document["targets"][0]["target"]
-    shares = [answer["share_within"] for answer in document["answers"]]
+    shares = [limits["share_within"] for limits in document["budget_sets"]]
     assert 0.05 < shares[0] < shares[1] < 0.9
     assert shares[1] == document["share_within"]
     said = "\n".join(outcome.lines)

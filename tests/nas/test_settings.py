@@ -70,12 +70,12 @@ def test_fields_of_the_only_target_are_those_of_the_run() -> None:
     assert Settings(budget_ms=None) == Settings()
 
 
-def test_each_question_has_a_limit_per_target() -> None:
-    assert Settings().answers == ((None,),)
-    assert Settings(targets=[{}, {"hardware": "a100"}]).answers == ((None, None),)
-    assert Settings(budgets_ms=[2, 5]).answers == ((2.0,), (5.0,))
+def test_each_set_of_budgets_has_a_limit_per_target() -> None:
+    assert Settings().budget_sets == ((None,),)
+    assert Settings(targets=[{}, {"hardware": "a100"}]).budget_sets == ((None, None),)
+    assert Settings(budgets_ms=[2, 5]).budget_sets == ((2.0,), (5.0,))
     three = [{"budgets_ms": [2, 5]}, {"budgets_ms": [40]}, {}]
-    assert Settings(targets=three).answers == ((2.0, 40.0, None), (5.0, 40.0, None))
+    assert Settings(targets=three).budget_sets == ((2.0, 40.0, None), (5.0, 40.0, None))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_each_question_has_a_limit_per_target() -> None:
         ({"targets": [{}, {"hardwrae": "x"}]}, r"targets.1.hardwrae: .* Did you mean 'hardware'"),
         (
             {"targets": [{"budgets_ms": [1, 2]}, {"hardware": "a100", "budgets_ms": [1, 2, 3]}]},
-            "equally many, or one for all. There are: 2 for cpu, 3 for a100",
+            "equally many, or just one. There are: 2 for cpu, 3 for a100",
         ),
     ],
 )
@@ -137,5 +137,5 @@ def test_settings_that_cannot_be_read_say_why(text: str, message: str) -> None:
 
 
 def test_settings_are_read_without_torch() -> None:
-    code = "import sys, nas.settings, nas.runs; sys.exit('torch' in sys.modules)"
+    code = "import sys, nas.settings, nas.run.folder; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

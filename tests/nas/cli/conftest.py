@@ -7,20 +7,34 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-import nas
+from nas import pipeline
 from nas.cli import app
-from nas.result import FrontMember, Outcome, RunResult
+from nas.commands import dry_run, evolve_space, predict, steps
+from nas.result import FrontMember, Latency, NamedTarget, Outcome, RunResult
+from search_spaces import load_space
+
+HEAVY = {
+    pipeline: ("run", "resume"),
+    steps: ("train", "measure", "write_kit", "import_times", "retrain", "export", "report"),
+    predict: ("predict",),
+    dry_run: ("dry_run",),
+    evolve_space: ("evolve_space",),
+}
+"""What commands call to do their work."""
 
 
-class FakePipeline:
-    """Records the calls that the command line makes."""
+class Recorder:
+    """Takes the calls that the command line makes, in place of what they would do."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: RunResult) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.error: BaseException | None = None
-        self.result: RunResult | Outcome = Outcome(("a line",), {"a": "document"})
+        self.found = found
+        self.document: dict[str, Any] = {"a": "document"}
 
-    def __getattr__(self, name: str) -> Callable[..., RunResult | Outcome]:
+    def stand_in(self, name: str) -> Callable[..., RunResult | Outcome]:
+        """A function that notes its arguments and says a little, as the real one does."""
+
         def call(*arguments: Any, console: Any, **options: Any) -> RunResult | Outcome:
             self.calls.append((name, arguments, options))
             console.step("a step")
@@ -30,18 +44,21 @@ class FakePipeline:
             print("what a library prints")
             if self.error is not None:
                 raise self.error
-            return self.result
+            if name in ("run", "resume", "retrain"):
+                return self.found
+            return Outcome(("a line",), self.document)
 
         return call
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
-    fake = FakePipeline()
-    monkeypatch.setattr(nas, "pipeline", fake, raising=False)
-    monkeypatch.setattr(nas, "commands", fake, raising=False)
-    monkeypatch.setattr(nas, "predicting", fake, raising=False)
-    return fake
+def called(monkeypatch: pytest.MonkeyPatch, found: RunResult) -> Recorder:
+    """Nothing heavy is done; the calls are noted."""
+    recorder = Recorder(found)
+    for module, names in HEAVY.items():
+        for name in names:
+            monkeypatch.setattr(module, name, recorder.stand_in(name))
+    return recorder
 
 
 @pytest.fixture
@@ -55,21 +72,25 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result
 @pytest.fixture
 def found() -> RunResult:
     """A run with one member in its front."""
+    space = load_space("macro")
+    code = space.smallest()
     member = FrontMember(
         id="0123456789ab",
+        code=tuple(code.tolist()),
+        architecture=space.decode(code),
         accuracy=0.975,
-        predicted_ms=4.2,
-        low_ms=3.9,
-        high_ms=4.6,
+        balanced_accuracy=0.961,
+        loss=0.2,
+        latencies=(Latency("cpu", 4.2, 3.9, 4.6, measured_ms=4.31),),
         macs=12_000_000,
         params=345_678,
         memory_mib=1.5,
-        measured_ms=4.31,
     )
+    words = "cpu (eager, fp32, channels_last, batch 1, 2 threads)"
     return RunResult(
         path=Path("results/one"),
-        targets=("cpu, eager, float32, channels_last, batch 1, 2 threads",),
-        finished=("space", "supernet", "latency", "search"),
+        targets=(NamedTarget("cpu", words),),
+        finished=("space", "latency", "supernet", "search"),
         front=(member,),
         evaluations=200,
         exported=(Path("results/one/networks/0123456789ab"),),

@@ -14,7 +14,7 @@ from nas import __version__
 from nas.errors import DataError, StorageError
 
 if TYPE_CHECKING:
-    from conftest import FakePipeline
+    from conftest import Recorder
 
 SEARCHING = ("search", "evolve-space", "resume", "ls", "report")
 STEPPING = ("train", "measure", "predict", "retrain", "export")
@@ -86,14 +86,14 @@ assert not heavy, heavy
     ],
 )
 def test_wrong_input_exits_with_two_and_one_message(
-    run: Callable[..., Result], pipeline: FakePipeline, arguments: list[str], message: str
+    run: Callable[..., Result], called: Recorder, arguments: list[str], message: str
 ) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
-    assert pipeline.calls == []
+    assert called.calls == []
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_wrong_input_exits_with_two_and_one_message(
 )
 def test_an_error_ends_in_one_message_and_its_exit_code(
     run: Callable[..., Result],
-    pipeline: FakePipeline,
+    called: Recorder,
     error: BaseException,
     code: int,
     message: str,
 ) -> None:
     error.add_note("Continue with: nas resume x")
-    pipeline.error = error
+    called.error = error
     result = run("train")
     assert result.exit_code == code
     assert message in result.stderr
@@ -132,8 +132,8 @@ def test_an_error_ends_in_one_message_and_its_exit_code(
     assert result.stdout == ""
 
 
-def test_debug_shows_the_traceback(run: Callable[..., Result], pipeline: FakePipeline) -> None:
-    pipeline.error = KeyError("id")
+def test_debug_shows_the_traceback(run: Callable[..., Result], called: Recorder) -> None:
+    called.error = KeyError("id")
     result = run("--debug", "train")
     assert result.exit_code == 1
     assert "Traceback" in result.stderr

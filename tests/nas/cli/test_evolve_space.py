@@ -3,53 +3,38 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import Result
 
 from nas.latency import Target
-from nas.result import Outcome
 from nas.settings import Settings
-from nas.space_evolution import evolution as evolving
 from nas.space_evolution.costs import Limits
-from nas.space_evolution.evolution import Request
+from nas.space_evolution.request import Request
 
-Calls = list[tuple[Request, int, Path | None]]
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """What the command asks for, in place of doing it."""
-    asked: Calls = []
-
-    def evolve(request: Request, generations: int, *, out: Path | None, console: Any) -> Outcome:
-        asked.append((request, generations, out))
-        console.say("a fact")
-        return Outcome(("Next: nas search",), {"next": "nas search"})
-
-    monkeypatch.setattr(evolving, "evolve_space", evolve)
-    return asked
+if TYPE_CHECKING:
+    from conftest import Recorder
 
 
 def test_without_options_multiply_adds_are_compared(
-    run: Callable[..., Result], calls: Calls
+    run: Callable[..., Result], called: Recorder
 ) -> None:
     result = run("evolve-space")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "Next: nas search\n"
+    assert result.stdout == "a line\n"
     assert "a fact" in result.stderr
-    assert calls == [(Request(Settings()), 3, None)]
+    assert called.calls == [("evolve_space", (Request(Settings()), 3), {"out": None})]
 
 
-def test_every_option_reaches_the_request(run: Callable[..., Result], calls: Calls) -> None:
+def test_every_option_reaches_the_request(run: Callable[..., Result], called: Recorder) -> None:
     text = """evolve-space --space macro --data npz:/x.npz --generations 2 --evaluations 50
         --budget 5ms --max-params 2M --max-macs 50M --out mine --seed 7 --hardware a100
         --runtime eager --precision fp16 --layout channels_last --batch-size 4 --confidence 0.8
         --metric balanced_accuracy --epochs 3 --recipe ema_decay=0.9 --json"""
     result = run(*text.split())
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout) == {"next": "nas search"}
+    assert json.loads(result.stdout) == {"a": "document"}
     settings = Settings(
         space="macro",
         data="npz:/x.npz",
@@ -60,12 +45,14 @@ def test_every_option_reaches_the_request(run: Callable[..., Result], calls: Cal
     )
     target = Target("a100", "eager", "fp16", "channels_last", 4)
     limits = Limits(latency_ms=5.0, max_macs=50_000_000, max_params=2_000_000)
-    assert calls == [(Request(settings, target, limits, 50, 0.8), 2, Path("mine"))]
+    request = Request(settings, target, limits, 50, 0.8)
+    assert called.calls == [("evolve_space", (request, 2), {"out": Path("mine")})]
 
 
-def test_a_budget_in_time_is_one_on_this_cpu(run: Callable[..., Result], calls: Calls) -> None:
+def test_a_budget_in_time_is_one_on_this_cpu(run: Callable[..., Result], called: Recorder) -> None:
     run("evolve-space", "--budget", "5ms", "--threads", "1")
-    assert calls[0][0].target == Target("cpu", threads=1)
+    (request, _) = called.calls[0][1]
+    assert request.target == Target("cpu", threads=1)
 
 
 @pytest.mark.parametrize(

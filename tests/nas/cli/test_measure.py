@@ -10,7 +10,7 @@ from typer.testing import Result
 from nas.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import FakePipeline
+    from conftest import Recorder
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 )
 def test_a_kit_is_written_or_its_times_are_taken(
     run: Callable[..., Result],
-    pipeline: FakePipeline,
+    called: Recorder,
     text: str,
     name: str,
     more: tuple[Any, ...],
     options: dict[str, Any],
 ) -> None:
     assert run(*text.split()).exit_code == 0
-    assert pipeline.calls == [(name, (Settings(hardware="a100"), *more), options)]
+    assert called.calls == [(name, (Settings(hardware="a100"), *more), options)]
 
 
-def test_a_kit_is_not_measured_here(run: Callable[..., Result], pipeline: FakePipeline) -> None:
+def test_a_kit_is_not_measured_here(run: Callable[..., Result], called: Recorder) -> None:
     result = run("measure", "--kit", "k", "--seconds", "5")
     assert result.exit_code == 2
-    assert "--seconds is of measuring here" in result.stderr
-    assert pipeline.calls == []
+    assert "--seconds is for measuring on this machine" in result.stderr
+    assert called.calls == []
 
 
 def test_a_gpu_that_is_not_at_hand_is_refused_with_what_to_do(run: Callable[..., Result]) -> None:
@@ -47,10 +47,8 @@ def test_a_gpu_that_is_not_at_hand_is_refused_with_what_to_do(run: Callable[...,
     assert "a100 is not at hand, so it cannot be measured" in result.stderr
 
 
-def test_times_without_their_kit_are_refused(
-    run: Callable[..., Result], pipeline: FakePipeline
-) -> None:
+def test_times_without_their_kit_are_refused(run: Callable[..., Result], called: Recorder) -> None:
     result = run("measure", "--import", "times.csv")
     assert result.exit_code == 2
     assert "--import needs --kit DIR as well" in result.stderr
-    assert pipeline.calls == []
+    assert called.calls == []

@@ -21,11 +21,10 @@ from typer.testing import Result
 
 from nas import pipeline as real_pipeline
 from nas.cli import app
-from nas.result import RunResult
 from nas.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import FakePipeline
+    from conftest import Recorder
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
@@ -104,9 +103,8 @@ def test_a_command_that_takes_seconds_runs(line: str, run: Callable[..., Result]
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line not in QUICK])
 def test_a_command_that_takes_minutes_is_understood(
-    line: str, run: Callable[..., Result], pipeline: FakePipeline, found: RunResult
+    line: str, run: Callable[..., Result], called: Recorder
 ) -> None:
-    pipeline.result = found
     arguments = shlex.split(line) if line.startswith("search") else [*shlex.split(line), "--help"]
     result = run(*arguments)
     assert result.exit_code == 0, result.stderr

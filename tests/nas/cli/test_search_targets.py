@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import Result
 
-from nas.result import RunResult
 from nas.settings import Settings, TargetChoice
 
 if TYPE_CHECKING:
-    from conftest import FakePipeline
+    from conftest import Recorder
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def asked(run: Run, pipeline: FakePipeline, found: RunResult) -> Callable[[str], Settings]:
+def asked(run: Run, called: Recorder) -> Callable[[str], Settings]:
     """The settings that a search with these words has."""
 
     def settings(words: str) -> Settings:
-        pipeline.result = found
         result = run("search", *shlex.split(words))
         assert result.exit_code == 0, result.stderr
-        (made,) = pipeline.calls[-1][1]
+        (made,) = called.calls[-1][1]
         assert isinstance(made, Settings)
         return made
 
@@ -56,8 +54,8 @@ def test_a_target_takes_every_option_by_its_long_name(asked: Callable[[str], Set
 
 def test_a_target_without_a_budget_is_said_so(asked: Callable[[str], Settings]) -> None:
     targets = "--target a100 --target cpu"
-    assert asked(f"{targets} --budget none --budget 40ms").answers == ((None, 40.0),)
-    assert asked(targets).answers == ((None, None),)
+    assert asked(f"{targets} --budget none --budget 40ms").budget_sets == ((None, 40.0),)
+    assert asked(targets).budget_sets == ((None, None),)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +81,7 @@ def test_a_target_without_a_budget_is_said_so(asked: Callable[[str], Settings]) 
         ("--budget 5ms,2ms", "from the tightest to the loosest, each once: 2, 5"),
         (
             "--target cpu --target a100 --budget 1ms,2ms --budget 1ms,2ms,3ms",
-            "equally many, or one for all. There are: 2 for cpu, 3 for a100",
+            "equally many, or just one. There are: 2 for cpu, 3 for a100",
         ),
     ],
 )

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.report import LatencyPair, ReportContent, ReportTarget
-from nas.result import FrontMember
+from nas.report import ReportContent
+from nas.result import FrontMember, Latency, NamedTarget
 from nas.retrain import NetworkResult
 from nas.search.objectives import Budgets
 from nas.search.records import Record
@@ -38,11 +38,10 @@ ARCHITECTURE = Architecture.from_dict(
 )
 
 
-TARGET = ReportTarget(
-    "cpu (eager, fp32, channels_last, batch 1, resolution 8 px, 2 threads)",
-    "cpu",
-    [LatencyPair(2.0, 1.8, 2.2, 2.1), LatencyPair(3.0, 2.7, 3.3, 3.5)],
+TARGET = NamedTarget(
+    "cpu", "cpu (eager, fp32, channels_last, batch 1, resolution 8 px, 2 threads)"
 )
+HELD_OUT = [Latency("cpu", 2.0, 1.8, 2.2, 2.1), Latency("cpu", 3.0, 2.7, 3.3, 3.5)]
 
 
 def records(count: int, seed: int) -> list[Record]:
@@ -53,15 +52,21 @@ def records(count: int, seed: int) -> list[Record]:
         accuracy = float("nan") if i == 3 else accuracy
         made.append(
             Record(
-                i, f"{i:012x}", (i,), accuracy, accuracy, 0.1, ms, ms * 0.9, ms * 1.1,
-                10**6, 10**5, 0.5, 1.0,
+                i, f"{i:012x}", (i,), accuracy, accuracy, 0.1,
+                (Latency("cpu", ms, ms * 0.9, ms * 1.1),), 10**6, 10**5, 0.5, 1.0,
             )
         )  # fmt: skip
     return made
 
 
-def member(id: str, accuracy: float, ms: float, **more: float) -> FrontMember:
-    return FrontMember(id, accuracy, ms, ms * 0.9, ms * 1.1, 1_500_000, 120_000, 0.5, **more)
+def member(
+    id: str, accuracy: float, ms: float, measured_ms: float, test_accuracy: float | None = None
+) -> FrontMember:
+    return FrontMember(
+        id, (0,), ARCHITECTURE, accuracy, accuracy, 0.1,
+        (Latency("cpu", ms, ms * 0.9, ms * 1.1, measured_ms),), 1_500_000, 120_000, 0.5,
+        test_accuracy,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -78,6 +83,7 @@ def full() -> ReportContent:
         ],
         budgets=Budgets(((5.0,),)),
         searcher="evolution",
+        held_out=HELD_OUT,
         random_records=records(30, 1),
         surrogates=[SurrogateFit("ridge", 0.875, 0.9)],
         supernet_curve=[
@@ -97,5 +103,5 @@ def full() -> ReportContent:
 def empty() -> ReportContent:
     """A run that has hardly begun."""
     return ReportContent(
-        title="nothing yet", targets=[ReportTarget("cpu", "cpu")], records=(), front=()
+        title="nothing yet", targets=[NamedTarget("cpu", "cpu")], records=(), front=()
     )

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from nas.errors import RunError
-from nas.report import ReportContent, ReportTarget, drawing, write_report
+from nas.report import ReportContent, drawing, write_report
 from nas.report.page import FIGURES, FIGURES_OF_TARGETS
 from nas.report.style import png_size
-from nas.result import Answer, Latency
+from nas.result import Answer, Latency, NamedTarget
 from nas.search.objectives import Budgets
-from nas.search.records import Interval
 
 
 class Outline(HTMLParser):
@@ -122,13 +121,16 @@ def test_what_is_not_there_is_left_out(empty: ReportContent, tmp_path: Path) -> 
 def test_two_targets_have_a_figure_each_and_several_budgets_a_table(
     full: ReportContent, tmp_path: Path
 ) -> None:
-    other = ReportTarget("a100 (eager, fp16, batch 32)", "a100")
+    other = NamedTarget("a100", "a100 (eager, fp16, batch 32)")
     front = [
-        dataclasses.replace(m, others=(Latency(7.0 - m.predicted_ms, 1.0, 9.0),))
-        for m in full.front
+        dataclasses.replace(m, latencies=(*m.latencies, Latency("a100", ms, 1.0, 9.0)))
+        for m, ms in zip(full.front, (5.5, 4.0), strict=True)
     ]
     found = [
-        dataclasses.replace(r, others=(Interval(9.0 - r.latency_ms, 1.0, 9.0),))
+        dataclasses.replace(
+            r,
+            latencies=(*r.latencies, Latency("a100", 9.0 - r.latencies[0].predicted_ms, 1.0, 9.0)),
+        )
         for r in full.records
     ]
     limits = ((2.0, None), (4.0, 8.0), (5.0, 8.0))
@@ -164,11 +166,18 @@ def test_two_targets_have_a_figure_each_and_several_budgets_a_table(
 def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
     full: ReportContent, tmp_path: Path
 ) -> None:
-    front = [dataclasses.replace(m, measured_ms=None, test_accuracy=None) for m in full.front]
+    front = [
+        dataclasses.replace(
+            m,
+            latencies=tuple(dataclasses.replace(at, measured_ms=None) for at in m.latencies),
+            test_accuracy=None,
+        )
+        for m in full.front
+    ]
     content = dataclasses.replace(
         full,
         front=front,
-        targets=[dataclasses.replace(full.targets[0], latency_pairs=())],
+        held_out=(),
         budgets=Budgets(),
         retrained=(),
         best=None,

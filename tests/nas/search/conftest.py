@@ -100,5 +100,8 @@ def two_targets(problem, space):
         )
 
     return dataclasses.replace(
-        problem, measures=measures, budgets=Budgets(((4.0, 9.0), (5.0, 9.0)), max_params=1700)
+        problem,
+        measures=measures,
+        budgets=Budgets(((4.0, 9.0), (5.0, 9.0)), max_params=1700),
+        targets=("one", "other"),
     )

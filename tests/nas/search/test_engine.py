@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nas.errors import RunError
+from nas.result import Latency
 from nas.search import make_searcher
 from nas.search.engine import best_score, read_records, search
 from nas.search.records import Record
@@ -95,13 +96,12 @@ def test_records_hold_what_was_predicted_and_evaluated(problem, tmp_path):
         measures = problem.measures(code[None])
         assert record.accuracy == problem.evaluate(code).accuracy
         assert record.id == problem.identify(code)
-        assert (record.low_ms, record.latency_ms, record.high_ms, record.params) == (
-            measures.low_ms[0, 0],
-            measures.latency_ms[0, 0],
-            measures.high_ms[0, 0],
-            measures.params[0],
+        (latency,) = record.latencies
+        assert latency == Latency(
+            "cpu", measures.latency_ms[0, 0], measures.low_ms[0, 0], measures.high_ms[0, 0]
         )
-        assert record.high_ms <= 5.0
+        assert record.params == measures.params[0]
+        assert latency.high_ms <= 5.0
         assert record.params <= 1700
 
 
@@ -133,6 +133,7 @@ def test_a_search_on_two_targets_records_both_and_resumes(two_targets, tmp_path)
     whole = run(two_targets, tmp_path / "whole.jsonl")
     for record in whole:
         measures = two_targets.measures(np.array([record.code]))
+        assert [latency.target for latency in record.latencies] == ["one", "other"]
         assert [latency.high_ms for latency in record.latencies] == measures.high_ms[0].tolist()
         assert (two_targets.excess_by_set(np.array([record.code])) <= 0).any()
     path = tmp_path / "resumed.jsonl"

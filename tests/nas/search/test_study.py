@@ -28,7 +28,7 @@ def trials(path):
         optuna.study.StudyDirection.MAXIMIZE,
         optuna.study.StudyDirection.MINIMIZE,
     ]
-    assert study.metric_names == ["accuracy", "latency_ms"]
+    assert study.metric_names == ["accuracy", "ms on cpu"]
     return study.trials
 
 
@@ -42,25 +42,24 @@ def test_a_study_holds_each_evaluation(records, space, tmp_path):
     found = trials(path)
     for trial, record in zip(found, records, strict=True):
         assert trial.user_attrs["id"] == record.id
-        assert trial.user_attrs["high_ms"] == record.high_ms
+        assert trial.user_attrs["latencies"][0]["high_ms"] == record.latencies[0].high_ms
         assert trial.params == {
             gene.name: str(value) for gene, value in zip(space.genes, record.code, strict=True)
         }
-    assert found[0].values == [records[0].accuracy, records[0].latency_ms]
+    assert found[0].values == [records[0].accuracy, records[0].latencies[0].predicted_ms]
     assert found[8].state == optuna.trial.TrialState.FAIL
 
 
 def test_a_study_of_two_targets_has_an_objective_for_each(two_targets, tmp_path):
     searcher = make_searcher("random", two_targets.brief(0))
     records = search(two_targets, searcher, evaluations=3, record=tmp_path / "e.jsonl")
-    names = ["ms on a100", "ms on cpu"]
     path = tmp_path / "study.journal"
-    assert mirror(path, records, two_targets.space.genes, latencies=names) == 3
+    assert mirror(path, records, two_targets.space.genes, targets=("a100", "cpu")) == 3
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.load_study(study_name=STUDY, storage=storage)
-    assert study.metric_names == ["accuracy", *names]
+    assert study.metric_names == ["accuracy", "ms on a100", "ms on cpu"]
     for trial, record in zip(study.trials, records, strict=True):
-        assert trial.values[1:] == [latency.ms for latency in record.latencies]
+        assert trial.values[1:] == [latency.predicted_ms for latency in record.latencies]
 
 
 def test_mirroring_in_batches_or_again_gives_the_same_study(records, space, tmp_path):

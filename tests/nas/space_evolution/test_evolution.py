@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.commands.evolve_space import evolve_space
 from nas.errors import CheckpointError, InfeasibleError, RunError, SettingsError
 from nas.latency import Target
-from nas.progress import Progress
-from nas.run.context import Context
 from nas.search.protocol import Codes
 from nas.settings import Settings
-from nas.space_evolution import evolution as evolving
-from nas.space_evolution.costs import Costs, Limits
-from nas.space_evolution.evolution import Judge, Request, evolve_space
+from nas.space_evolution.costs import Limits
+from nas.space_evolution.request import Judge, Request
 from search_spaces import Architecture, load_space
 from supernet.scores import Evaluation
 
@@ -44,8 +42,8 @@ class FakeSupernet:
         self.asked: list[bytes] = []
         self.trained: list[str] = []
 
-    def __call__(self, context: Context, console: Progress) -> Judge:
-        space = context.whole_space
+    def __call__(self, file: Path) -> Judge:
+        space = load_space(str(file))
         self.trained.append(space.name)
 
         def evaluate(code: Codes) -> Evaluation:
@@ -246,10 +244,13 @@ def test_evaluations_of_another_supernet_are_not_mixed_in() -> None:
         evolve_space(_request(), 1, out=Path("out"), judge=FakeSupernet(kernels_help))
 
 
-def test_a_space_that_would_keep_no_limit_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Costs, "any_within", lambda self, rng: False)
-    request = _request(limits=Limits(max_params=10_000_000))
-    evolve_space(request, 1, out=Path("out"), judge=FakeSupernet(kernels_help))
+def test_a_space_that_would_keep_no_limit_stays_as_it_was() -> None:
+    def wide_and_deep(architecture: Architecture) -> float:
+        (stage,) = architecture.stages
+        return 0.9 - 0.2 * (stage.width == 16) - 0.1 * len(stage.blocks)
+
+    request = _request(limits=Limits(max_params=470))  # of width 16, a single block of pooling
+    evolve_space(request, 1, out=Path("out"), judge=FakeSupernet(wide_and_deep))
     first, second = (load_space(f"out/space-{i}.yaml") for i in (0, 1))
     assert first.fingerprint == second.fingerprint
     assert "Refused: nothing sampled of the space that would" in Path("out/reasons.md").read_text()
@@ -260,7 +261,7 @@ def test_a_real_supernet_is_trained_and_judges(home: Path) -> None:
         space=str(home / "minute.yaml"), data=f"npz:{home / 'images.npz'}", epochs=1
     )
     request = Request(settings, evaluations=24)
-    outcome = evolve_space(request, 1, out=Path("out"), judge=evolving.supernet_judge)
+    outcome = evolve_space(request, 1, out=Path("out"))
     (generation,) = outcome.document["generations"]
     assert 0.0 <= generation["top_tier_error"] <= generation["expected_error"] <= 1.0
     assert len(Path("out/evaluations-0.jsonl").read_text().splitlines()) == 24

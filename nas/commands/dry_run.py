@@ -1,0 +1,167 @@
+"""What a search could find, before anything is trained: `nas search --dry-run`.
+
+    fastest, median, slowest    predicted on each target, with their intervals
+    the budgets                 what share of the space is within them
+
+The fastest and the slowest are found by evolution, then by changing one gene at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from nas.data.load import parse_spec
+from nas.latency import Predictor
+from nas.latency.cost import CostTable
+from nas.latency.devices import check
+from nas.latency.profiles.predictor import MeasuredPredictor
+from nas.progress import Progress
+from nas.result import Latency, Outcome
+from nas.run.context import Context
+from nas.run.feasibility import SEED, Known, fastest_of, feasibility_of, predictors_of, slowest_of
+from nas.search.feasibility import SAMPLES, Feasibility
+from nas.search.protocol import Codes
+from nas.settings import Settings
+from nas.units import format_ms
+
+IMAGES = {"digits": (1, 10), "fashion-mnist": (1, 10), "cifar10": (3, 10)}
+"""Channels and classes of data that are known without being read."""
+ASSUMED = (3, 10)
+"""Of other data, if all targets are GPUs: they change only stem and head, by little."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One architecture and its predicted latency."""
+
+    id: str
+    latency: Latency
+
+    def __str__(self) -> str:
+        ms, low, high = (
+            format_ms(ms)
+            for ms in (self.latency.predicted_ms, self.latency.low_ms, self.latency.high_ms)
+        )
+        return f"{ms:<8} ({low} to {high})  {self.id}"
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Latencies of a space on one target."""
+
+    fastest: Example
+    median: Example
+    """Of the samples."""
+    slowest: Example
+
+
+def dry_run(settings: Settings, *, console: Progress) -> Outcome:
+    """What a search with these settings could find; nothing is trained and no run is made.
+
+    Args:
+        settings: Of the search. Its data are only read if their channels and classes are not
+            known and matter.
+        console: Who is told.
+
+    Raises:
+        InfeasibleError: nothing keeps the budgets; says what the fastest needs.
+        NotFittedError: the target is a processor that was not measured yet.
+        NasError: a name or a value is wrong.
+    """
+    context = Context(settings)
+    context.check_names()
+    images = _images_of(context)
+    predictors = predictors_of(context, *images, console, measure=False)
+    costs = CostTable(context.space, *images) if context.budgets.costs() else None
+    feasibility = feasibility_of(Known(predictors, costs), context.budgets)
+    found = [
+        (predictor, extremes_of(predictor, name))
+        for predictor, name in zip(predictors, context.target_names, strict=True)
+    ]
+    return Outcome(
+        tuple(_lines(found, feasibility, *images)), _document(found, feasibility, *images)
+    )
+
+
+def extremes_of(predictor: Predictor, target: str) -> Extremes:
+    """The fastest, the middle and the slowest architecture of a space on a target."""
+    sampled = predictor.space.sample(SAMPLES, np.random.default_rng(SEED))
+    order = np.argsort(predictor.predict(sampled).ms, kind="stable")
+
+    def example(code: Codes) -> Example:
+        found = predictor.predict(code[None])
+        ends = (float(ms[0]) for ms in (found.ms, found.low_ms, found.high_ms))
+        return Example(predictor.space.decode(code).id, Latency(target, *ends))
+
+    return Extremes(
+        example(fastest_of(predictor)),
+        example(sampled[order[len(order) // 2]]),
+        example(slowest_of(predictor)),
+    )
+
+
+def _images_of(context: Context) -> tuple[int, int]:
+    """Channels and classes of the images."""
+    kind, _ = parse_spec(context.settings.data)
+    if kind in IMAGES:
+        return IMAGES[kind]
+    if all(check(target.device).kind == "gpu" for target in context.targets):
+        return ASSUMED
+    return context.data.in_channels, context.data.num_classes  # a profile is of these
+
+
+Found = Sequence[tuple[Predictor, Extremes]]
+"""Each target's predictor, and what it said of the space."""
+
+
+def _lines(found: Found, feasibility: Feasibility, channels: int, classes: int) -> list[str]:
+    space = found[0][0].space
+    images = f"{channels} image channel{'s' if channels > 1 else ''} and {classes} classes"
+    checked = " Budgets are compared with the upper end of the interval."
+    lines = [f"{space.name}: {space.size():.3g} architectures, with {images}"]
+    for predictor, extremes in found:
+        lines += [
+            str(predictor),
+            f"fastest  {extremes.fastest}",
+            f"median   {extremes.median}",
+            f"slowest  {extremes.slowest}",
+        ]
+    lines.append(f"{feasibility}{checked if feasibility.budgets else ''}")
+    return [*lines, "Nothing was trained. To search, leave out --dry-run."]
+
+
+def _document(
+    found: Found, feasibility: Feasibility, channels: int, classes: int
+) -> dict[str, Any]:
+    budgets, space = feasibility.budgets, found[0][0].space
+    return {
+        "space": space.name,
+        "architectures": space.size(),
+        "in_channels": channels,
+        "num_classes": classes,
+        "confidence": found[0][0].confidence,
+        "targets": [
+            {
+                "name": spread.name,
+                "target": predictor.target.to_dict(),
+                "rests_on": str(predictor),
+                "measured": isinstance(predictor, MeasuredPredictor),
+                **asdict(extremes),
+                "binds_below_ms": spread.slowest_ms,
+                "leaves_half_ms": spread.median_ms,
+            }
+            for (predictor, extremes), spread in zip(found, feasibility.spreads, strict=True)
+        ],
+        "budgets": budgets.costs(),
+        "budget_sets": [
+            {"limits_ms": list(limits), "share_within": share, "binds": share < 1.0}
+            for limits, share in zip(budgets.budget_sets, feasibility.shares, strict=True)
+        ],
+        "samples": feasibility.samples,
+        "share_within": feasibility.share,
+        "binds": feasibility.binds,
+    }

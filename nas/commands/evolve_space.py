@@ -1,0 +1,102 @@
+"""A space whose ranges follow what its own supernet shows: `nas evolve-space`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from nas.latency import Target
+from nas.progress import Progress, Silent
+from nas.result import Outcome
+from nas.run.context import Context
+from nas.run.folder import RESULTS
+from nas.run.supernets import supernet_of
+from nas.space_evolution import evolution, reasons
+from nas.space_evolution.folders import fresh_folder
+from nas.space_evolution.request import Judge, JudgeOf, Request
+
+
+def evolve_space(
+    request: Request,
+    generations: int,
+    *,
+    out: Path | None = None,
+    console: Progress | None = None,
+    judge: JudgeOf | None = None,
+) -> Outcome:
+    """Evolve a space.
+
+    Args:
+        request: What is asked.
+        generations: How many spaces to make; those that the folder has are not made again.
+        out: The folder; a new one under `results/` by default.
+        console: Who is told.
+        judge: Gives each generation its supernet; by default one that is trained.
+
+    Raises:
+        NasError: the input is wrong, nothing keeps the limits, or the folder cannot be used.
+    """
+    context = Context(request.settings)
+    _ = context.recipe  # told before anything is written if it is wrong
+    folder, console = out or fresh_folder(RESULTS, request.settings), console or Silent()
+    done = evolution.evolve_space(
+        request,
+        generations,
+        folder,
+        images=(context.data.in_channels, context.data.num_classes),
+        judge=judge or supernets(context, console),
+        console=console,
+    )
+    return Outcome(tuple(_lines(request, folder, done)), _document(request, folder, done))
+
+
+def supernets(context: Context, console: Progress) -> JudgeOf:
+    """The supernets of spaces in files, from the cache or trained now."""
+
+    def judge(file: Path) -> Judge:
+        own = Context(context.settings.model_copy(update={"space": str(file.absolute())}))
+        trained, space = supernet_of(own, console), own.whole_space
+        return Judge(trained.key, lambda code: trained.evaluator(space.decode(code)))
+
+    return judge
+
+
+def _lines(request: Request, folder: Path, done: list[dict[str, Any]]) -> list[str]:
+    """What moved in each generation, and what to do next."""
+    lines = []
+    for number, generation in enumerate(done):
+        lines.append(
+            f"space-{number}.yaml: {generation['size']:.3g} architectures, expected error "
+            f"{generation['expected_error']:.2%}, top-tier error "
+            f"{generation['top_tier_error']:.2%} on its supernet"
+        )
+        lines += [f"  {line}" for line in reasons.sentences(generation)]
+    if done and done[-1]["settled"]:
+        lines.append("Nothing moves any more; more --evaluations would make smaller steps sure.")
+    return [*lines, f"Reasons: {folder / 'reasons.md'}", f"Next: {_next(request, folder, done)}"]
+
+
+def _document(request: Request, folder: Path, done: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "compared_at_equal": request.cost,
+        "spaces": [str(folder / f"space-{i}.yaml") for i in range(len(done) + 1)],
+        "next": _next(request, folder, done),
+        "generations": done,
+    }
+
+
+def _next(request: Request, folder: Path, done: list[dict[str, Any]]) -> str:
+    """The command that searches the evolved space."""
+    space = folder / f"space-{len(done)}.yaml"
+    words = ["nas", "search", "--space", str(space), "--data", request.settings.data]
+    target = request.target
+    if target is not None:
+        words += ["--hardware", target.device]
+        usual = Target(target.device)
+        for name in ("runtime", "precision", "layout", "batch_size", "threads"):
+            value = getattr(target, name)
+            if value != getattr(usual, name):
+                words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, *str(request.limits).split()])

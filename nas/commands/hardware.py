@@ -1,0 +1,40 @@
+"""What `nas hardware` knows about a device. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nas.latency import Target
+from nas.latency.devices import Device, basis, describe_cpu
+
+
+def default_conditions(device: Device) -> str:
+    """The conditions that a device's name alone stands for: runtime, precision, batch, ..."""
+    return str(Target(device.name)).partition("(")[2].removesuffix(")")
+
+
+def found_here(device: Device) -> dict[str, Any]:
+    """What the system tells about the processor at hand; nothing about other devices."""
+    return describe_cpu() if device.name == "cpu" else {}
+
+
+def document_of(device: Device) -> dict[str, Any]:
+    """A device as plain data, each number with its source."""
+    return {
+        "name": device.name,
+        "title": device.title,
+        "kind": device.kind,
+        "architecture": device.architecture,
+        "host": device.host,
+        "aliases": device.aliases,
+        "runtimes": device.runtimes,
+        "precisions": device.precisions,
+        "layouts": device.layouts,
+        "default_target": Target(device.name).to_dict(),
+        "predictions_rest_on": basis(device),
+        "numbers": {
+            name: {"value": number, "source": device.sources[name]}
+            for name, number in device.numbers.items()
+        },
+        **found_here(device),
+    }

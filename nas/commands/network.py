@@ -1,0 +1,132 @@
+"""The network that a person names, for `nas predict`.
+
+timm:NAME                 a model of timm, with or without its pretrained tag
+FILE                      an architecture (YAML or JSON), or the folder of an exported network
+RUN/ID, RUN:ID            a member of a run's front
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from nas.errors import RunError, SettingsError, SpaceError
+from nas.export.description import ARCHITECTURE_FILE, read_architecture
+from nas.run.context import Context
+from nas.run.folder import read_run
+from nas.search.front_file import read_front
+from nas.settings import Settings
+from search_spaces import Architecture, build_network
+
+TIMM = "timm:"
+_IN_CHANNELS, _NUM_CLASSES = 3, 10
+"""Of an architecture's images if no data are named."""
+
+
+@dataclass(frozen=True)
+class NamedArchitecture:
+    """An architecture, with the settings of the run that found it."""
+
+    architecture: Architecture
+    run: Settings | None = None
+
+    def completed(self, settings: Settings) -> Settings:
+        """The settings, with the run's space and data if they name none."""
+        if self.run is None:
+            return settings
+        missing = {"space", "data"} - settings.model_fields_set
+        return settings.model_copy(update={name: getattr(self.run, name) for name in missing})
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to predict."""
+
+    module: nn.Module
+    shape: tuple[int, int, int]
+    """Of an image: channels, height, width."""
+    id: str | None = None
+
+    @property
+    def side(self) -> int | None:
+        """Height and width; None if they differ."""
+        _, height, width = self.shape
+        return height if height == width else None
+
+
+def architecture_named(name: str) -> NamedArchitecture | None:
+    """The architecture in a file or on a run's front; None for a model of timm.
+
+    Raises:
+        RunError: there is no such file, run or member.
+        SpaceError: the file holds no architecture.
+    """
+    if name.startswith(TIMM):
+        return None
+    path = Path(name)
+    if path.is_file() or (path / ARCHITECTURE_FILE).is_file():
+        return NamedArchitecture(read_architecture(path))
+    if path.suffix in (".yaml", ".yml", ".json"):
+        raise SpaceError(f"There is no architecture file '{path}'.")
+    before, separator, id = name.rpartition(":" if ":" in name else "/")
+    if not separator:
+        raise RunError(
+            f"There is no file '{name}'. Write timm:{name} for a model of timm, or RUN/ID "
+            "for a member of a run's front (`nas ls` lists the runs)."
+        )
+    return _on_front(Path(before), id)
+
+
+def _on_front(path: Path, id: str) -> NamedArchitecture:
+    run = read_run(path)
+    if not (run.path / "front.json").exists():
+        raise RunError(
+            f"'{run.path}' has no front yet: its search has not finished, or found nothing. "
+            f"Continue with: nas resume {run.path}"
+        )
+    front = {member.id: member for member in read_front(run.path / "front.json")}
+    if id not in front:
+        raise RunError(
+            f"There is no '{id}' on the front of '{run.path}'. There are: {', '.join(front)}."
+        )
+    return NamedArchitecture(front[id].architecture, run.settings)
+
+
+def timm_model(name: str, context: Context) -> Network:
+    """A model of timm without weights.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+    """
+    from nas import timm_library  # takes seconds to import
+
+    model = name.removeprefix(TIMM)
+    timm_library.check_name(model)
+    side, channels, classes = context.settings.resolution, None, None
+    if "data" in context.settings.model_fields_set:
+        channels, classes = context.data.in_channels, context.data.num_classes
+    module = timm_library.shapes_only(model, side, channels, classes)
+    own_channels, height, width = timm_library.input_shape(module)
+    return Network(module, (channels or own_channels, side or height, side or width))
+
+
+def network_of(architecture: Architecture, context: Context) -> Network:
+    """An architecture as a network with fresh weights.
+
+    Raises:
+        SettingsError: the settings ask for another resolution than the architecture's.
+    """
+    side = architecture.resolution
+    if context.settings.resolution not in (None, side):
+        raise SettingsError(
+            f"Architecture {architecture.id} takes images of {side} px, not "
+            f"{context.settings.resolution}: leave --resolution out. Another resolution makes it "
+            "another architecture; it is a field of its file."
+        )
+    channels, classes = _IN_CHANNELS, _NUM_CLASSES
+    if "data" in context.settings.model_fields_set:
+        channels, classes = context.data.in_channels, context.data.num_classes
+    module = build_network(architecture, channels, classes)
+    return Network(module, (channels, side, side), architecture.id)

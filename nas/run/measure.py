@@ -1,0 +1,180 @@
+"""The front measured on each target that is at hand: `measured.json`.
+
+    {"schema": 2, "targets": [{"name", "target", "networks": {id: {"ms", "spread"}}, "reason"}]}
+
+`reason` says why nothing was measured on a target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
+from nas.latency import Target, measure_finalists
+from nas.latency.timing.machine import Machine
+from nas.latency.timing.measure import machine_of
+from nas.result import FrontMember
+from nas.run.front import Front
+from nas.run.work import Work
+from nas.search.objectives import limits_in_words
+from nas.storage import atomic_write, read_json
+from nas.units import format_ms
+
+SCHEMA = 2
+
+MachineOf = Callable[[Target], Machine]
+
+
+def measure(work: Work, front: Front, machine_of: MachineOf = machine_of) -> Front:
+    """The front with what its members take on each target that can be measured here.
+
+    Raises:
+        InfeasibleError: every member was measured beyond the budgets.
+        NotFittedError, ExportError: the processor at hand cannot be measured.
+    """
+    path = work.path / "measured.json"
+    if not work.folder.finished("measure"):
+        found = [
+            {
+                "name": name,
+                "target": target.to_dict(),
+                **_on_target(work, front, target, machine_of),
+            }
+            for name, target in zip(work.context.target_names, work.context.targets, strict=True)
+        ]
+        document = {"schema": SCHEMA, "targets": found}
+        atomic_write(path, json.dumps(document, indent=2) + "\n")
+        for line in only_predicted(found):
+            work.console.say(line)
+    measured = with_measured(front, read_measured(path))
+    kept = [member.id for member in measured.kept()]
+    over = [member for member in measured.members if member.id not in kept]
+    if over and not kept:
+        raise _nothing_kept(measured, work.context.target_names)
+    if over:
+        named = ", ".join(member.id for member in over)
+        work.console.say(f"measured beyond the budget, so left out: {named}")
+    for line in unanswered(measured, work.context.target_names):
+        work.console.say(line)
+    return measured
+
+
+def read_measured(path: Path) -> list[dict[str, Any]]:
+    """What was measured on each target; an empty list if nothing was measured yet.
+
+    Raises:
+        RunError: another version of nas wrote the file.
+    """
+    if not path.exists():
+        return []
+    document = read_json(path)
+    if document.get("schema") != SCHEMA:
+        raise RunError(
+            f"'{path}' has schema version {document.get('schema', 1)}; this version of nas reads "
+            f"{SCHEMA}. Start a new run, or use the version of nas that wrote it."
+        )
+    targets: list[dict[str, Any]] = document["targets"]
+    return targets
+
+
+def with_measured(front: Front, targets: Sequence[dict[str, Any]]) -> Front:
+    """The front with the measured latencies of its members."""
+    networks = {target["name"]: target["networks"] for target in targets}
+
+    def measured(member: FrontMember) -> FrontMember:
+        latencies = tuple(
+            dataclasses.replace(
+                latency,
+                measured_ms=networks.get(latency.target, {}).get(member.id, {}).get("ms"),
+            )
+            for latency in member.latencies
+        )
+        return dataclasses.replace(member, latencies=latencies)
+
+    return dataclasses.replace(front, members=tuple(map(measured, front.members)))
+
+
+def only_predicted(targets: Sequence[dict[str, Any]]) -> list[str]:
+    """What to say of targets that nothing was measured on."""
+    return [
+        f"latencies on {target['name']} are predicted, none was measured: {target['reason']}"
+        for target in targets
+        if target["reason"]
+    ]
+
+
+def unanswered(front: Front, names: Sequence[str]) -> list[str]:
+    """What to say of budgets that no network is within, though others are answered."""
+    said: list[str] = []
+    if len(front.budgets.budget_sets) == 1:
+        return said
+    for answer, predicted in zip(front.answers(), front.predicted_within(), strict=True):
+        words = limits_in_words(answer.limits_ms, names)
+        if answer.best is None and predicted:
+            said.append(f"none of the {predicted} predicted within {words} was measured within it")
+        elif answer.best is None:
+            said.append(
+                f"nothing that was evaluated is predicted within {words}: evaluate more "
+                "(--evaluations), or raise it"
+            )
+    return said
+
+
+def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) -> dict[str, Any]:
+    """What was measured on one target, or the reason why nothing was."""
+    try:
+        networks = finalists_on(work, front.members, target, machine_of)
+        return {"networks": networks, "reason": None}
+    except (NotFittedError, ExportError) as error:
+        if target.device == "cpu":
+            raise
+        return {"networks": {}, "reason": str(error)}
+
+
+def finalists_on(
+    work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf
+) -> dict[str, dict[str, float]]:
+    """By id, what members of the front take on a target.
+
+    Raises:
+        NotFittedError, ExportError: it cannot be measured here.
+    """
+    if not members:
+        return {}
+    data = work.context.data
+    found = measure_finalists(
+        [member.architecture for member in members],
+        target,
+        data.in_channels,
+        data.num_classes,
+        progress=work.console,
+        machine=machine_of(target),
+    )
+    work.console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
+    return {
+        member.id: {"ms": float(ms), "spread": float(spread)}
+        for member, ms, spread, fits in zip(
+            members, found.ms, found.spread, found.fits, strict=True
+        )
+        if fits
+    }
+
+
+def _nothing_kept(front: Front, names: Sequence[str]) -> InfeasibleError:
+    asked = " or ".join(limits_in_words(limits, names) for limits in front.budgets.budget_sets)
+    fastest = min(
+        latency.measured_ms
+        for member in front.members
+        for latency in member.latencies
+        if latency.measured_ms is not None
+    )
+    return InfeasibleError(
+        f"All {len(front.members)} architectures of the front are predicted to keep the budget of "
+        f"{asked}, but none was measured within it: the fastest took {format_ms(fastest)}. The "
+        "machine is slower now than when its latencies were measured. Close other programs and "
+        "continue, or raise --budget."
+    )

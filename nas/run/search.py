@@ -1,0 +1,103 @@
+"""The search step: children of the supernet are evaluated, and the best become `front.json`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.run.context import Context
+from nas.run.feasibility import Known
+from nas.run.front import Front
+from nas.run.supernets import TrainedSupernet
+from nas.run.work import Work
+from nas.search.engine import Progress, search
+from nas.search.front_file import front_members, read_front, write_front
+from nas.search.problem import Problem
+from nas.search.records import Record
+from nas.search.searchers.registry import make_searcher
+from nas.search.study import mirror
+
+
+def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Problem:
+    """What is searched: children on the shared weights, judged on the validation split."""
+    space = context.space
+    return Problem(
+        space=space,
+        evaluate=lambda code: trained.evaluator(space.decode(code)),
+        measures=known.measures,
+        budgets=context.budgets,
+        identify=lambda code: space.decode(code).id,
+        metric=context.settings.metric,
+        targets=context.target_names,
+    )
+
+
+def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
+    """The front of all evaluations; read from `front.json` if the search had finished."""
+    context, path = work.context, work.path / "front.json"
+    if not work.folder.finished("search"):
+        problem = problem_of(context, known, trained)
+        records = search_children(
+            work, problem, trained, work.settings.searcher, "evaluations.jsonl"
+        )
+        _write(work, records, known, trained.key)
+    front = Front(tuple(read_front(path)), context.budgets, work.settings.metric)
+    work.console.say(f"{len(front.members)} architectures on the front")
+    return front
+
+
+def search_children(
+    work: Work, problem: Problem, trained: TrainedSupernet, searcher: str, record: str
+) -> list[Record]:
+    """Let a searcher ask for architectures and evaluate them, or continue from the record.
+
+    Args:
+        work: The run.
+        problem: What is searched.
+        trained: The supernet, for searchers that learn from its gradients.
+        searcher: Name of the algorithm.
+        record: The file in the run's folder that holds the evaluations.
+    """
+    total = work.settings.evaluations
+    gradients = work.context.gradients(trained.supernet)
+    brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
+    asking = make_searcher(searcher, brief)
+    with work.console.task(f"searching ({searcher})", total) as advance:
+
+        def progress(now: Progress) -> None:
+            advance(now.done, f"best {now.best:.2%}")
+
+        return search(
+            problem,
+            asking,
+            evaluations=total,
+            record=work.path / record,
+            lag=work.settings.lag,
+            progress=progress,
+        )
+
+
+def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
+    """`study.journal` and `front.json`."""
+    context, metric = work.context, work.settings.metric
+    space, names = context.space, context.target_names
+    mirror(work.path / "study.journal", records, space.genes, metric, names)
+    front = front_members(
+        records, context.budgets, metric, lambda code: space.decode(np.array(code))
+    )
+    write_front(
+        work.path / "front.json",
+        front,
+        budgets=context.budgets,
+        metric=metric,
+        evaluations=len(records),
+        supernet=supernet,
+        targets=[
+            {
+                "name": name,
+                "target": predictor.target.to_dict(),
+                "latency_profile": predictor.id,
+            }
+            for name, predictor in zip(names, known.predictors, strict=True)
+        ],
+        data=context.dataset.id,
+    )

@@ -1,0 +1,82 @@
+"""Which members of a front are within the budgets, as predicted and as measured."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from nas.result import FrontMember, Latency
+from nas.run.front import Front
+from nas.run.measure import unanswered, with_measured
+from nas.search.objectives import Budgets
+from search_spaces import load_space
+
+ARCHITECTURE = load_space("macro").decode(load_space("macro").smallest())
+
+
+def member(id: str, accuracy: float, ms: float, measured_ms: float | None = None) -> FrontMember:
+    latency = Latency("cpu", ms, 0.9 * ms, 1.1 * ms, measured_ms)
+    return FrontMember(
+        id, (0,), ARCHITECTURE, accuracy, accuracy / 2, 0.1, (latency,), 10, 10, 1.0
+    )
+
+
+@pytest.fixture
+def front() -> Front:
+    members = (
+        member("fast", 0.6, 1.0, 1.0),
+        member("slow", 0.7, 2.0, 2.6),  # slower than predicted
+        member("best", 0.8, 4.0),
+    )
+    return Front(members, Budgets(((1.2,), (2.5,), (5.0,))), "accuracy")
+
+
+def test_each_set_of_budgets_has_its_best_member(front: Front) -> None:
+    assert [answer.best for answer in front.answers()] == ["fast", "fast", "best"]
+    assert [answer.limits_ms for answer in front.answers()] == [(1.2,), (2.5,), (5.0,)]
+
+
+def test_the_best_of_each_set_are_chosen_once_the_most_accurate_first(front: Front) -> None:
+    assert [one.id for one in front.chosen(1)] == ["best", "fast"]
+    assert [one.id for one in front.chosen(3)] == ["best", "slow", "fast"]
+    assert front.chosen(0) == []
+
+
+def test_what_was_measured_beyond_all_budgets_is_not_kept(front: Front) -> None:
+    tight = dataclasses.replace(front, budgets=Budgets(((1.2,), (2.5,))))
+    assert [one.id for one in tight.kept()] == ["fast"]
+    (only,) = dataclasses.replace(front, budgets=Budgets(((2.5,),))).answers()
+    assert only.best == "fast"
+
+
+def test_the_metric_decides_which_is_best(front: Front) -> None:
+    balanced = [0.9, 0.1, 0.2]
+    members = tuple(
+        dataclasses.replace(one, balanced_accuracy=score)
+        for one, score in zip(front.members, balanced, strict=True)
+    )
+    by_balance = dataclasses.replace(front, members=members, metric="balanced_accuracy")
+    assert [answer.best for answer in by_balance.answers()] == ["fast"] * 3
+
+
+def test_measured_latencies_go_to_the_target_that_they_name(front: Front) -> None:
+    targets = [
+        {"name": "a100", "networks": {"best": {"ms": 9.0}}},
+        {"name": "cpu", "networks": {"best": {"ms": 4.5}}},
+    ]
+    measured = with_measured(front, targets)
+    assert [one.latencies[0].measured_ms for one in measured.members] == [None, None, 4.5]
+
+
+def test_budgets_without_a_network_are_told_with_the_reason(front: Front) -> None:
+    none = dataclasses.replace(
+        front,
+        members=(member("slow", 0.7, 2.0, 2.6), member("best", 0.8, 4.0)),
+    )
+    said = unanswered(none, ("cpu",))
+    assert said == [
+        "nothing that was evaluated is predicted within 1.2 ms: evaluate more (--evaluations), "
+        "or raise it",
+        "none of the 1 predicted within 2.5 ms was measured within it",
+    ]
