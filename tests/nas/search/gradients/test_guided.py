@@ -52,11 +52,13 @@ def least_error(table, evaluations, seed):
     return best
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_a_right_table_helps_and_a_wrong_one_does_little_harm(seed):
+def test_a_right_table_helps_and_a_wrong_one_does_little_harm():
     wrong = [np.random.default_rng(9).permutation(row) for row in TABLE]
-    right, misled = least_error(TABLE, 25, seed), least_error(wrong, 25, seed)
-    drawn = errors(SPACE.sample(25, np.random.default_rng(seed))).min()
+    seeds = range(4)  # one search alone is a matter of luck
+    right = np.mean([np.log(least_error(TABLE, 25, seed)) for seed in seeds])
+    misled = np.mean([np.log(least_error(wrong, 25, seed)) for seed in seeds])
+    samples = (SPACE.sample(25, np.random.default_rng(seed)) for seed in seeds)
+    drawn = np.mean([np.log(errors(codes).min()) for codes in samples])
     assert right < misled < drawn
 
 
