@@ -37,13 +37,13 @@ from search_spaces.mixers.attention.spatial_reduction import (
     SpatialReductionOptions,
 )
 from search_spaces.mixers.attention.window import WindowAttention, WindowOptions
-from search_spaces.mixers.channel.channel import ChannelAttention, ChannelOptions
 from search_spaces.mixers.convolution.depthwise import Depthwise, DepthwiseOptions
 from search_spaces.mixers.convolution.inception_depthwise import (
     InceptionDepthwise,
     InceptionDepthwiseOptions,
 )
 from search_spaces.mixers.convolution.mbconv import MBConv, MBConvOptions
+from search_spaces.mixers.linear.channel import ChannelAttention, ChannelOptions
 from search_spaces.mixers.pooling.pool import Pool, PoolOptions
 
 # isort: split

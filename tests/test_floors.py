@@ -1,6 +1,6 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
-    cli -> commands -> pipeline -> run -> (report, retrain, export, bench, space evolution)
+    cli -> commands -> pipeline -> run -> report -> (retrain, export, bench, space_evolution)
         -> (search, latency, data) -> (settings, storage, units, ...) -> supernet -> search_spaces
 
 A file may import from its own room and from the floors below. Imports inside functions and for
@@ -25,7 +25,8 @@ FLOORS = (
     ("nas.pipeline",),
     ("nas.run",),
     ("nas.timm",),
-    ("nas.report", "nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
+    ("nas.report",),
+    ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
     ("nas.search", "nas.latency", "nas.data"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/
     ("supernet",),
@@ -34,7 +35,8 @@ FLOORS = (
 )
 LATENCY_FLOORS = (
     ("nas.latency.predictors",),
-    ("nas.latency.profiles", "nas.latency.operations", "nas.latency.gpu.fit"),
+    ("nas.latency.operations",),
+    ("nas.latency.profiles", "nas.latency.gpu.fit"),
     ("nas.latency.gpu",),
     ("nas.latency.timing",),
     ("nas.latency.cost",),
@@ -44,10 +46,14 @@ LATENCY_FLOORS = (
     ("nas.latency.devices",),
 )
 SEARCH_FLOORS = (
-    ("nas.search.searchers", "nas.search.foreign"),
+    ("nas.search.engine", "nas.search.front_file", "nas.search.study"),
+    ("nas.search.searchers",),
     ("nas.search.gradients",),
-    ("nas.search.surrogates",),
+    ("nas.search.surrogates", "nas.search.foreign", "nas.search.feasibility"),
     ("nas.search.asking",),
+    ("nas.search.problem", "nas.search.infeasible"),
+    ("nas.search.brief", "nas.search.front", "nas.search.objectives"),
+    ("nas.search.protocol", "nas.search.threads", "nas.search.records"),
 )
 MOST_MODULES_IN_NAS = 11
 HOMES = {"ray": "nas/cluster/", "nni": "nas/search/foreign/", "timm": "nas/timm_library.py"}

@@ -1,4 +1,4 @@
-"""The index by which timm finds exported networks: in the cache, one small file per id.
+"""What timm has to know of exported networks: names, and an index in the cache, a file per id.
 
 <cache>/exports/<id>.json       {"schema": 1, "id": ..., "folder": ...}
 """
@@ -10,6 +10,10 @@ from pathlib import Path
 
 from nas.storage import atomic_write, cache_dir
 
+ENTRY = "nas_network"
+"""The name under which timm knows any network of ours."""
+CLASSIFIER = "head.body.classifier"
+"""The module of a network that gives the scores."""
 CONFIG_FILE = "config.json"
 """The file in an exported folder that timm reads."""
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from nas.errors import CheckpointError, SettingsError
 from nas.export.description import read_architecture
-from nas.export.formats.timm import CLASSIFIER, ENTRY
-from nas.export.timm_index import CONFIG_FILE, exports
+from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, exports
 from nas.timm_library import build_model_with_cfg, is_model, register_model
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.export.format import FORMATS, Export, Format, Run
-from nas.export.timm_index import CONFIG_FILE, remember
-
-ENTRY = "nas_network"
-"""The name under which timm knows any network of ours."""
-
-CLASSIFIER = "head.body.classifier"
+from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, remember
 
 
 def write(export: Export) -> None:
