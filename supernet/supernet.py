@@ -24,7 +24,7 @@ from search_spaces.parts import Part, parts_of
 from search_spaces.space import SearchSpace
 from supernet.calibration import calibrate
 from supernet.initial import shared_weights
-from supernet.randomness import seeded
+from supernet.randomness import Stream, seeded
 from supernet.slicing import Cut, cut, view
 
 Statistics = Mapping[str, Tensor]
@@ -56,7 +56,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.in_channels, self.num_classes = in_channels, num_classes
-        with seeded(seed):
+        with seeded(seed, Stream.SHARED_WEIGHTS):
             for name, parameter in shared_weights(space, in_channels, num_classes).items():
                 plant_parameter(self, name, parameter)
         self._shared = dict(self.named_parameters())

@@ -11,9 +11,9 @@ import numpy as np
 
 from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
-from nas.data.randomness import Stream, generator
 from nas.data.splits import hold_out
 from nas.errors import DataError, unknown_name
+from supernet.randomness import Stream, generator
 
 READERS: dict[str, Callable[[Path], Source]] = {
     "fashion-mnist": idx.read,
