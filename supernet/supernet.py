@@ -25,7 +25,7 @@ from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
 from supernet.calibration import calibrate
 from supernet.initial import shared_weights
-from supernet.randomness import seeded
+from supernet.randomness import Stream, seeded
 from supernet.slicing import view
 
 Statistics = Mapping[str, Tensor]
@@ -57,7 +57,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.space = space
         self.in_channels, self.num_classes = in_channels, num_classes
-        with seeded(seed):
+        with seeded(seed, Stream.SHARED_WEIGHTS):
             for name, parameter in shared_weights(space, in_channels, num_classes).items():
                 plant_parameter(self, name, parameter)
         self._shared = dict(self.named_parameters())

@@ -20,8 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from nas.data.images import Dataset, IntArray, PixelArray, SearchData
-from nas.data.randomness import Stream, generator, global_seed
 from nas.errors import SettingsError
+from supernet.randomness import Stream, generator, global_seed
 
 MixFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from nas.data.augment import Augmentation, Mixing, RandAugment, shift_and_flip
 from nas.data.images import Images, IntArray, Normalisation, PixelArray
-from nas.data.randomness import Stream, generator
+from supernet.randomness import Stream, generator
 
 _CHUNK = 1024
 """Images resized at once: bounds the memory that float pixels and torch's buffers take."""

@@ -13,9 +13,9 @@ from nas.data.copies import describe_copies
 from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
 from nas.data.options import ReadOptions
-from nas.data.randomness import Stream, generator
 from nas.data.splits import hold_out
 from nas.errors import DataError, unknown_name
+from supernet.randomness import Stream, generator
 
 READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
     "fashion-mnist": lambda path, _: idx.read(path),

@@ -19,7 +19,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.network import Network, build_network
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
-from supernet.randomness import seeded
+from supernet.randomness import Stream, seeded
 from supernet.sampling import Child, Moment
 from supernet.supervision import Supervision
 from supernet.supervision.labels import Labels
@@ -29,15 +29,12 @@ from supernet.training.teaching import Teaching
 
 CALIBRATION_BATCHES = 20
 
-_INITIAL_WEIGHTS = 2**31
-"""Place of the initial weights among a seed's random numbers: no step has this number."""
-
 
 def fresh_network(
     architecture: Architecture, in_channels: int, num_classes: int, seed: int
 ) -> Network:
     """A network whose initial weights depend on the seed alone."""
-    with seeded(seed, _INITIAL_WEIGHTS):
+    with seeded(seed, Stream.OWN_WEIGHTS):
         return build_network(architecture, in_channels, num_classes)
 
 

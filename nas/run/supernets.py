@@ -22,7 +22,7 @@ from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
 from supernet.method import Setup
-from supernet.randomness import seeded
+from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Checkpoints, Curve
@@ -31,9 +31,6 @@ from supernet.training.train import train
 
 CURVE_CHILDREN = 6
 """How many random children the validation curve follows."""
-
-_SUPERVISION = 2**31 + 1
-"""Place of a supervision's initial weights among a seed's random numbers."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _train(
     data = context.training_batches(seed)
     setup = Setup(supernet, _macs(context))
     sampler = context.training.sampler.make(setup)
-    with seeded(seed, _SUPERVISION):
+    with seeded(seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
     followed = _followed(context)
 

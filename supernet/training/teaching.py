@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from supernet.batches import TrainingData
-from supernet.randomness import generator, seeded
+from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
 from supernet.training.recipe import Recipe
@@ -60,8 +60,8 @@ class Teaching:
     def gradients(self, number: int) -> float:
         """Compute the gradients of the step of that number; returns its first loss."""
         moment = Moment(number, self.steps)
-        with seeded(self._seed, number):
-            children = self.sampler.children(moment, generator(self._seed, number))
+        children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, number))
+        with seeded(self._seed, Stream.STEP, number):
             step = RunningStep(
                 moment,
                 children,
