@@ -28,9 +28,13 @@ from nas.data.batches import Batch, TrainBatches
 from nas.latency import cost_of
 from nas.retrain import fresh_network, retrain, score_validation
 from nas.run.context import Context
+from nas.run.evaluator import EvaluationImages
 from nas.settings import Settings
 from search_spaces import Architecture
+from supernet.method import Setup
+from supernet.sampling import Sampler
 from supernet.supernet import Supernet
+from supernet.supervision import Supervision
 from supernet.training.loop import Progress
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
@@ -161,8 +165,15 @@ def _steps(run: Run, supernet: Supernet, data: Clocked) -> list[float]:
     def progress(now: Progress) -> None:
         stamps.append(time.perf_counter())
 
-    train(supernet, data, run.recipe, progress=progress)
+    train(supernet, data, run.recipe, *_methods(run, supernet), progress=progress)
     return np.diff(stamps).tolist()
+
+
+def _methods(run: Run, supernet: Supernet) -> tuple[Sampler, Supervision]:
+    """The sampler and the supervision that the settings name."""
+    setup = Setup(supernet, lambda codes: np.zeros(len(codes)))
+    chosen = run.context.training
+    return chosen.sampler.make(setup), chosen.supervision.make(setup)
 
 
 def _profiled(run: Run, supernet: Supernet, step: float) -> dict[str, Any]:
@@ -195,7 +206,7 @@ def _profiled(run: Run, supernet: Supernet, step: float) -> dict[str, Any]:
 def _trained(run: Run, supernet: Supernet, seconds_per_step: float) -> Supernet:
     context, space = run.context, run.context.whole_space
     batches = Clocked(context.training_batches(0))
-    context.judge_by(JUDGES)
+    judges = EvaluationImages(context.data, JUDGES)
     followed = {
         "largest": [space.decode(space.largest())],
         "smallest": [space.decode(space.smallest())],
@@ -204,7 +215,7 @@ def _trained(run: Run, supernet: Supernet, seconds_per_step: float) -> Supernet:
 
     def validate(net: Supernet) -> Mapping[str, float]:
         found = {
-            name: float(np.mean([context.evaluate(net, child).accuracy for child in children]))
+            name: float(np.mean([judges.evaluate(net, child).accuracy for child in children]))
             for name, children in followed.items()
         }
         print({name: round(value, 4) for name, value in found.items()}, flush=True)
@@ -222,7 +233,7 @@ def _trained(run: Run, supernet: Supernet, seconds_per_step: float) -> Supernet:
     if run.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     begin = time.monotonic()
-    curve = train(supernet, batches, recipe, validate=validate)
+    curve = train(supernet, batches, recipe, *_methods(run, supernet), validate=validate)
     took = time.monotonic() - begin
     run.document["curve"] = curve
     run.document["seconds"] |= {"training": took, "making images ready": batches.seconds}
@@ -231,7 +242,6 @@ def _trained(run: Run, supernet: Supernet, seconds_per_step: float) -> Supernet:
     if run.device.type == "cuda":
         run.figures["peak_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
         run.figures["peak_reserved_mib"] = torch.cuda.max_memory_reserved() / 2**20
-    context.judge_by(len(context.data.validation))
     return supernet
 
 
@@ -239,7 +249,7 @@ def _evaluated(run: Run, supernet: Supernet, children: list[Architecture]) -> li
     """Each child's accuracy and size, and how they go together."""
     begin, rows = time.monotonic(), []
     for child in children:
-        found = run.context.evaluate(supernet, child)
+        found = run.context.evaluation_images.evaluate(supernet, child)
         cost = cost_of(child, supernet.in_channels, supernet.num_classes)
         row: Document = {"id": child.id, "accuracy": found.accuracy, "loss": found.loss}
         rows.append(row | {"macs": cost.macs, "params": cost.params, "child": child})

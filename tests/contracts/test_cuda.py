@@ -12,7 +12,11 @@ from nas.data.augment import Augmentation
 from nas.data.batches import TrainBatches
 from nas.retrain import fresh_network, score_test, score_validation
 from search_spaces import load_space
+from search_spaces.family import MIXERS, Family
 from supernet import Supernet
+from supernet.method import Setup, choose
+from supernet.sampling import SAMPLERS
+from supernet.supervision import SUPERVISIONS
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.optimisation import Optimisation
 from supernet.training.recipe import Recipe
@@ -30,12 +34,12 @@ def _step(model: nn.Module, state: Optimisation) -> None:
 def test_training_continues_from_a_checkpoint_as_if_it_had_not_stopped() -> None:
     torch.manual_seed(0)
     model = nn.Linear(3, 2).to(CUDA)
-    state = Optimisation(model, Recipe(), steps=20)
+    state = Optimisation(dict(model.named_parameters()), Recipe(), steps=20)
     for _ in range(3):
         _step(model, state)
     kept, _ = from_bytes(to_bytes(state.state(), {}), "the test")
     again = nn.Linear(3, 2).to(CUDA)
-    continued = Optimisation(again, Recipe(), steps=20)
+    continued = Optimisation(dict(again.named_parameters()), Recipe(), steps=20)
     continued.load(kept, state.step_number)
     for _ in range(3):
         _step(model, state)
@@ -56,10 +60,29 @@ def test_a_supernet_trains_and_its_children_run_on_its_gpu() -> None:
     data, space = load_data("digits", seed=0), load_space("hybrid-tiny")
     batches = TrainBatches(data.train, data.normalisation, Augmentation(), 10)
     supernet = Supernet(space, 1, 10).to(CUDA)
-    curve = train(supernet, batches, Recipe(epochs=1, batch_size=128))
+    setup = Setup(supernet, lambda codes: np.zeros(len(codes)))
+    sampler, supervision = (
+        choose(registry, name, {}).make(setup)
+        for registry, name in ((SAMPLERS, "sandwich"), (SUPERVISIONS, "in-place"))
+    )
+    recipe = Recipe(epochs=1, batch_size=128)
+    curve = train(supernet, batches, recipe, sampler, supervision)
     assert np.isfinite(curve[0]["loss"])
     child = space.decode(space.largest())
     subnet, x = supernet.extract(child), torch.randn(8, 1, 12, 12, device=CUDA)
     x = torch.nn.functional.interpolate(x, (child.resolution, child.resolution))
     with torch.no_grad():
         torch.testing.assert_close(supernet(x, child), subnet(x), rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("family", MIXERS, ids=lambda family: family.name)
+def test_gradients_of_a_mixer_are_those_of_the_processor(family: Family) -> None:
+    torch.manual_seed(0)
+    module = family.module(32, family.options()).double()
+    x = torch.randn(2, 32, 7, 9, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    slopes = []
+    for device in (torch.device("cpu"), CUDA):
+        image = x.to(device).requires_grad_()
+        (slope,) = torch.autograd.grad(module.to(device)(image).square().sum(), image)
+        slopes.append(slope.cpu())
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-6)
