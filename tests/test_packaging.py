@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli.doctor import EXTRAS
+from nas.commands.doctor import EXTRAS
 from nas.export import FORMATS
 
 ROOT = Path(__file__).parents[1]

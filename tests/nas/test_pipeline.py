@@ -24,7 +24,7 @@ from nas.commands import steps as commands
 from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
-from nas.latency.profiles.profile import Profile
+from nas.latency.profiles.parts import PartsProfile
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces import load_space
@@ -173,7 +173,7 @@ def test_a_machine_slower_than_its_profile_is_told(
     shutil.copytree(home / "cache", tmp_path / "cache")
     monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
     (path,) = (tmp_path / "cache" / "latency").glob("cpu-*.json")
-    profile = Profile.load(path)
+    profile = PartsProfile.load(path)
     once = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     dataclasses.replace(
         profile,

@@ -115,4 +115,4 @@ def test_the_formats_in_the_help_are_those_that_there_are(run: Callable[..., Res
     named = re.split(r", | or ", option.help.partition(";")[0])
     from nas.export import FORMATS
 
-    assert set(named) == set(FORMATS)
+    assert set(named) == set(FORMATS.names())

@@ -146,7 +146,7 @@ class Grouped(nn.Module):
 
 @pytest.fixture
 def grouped() -> Iterator[Part]:
-    family = Family("grouped-test", Options, Grouped, "https://example.org")
+    family = Family("grouped-test", Options, Grouped, "https://example.org", nested=())
     MIXERS.register(family)
     yield Part("mixer", Choice(family.name, Options()), 48, 48, 7, 1, "layer")
     del MIXERS._entries[family.name]

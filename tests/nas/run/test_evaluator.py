@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from nas.storage import atomic_write
 from search_spaces import Architecture, load_space
 from supernet.calibration import calibrate
 from supernet.evaluation import evaluate
-from supernet.scores import Evaluation
 from supernet.supernet import Statistics, Supernet
 from supernet.training.checkpoint import to_bytes
 
@@ -61,18 +61,22 @@ def _children(evaluator: ChildEvaluator) -> list[Architecture]:
     return [space.decode(code) for code in space.sample(3, np.random.default_rng(1))]
 
 
-def _elsewhere(pickled: bytes, children: list[Architecture]) -> list[Evaluation]:
-    torch.set_num_threads(1)
-    evaluator = pickle.loads(pickled)
-    return [evaluator(child) for child in children]
+ELSEWHERE = """
+import pathlib, pickle, sys, torch
+torch.set_num_threads(1)
+evaluator, children = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+pathlib.Path(sys.argv[1]).write_bytes(pickle.dumps([evaluator(child) for child in children]))
+"""
 
 
-def test_another_process_finds_equal_numbers(evaluator: ChildEvaluator) -> None:
+def test_another_process_finds_equal_numbers(evaluator: ChildEvaluator, tmp_path: Path) -> None:
     children = _children(evaluator)
     here = [evaluator(child) for child in children]  # its pickle holds nothing that it loaded
     assert len({score.loss for score in here}) == 3
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(_elsewhere, (pickle.dumps(evaluator), children)) == here
+    file = tmp_path / "evaluator"
+    file.write_bytes(pickle.dumps((evaluator, children)))
+    subprocess.run([sys.executable, "-c", ELSEWHERE, str(file)], check=True)
+    assert pickle.loads(file.read_bytes()) == here
 
 
 def test_a_pickle_is_the_description_alone(evaluator: ChildEvaluator) -> None:
