@@ -37,6 +37,7 @@ class NamedArchitecture:
         if self.run is None:
             return settings
         missing = {"space", "data"} - settings.model_fields_set
+        missing |= {"reading"} if "data" in missing else set()
         return settings.model_copy(update={name: getattr(self.run, name) for name in missing})
 
 

@@ -119,7 +119,8 @@ class Context:
     @cached_property
     def dataset(self) -> Dataset:
         """All splits; only retraining opens the test split."""
-        return load_data(self.settings.data, seed=self.settings.seed)
+        s = self.settings
+        return load_data(s.data, options=s.reading, seed=s.seed)
 
     @cached_property
     def data(self) -> SearchData:
