@@ -34,6 +34,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(data)
 
 
+def atomic_write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Put a JSON document at `path`, as `atomic_write` does."""
+    atomic_write(path, json.dumps(document, indent=2) + "\n")
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error."""

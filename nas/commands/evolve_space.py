@@ -12,6 +12,7 @@ from nas.progress import Progress, Silent
 from nas.result import Outcome
 from nas.run.context import Context
 from nas.run.folder import RESULTS
+from nas.run.inputs import say_data
 from nas.run.supernets import supernet_of
 from nas.settings import Settings
 from nas.space_evolution import evolution, reasons
@@ -42,6 +43,7 @@ def evolve_space(
     context = Context(request.settings)
     _ = context.recipe  # told before anything is written if it is wrong
     folder, console = out or fresh_folder(RESULTS, request.settings), console or Silent()
+    say_data(context, console)
     done = evolution.evolve_space(
         request,
         generations,

@@ -3,6 +3,7 @@
     results/hybrid-tiny-digits-cpu-5ms-20260102-030405/
         settings.json      every choice, resolved; a run is only continued with equal ones
         environment.json   versions, machine, commit
+        inputs.json        the data, the space and the versions that it rests on
         steps.json         which steps are finished, when, and how long they took
         log.txt            what happened
         run.lock           held while a process works in the folder
@@ -15,7 +16,6 @@ continues a run, `resume_run` continues one, `read_run` only looks at it.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import time
@@ -28,7 +28,7 @@ from nas.environment import environment
 from nas.errors import CheckpointError, RunError, SettingsError, did_you_mean
 from nas.run.steps import STEPS
 from nas.settings import Settings
-from nas.storage import atomic_write, lock, read_json, storing
+from nas.storage import atomic_write, atomic_write_json, lock, read_json, storing
 from nas.units import format_ms
 
 RESULTS = Path("results")
@@ -76,7 +76,7 @@ class RunFolder:
         steps = _finished_steps(self.path)
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         steps[step] = {"finished": now, "seconds": round(seconds, 3)}
-        _write_json(self.path / "steps.json", {"schema": 1, "steps": steps})
+        atomic_write_json(self.path / "steps.json", {"schema": 1, "steps": steps})
 
     def _note(self, error: BaseException) -> None:
         """Keep the traceback in the log, and add to the error how to continue."""
@@ -127,7 +127,7 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
     run = RunFolder(path, settings)
     try:
         # settings.json last: with it the folder is a run
-        _write_json(path / "environment.json", environment())
+        atomic_write_json(path / "environment.json", environment())
         atomic_write(path / "settings.json", settings.to_json())
     except BaseException:
         run.close()
@@ -281,7 +281,3 @@ def _log_other_environment(path: Path) -> None:
                 before.get(name),
                 now[name],
             )
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    atomic_write(path, json.dumps(document, indent=2) + "\n")

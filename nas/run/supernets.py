@@ -85,6 +85,8 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
+    """What judges the children of a trained supernet, here and in other processes."""
+    """What judges the children of a trained supernet, here and in other processes."""
     settings = context.settings
     return ChildEvaluator(
         space=settings.space,

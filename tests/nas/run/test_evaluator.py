@@ -145,7 +145,7 @@ def test_other_weights_and_other_data_are_refused(evaluator: ChildEvaluator) -> 
 def test_another_process_reads_the_data_the_same_way(
     evaluator: ChildEvaluator, tmp_path: Path
 ) -> None:
-    """A run whose images are (N, C, H, W) is judged on these images, not on a guess of their axes."""
+    """The order of the axes of arrays goes along."""
     images = np.random.default_rng(0).integers(0, 255, (60, 3, 8, 6), dtype=np.uint8)
     np.savez(tmp_path / "nchw.npz", images=images, labels=np.arange(60) % 3)
     reading = ReadOptions(array_layout="NCHW")
