@@ -19,6 +19,7 @@ from nas.errors import CheckpointError, RunError, StorageError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOWHERE = {errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
@@ -158,6 +159,10 @@ def storing(path: Path) -> Iterator[None]:
             raise RunError(
                 f"Cannot write '{path}': {error.strerror}. "
                 "Make its folder writable, or choose another one."
+            ) from error
+        if error.errno in _NOWHERE:
+            raise RunError(
+                f"Cannot write '{path}': {error.strerror}. Choose another folder."
             ) from error
         if error.errno in _NOT_A_FOLDER:
             raise RunError(

@@ -23,6 +23,7 @@ from torch import Tensor
 from nas.data import SearchData, load_data
 from nas.data.batches import EvalBatches
 from nas.data.options import ReadOptions
+from nas.environment import keep_to_usable_cpus
 from nas.errors import CheckpointError, DataError
 from search_spaces import Architecture, load_space
 from supernet.evaluation import evaluate_child
@@ -117,6 +118,7 @@ class ChildEvaluator:
         return self.loaded or self._load()
 
     def _load(self) -> Loaded:
+        keep_to_usable_cpus()
         data = load_data(self.data, options=self.reading, seed=self.seed).search_view()
         if data.id != self.data_id:
             raise DataError(

@@ -119,10 +119,12 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
         RunError: the folder is in use, cannot be written to, or holds something else.
     """
     path = _fresh_folder(settings) if out is None else out
-    if (path / "settings.json").exists():
-        return _continued(path, settings)
-    _refuse_foreign(path)
     with storing(path):
+        begun = (path / "settings.json").exists()
+    if begun:
+        return _continued(path, settings)
+    with storing(path):
+        _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
     run = RunFolder(path, settings)
     try:
@@ -195,12 +197,11 @@ def _refuse_foreign(path: Path) -> None:
     if not path.is_dir():
         raise RunError(f"'{path}' is a file. Choose a folder with --out.")
     ours = {"run.lock", "log.txt", "environment.json"}
-    with storing(path):
-        others = sorted(
-            entry.name
-            for entry in path.iterdir()
-            if entry.name not in ours and not entry.name.endswith(".tmp")
-        )
+    others = sorted(
+        entry.name
+        for entry in path.iterdir()
+        if entry.name not in ours and not entry.name.endswith(".tmp")
+    )
     if others:
         raise RunError(
             f"'{path}' is not empty and not a run (it holds '{others[0]}'). "
