@@ -172,3 +172,20 @@ def torch_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def keep_to_usable_cpus(usable: int | None = None) -> None:
+    """Torch on no more threads than this process may keep busy, unless a person decided.
+
+    Torch counts the host's processors: in a container that may use two of a hundred, its threads
+    would mostly wait for each other.
+
+    Args:
+        usable: Processors; None for those of this process.
+    """
+    import torch
+
+    if os.environ.get("OMP_NUM_THREADS") is None:
+        most = usable_cpus() if usable is None else usable
+        if torch.get_num_threads() > most:
+            torch.set_num_threads(most)

@@ -28,6 +28,7 @@ __all__ = [
     "RunError",
     "SettingsError",
     "SpaceError",
+    "Stopped",
     "StorageError",
     "UnknownNameError",
     "did_you_mean",
@@ -58,6 +59,14 @@ class RunError(NasError, RuntimeError):
 
 class NotFittedError(NasError, RuntimeError):
     """A prediction was asked of something that has measured nothing yet."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The system asks the program to end, as it does before a shutdown or at a time limit."""
+
+    def __init__(self, signal: int) -> None:
+        self.exit_code = 128 + signal
+        super().__init__(signal)
 
 
 class MissingExtraError(NasError, ImportError):

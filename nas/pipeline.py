@@ -20,6 +20,7 @@ from nas.run.context import Context
 from nas.run.feasibility import know_latencies
 from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrain_all
 from nas.run.folder import open_run, resume_run
+from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.search import search_front
@@ -47,6 +48,7 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
         _say_space(work)
     with work.step("latency"):
         known = know_latencies(work)
+        check_profiles(work, known)
     with work.step("supernet"):
         supernet = _supernet(work)
     with work.step("search"):
@@ -100,6 +102,7 @@ def resume(path: Path, *, console: Progress | None = None) -> RunResult:
 def _finished(work: Work, machine_of: MachineOf) -> RunResult:
     """The run's result, after the steps that have not finished."""
     if not work.finished:
+        check_inputs(work)
         with contextlib.suppress(LastStep):
             flow(work, machine_of)
     return result_of(work.path, work.context)
@@ -108,14 +111,13 @@ def _finished(work: Work, machine_of: MachineOf) -> RunResult:
 def _say_space(work: Work) -> None:
     """What is searched, on what."""
     context, console = work.context, work.console
-    space, data = context.whole_space, context.data
-    console.say(f"{space.name}: {space.size():.2e} architectures")
-    console.say(
-        f"{data.name}: {len(data.train)} images to train, {len(data.validation)} to validate"
-    )
-    for note in data.notes:
-        console.say(note)
-    _LOG.info("recipe %s, augmentation %s", context.recipe, context.augmentation)
+    size, asked = context.space.size(), work.settings.evaluations
+    number = f"{size:,}" if size < 1_000_000 else f"{size:.2e}"
+    console.say(f"{context.space.name}: {number} architectures")
+    if size < asked:
+        console.say(f"that is fewer than the {asked} evaluations, so the search ends after {size}")
+    say_data(context, console)
+    _LOG.info("recipe %s, augmentation %r", context.recipe, context.augmentation)
 
 
 def _supernet(work: Work) -> TrainedSupernet:

@@ -31,6 +31,7 @@ from pydantic import (
     model_validator,
 )
 
+from nas.data.options import ReadOptions
 from nas.errors import SettingsError, did_you_mean
 
 SCHEMA = 2
@@ -78,6 +79,7 @@ class Settings(BaseModel):
     # What is searched, on what.
     space: str = "hybrid-tiny"
     data: str = "digits"
+    reading: ReadOptions = ReadOptions()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     # Where it has to run, and how fast. `resolution` restricts the space, for all targets.
@@ -161,14 +163,18 @@ class Settings(BaseModel):
         ]
         return tuple(zip(*columns, strict=True))
 
-    @field_validator("space", "data")
+    @field_validator("space")
     @classmethod
-    def _keep_absolute(cls, value: str) -> str:
+    def _absolute_space(cls, value: str) -> str:
         """Make paths absolute, so that a run can be resumed from any folder."""
-        kind, colon, path = value.rpartition(":")
-        if not (colon or path.endswith((".yaml", ".yml"))):
-            return value
-        return f"{kind}{colon}{Path(path).expanduser().absolute()}"
+        return _absolute(value) if value.endswith((".yaml", ".yml")) else value
+
+    @field_validator("data")
+    @classmethod
+    def _absolute_data(cls, value: str) -> str:
+        """The same; the first colon ends the kind, and a path may have more of them."""
+        kind, colon, path = value.partition(":")
+        return f"{kind}:{_absolute(path)}" if colon and path else value
 
     @field_validator("recipe", mode="before")
     @classmethod
@@ -192,7 +198,8 @@ class Settings(BaseModel):
 
     def _fields(self, each: bool) -> dict[str, object]:
         """Every field; those of each target, or else the targets in one line."""
-        fields = self.model_dump(exclude={"targets"})
+        fields = self.model_dump(exclude={"targets", "reading"})
+        fields |= vars(self.reading)
         if not each:
             return {**fields, "targets": "; ".join(map(str, self.targets))}
         for number, target in enumerate(self.targets, start=1):
@@ -226,6 +233,10 @@ class Settings(BaseModel):
         return cls(**values)
 
 
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
 _FLAT = (*TargetChoice.model_fields, "budget_ms")
 _KNOWN = (*Settings.model_fields, *_FLAT)
 
@@ -250,4 +261,4 @@ def _mistake(detail: Mapping[str, Any], known: list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    return "not set" if value is None or value == () else json.dumps(value, default=str)
+    return "not set" if value in (None, (), {}) else json.dumps(value, default=str)

@@ -19,6 +19,7 @@ from nas.errors import CheckpointError, RunError, StorageError
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOWHERE = {errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
@@ -32,6 +33,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+def atomic_write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Put a JSON document at `path`, as `atomic_write` does."""
+    atomic_write(path, json.dumps(document, indent=2) + "\n")
 
 
 @contextlib.contextmanager
@@ -153,6 +159,10 @@ def storing(path: Path) -> Iterator[None]:
             raise RunError(
                 f"Cannot write '{path}': {error.strerror}. "
                 "Make its folder writable, or choose another one."
+            ) from error
+        if error.errno in _NOWHERE:
+            raise RunError(
+                f"Cannot write '{path}': {error.strerror}. Choose another folder."
             ) from error
         if error.errno in _NOT_A_FOLDER:
             raise RunError(

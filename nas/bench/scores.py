@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.bench.table import Table
+from nas.errors import DataError
 from nas.search.front import hypervolume, hypervolume_curve
 from nas.search.protocol import Bools, Floats
 
@@ -39,6 +40,9 @@ class Judge:
     Args:
         table: All rows, with their true objectives.
         feasible: Which rows are within the budget, (rows,), at least one.
+
+    Raises:
+        DataError: the hypervolume of these rows is 0, so a share of it is undefined.
     """
 
     def __init__(self, table: Table, feasible: Bools) -> None:
@@ -46,6 +50,13 @@ class Judge:
         self._feasible, self._reference = feasible, table.reference
         self.hypervolume = hypervolume(table.objectives[feasible], table.reference)
         """Of all rows within the budget."""
+        if self.hypervolume <= 0:
+            names = ", ".join(column.name for column in table.columns)
+            raise DataError(
+                f"Nothing can be scored: in each row within the budget, one of {names} is as bad "
+                "as it can be, so the hypervolume of the table is 0. Leave out an objective that "
+                "is the same in every row, or raise --budget."
+            )
         self.best = float(table.objectives[feasible, 0].min())
         """The least first objective within the budget."""
         self.worst = float(table.objectives[feasible, 0].max())
@@ -74,5 +85,5 @@ class Judge:
         curve = hypervolume_curve(objectives, self._reference)
         last = curve[-1] if len(curve) else 0.0
         curve = np.concatenate([curve, np.full(evaluations - len(curve), last)])
-        shares: Floats = curve / self.hypervolume if self.hypervolume else np.ones(evaluations)
+        shares: Floats = curve / self.hypervolume
         return shares

@@ -6,7 +6,8 @@
 
 The code columns' values are categories, and the rows are all architectures of the space.
 Objectives are minimised as everywhere: a maximised column becomes its distance from the best
-possible value (1 for shares, 100 for per cents), or else its negative.
+possible value (1 for shares, 100 for per cents), or else its negative. A maximised column counts
+from 0, or from the least in the table if there are negative values.
 
 Papers: NAS-Bench-201, Dong and Yang 2020, https://arxiv.org/abs/2001.00326; latencies for it,
 HW-NAS-Bench, Li et al. 2021, https://arxiv.org/abs/2103.10584
@@ -23,6 +24,9 @@ from numpy.typing import NDArray
 from nas.errors import DataError
 from nas.search.protocol import Bools, Codes, Floats
 
+MOST_CATEGORIES = np.iinfo(np.int16).max
+"""Of one gene: codes are 16-bit integers in every searcher."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -38,16 +42,22 @@ class Column:
         """What a searcher is told: (rows,)."""
         if not self.maximize:
             return self.values
-        top = float(self.values.max(initial=0.0))
-        ceiling = 1.0 if top <= 1 else 100.0 if top <= 100 else 0.0
-        return ceiling - self.values
+        return self._ceiling - self.values
 
     @property
     def reference(self) -> float:
-        """Reference of the hypervolume: a maximised value of 0, or the largest in the table."""
+        """Reference of the hypervolume: the worst value that counts, as it is minimised."""
         if not self.maximize:
             return float(self.values.max())
-        return float((self.minimised + self.values)[0])
+        return self._ceiling - min(0.0, float(self.values.min()))
+
+    @property
+    def _ceiling(self) -> float:
+        """The best possible value of a share or a per cent; 0 for anything else."""
+        least, top = float(self.values.min()), float(self.values.max())
+        if least < 0 or top > 100:
+            return 0.0
+        return 1.0 if top <= 1 else 100.0
 
 
 class Table:
@@ -62,12 +72,15 @@ class Table:
     def __init__(
         self, codes: Codes, cardinalities: Sequence[int], columns: Sequence[Column]
     ) -> None:
-        self.codes = np.asarray(codes, dtype=np.int16)
+        wide = np.asarray(codes, dtype=np.int64)
+        if wide.size and wide.max() >= MOST_CATEGORIES:
+            raise DataError(f"A gene of a table can have {MOST_CATEGORIES:,} categories.")
+        self.codes = wide.astype(np.int16)
         self.columns = tuple(columns)
         self.objectives: Floats = np.stack([column.minimised for column in columns], axis=1)
         self.reference: Floats = np.array([column.reference for column in columns])
         self._cardinalities = np.array(cardinalities)
-        self._row = {code.tobytes(): row for row, code in enumerate(self.codes)}
+        self._row = {code.tobytes(): row for row, code in enumerate(wide)}
         starts = np.concatenate([[0], np.cumsum(self._cardinalities)[:-1]])
         self._starts = starts.astype(np.int64)
 
@@ -128,10 +141,10 @@ class Table:
 
     def canonical(self, codes: Codes) -> Codes:
         """The codes that the table has, and the nearest rows' for the others: (n, genes)."""
-        result = np.array(codes, dtype=np.int16)
+        result = np.array(codes, dtype=np.int64)
         for i in np.flatnonzero(self._find(result) < 0):
             result[i] = self.nearest(result[i])
-        return result
+        return result.astype(np.int16)
 
     def nearest(self, code: Codes, asked: Codes | None = None) -> Codes:
         """The row's code that shares the most genes with `code` (genes,); of several, the first.
@@ -163,5 +176,5 @@ class Table:
         return found
 
     def _find(self, codes: Codes) -> NDArray[np.int64]:
-        keys = np.ascontiguousarray(codes, dtype=np.int16)
+        keys = np.ascontiguousarray(codes, dtype=np.int64)
         return np.array([self._row.get(code.tobytes(), -1) for code in keys], dtype=np.int64)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.bench.table import Column, Table
+from nas.bench.table import MOST_CATEGORIES, Column, Table
 from nas.errors import DataError, UnknownNameError, did_you_mean
 from nas.search.protocol import Codes, Floats
 
@@ -41,6 +41,7 @@ def read_table(
     code_names = [name for pattern in code_columns for name in _matching(header, pattern, path)]
     code_names = list(dict.fromkeys(code_names))
     objectives = [*maximize, *minimize]
+    _check_unique([*code_names, *objectives], header, path)
     _check_objectives(objectives, code_names, header, path)
     values = _columns(lines, [header.index(name) for name in objectives])
     chosen = [header.index(name) for name in code_names]
@@ -53,10 +54,22 @@ def read_table(
         notes.append(f"'{code_names[0]}' is read as {len(genes[0][0])} genes, one per character")
         genes = [tuple(gene[0]) for gene in genes]
     codes, cardinalities = _categories(genes)
+    for name, count in zip(code_names, cardinalities, strict=False):
+        if count > MOST_CATEGORIES:
+            raise DataError(
+                f"Column '{name}' has {count:,} different values, and a gene can have "
+                f"{MOST_CATEGORIES:,}. Leave it out of --code-columns if it only numbers the rows."
+            )
     columns = [
         Column(name, name in maximize, values[rows, i]) for i, name in enumerate(objectives)
     ]
     return Table(codes, cardinalities, columns), notes
+
+
+def _check_unique(names: Sequence[str], header: Sequence[str], path: Path) -> None:
+    for name in names:
+        if header.count(name) > 1:
+            raise DataError(f"'{path}' has {header.count(name)} columns '{name}'. Rename them.")
 
 
 def _check_objectives(
@@ -89,13 +102,16 @@ def _kept(words: Sequence[tuple[str, ...]], values: Floats) -> tuple[list[int], 
     if len(first) < whole.sum():
         repeats = int(whole.sum()) - len(first)
         notes.append(f"{repeats:,} rows repeat the code of an earlier one and are left out")
+        rows = np.flatnonzero(whole).tolist()
+        if any((values[row] != values[first[words[row]]]).any() for row in rows):
+            notes.append("some of them have other values: a column of the code may be missing")
     return list(first.values()), notes
 
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
         header, *lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     except FileNotFoundError:
         raise DataError(f"There is no table '{path}'.") from None
@@ -146,4 +162,4 @@ def _categories(genes: Sequence[tuple[str, ...]]) -> tuple[Codes, list[int]]:
         names, numbers = np.unique(ordered, return_inverse=True)
         columns.append(numbers)
         cardinalities.append(len(names))
-    return np.stack(columns, axis=1).astype(np.int16), cardinalities
+    return np.stack(columns, axis=1), cardinalities

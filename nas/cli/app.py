@@ -3,11 +3,13 @@
 0    done
 2    the input is wrong or the budget is infeasible: one message
 1    anything else (disk full, a defect): one message, the traceback is in the run's log
-130  interrupted: how to continue
+130  interrupted: how to continue; 143 after SIGTERM, 129 after SIGHUP
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -35,7 +37,7 @@ from nas.cli.search import search
 from nas.cli.searchers import searchers
 from nas.cli.spaces import spaces
 from nas.cli.train import train
-from nas.errors import NasError, StorageError
+from nas.errors import NasError, Stopped, StorageError
 from nas.storage import storing
 
 
@@ -59,7 +61,8 @@ def explanation(error: BaseException) -> str:
     """The one message for an error; a run adds what to do next as a note (PEP 678)."""
     notes: list[str] = getattr(error, "__notes__", [])
     if isinstance(error, KeyboardInterrupt):
-        return " ".join(["Interrupted.", *notes])
+        word = "Stopped." if isinstance(error, Stopped) else "Interrupted."
+        return " ".join([word, *notes])
     error = _named(error)
     if isinstance(error, NasError):
         return "\n".join([str(error), *(notes if error.exit_code != 2 else [])])
@@ -69,7 +72,9 @@ def explanation(error: BaseException) -> str:
 
 
 def exit_code(error: BaseException) -> int:
-    """130 interrupted, 2 the input is wrong, 1 anything else."""
+    """130 interrupted, 128 and the signal's number, 2 the input is wrong, 1 anything else."""
+    if isinstance(error, Stopped):
+        return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
     return error.exit_code if isinstance(error, NasError) else 1
@@ -136,4 +141,19 @@ def main() -> None:
     """Entry point of the console script."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = ["--debug"] if len(arguments) < len(sys.argv) - 1 else []
+    _stop_when_asked()
     app(args=[*debug, *arguments], prog_name="nas")
+
+
+def _stop_when_asked() -> None:
+    """SIGTERM and SIGHUP end the program as an interruption does: it says how to continue."""
+    program = os.getpid()
+
+    def stop(number: int, _: object) -> None:
+        if os.getpid() != program:  # a process that it started
+            os._exit(128 + number)
+        raise Stopped(number)
+
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(asked, stop)

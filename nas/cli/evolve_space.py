@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware, parsed, recipe_values
+from nas.cli.values import checked_hardware, parsed, read_options, recipe_values
 
 
 def evolve_space(
@@ -56,6 +56,11 @@ def evolve_space(
     ] = "accuracy",
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
+    mirror: options.Mirror = None,
+    splits: options.Splits = None,
+    fit: options.FitTo = "crop",
+    skip_unreadable: options.SkipUnreadable = False,
+    layout_of_arrays: options.LayoutOfArrays = None,
 ) -> None:
     """Improve the ranges of a space: values that turn out worse go, values beyond the best come.
 
@@ -71,9 +76,10 @@ def evolve_space(
     settings = Settings(
         space=space,
         data=data,
+        reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
         epochs=epochs,
-        recipe=recipe_values(recipe),
+        recipe=recipe_values(recipe, mirror),
         metric=metric,
     )
     latency_ms = parsed(parse_duration, budget)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware
+from nas.cli.values import checked_hardware, read_options
 from nas.errors import SettingsError
 
 Seconds = Annotated[
@@ -51,6 +51,10 @@ def measure(
     threads: options.Threads = None,
     space: options.Space = "hybrid-tiny",
     data: options.Data = "digits",
+    splits: options.Splits = None,
+    fit: options.FitTo = "crop",
+    skip_unreadable: options.SkipUnreadable = False,
+    layout_of_arrays: options.LayoutOfArrays = None,
     seconds: Seconds = None,
     seed: options.Seed = 0,
     kit: Kit = None,
@@ -85,6 +89,7 @@ def measure(
     settings = Settings(
         space=space,
         data=data,
+        reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
         hardware=checked_hardware(hardware),
         runtime=runtime,

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from nas.data.options import ArrayLayout, Fit
+
 TARGET = "The target: the device and how it runs the network"
 BUDGET = "Budgets: a network keeps all of them"
+IMAGES = "How the images are read"
 _TRAINING = "Training"
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
@@ -38,6 +41,52 @@ Data = Annotated[
         help="The images: digits, fashion-mnist:DIR, cifar10:DIR, folder:DIR (one folder per "
         "class) or npz:FILE.",
         metavar="SPEC",
+    ),
+]
+
+Splits = Annotated[
+    str | None,
+    typer.Option(
+        help="Which folder, inside the data's, holds which split, such as "
+        "train=Training,test=Testing. With train=. every folder is a class.",
+        metavar="SPLIT=DIR[,SPLIT=DIR]",
+        show_default="found by their names",
+        rich_help_panel=IMAGES,
+    ),
+]
+FitTo = Annotated[
+    Fit,
+    typer.Option(
+        help="How pictures that are not square become square: crop keeps the centre, squash "
+        "changes the proportions, pad adds black margins.",
+        rich_help_panel=IMAGES,
+    ),
+]
+SkipUnreadable = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unreadable",
+        help="Leave out image files that cannot be read, and say how many. Without it they end "
+        "the command.",
+        rich_help_panel=IMAGES,
+    ),
+]
+LayoutOfArrays = Annotated[
+    ArrayLayout | None,
+    typer.Option(
+        help="Order of the axes of an npz file's images: NHWC has the channels last, NCHW second.",
+        show_default="told by their shape",
+        rich_help_panel=IMAGES,
+    ),
+]
+Mirror = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirror/--no-mirror",
+        help="Whether training images are mirrored left and right at random. Switch it off where "
+        "left and right matter: arrows, letters, hands.",
+        show_default="mirrored, except digits and arrays",
+        rich_help_panel=_TRAINING,
     ),
 ]
 

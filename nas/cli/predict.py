@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware, measured_elsewhere, parsed
+from nas.cli.values import checked_hardware, measured_elsewhere, parsed, read_options
 
 
 def predict(
@@ -50,6 +50,10 @@ def predict(
             show_default="the network's",
         ),
     ] = None,
+    splits: options.Splits = None,
+    fit: options.FitTo = "crop",
+    skip_unreadable: options.SkipUnreadable = False,
+    layout_of_arrays: options.LayoutOfArrays = None,
     confidence: Annotated[
         float,
         typer.Option(
@@ -84,6 +88,7 @@ def predict(
 
     named: dict[str, Any] = {"space": space, "data": data}
     settings = Settings(
+        reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         hardware=checked_hardware(hardware),
         runtime=runtime,
         precision=precision,

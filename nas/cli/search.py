@@ -12,6 +12,7 @@ from nas.cli.values import (
     checked_hardware,
     latency_budgets,
     parsed,
+    read_options,
     recipe_values,
     target_choice,
 )
@@ -77,6 +78,10 @@ def search(
     resolution: options.Resolution = None,
     threads: options.Threads = None,
     confidence: options.Confidence = 0.9,
+    splits: options.Splits = None,
+    fit: options.FitTo = "crop",
+    skip_unreadable: options.SkipUnreadable = False,
+    layout_of_arrays: options.LayoutOfArrays = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -106,6 +111,7 @@ def search(
     ] = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
+    mirror: options.Mirror = None,
     retrain_top: Annotated[
         int,
         typer.Option(
@@ -137,6 +143,7 @@ def search(
     settings = Settings(
         space=space,
         data=data,
+        reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
         targets=_targets(target, {k: v for k, v in flat.items() if v is not None}, budget),
         resolution=resolution,
@@ -148,7 +155,7 @@ def search(
         evaluations=evaluations,
         metric=metric,
         epochs=epochs,
-        recipe=recipe_values(recipe),
+        recipe=recipe_values(recipe, mirror),
         retrain_top=retrain_top,
         retrain_epochs=retrain_epochs,
         from_scratch=from_scratch,

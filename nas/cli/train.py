@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.cli import options
-from nas.cli.values import recipe_values
+from nas.cli.values import read_options, recipe_values
 
 
 def train(
@@ -12,6 +12,11 @@ def train(
     seed: options.Seed = 0,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
+    mirror: options.Mirror = None,
+    splits: options.Splits = None,
+    fit: options.FitTo = "crop",
+    skip_unreadable: options.SkipUnreadable = False,
+    layout_of_arrays: options.LayoutOfArrays = None,
     json: options.Json = False,
 ) -> None:
     """Train the supernet of a space and data; later searches find it in the cache.
@@ -21,7 +26,12 @@ def train(
     from nas.settings import Settings
 
     settings = Settings(
-        space=space, data=data, seed=seed, epochs=epochs, recipe=recipe_values(recipe)
+        space=space,
+        data=data,
+        reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
+        seed=seed,
+        epochs=epochs,
+        recipe=recipe_values(recipe, mirror),
     )
 
     from nas.cli.console import show_outcome, working

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from nas.data.options import ArrayLayout, Fit, ReadOptions
 from nas.errors import SettingsError, did_you_mean
 
 Value = TypeVar("Value")
@@ -93,13 +94,47 @@ def measured_elsewhere(text: str) -> tuple[str, float]:
     return device.name, parse_duration(time)
 
 
-def recipe_values(pairs: Sequence[str] | None) -> dict[str, bool | int | float | str]:
-    """`["epochs=3", "ema=false"]` as a dictionary; all mistakes are reported together."""
+def read_options(
+    splits: str | None, fit: Fit, skip_unreadable: bool, layout: ArrayLayout | None
+) -> ReadOptions:
+    """How images are read; the splits are typed as `train=DIR,test=DIR`.
+
+    Raises:
+        SettingsError: a split is unknown, is named twice or has no folder.
+    """
+    folders: dict[str, str] = {}
+    for part in splits.split(",") if splits is not None else ():
+        name, equals, folder = (word.strip() for word in part.partition("="))
+        if not equals or not folder or name in folders:
+            raise SettingsError(
+                f"--splits '{splits}': write SPLIT=DIR for each split, once, such as "
+                "train=Training,test=Testing."
+            )
+        folders[name] = folder
+    return ReadOptions(fit, folders, skip_unreadable, layout)
+
+
+def recipe_values(
+    pairs: Sequence[str] | None, mirror: bool | None = None
+) -> dict[str, bool | int | float | str]:
+    """`["epochs=3", "ema=false"]` as a dictionary; all mistakes are reported together.
+
+    Args:
+        pairs: As typed.
+        mirror: What --mirror or --no-mirror says; it is the recipe's `flip`.
+    """
     wrong = [pair for pair in pairs or () if not all(pair.partition("="))]
     if wrong:
         listed = ", ".join(f"'{pair}'" for pair in wrong)
         raise SettingsError(f"--recipe {listed}: write KEY=VALUE, such as epochs=30.")
-    return {key: _scalar(value) for key, _, value in (pair.partition("=") for pair in pairs or ())}
+    values = {key: _scalar(value) for key, _, value in (p.partition("=") for p in pairs or ())}
+    if mirror is None:
+        return values
+    if values.get("flip", mirror) != mirror:
+        raise SettingsError(
+            "--mirror or --no-mirror contradicts flip in --recipe. Give one of them."
+        )
+    return {**values, "flip": mirror}
 
 
 _FIELDS = ("runtime", "precision", "layout", "batch_size", "threads")

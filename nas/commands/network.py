@@ -7,6 +7,7 @@ RUN/ID, RUN:ID            a member of a run's front
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class NamedArchitecture:
         if self.run is None:
             return settings
         missing = {"space", "data"} - settings.model_fields_set
+        missing |= {"reading"} if "data" in missing else set()
         return settings.model_copy(update={name: getattr(self.run, name) for name in missing})
 
 
@@ -70,8 +72,11 @@ def architecture_named(name: str) -> NamedArchitecture | None:
         return NamedArchitecture(read_architecture(path))
     if path.suffix in (".yaml", ".yml", ".json"):
         raise SpaceError(f"There is no architecture file '{path}'.")
-    before, separator, id = name.rpartition(":" if ":" in name else "/")
-    if not separator:
+    if (path / "settings.json").is_file():
+        raise RunError(f"'{name}' is a run. Name a network of its front: {name}/ID.")
+    id = re.split("[:/]", name)[-1]
+    before = name[: -len(id) - 1]
+    if not before:
         raise RunError(
             f"There is no file '{name}'. Write timm:{name} for a model of timm, or RUN/ID "
             "for a member of a run's front (`nas ls` lists the runs)."

@@ -27,6 +27,7 @@ from nas.run.finish import (
 )
 from nas.run.folder import resume_run
 from nas.run.front import Front
+from nas.run.inputs import check_inputs, say_data
 from nas.run.report import report as write_report
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
@@ -37,6 +38,7 @@ from nas.settings import Settings
 def train(settings: Settings, *, console: Progress) -> Outcome:
     """Train the supernet of a space and its data, once; searches reuse it."""
     context = Context(settings)
+    say_data(context, console)
     trained = supernet_of(context, console)
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
@@ -180,6 +182,7 @@ def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
     """
     with resume_run(path) as folder:
         work = Work(folder, Context(folder.settings), console)
+        check_inputs(work)
         front = front_of(work.path, work.context)
         if not front.members:
             raise RunError(

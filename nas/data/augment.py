@@ -62,6 +62,17 @@ class Augmentation:
                 "for example 'rand-m9-n2-mstd0.5'."
             )
 
+    def __str__(self) -> str:
+        """What happens to training images, as a person is told."""
+        if self.flip:
+            words = ["mirrored left and right at random (switch it off with --no-mirror)"]
+        else:
+            words = ["never mirrored"]
+        words += [f"shifted by up to {self.shift:.1%} of their side"] if self.shift else []
+        words += [f"varied by RandAugment ({self.randaugment})"] if self.randaugment else []
+        words += ["mixed with each other"] if self.mixes else []
+        return f"training images are {', '.join(words)}"
+
     @property
     def mixes(self) -> bool:
         """Whether images of a batch are mixed with each other."""

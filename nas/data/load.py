@@ -14,7 +14,7 @@ from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
 from nas.data.options import ReadOptions
 from nas.data.splits import hold_out
-from nas.errors import DataError, unknown_name
+from nas.errors import DataError, SettingsError, unknown_name
 from supernet.randomness import Stream, generator
 
 READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
@@ -52,11 +52,14 @@ def load_data(
     Raises:
         UnknownNameError: the kind of data is none of `KINDS`.
         DataError: the data is missing, damaged, or cannot be split.
+        SettingsError: an option is for another kind of data.
     """
     _check_share("validation_share", validation_share)
     _check_share("test_share", test_share)
     kind, path = parse_spec(spec)
-    source = _read(spec, kind, path, options or ReadOptions())
+    options = options or ReadOptions()
+    _check_options(kind, options)
+    source = _read(spec, kind, path, options)
     _check_classes(source)
     notes = list(source.notes)
     train, validation, test = source.train, source.validation, source.test
@@ -132,6 +135,21 @@ def _read(spec: str, kind: str, path: Path | None, options: ReadOptions) -> Sour
         return READERS[kind](path, options)
     except OSError as error:
         raise DataError(f"Data '{spec}' cannot be read: {error}.") from error
+
+
+def _check_options(kind: str, options: ReadOptions) -> None:
+    """No option is given that this kind of data would silently ignore."""
+    usual = ReadOptions()
+    for field, word, home in (
+        ("fit", "--fit", "folder"),
+        ("splits", "--splits", "folder"),
+        ("skip_unreadable", "--skip-unreadable", "folder"),
+        ("array_layout", "--layout-of-arrays", "npz"),
+    ):
+        if kind != home and getattr(options, field) != getattr(usual, field):
+            raise SettingsError(
+                f"{word} is for {home}: data and does nothing for {kind}. Leave it out."
+            )
 
 
 def _check_share(name: str, share: float) -> None:

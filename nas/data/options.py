@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
+
+from pydantic import ConfigDict
 
 from nas.errors import SettingsError
 
@@ -25,6 +27,8 @@ class ReadOptions:
         skip_unreadable: Leave out files that cannot be read; otherwise they are an error.
         array_layout: Order of the axes of arrays; None: told by their shape.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     fit: Fit = "crop"
     splits: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ import torch
 from nas.data import Dataset, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
+from nas.environment import keep_to_usable_cpus
 from nas.errors import SettingsError
 from nas.latency import Target
 from nas.latency.devices import check
@@ -48,6 +49,7 @@ class Context:
 
     def __init__(self, settings: Settings, judged_by: int | None = None) -> None:
         self.settings, self.judged_by = settings, judged_by
+        keep_to_usable_cpus()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def check(self) -> None:
@@ -119,7 +121,8 @@ class Context:
     @cached_property
     def dataset(self) -> Dataset:
         """All splits; only retraining opens the test split."""
-        return load_data(self.settings.data, seed=self.settings.seed)
+        s = self.settings
+        return load_data(s.data, options=s.reading, seed=s.seed)
 
     @cached_property
     def data(self) -> SearchData:

@@ -22,6 +22,8 @@ from torch import Tensor
 
 from nas.data import SearchData, load_data
 from nas.data.batches import EvalBatches
+from nas.data.options import ReadOptions
+from nas.environment import keep_to_usable_cpus
 from nas.errors import CheckpointError, DataError
 from search_spaces import Architecture, load_space
 from supernet.evaluation import evaluate_child
@@ -92,6 +94,8 @@ class ChildEvaluator:
     device: str = "cpu"
     validation: int | None = None
     """How many validation images to judge by; None for all."""
+    reading: ReadOptions = ReadOptions()
+    """How the data is read."""
     loaded: Loaded | None = field(default=None, repr=False, compare=False)
     """What this process has in memory already."""
 
@@ -114,7 +118,8 @@ class ChildEvaluator:
         return self.loaded or self._load()
 
     def _load(self) -> Loaded:
-        data = load_data(self.data, seed=self.seed).search_view()
+        keep_to_usable_cpus()
+        data = load_data(self.data, options=self.reading, seed=self.seed).search_view()
         if data.id != self.data_id:
             raise DataError(
                 f"The data '{self.data}' is not what the supernet {self.key} was trained on "

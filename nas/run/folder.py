@@ -3,6 +3,7 @@
     results/hybrid-tiny-digits-cpu-5ms-20260102-030405/
         settings.json      every choice, resolved; a run is only continued with equal ones
         environment.json   versions, machine, commit
+        inputs.json        the data, the space and the versions that it rests on
         steps.json         which steps are finished, when, and how long they took
         log.txt            what happened
         run.lock           held while a process works in the folder
@@ -15,7 +16,6 @@ continues a run, `resume_run` continues one, `read_run` only looks at it.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import time
@@ -28,7 +28,7 @@ from nas.environment import environment
 from nas.errors import CheckpointError, RunError, SettingsError, did_you_mean
 from nas.run.steps import STEPS
 from nas.settings import Settings
-from nas.storage import atomic_write, lock, read_json, storing
+from nas.storage import atomic_write, atomic_write_json, lock, read_json, storing
 from nas.units import format_ms
 
 RESULTS = Path("results")
@@ -76,7 +76,7 @@ class RunFolder:
         steps = _finished_steps(self.path)
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         steps[step] = {"finished": now, "seconds": round(seconds, 3)}
-        _write_json(self.path / "steps.json", {"schema": 1, "steps": steps})
+        atomic_write_json(self.path / "steps.json", {"schema": 1, "steps": steps})
 
     def _note(self, error: BaseException) -> None:
         """Keep the traceback in the log, and add to the error how to continue."""
@@ -119,15 +119,17 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
         RunError: the folder is in use, cannot be written to, or holds something else.
     """
     path = _fresh_folder(settings) if out is None else out
-    if (path / "settings.json").exists():
-        return _continued(path, settings)
-    _refuse_foreign(path)
     with storing(path):
+        begun = (path / "settings.json").exists()
+    if begun:
+        return _continued(path, settings)
+    with storing(path):
+        _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
     run = RunFolder(path, settings)
     try:
         # settings.json last: with it the folder is a run
-        _write_json(path / "environment.json", environment())
+        atomic_write_json(path / "environment.json", environment())
         atomic_write(path / "settings.json", settings.to_json())
     except BaseException:
         run.close()
@@ -195,12 +197,11 @@ def _refuse_foreign(path: Path) -> None:
     if not path.is_dir():
         raise RunError(f"'{path}' is a file. Choose a folder with --out.")
     ours = {"run.lock", "log.txt", "environment.json"}
-    with storing(path):
-        others = sorted(
-            entry.name
-            for entry in path.iterdir()
-            if entry.name not in ours and not entry.name.endswith(".tmp")
-        )
+    others = sorted(
+        entry.name
+        for entry in path.iterdir()
+        if entry.name not in ours and not entry.name.endswith(".tmp")
+    )
     if others:
         raise RunError(
             f"'{path}' is not empty and not a run (it holds '{others[0]}'). "
@@ -281,7 +282,3 @@ def _log_other_environment(path: Path) -> None:
                 before.get(name),
                 now[name],
             )
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    atomic_write(path, json.dumps(document, indent=2) + "\n")

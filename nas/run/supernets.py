@@ -68,7 +68,7 @@ def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
             weights = {name: p for name, p in supernet.named_parameters()}
             atomic_write(final, to_bytes(weights, {"key": key, "curve": curve}))
             _checkpoint(folder).unlink(missing_ok=True)
-    return TrainedSupernet(supernet, curve, _evaluator(context, supernet, final, key))
+    return TrainedSupernet(supernet, curve, evaluator_of(context, supernet, final, key))
 
 
 def checkpoints_at(path: Path, key: str) -> Checkpoints:
@@ -84,7 +84,9 @@ def _checkpoint(folder: Path) -> Path:
     return folder / "checkpoint.safetensors"
 
 
-def _evaluator(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
+def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
+    """What judges the children of a trained supernet, here and in other processes."""
+    """What judges the children of a trained supernet, here and in other processes."""
     settings = context.settings
     return ChildEvaluator(
         space=settings.space,
@@ -95,6 +97,7 @@ def _evaluator(context: Context, supernet: Supernet, weights: Path, key: str) ->
         key=key,
         device=str(context.device),
         validation=context.judged_by,
+        reading=settings.reading,
         loaded=Loaded(supernet, context.evaluation_images),
     )
 

@@ -49,6 +49,7 @@ class Request:
         return {
             "space": f"{space.name} ({space.fingerprint})",
             "data": s.data,
+            **vars(s.reading),
             "seed": s.seed,
             "epochs": s.epochs,
             "recipe": dict(s.recipe),

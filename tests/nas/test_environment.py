@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from nas.environment import usable_cpus
+from nas.environment import keep_to_usable_cpus, torch_threads, usable_cpus
 
 HERE = len(os.sched_getaffinity(0))
 
@@ -34,3 +35,22 @@ def test_the_first_version_of_control_groups_is_read(
     (folder / "cpu.cfs_quota_us").write_text(f"{quota}\n")
     (folder / "cpu.cfs_period_us").write_text("100000\n")
     assert usable_cpus(tmp_path) == expected
+
+
+@pytest.mark.parametrize(("named", "expected"), [(None, 1), ("3", 3)])
+def test_torch_keeps_to_the_quota_unless_threads_were_named(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if named is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", named)
+    with torch_threads(3):
+        keep_to_usable_cpus(usable=1)
+        assert torch.get_num_threads() == expected
+
+
+def test_torch_is_given_no_more_threads_than_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with torch_threads(1):
+        keep_to_usable_cpus(usable=64)
+        assert torch.get_num_threads() == 1

@@ -139,3 +139,23 @@ def test_settings_that_cannot_be_read_say_why(text: str, message: str) -> None:
 def test_settings_are_read_without_torch() -> None:
     code = "import sys, nas.settings, nas.run.folder; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["/data/run_12:30:00", "/a:b/c.npz"])
+def test_a_path_may_have_colons(path: str) -> None:
+    """Only the first colon ends the kind of data; the path after it stays as it is."""
+    assert Settings(data=f"folder:{path}").data == f"folder:{path}"
+    assert Settings(space=f"{path}/my.yaml").space == f"{path}/my.yaml"
+
+
+def test_options_of_reading_are_checked_kept_and_compared() -> None:
+    settings = Settings(reading={"fit": "squash", "splits": {"train": "."}})
+    assert Settings.from_json(settings.to_json()) == settings
+    assert Settings().diff(settings) == [
+        'fit: "crop" -> "squash"',
+        'splits: not set -> {"train": "."}',
+    ]
+    with pytest.raises(SettingsError, match="unknown split 'tset'"):
+        Settings(reading={"splits": {"tset": "a"}})
+    with pytest.raises(SettingsError, match=r"reading\.fti: unexpected"):
+        Settings(reading={"fti": "crop"})

@@ -7,6 +7,8 @@ import pytest
 
 from nas.bench.bench import Task
 from nas.bench.scores import Judge
+from nas.bench.table import Column, Table
+from nas.errors import DataError
 
 ALL = list(range(60))
 
@@ -81,3 +83,20 @@ def test_under_a_budget_only_rows_within_it_count(table):
     assert score.regret == pytest.approx(accuracy[within].max() - accuracy[within].min())
     best = int(np.where(within, accuracy, 0).argmax())
     assert judge.score([slow, best], 2).regret == 0
+
+
+def test_negative_accuracies_tell_searchers_apart(codes, table):
+    accuracy, latency = (column.values for column in table.columns)
+    columns = [Column("acc", True, accuracy - 200), Column("lat", False, latency)]
+    judge = Judge(Table(codes, table.cardinalities, columns), np.ones(60, dtype=bool))
+    worst, middle = int(accuracy.argmin()), int(np.argsort(latency)[30])
+    assert judge.score([worst], 1).hypervolume_share < 0.1
+    assert 0.1 < judge.score([middle], 1).hypervolume_share < 1
+    assert judge.score(ALL, 60).hypervolume_share == pytest.approx(1.0)
+
+
+def test_what_cannot_be_scored_is_not_perfect(codes, table):
+    accuracy = table.columns[0]
+    columns = [accuracy, Column("lat", False, np.ones(60))]
+    with pytest.raises(DataError, match="Nothing can be scored: .*acc, lat"):
+        Judge(Table(codes, table.cardinalities, columns), np.ones(60, dtype=bool))

@@ -67,3 +67,18 @@ def test_a_code_that_is_no_row_stands_for_the_row_nearest_to_it():
     asked = table.codes[[0]]
     assert table.rows(table.nearest(wanted[1], asked)[None]) == [1]
     assert table.rows(table.nearest(wanted[1], table.codes)[None]) == [0]
+
+
+@pytest.mark.parametrize("values", [[-3.0, -1.0], [-0.5, 0.9], [-20.0, 80.0]])
+def test_a_maximised_column_with_negative_values_counts_from_its_least(values):
+    column = Column("x", True, np.array(values))
+    np.testing.assert_array_equal(column.reference - column.minimised, [0, values[1] - values[0]])
+
+
+def test_a_code_beyond_its_integer_type_is_no_other_code(table):
+    wrapped = table.codes[:3].astype(np.int64) + 2**16
+    assert not table.contains(wrapped).any()
+    with pytest.raises(DataError, match="no row with the code"):
+        table.rows(wrapped)
+    with pytest.raises(DataError, match="can have 32,767 categories"):
+        Table(np.array([[70_000]]), (70_001,), [Column("acc", True, np.ones(1))])

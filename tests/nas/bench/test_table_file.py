@@ -64,6 +64,7 @@ def test_rows_without_a_number_and_repeats_are_left_out_and_said(tmp_path):
     assert notes == [
         "2 rows without a number for every objective are left out",
         "1 rows repeat the code of an earlier one and are left out",
+        "some of them have other values: a column of the code may be missing",
     ]
 
 
@@ -115,3 +116,28 @@ def test_public_tables_are_read(name, codes, maximize, minimize, rows, genes, be
     table, _ = read_table(public_table(name), [codes], maximize=maximize, minimize=minimize)
     assert (table.size(), table.num_genes) == (rows, genes)
     assert best is None or table.columns[0].values.max() == pytest.approx(best, abs=1e-3)
+
+
+def test_a_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(table, csv_file):
+    lines = [line.partition(",")[2] for line in csv_file.read_text().splitlines()]
+    csv_file.write_text("\n".join(lines), encoding="utf-8-sig")
+    read, notes = read_table(csv_file, ["op_*"], **COLUMNS)
+    assert (read.size(), read.cardinalities, notes) == (60, (4, 3, 5), [])
+
+
+def test_more_categories_than_a_code_can_hold_are_refused(tmp_path):
+    rows = "\n".join(f"{i},{i % 7},1" for i in range(70_000))
+    path = written(tmp_path, f"op,acc,lat\n{rows}\n")
+    with pytest.raises(DataError, match="Column 'op' has 70,000 different values, .* 32,767"):
+        read_table(path, ["op"], **COLUMNS)
+
+
+def test_repeats_with_other_values_hint_at_a_missing_gene(tmp_path):
+    path = written(tmp_path, "a,b,acc,lat\n0,0,1,1\n0,1,2,2\n1,0,3,3\n")
+    _, notes = read_table(path, ["a"], **COLUMNS)
+    assert notes[-1] == "some of them have other values: a column of the code may be missing"
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DataError, match="has 2 columns 'acc'"):
+        read_table(written(tmp_path, "op,acc,acc,lat\n0,1,2,3\n"), ["op"], **COLUMNS)

@@ -32,12 +32,13 @@ def test_every_option_of_a_search_reaches_the_settings(
         --max-params 2M --max-macs 50M --max-memory 16MiB --runtime eager --precision fp32
         --layout contiguous --batch-size 4 --resolution 16 --threads 1 --epochs 3 --retrain-top 2
         --retrain-epochs 5 --confidence 0.8 --from-scratch --recipe lr=0.1 --recipe ema=false
-        --recipe name=x"""
+        --recipe name=x --layout-of-arrays NCHW"""
     result = run(*text.split())
     assert result.exit_code == 0, result.stderr
     settings = Settings(
         space="macro",
         data="npz:/x.npz",
+        reading={"array_layout": "NCHW"},
         seed=7,
         hardware="cpu",
         runtime="eager",

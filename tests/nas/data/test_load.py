@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from nas.data import KINDS, Dataset, Images, load_data
-from nas.errors import DataError, UnknownNameError
+from nas.data.options import ReadOptions
+from nas.errors import DataError, SettingsError, UnknownNameError
 
 
 def _rows(images: Images) -> set[bytes]:
@@ -163,3 +164,23 @@ def test_many_small_classes_are_listed_in_part(make_npz: Callable[..., Path]) ->
     path = make_npz(images=np.zeros((7, 4, 4), np.uint8), labels=np.arange(7))
     with pytest.raises(DataError, match=r"in 7 of 7 classes: .*'4' 1 and 2 more\."):
         load_data(f"npz:{path}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "word"),
+    [
+        ("digits", ReadOptions(fit="squash"), "--fit is for folder: data"),
+        ("npz:x.npz", ReadOptions(splits={"train": "a"}), "--splits is for folder: data"),
+        ("npz:x.npz", ReadOptions(skip_unreadable=True), "--skip-unreadable is for folder: data"),
+        ("folder:x", ReadOptions(array_layout="NCHW"), "--layout-of-arrays is for npz: data"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    spec: str, options: ReadOptions, word: str
+) -> None:
+    with pytest.raises(SettingsError, match=word):
+        load_data(spec, options=options)
+
+
+def test_the_usual_options_do_not_change_the_id(digits: Dataset) -> None:
+    assert load_data("digits", options=ReadOptions()).id == digits.id

@@ -13,8 +13,12 @@ import pytest
 import torch
 
 from nas.data import load_data
+from nas.data.options import ReadOptions
 from nas.errors import CheckpointError, DataError
+from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, EvaluationImages, Loaded
+from nas.run.supernets import evaluator_of
+from nas.settings import Settings
 from nas.storage import atomic_write
 from search_spaces import Architecture, load_space
 from supernet.calibration import calibrate
@@ -140,3 +144,24 @@ def test_other_weights_and_other_data_are_refused(evaluator: ChildEvaluator) -> 
         dataclasses.replace(evaluator, key="xyz")(child)
     with pytest.raises(DataError, match="is not what the supernet abc was trained on"):
         dataclasses.replace(evaluator, data_id="0" * 12)(child)
+
+
+def test_another_process_reads_the_data_the_same_way(
+    evaluator: ChildEvaluator, tmp_path: Path
+) -> None:
+    """The order of the axes of arrays goes along."""
+    images = np.random.default_rng(0).integers(0, 255, (60, 3, 8, 6), dtype=np.uint8)
+    np.savez(tmp_path / "nchw.npz", images=images, labels=np.arange(60) % 3)
+    reading = ReadOptions(array_layout="NCHW")
+    settings = Settings(
+        space=evaluator.space, data=f"npz:{tmp_path / 'nchw.npz'}", reading=reading
+    )
+    context = Context(settings)
+    assert context.data.in_channels == 3
+    supernet = Supernet(context.whole_space, 3, 3)
+    made = evaluator_of(context, supernet, tmp_path / "supernet.safetensors", "abc")
+    weights = {name: p for name, p in supernet.named_parameters()}
+    atomic_write(made.weights, to_bytes(weights, {"key": "abc", "curve": []}))
+    there = pickle.loads(pickle.dumps(made))
+    child = _children(evaluator)[0]
+    assert there(child) == made(child)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,26 @@ def test_resuming_on_other_ground_is_logged() -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), "python": "2.7"}))
     resume_run(Path("mine")).close()
     assert "python was 2.7 and is" in Path("mine/log.txt").read_text()
+
+
+@pytest.mark.parametrize("out", ["/proc/mine", "a" * 300, "loop/mine"])
+def test_a_folder_that_cannot_be_is_told(out: str) -> None:
+    Path("loop").symlink_to("loop")
+    with pytest.raises(RunError, match=r"Cannot write '.*'.*hoose another"):
+        open_run(Settings(), Path(out))
+
+
+def test_a_folder_that_is_not_ours_is_told(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # for whom the folder is closed
+    else:
+        closed.chmod(0)
+    try:
+        with pytest.raises(RunError, match="Permission denied. Make its folder writable"):
+            open_run(Settings(), closed / "mine")
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)
