@@ -2,9 +2,9 @@
 
     space -> latency -> supernet -> search -> measure -> retrain -> export -> report
 
-Latency comes before the supernet, so that a budget that nothing can keep ends a run at once. Each
-step leaves its result in the run folder or the cache and reads it from there when a run is
-continued: a run that was stopped at any moment goes on where it was.
+Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. Each
+step writes its result to the run folder or the cache, and reads it from there when a run is
+continued. So a run that was stopped at any moment goes on where it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
-    """Every step in order, with what it is given and what it gives.
+    """Every step in order; each takes the results of earlier ones.
 
     Args:
         work: The run.
@@ -80,7 +80,7 @@ def run(
         settings: All choices.
         out: The run's folder; a new one under `results/` by default.
         until: The last step to take.
-        console: Who is told.
+        console: Shows the progress.
         machine_of: Finds the machine that measures the front on a target.
 
     Raises:
@@ -100,7 +100,7 @@ def resume(path: Path, *, console: Progress | None = None) -> RunResult:
 
 
 def _finished(work: Work, machine_of: MachineOf) -> RunResult:
-    """The run's result, after the steps that have not finished."""
+    """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
         check_inputs(work)
         with contextlib.suppress(LastStep):
@@ -109,7 +109,7 @@ def _finished(work: Work, machine_of: MachineOf) -> RunResult:
 
 
 def _say_space(work: Work) -> None:
-    """What is searched, on what."""
+    """Show the space and the data."""
     context, console = work.context, work.console
     size, asked = context.space.size(), work.settings.evaluations
     number = f"{size:,}" if size < 1_000_000 else f"{size:.2e}"
@@ -121,7 +121,7 @@ def _say_space(work: Work) -> None:
 
 
 def _supernet(work: Work) -> TrainedSupernet:
-    """One set of weights for all architectures."""
+    """The trained supernet; shows its children's validation accuracies."""
     trained = supernet_of(work.context, work.console)
     last = trained.curve[-1]
     said = ", ".join(f"{k} {last[k]:.1%}" for k in ("largest", "smallest", "random"))

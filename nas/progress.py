@@ -1,7 +1,7 @@
-"""What long work tells the person who waits: lines, steps and progress bars.
+"""Progress of long work, shown to the person who waits: lines, steps and bars.
 
-The pipeline is handed a `Progress` and never prints; the command line shows it on stderr, a
-notebook or a test passes `Silent()`.
+The pipeline reports to a `Progress` and never prints. The command line passes one that writes to
+stderr; a notebook or a test passes `Silent()`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 Advance = Callable[[int, str], None]
-"""`advance(done, note)`: how much of a task is done by now, and a few words beside the bar."""
+"""`advance(done, note)`: the amount of a task done so far, and a few words beside the bar."""
 
 
 class Progress(Protocol):
-    """What the pipeline says while it works."""
+    """Shows the progress of the pipeline."""
 
     def step(self, name: str) -> None:
-        """A step of the pipeline begins."""
+        """Show that a step of the pipeline begins."""
         ...
 
     def say(self, message: str) -> None:
-        """One line that the person should read."""
+        """Show one line."""
         ...
 
     def task(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        """Work with a known end, shown as a bar with the time that is left."""
+        """A task of `total` units, shown as a bar with the time that is left."""
         ...
 
 
@@ -41,9 +41,9 @@ class Silent:
         """Ignored."""
 
     def task(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        """A task whose bar nobody sees."""
+        """A task without a bar."""
         return contextlib.nullcontext(_ignore)
 
 
 def _ignore(done: int, note: str) -> None:
-    """No bar to move."""
+    """Show nothing."""

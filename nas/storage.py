@@ -1,7 +1,7 @@
-"""Files that survive a crash: written whole or not at all, appended line by line, locked.
+"""Files that survive a crash: replaced atomically, appended line by line, locked.
 
-Every file of a run and of the cache goes through here, so that `kill -9` or a full disk at any
-moment leaves either the old content or the new one, never a half.
+Every file of a run and of the cache is written here, so that `kill -9` or a full disk at any
+moment leaves either the old content or the new one, never a part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path`, whole or not at all, also across a power cut.
+    """Write `content` to `path`, completely or not at all, even across a power cut.
 
     Raises:
         StorageError: the disk is full; the old file, if any, is untouched.
@@ -51,7 +51,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
             _sync(temporary)
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):  # the first error is the one to tell
+            with contextlib.suppress(OSError):  # the first error is the one to report
                 temporary.unlink(missing_ok=True)
             raise
         _sync(path.parent)
@@ -114,7 +114,7 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Lock the file `path` against other processes; the lock ends with the process.
 
     Args:
-        wait: Until the holder lets go; without it a held lock is an error.
+        wait: Whether to wait until the lock is free; if not, a held lock is an error.
 
     Raises:
         RunError: another process holds it, or the folder cannot be written to.
@@ -133,7 +133,7 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def cache_dir() -> Path:
-    """Where supernets and latency profiles are kept between runs.
+    """The folder that keeps supernets and latency profiles between runs.
 
     `$NAS_CACHE_DIR`, else `$XDG_CACHE_HOME/nas`, else `~/.cache/nas`.
     """
@@ -146,7 +146,7 @@ def cache_dir() -> Path:
 
 @contextlib.contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Turn what the operating system says while `path` is written into what a person can do."""
+    """Turn the operating system's errors while `path` is written into messages with advice."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
 """Durations, counts and memory as people write them: `5ms`, `2M`, `16MiB`.
 
-A budget without a unit is refused, because "5" is as likely seconds as milliseconds.
+A budget without a unit is refused, because "5" could be seconds or milliseconds.
 Inside the project a duration is a float in milliseconds, a count an int, memory a float in MiB.
 """
 
@@ -102,7 +102,7 @@ def _split(what: str, text: str, example: str) -> tuple[float, str]:
 
 
 def _factor(what: str, text: str, unit: str, factors: Mapping[str, float]) -> float:
-    """Exact spelling first, then any case if that is unambiguous (`5MS`, `2m`, `16mib`)."""
+    """The factor of a unit, in its spelling or, if unambiguous, in any case (`5MS`, `2m`)."""
     if unit in factors:
         return factors[unit]
     same = [known for known in factors if known.lower() == unit.lower()]

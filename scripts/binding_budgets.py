@@ -2,8 +2,8 @@
 
     python scripts/binding_budgets.py --evaluations 200
 
-Every architecture that a search returns is measured as a whole network; accuracies are those of
-children on the validation split.
+Every architecture that a search returns is measured as a network. Accuracies are those of children
+on the validation split.
 """
 
 from __future__ import annotations

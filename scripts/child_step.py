@@ -1,12 +1,12 @@
-"""A child's training step on the shared weights against the same subnet's on its own.
+"""Time of a child's training step on shared weights, against the same subnet's alone.
 
     python scripts/child_step.py --space hybrid-cifar --children 6
     python scripts/child_step.py --device cuda --batch-size 256
 
 A step is forward, backward, clipping, AdamW and the moving average, at 32 px; on a GPU under
 autocast to bfloat16, as in training. The two take turns, so that both see the machine at the same
-speed; the ratio is of medians per child. `launch_s` is the part of a step that the host takes to
-launch it: where it is the whole step, the GPU waits for the host.
+speed; the ratio is of medians per child. `launch_s` is the time that the host takes to launch a
+step: if it is as long as the step, the GPU waits for the host.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _step(
 
 
 def _timed(step: Callable[[], None], device: torch.device) -> tuple[float, float]:
-    """Seconds until all is done, and until all is launched."""
+    """Seconds until a step is done, and until it is launched."""
     begin = time.perf_counter()
     step()
     launched = time.perf_counter() - begin

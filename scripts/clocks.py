@@ -1,4 +1,4 @@
-"""What the scripts about GPUs measure with: a GPU's clock, or the processor in its place."""
+"""The clocks of the scripts for GPUs: a GPU's, or the processor's, to try a script out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def of(device: str) -> Clock:
 
 
 class ProcessorClock:
-    """The processor in a GPU's place; its figures mean nothing."""
+    """The processor instead of a GPU; its figures mean nothing."""
 
     device = torch.device("cpu")
 
@@ -41,7 +41,7 @@ class ProcessorClock:
         return (time.perf_counter() - begin) * 1e3
 
     def captured(self, run: Callable[[], object]) -> Callable[[], object]:
-        """The same; there is nothing to capture."""
+        """`run` itself; there is nothing to capture."""
         run()
         return run
 
@@ -49,7 +49,7 @@ class ProcessorClock:
         """Nothing is kept."""
 
     def facts(self) -> dict[str, Any]:
-        """That it is no GPU."""
+        """The note that this is not a GPU."""
         return {"model": "this processor, which is no GPU"}
 
     def state(self) -> dict[str, Any]:

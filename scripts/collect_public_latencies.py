@@ -3,8 +3,8 @@
     python scripts/collect_public_latencies.py --data DIR
 
 DIR holds one folder per source as named in `nas/latency/gpu/fit/public/README.md`, which also says
-which rows are taken and why. Rows are copied, never changed; conditions that a source does not
-state are documented there.
+which rows are taken and why, and lists conditions that a source does not state. Rows are copied,
+never changed.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _vision(data: Path) -> Iterator[dict[str, Any]]:
         if row["gpu"] not in VISION_DEVICES or not row["timm_name"] or row["precision"] == "int8":
             continue
         runtime = _vision_runtime(row["runtime"])
-        # Attention of the time was not fused in PyTorch, and not beyond 512 tokens elsewhere.
+        # At that time attention was not fused in PyTorch, and elsewhere only up to 512 tokens.
         vit = row["timm_name"].startswith("vit")
         unfused = vit and (runtime in ("jit", "eager-torch1") or row["resolution"] == "384")
         engine = runtime.startswith(("fastertransformer", "tensorrt"))

@@ -1,11 +1,11 @@
-"""A run's best architecture on test splits of the digits that nothing has seen, from 5 seeds.
+"""Test accuracy of a run's best architecture on the digits, retrained from several seeds.
 
     python scripts/digits_accuracy.py results/quickstart --seeds 5            shared weights
     python scripts/digits_accuracy.py results/quickstart --from-scratch       fresh splits
 
-From shared weights the split stays the run's, because the supernet has seen its training images.
-From scratch each seed also splits the digits anew, so that its test images are others than those
-which were looked at while the retraining recipe was chosen (the split of seed 0).
+From shared weights, the run's split is used, because the supernet has seen its training images.
+From scratch, each seed also splits the digits again, so that its test images differ from those
+that the retraining recipe was chosen with (the split of seed 0).
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
     python scripts/evolve_space_gain.py --epochs 20 --generations 1 --seeds 3
 
-With `--space results/search/evolve-space-narrow.yaml` it begins with one made to be improved.
+With `--space results/search/evolve-space-narrow.yaml` it begins with a space that leaves much to
+improve.
 
-Each seed splits the data anew, evolves the space, and draws fresh children of every generation's
+Each seed splits the data again, evolves the space, and draws fresh children of every generation's
 space. All supernets are trained with one recipe for equally many steps. Children are matched:
 where the two spaces overlap, equally many of each are taken from every eighth of the pooled range
 of MACs, or of latency as predicted for `--hardware`. Accuracies are of the validation split, which
-also decided what the space became; the children are others.
+the evolution used too, but with other children.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ BINS = 8
 
 
 class Said(Silent):
-    """Prints what is said."""
+    """Prints the progress."""
 
     def say(self, message: str) -> None:
         """One line."""

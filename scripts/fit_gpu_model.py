@@ -4,8 +4,8 @@
 
 The first run traces some 1,700 networks in two layouts, which takes an hour on one core; traces
 are kept in the cache. The script fits once to everything, then again without each fifth of the
-families of networks, each device and each runtime, to find how wide the intervals have to be for
-what was not measured. This takes ten minutes on one core.
+families of networks, each device and each runtime, to find the width of the intervals for
+families, devices and runtimes that were not measured. This takes ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUT = Path(__file__).parents[1] / "nas/latency/gpu/model.json"
 
 
 def measurements() -> list[Measured]:
-    """Every published time whose network can be traced; whole networks come first."""
+    """Every published time whose network can be traced; networks come before launches."""
     rows, failed = [], Counter[str]()
     table = public.table()
     for i, row in enumerate(table):

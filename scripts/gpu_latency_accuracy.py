@@ -7,10 +7,10 @@
     a100        fitted without any row of an A100; then with ten measured networks of other models:
                 drawn from the same runtime, drawn from all runtimes, and chosen from all runtimes
                 as `nas measure` chooses, each runtime with a factor of its own
-    runtimes    a runtime that was seen on no GPU
-    lookup      another GPU's time of the same network: times one constant, times our ratio
-    again       the same network on the same GPU with a newer PyTorch; *inside* is the share that
-                changed no more than the interval of a measured GPU allows for
+    runtimes    a runtime that was measured on no GPU
+    lookup      another GPU's time of the same network, times one constant or times our ratio
+    again       the same network on the same GPU with a newer PyTorch; *inside* is the share whose
+                change is within the interval of a measured GPU
 
 Run `scripts/fit_gpu_model.py` before: it fills the cache of traces.
 """
@@ -47,10 +47,10 @@ from nas.storage import atomic_write
 CALIBRATION = 10
 DRAWS = 10
 FEWEST = 3
-"""Rows that a correction needs."""
+"""The smallest number of rows for a correction."""
 OWN = 0.2
-"""About what a runtime on a device is off by, in the logarithm, beyond what all runtimes there are
-off by in common; from left-out devices other than the A100."""
+"""The typical error of a runtime on a device, in the logarithm, beyond the error that all runtimes
+there have in common; from left-out devices other than the A100."""
 UNSEEN = "runtime never seen"
 Table = list[dict[str, Any]]
 Widths = dict[str, dict[str, float]]
@@ -76,8 +76,8 @@ def _page(table: Table) -> str:
         "",
         "`python scripts/gpu_latency_accuracy.py`; conditions in `gpu-accuracy.json`. Errors are "
         "of predicted over published times; *inside* is the share within the 90 % interval. "
-        f"{CALIBRATION} measured networks are {DRAWS} times drawn at random, what is shown is the "
-        "draw of middling error; or those that tell most of the others. They are never of the "
+        f"{CALIBRATION} measured networks are drawn at random {DRAWS} times (the draw with "
+        "the median error is shown), or the most informative are chosen. They are never of the "
         "tested model's family (4090) or of the tested model (A100).",
         "",
         "| test | networks | median error | MAPE | Spearman | bias (log) | inside |",
@@ -276,12 +276,12 @@ def _with_ten(
         fitted: The model.
         tested: Rows to predict.
         offered: Rows to draw from.
-        widths: Half widths of intervals where nothing was measured.
+        widths: Half widths of the intervals without measurements.
         helps: Whether a tested row is corrected by an offered one.
 
     Returns:
-        Predictions, and whether each row is inside the interval. Where fewer than three rows
-        help, nothing is corrected.
+        Predictions, and whether each row is inside the interval. Nothing is corrected if fewer
+        than three rows help.
     """
     found = predict(fitted, tested)
     inside = _inside(found, tested, widths)
@@ -295,7 +295,7 @@ def _with_ten(
 
 
 def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Floats, Floats]:
-    """The same with the ten most informative rows of other models (`most_certain`).
+    """`_with_ten` with the ten most informative rows of other models (`most_certain`).
 
     This corrects several runtimes at once, where `nas measure` corrects one target: each runtime
     has an error of its own and one in common with the others.
@@ -319,7 +319,7 @@ def _with_telling_ten(fitted: Fitted, tested: Sequence[Measured]) -> tuple[Float
 
 
 def _inside(ms: Floats, rows: Sequence[Measured], widths: Widths) -> Floats:
-    """Which rows are inside the interval that holds where nothing was measured, (n,)."""
+    """Which rows are inside the interval without measurements, (n,)."""
     off = np.abs(np.log([row.ms for row in rows] / ms))
     return np.asarray(off <= [_width(widths, row) for row in rows], dtype=np.float64)
 

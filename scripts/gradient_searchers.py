@@ -4,8 +4,8 @@
 
 Each gradient searcher makes the given number of evaluations. Its time is that of its gradients,
 its own computations and its evaluations. Every other searcher may evaluate until the same time has
-passed. Each architecture is evaluated once in the whole script; the seconds of this evaluation
-count for every search that asks it. Seconds are processor time on one thread, so other programs on
+passed. The script evaluates each architecture once; the seconds of this evaluation count for every
+search that asks it. Seconds are processor time on one thread, so other programs on
 the machine do not count.
 
 Hypervolume is of (error, predicted latency), up to the worst accuracy that any search saw and the
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--percentile", type=float, default=25.0, help="of latency, the budget")
-    parser.add_argument("--validation", type=int, help="images to judge by; all by default")
+    parser.add_argument("--validation", type=int, help="images to evaluate on; all by default")
     parser.add_argument("--against", nargs="+", default=["random", "evolution"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)

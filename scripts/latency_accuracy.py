@@ -1,10 +1,10 @@
-"""Predicted against measured latency on this machine, for networks that were not fitted to.
+"""Predicted against measured latency on this machine, for networks outside the fit.
 
     python scripts/latency_accuracy.py --space hybrid-cifar --networks 40
     python scripts/latency_accuracy.py --timm 30
 
-Measures the profile if none is cached (with `--fresh` in any case), then random networks in turns,
-and writes `results/latency/<conditions>.json` and `.md`. Networks of a space are predicted from
+Measures the profile if none is cached (with `--fresh` always), then random networks in turns, and
+writes `results/latency/<conditions>.json` and `.md`. Networks of a space are predicted from
 its parts, models of timm from their operations.
 """
 
@@ -63,7 +63,7 @@ class Comparison:
     prediction: Prediction
     measured: Measurement
     drift: float
-    """How many times slower the machine is than when it was fitted, by networks of the fit."""
+    """Time of networks of the fit now over their time at the fit."""
     interval_factor: float
     figures: dict[str, float]
     networks: list[dict[str, Any]]
@@ -135,7 +135,7 @@ def _space(arguments: argparse.Namespace, target: Target) -> Comparison:
     codes = np.array(drawn[: arguments.networks])
     prediction = predictor.predict(codes)
     # Some of the profile's own networks are measured again together with the tested ones: if they
-    # take longer than before, the machine became slower, and the predictor is not to blame.
+    # take longer than before, the machine has become slower and the predictor is not wrong.
     anchors = profile.networks[:: max(1, len(profile.networks) // ANCHORS)]
     both = measure_finalists(
         [space.decode(c) for c in [*codes, *(np.array(a["code"]) for a in anchors)]],
@@ -214,7 +214,7 @@ def _timm(arguments: argparse.Namespace, target: Target) -> Comparison:
 
 
 def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[str, Network]:
-    """Random models without weights in memory, none of which was fitted to, by name."""
+    """Random models outside the fit, without weights in memory, by name."""
     from nas import timm_library as vision
 
     chosen: dict[str, Network] = {}
@@ -229,7 +229,7 @@ def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[s
         channels, height, width = vision.input_shape(module)
         if max(height, width) > LARGEST_SIDE:
             continue
-        flops = sum(kernel.flops for kernel in trace(module, (1, channels, height, width)))
+        flops = sum(operation.flops for operation in trace(module, (1, channels, height, width)))
         if flops / 2e9 > MOST_GMACS:
             continue
         families.add(family)
@@ -239,7 +239,7 @@ def _moderate_models(n: int, rng: np.random.Generator, target: Target) -> dict[s
 
 
 def _split(both: Measurement, anchors_ms: NDArray[np.float64]) -> tuple[Measurement, float]:
-    """The tested networks' measurement, and how many times slower the anchors after them are."""
+    """The tested networks' measurement, and the slowdown of the anchors that come after them."""
     n = len(both.ms) - len(anchors_ms)
     own = dataclasses.replace(
         both, ms=both.ms[:n], spread=both.spread[:n], quarters_ms=both.quarters_ms[:n]

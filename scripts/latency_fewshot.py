@@ -4,12 +4,12 @@
 
 DIR holds `nb201_hw.csv.gz` and `fbnet_latency.csv.gz`, see `nas_tables.py`. For each column and
 seed, ten networks are drawn at random, or chosen before any latency is known; a fit to them
-predicts all others. There are three settings for what is known beforehand:
+predicts all others. There are three settings for the prior knowledge:
 
-    devices      what operations cost on other devices of the same kind (all columns of the
-                 tested device are left out, whatever their batch)
-    generations  the same, but only from GPUs of the other generation (Pascal, Turing)
-    trace        nothing of any device: operations, FLOPs and bytes of the traced networks
+    devices      the costs of operations on other devices of the same kind (all columns of the
+                 tested device are left out, at any batch size)
+    generations  as `devices`, but only from GPUs of the other generation (Pascal, Turing)
+    trace        no device: only operations, FLOPs and bytes of the traced networks
 
 For comparison, ordinary least squares on the same ten networks, and their median. `floor` is the
 error of a least-squares fit to all networks at once, which is the noise of the column. Writes
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def device_coefficients(table: Table, column: str) -> Floats:
-    """What each operation costs on a device, from all networks of its column, (k,)."""
+    """The cost of each operation on a device, from all networks of its column, (k,)."""
     coefficients = fit_non_negative(nas_tables.operations(table), table.latency[column])
     return np.maximum(coefficients, SMALLEST * np.median(coefficients))
 

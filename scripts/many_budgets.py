@@ -3,9 +3,9 @@
     python scripts/many_budgets.py --searcher auto --evaluations 200 --seeds 5
 
 The budgets are percentiles of the space's predicted latency. All searches share one supernet, and
-each architecture is evaluated once in the whole script; the seconds of this evaluation count for
-every search that asks it. The answer to a budget is the most accurate architecture, on the
-validation split, of those evaluated that are within it.
+the script evaluates each architecture once; the seconds of this evaluation count for every search
+that asks it. The answer to a budget is the evaluated architecture within it with the highest
+accuracy on the validation split.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--validation", type=int, help="images to judge by; all by default")
+    parser.add_argument("--validation", type=int, help="images to evaluate on; all by default")
     arguments = parser.parse_args()
     settings = Settings(
         space=arguments.space,

@@ -1,4 +1,4 @@
-"""One search that answers five budgets, against five searches, on a table where all is known.
+"""One search that answers five budgets, against five searches, on a table.
 
     python scripts/many_budgets_table.py --table nb201_hw.csv.gz --searcher auto --evaluations 200
 

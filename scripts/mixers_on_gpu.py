@@ -1,7 +1,7 @@
-"""Every mixer on a GPU: the same as on the processor, in half precisions, beside timm's.
+"""Every mixer on a GPU: compared with the processor, with half precisions, and with timm.
 
     python scripts/mixers_on_gpu.py
-    python scripts/mixers_on_gpu.py --device cpu --every 40 --batch-size 2    tries it out
+    python scripts/mixers_on_gpu.py --device cpu --every 40 --batch-size 2    a trial
 
     agreement   each family with all its options, on maps of 7x9 and 14x14, channels-last:
                 float32 against the processor's float32 (TF32 off), outputs and gradients;
@@ -72,7 +72,7 @@ def main() -> None:
     clock = clocks.of(arguments.device)
     rows: list[Row] = []
     with clock.ready(tf32=False):
-        torch.backends.cudnn.benchmark = False  # a search for each of hundreds of shapes
+        torch.backends.cudnn.benchmark = False  # it would search for each of hundreds of shapes
         for family in (*MIXERS, *CHANNEL_MIXERS):
             rows += _agreement(family, clock.device, arguments.every)
     _write(clock, rows, [])

@@ -1,11 +1,11 @@
-"""NAS-Bench-201 and the FBNet space as tables of measured latencies, and what their networks are.
+"""NAS-Bench-201 and the FBNet space: tables of measured latencies, and their networks.
 
     table = read(Path(DIR), "nasbench201")        # or "fbnet"
     table.latency["titanx_1"]                     # milliseconds, (networks,)
     traced(table, batch_size=1)                   # launches and device time, (networks, terms)
 
 Both spaces are chains of parts, so that a network's terms are the sum over its parts, each traced
-once as a plain module. Every edge of a NAS-Bench-201 cell runs, "none" as a product by zero.
+once as a plain module. Every edge of a NAS-Bench-201 cell runs; "none" is a product with zero.
 
 Papers: NAS-Bench-201, Dong & Yang 2020, https://arxiv.org/abs/2001.00326; FBNet, Wu et al. 2019,
 https://arxiv.org/abs/1812.03443; on CIFAR: HW-NAS-Bench, Li et al. 2021,
@@ -48,7 +48,7 @@ STAGES = ((1, 16, 1), (4, 24, 1), (4, 32, 2), (4, 64, 2), (4, 112, 1), (4, 184, 
 """Layers, channels, first stride of FBNet on 32 px images."""
 
 LAUNCH_MS = 0.03
-"""Host time of one eager kernel; this and the next two are round figures, fitted to nothing."""
+"""Host time of one eager launch; this and the next two are round figures, not fitted."""
 FLOPS_PER_MS = 5e9
 BYTES_PER_MS = 3e8
 
@@ -81,7 +81,7 @@ def device(column: str) -> str:
 
 
 def batch_size(column: str) -> int:
-    """The batch size of a column; 1 where it says none."""
+    """The batch size of a column; 1 if it has none."""
     return 1 if device(column) == column else int(column.rpartition("_")[2])
 
 
@@ -93,7 +93,7 @@ def kind(column: str) -> str:
 
 
 def operations(table: Table) -> Floats:
-    """What happens at each place, of which latency is a sum with positive coefficients.
+    """The operations at each place; latency is a sum of them with positive coefficients.
 
     NAS-Bench-201: the share of each operation among the six edges (a coefficient is then the
     latency of a network of that operation alone). FBNet: 1, and at each of 22 places which of
@@ -120,8 +120,8 @@ def counts(table: Table) -> dict[str, Floats]:
 def traced(table: Table, batch_size: int) -> Floats:
     """Terms of each network in ms on a made-up card: (networks, terms), none negative.
 
-    1 ms; host time of the launches of products, of norms, of the rest; and by class of kernel
-    the device time, all of it and what exceeds a quarter and the whole of the host's time.
+    1 ms; host time of the launches of products, of norms, of the rest; and by class of operation
+    the device time: all of it, and its excess over a quarter and over all of the host time.
     """
     fixed, places = (_nasbench201 if table.space == "nasbench201" else _fbnet)(batch_size)
     total = np.tile(_part_terms(fixed), (len(table.ops), 1))
@@ -139,47 +139,47 @@ _CLASSES = ("dense", "grouped", "depthwise", "pool", "rest")
 _HOST_SHARES = (0.0, 0.25, 1.0)
 
 
-def _part_terms(kernels: Sequence[Operation]) -> Floats:
+def _part_terms(operations: Sequence[Operation]) -> Floats:
     host = np.zeros(len(_HOST))
     beyond = np.zeros((len(_HOST_SHARES), len(_CLASSES)))
-    for kernel in kernels:
-        moved = kernel.bytes_read + kernel.bytes_written
-        ms = max(kernel.flops / FLOPS_PER_MS, moved / BYTES_PER_MS)
-        host[_HOST.index(_host_class(kernel))] += LAUNCH_MS
+    for operation in operations:
+        moved = operation.bytes_read + operation.bytes_written
+        ms = max(operation.flops / FLOPS_PER_MS, moved / BYTES_PER_MS)
+        host[_HOST.index(_host_class(operation))] += LAUNCH_MS
         for row, share in zip(beyond, _HOST_SHARES, strict=True):
-            row[_CLASSES.index(_device_class(kernel))] += max(0.0, ms - share * LAUNCH_MS)
+            row[_CLASSES.index(_device_class(operation))] += max(0.0, ms - share * LAUNCH_MS)
     return np.concatenate(
-        [[1.0 if any(k.op == "aten.addmm" for k in kernels) else 0.0], host, *beyond]
+        [[1.0 if any(one.op == "aten.addmm" for one in operations) else 0.0], host, *beyond]
     )
 
 
-def _host_class(kernel: Operation) -> str:
-    if kernel.product is not None:
+def _host_class(operation: Operation) -> str:
+    if operation.product is not None:
         return "product"
-    return "norm" if kernel.kind == "normalisation" else "rest"
+    return "norm" if operation.kind == "normalisation" else "rest"
 
 
-def _device_class(kernel: Operation) -> str:
-    if kernel.kind in ("product", "convolution"):
+def _device_class(operation: Operation) -> str:
+    if operation.kind in ("product", "convolution"):
         return "dense"
-    if kernel.kind in ("grouped", "depthwise"):
-        return kernel.kind
-    return "pool" if "pool" in kernel.op else "rest"
+    if operation.kind in ("grouped", "depthwise"):
+        return operation.kind
+    return "pool" if "pool" in operation.op else "rest"
 
 
-def _kernels(module: nn.Module, images: int, channels: int, side: int) -> list[Operation]:
+def _traced(module: nn.Module, images: int, channels: int, side: int) -> list[Operation]:
     return trace(module, (images, channels, side, side), layout="channels_first")
 
 
 def _nasbench201(images: int) -> tuple[list[Operation], list[list[list[Operation]]]]:
-    """What every network runs, and for each edge what each operation adds in all 15 cells."""
-    fixed = _kernels(nn.Sequential(_conv(3, 16, 3), nn.BatchNorm2d(16)), images, 3, 32)
+    """Operations of every network; and per edge, those that each choice adds in all 15 cells."""
+    fixed = _traced(nn.Sequential(_conv(3, 16, 3), nn.BatchNorm2d(16)), images, 3, 32)
     edge: list[list[Operation]] = [[] for _ in range(EDGE_OPS)]
     for channels, side in ((16, 32), (32, 16), (64, 8)):
         if channels > 16:
-            fixed += _kernels(_Reduction(channels // 2, channels), images, channels // 2, 2 * side)
+            fixed += _traced(_Reduction(channels // 2, channels), images, channels // 2, 2 * side)
         # Each of a cell's three nodes is Python's `sum` of its one to three edges, from 0.
-        fixed += _kernels(_Add(), images, channels, side) * 6 * 5
+        fixed += _traced(_Add(), images, channels, side) * 6 * 5
         ops: list[nn.Module | None] = [
             _Zero(),
             None,
@@ -187,8 +187,8 @@ def _nasbench201(images: int) -> tuple[list[Operation], list[list[list[Operation
             _relu_conv_norm(channels, channels, 3),
             nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
         ]
-        for kernels, op in zip(edge, ops, strict=True):
-            kernels += _kernels(op, images, channels, side) * 5 if op is not None else []
+        for traced_ops, op in zip(edge, ops, strict=True):
+            traced_ops += _traced(op, images, channels, side) * 5 if op is not None else []
     head = nn.Sequential(
         nn.BatchNorm2d(64),
         nn.ReLU(),
@@ -196,24 +196,24 @@ def _nasbench201(images: int) -> tuple[list[Operation], list[list[list[Operation
         nn.Flatten(),
         nn.Linear(64, 10),
     )
-    return fixed + _kernels(head, images, 64, 8), [edge] * EDGES
+    return fixed + _traced(head, images, 64, 8), [edge] * EDGES
 
 
 def _fbnet(images: int) -> tuple[list[Operation], list[list[list[Operation]]]]:
-    """What every network runs, and for each place what each block runs."""
-    fixed = _kernels(nn.Sequential(*_conv_norm_relu(3, 16, 3)), images, 3, 32)
+    """Operations of every network; and per place, those of each block."""
+    fixed = _traced(nn.Sequential(*_conv_norm_relu(3, 16, 3)), images, 3, 32)
     places = []
     channels, side = 16, 32
     for layers, out, first_stride in STAGES:
         for layer in range(layers):
             stride = first_stride if layer == 0 else 1
             blocks = [_Block(channels, out, stride, *options) for options in BLOCKS]
-            parts = [_kernels(block, images, channels, side) for block in blocks]
+            parts = [_traced(block, images, channels, side) for block in blocks]
             if stride == 1 and channels == out:
                 parts.append([])
             else:
                 skip = nn.Sequential(*_conv_norm_relu(channels, out, 1, stride))
-                parts.append(_kernels(skip, images, channels, side))
+                parts.append(_traced(skip, images, channels, side))
             places.append(parts)
             channels, side = out, side // stride
     head = nn.Sequential(
@@ -222,7 +222,7 @@ def _fbnet(images: int) -> tuple[list[Operation], list[list[list[Operation]]]]:
         nn.Flatten(),
         nn.Linear(1504, 100),
     )
-    return fixed + _kernels(head, images, channels, side), places
+    return fixed + _traced(head, images, channels, side), places
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

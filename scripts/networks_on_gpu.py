@@ -1,16 +1,15 @@
-"""Whole networks on the GPU at hand against what is predicted for it, before and after measuring.
+"""Measured against predicted latency on the GPU at hand, before and after `nas measure`.
 
     python scripts/networks_on_gpu.py --data cifar10:DIR
     python scripts/networks_on_gpu.py --device cpu --name h100 --networks 2 --seconds 1
 
-1  random networks of a space and models of timm, timed whole: eager, cuda-graph and (a few)
-   compile, at batch 1 and 32
-2  the same as the shipped model predicts them: as whole networks, and those of the space also as
-   a population
-3  `nas measure` of the space in eager at batch 1; then what is predicted for the same networks
+1  measures random networks of a space and models of timm: eager, cuda-graph and (a few) compile,
+   at batch 1 and 32
+2  predicts them by the shipped model: as networks, and those of the space also from their codes
+3  runs `nas measure` on the space in eager at batch 1, and predicts the same networks again
 
-An error is |predicted / measured - 1|; `inside` is the share of networks that took what the 90 %
-interval says.
+An error is |predicted / measured - 1|; `inside` is the share of networks whose measured latency is
+within the 90 % interval.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure and predict; what is known so far is written after each step."""
+    """Measure and predict; the results so far are written after each step."""
     arguments = _arguments()
     begin = time.monotonic()
     clock = clocks.of(arguments.device)
@@ -119,7 +118,7 @@ def _targets(device: str, runtimes: tuple[str, ...]) -> Iterator[Target]:
 def _predicted(
     names: list[str], networks: list[nn.Module], sides: list[int], target: Target
 ) -> list[Row]:
-    """A row for each network with what the shipped model says."""
+    """A row for each network with the shipped model's predictions."""
     gpu, rows = GpuModel(target), []
     for name, network, side in zip(names, networks, sides, strict=True):
         network.to(device="cpu", dtype=torch.float32)  # measuring left it on the GPU
@@ -135,14 +134,14 @@ def _predicted(
 def _measure(
     rows: list[Row], networks: list[nn.Module], target: Target, clock: Clock, seconds: float
 ) -> None:
-    """Add what each network took, or why it cannot be said."""
+    """Add each network's measured time, or the error."""
     shapes = [(target.images, 3, side, side) for side in (_side(network) for network in networks)]
     effort = Effort(seconds, least=3, most=40, tight=0.003)
     try:
         measured = measure_networks(
             networks, shapes, target, effort=effort, machine=GpuMachine(target, clock)
         )
-    except Exception as error:  # whatever the GPU raises; other targets may do better
+    except Exception as error:  # any error of the GPU; other targets may work
         for row in rows:
             row["error"] = f"{type(error).__name__}: {error}"[:300]
         return
@@ -167,7 +166,7 @@ def _nas_measure(device: str, arguments: argparse.Namespace) -> Row:
 
 
 def _after(found: list[Row], names: list[str], device: str, space: Any, codes: Any) -> Row:
-    """Add what is predicted for the same networks once the space was measured: eager, batch 1.
+    """Add predictions for the same networks after measuring the space: eager, batch 1.
 
     Returns:
         The profile that was measured.
@@ -221,7 +220,7 @@ def _agreement(rows: list[Row], what: str, low: str, high: str) -> str:
         found = agreement(predicted, ms)
         said += f", error {found['median']:.1%} median {found['mape']:.1%} mean"
         said += f", Kendall {kendalltau(predicted, ms).statistic:.3f}"
-        # What is left once a common factor is taken out: how well the ratios are known.
+        # The error without a common factor: how well the ratios are predicted.
         ratio = predicted / ms
         ratio /= np.median(ratio)
         said += f", {np.median(np.abs(ratio - 1)):.1%} beside a common factor"
@@ -234,7 +233,7 @@ def _agreement(rows: list[Row], what: str, low: str, high: str) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda", help="cuda or, to try it out, cpu")
-    parser.add_argument("--name", help="what is predicted for, where that is not the GPU at hand")
+    parser.add_argument("--name", help="the GPU to predict, if it is not the one at hand")
     parser.add_argument("--space", default="hybrid-cifar")
     parser.add_argument("--networks", type=int, default=12, help="random ones of the space")
     parser.add_argument("--models", type=int, default=len(MODELS), help="of timm")

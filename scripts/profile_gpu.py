@@ -1,4 +1,4 @@
-"""Profile the GPU at hand in a given time: operations of three spaces, and whole networks.
+"""Measure the GPU at hand in a given time: operations of three spaces, and networks.
 
     python scripts/profile_gpu.py --out results/latency/profile-h100 --minutes 8
 
@@ -8,9 +8,9 @@
                       cuda-graph and compile; fp16, bf16 and fp32; batch 1 and 32
     conditions.jsonl  one line per run: the GPU, versions, clocks before and after
 
-Jobs run in random order, so that the files are a fair sample at any moment. A run can be stopped
-and started again: it does not repeat what is in the files. Failures are kept with their reason.
-`--device cpu` tries the program out on a machine without a GPU; its figures mean nothing.
+Jobs run in random order, so that the files are a random sample at any moment. A run can be stopped
+and started again: it does not repeat jobs whose results are in the files. Failures are kept with
+their reason. `--device cpu` tries the program out without a GPU; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ LAUNCHED = ("eager", "cuda-graph")
 PARTS, OF_SPACE, FAMILIES = 100, 20, 70
 """Parts of each space whose operations are timed, networks of each space, models of timm."""
 SHARES = {"launches": 0.25, "launched": 0.45, "compiled": 0.3}
-"""Of the time; a step that needs less leaves the rest to the next one."""
+"""Shares of the time; a step that needs less leaves the rest to the next one."""
 POOL, SMALL_POOL = 512 * 2**20, 2**24
-"""Bytes of memory that operands are taken from."""
+"""Size in bytes of the memory that operands are taken from."""
 EFFORT = Effort(0.3, least=3, most=30, tight=0.003)
 Row = dict[str, Any]
 Job = Callable[[], list[Row]]
@@ -225,8 +225,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=8.0, help="in all")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or, to try it out, cpu")
     parser.add_argument("--name", help="the device, where no file has its driver's name for it")
-    parser.add_argument("--parts", type=int, default=PARTS, help="traced of each space")
-    parser.add_argument("--kernels", type=int, default=3000)
+    parser.add_argument("--parts", type=int, default=PARTS, help="traced parts of each space")
+    parser.add_argument("--launches", type=int, default=3000, help="to time at most")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""How the scripts beside this one keep what they saw: figures with all their conditions."""
+"""Writes the figures of the scripts in this folder, with all their conditions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESULTS = ROOT / "results"
 
 
 def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
-    """Write `results/<folder>/<name>.json`: command, environment, figures and what is given."""
+    """Write `results/<folder>/<name>.json`: command, environment, figures and `more`."""
     document = {
         "command": shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "figures": figures,
@@ -33,7 +33,7 @@ def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
 
 
 def without_places(text: str) -> str:
-    """Leave out where things lie on this machine, which says nothing on another."""
+    """Leave out paths of this machine, which mean nothing on another."""
     text = re.sub(r"(fashion-mnist|cifar10|folder|npz):[^\s\"]+", r"\1:DIR", text)
     for here in (ROOT, Path.cwd()):
         text = text.replace(f"{here}/", "")

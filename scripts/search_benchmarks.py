@@ -1,4 +1,4 @@
-"""Searchers side by side on tables of whole search spaces, where the exact front is known.
+"""Compares searchers on tables of whole search spaces, where the exact front is known.
 
     python scripts/search_benchmarks.py --data DIR --seeds 20 --jobs 2 --cache runs.jsonl
 
@@ -129,7 +129,7 @@ def parsed() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME=N",
-        help="fewer of a slow searcher",
+        help="fewer for a slow searcher",
     )
     parser.add_argument("--searcher", nargs="+", default=["auto", "evolution", "random"])
     parser.add_argument("--evaluations", type=int, nargs="+", default=[50, 100, 200])
@@ -312,7 +312,7 @@ def comparison(
     count: int,
     figure: str,
 ) -> list[str]:
-    """On how many problems the first searcher is ahead of every foreign one."""
+    """A sentence: the number of problems on which the first searcher beats every foreign one."""
     first, peers = searchers[0], [name for name in searchers if SEARCHERS[name].package]
     if figure not in ("hypervolume_share", "regret") or SEARCHERS[first].package or not peers:
         return []

@@ -1,12 +1,12 @@
-"""The time that searchers themselves take: thousands of evaluations that are looked up.
+"""The time that searchers themselves take, with thousands of evaluations from a table.
 
     python scripts/search_overhead.py --data DIR
 
 `evolution` and `nsga2` are compared with pymoo's and Optuna's NSGA-II at their own populations
 (100, 50), told one evaluation of NAS-Bench-201 after the other; `bayes` with Optuna's Gaussian
 process, by the time of an ask after 200 observations. Times are of one thread and medians over
-seeds. Printed are the searcher's own time, and the processor time of the whole run, which other
-programs on the machine do not lengthen.
+seeds. The script prints the searcher's own time and the processor time of the run; other programs
+on the machine do not lengthen the latter.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MODELLED = ("bayes", "optuna-gp")
 
 
 def searcher_of(task: Task, name: str, seed: int, evaluations: int) -> Searcher:
-    """A searcher at its start; foreign NSGA-IIs with the populations they have by themselves."""
+    """A searcher at its start; foreign NSGA-IIs have their default populations."""
     counts = cardinalities_of(task.table)
     brief = task.brief(seed, evaluations=evaluations)
     if name == "pymoo-nsga2":

@@ -1,12 +1,12 @@
-"""Searchers side by side on one supernet trained on real images, equal evaluations.
+"""Compares searchers on one supernet trained on real images, with equal evaluations.
 
     python scripts/searchers_on_supernet.py --data fashion-mnist:DIR --space hybrid-deep \
         --epochs 3 --searcher auto --searcher random --seeds 10
 
 All search the same shared weights for the same target, one ask at a time. Hypervolume is of
 (error, predicted latency), up to the worst accuracy and the largest latency that any search saw.
-Each architecture is evaluated once in the whole script. Every evaluation is appended to the file
-given by --cache, so the script can be stopped and run again.
+The script evaluates each architecture once, and appends every evaluation to the file given by
+--cache, so it can be stopped and run again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--searcher", action="append", dest="searchers")
     parser.add_argument("--evaluations", type=int, default=200)
-    parser.add_argument("--validation", type=int, default=500, help="images to judge by")
+    parser.add_argument("--validation", type=int, default=500, help="images to evaluate on")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--cache", type=Path, help="file of evaluations to go on from")
     arguments = parser.parse_args()
@@ -80,7 +80,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for name in names:
             brief = work.problem.brief(seed, evaluations=arguments.evaluations)
-            # Foreign searchers work as they do by themselves.
+            # Foreign searchers may repeat codes, as they do by themselves.
             searcher = make_searcher(name, dataclasses.replace(brief, may_repeat=True))
             codes, points, spent = _search(work, searcher, errors, arguments.evaluations)
             found[name].append(points)

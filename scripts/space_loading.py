@@ -1,13 +1,12 @@
-"""How long a space of 45 families takes until it can be searched: `results/spaces/loading.json`.
+"""The time until a space of 45 families can be searched: `results/spaces/loading.json`.
 
     python scripts/space_loading.py
 
 Every family of mixers is registered again under other names until there are `--families`, and one
 space offers all of them with all options in each of ten blocks. The stages run in a process of
-their own, first with an empty cache (`first`), then with what that one kept (`again`): the
-definition, neighbours and features of every gene, the index of parts, costs, and the latencies of
-a GPU. Both the time that passes and the processor's are given, as a busy machine stretches the
-former.
+their own, first with an empty cache (`first`), then with the filled one (`again`): the definition,
+neighbours and features of every gene, the index of parts, costs, and the latencies of a GPU. Both
+the elapsed time and the processor time are given, because a busy machine lengthens the former.
 """
 
 from __future__ import annotations

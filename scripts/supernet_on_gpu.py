@@ -1,15 +1,15 @@
-"""A supernet of photographs on the GPU, in a given time: where the time goes, how well it ranks.
+"""Trains a supernet of photographs on the GPU in a given time: its speed, and how well it ranks.
 
     python scripts/supernet_on_gpu.py --data cifar10:DIR --minutes 4
     python scripts/supernet_on_gpu.py --data digits --space hybrid-tiny --minutes 0.5 --children 4
 
-1  images per second that the processor makes ready, at several batch sizes
-2  a few steps of training, timed and profiled: how long the GPU is busy, which kernels
+1  the number of images per second that the processor prepares, at several batch sizes
+2  a few steps of training, timed and profiled: the time that the GPU is busy, the longest kernels
 3  as many epochs as fit, with the curve of the largest, the smallest and random children
 4  random children on the validation images: rank correlation of their accuracy with MACs and
    parameters
-5  where time is left: some of these children trained alone, from scratch, and how their order
-   agrees with the supernet's
+5  if time is left: some of these children trained alone, from scratch, and the correlation of
+   their accuracies with the supernet's
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from supernet.training.train import train
 
 TRIED_STEPS, PROFILED_STEPS = 40, 2
 FOLLOWED, JUDGES = 3, 2000
-"""Random children of the curve, and validation images that it is judged by."""
+"""Numbers of random children and of validation images for the curve."""
 RESERVE = 4.0
 """Seconds kept free for writing."""
 Document = dict[str, Any]
 
 
 class Clocked:
-    """Training images that say how long they took to make; an epoch is as long as wanted."""
+    """Training images, with the time that they took to prepare; epochs can be shortened."""
 
     def __init__(self, batches: TrainBatches, steps: int | None = None) -> None:
         self._batches, self._steps = batches, steps
         self.seconds, self.images = 0.0, 0
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Steps, where a number was given."""
+        """The given number of steps, if any."""
         return self._steps or self._batches.steps_per_epoch(batch_size)
 
     def batch(self, step: int, batch_size: int, resolution: int) -> Batch:
@@ -68,7 +68,7 @@ class Clocked:
 
 
 class Run:
-    """One run of this script: what it was asked, what it has seen, what is left of its time."""
+    """One run of this script: its arguments, its results so far, and its remaining time."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -90,14 +90,14 @@ class Run:
         return self.ends - time.monotonic() - RESERVE
 
     def write(self) -> None:
-        """Keep what is known so far."""
+        """Write the results so far."""
         self.document["left_s"] = self.left
         name = f"gpu-{self.arguments.space}"
         results_file.write("supernet", name, self.figures, **self.document)
 
 
 def main() -> None:
-    """Do one after the other; what is known is written after each."""
+    """Take the steps in order; the results so far are written after each."""
     run = Run(_arguments())
     torch.set_num_threads(min(8, torch.get_num_threads()))
     space, data = run.context.whole_space, run.context.data
@@ -148,7 +148,7 @@ def _tried(run: Run, supernet: Supernet) -> float:
     }
     try:
         run.figures |= _profiled(run, supernet, step)
-    except Exception as error:  # whatever the profiler raises; training goes on without
+    except Exception as error:  # any error of the profiler; training goes on without it
         run.figures["profile"] = f"{type(error).__name__}: {error}"[:300]
     with torch.no_grad():
         for name, parameter in supernet.named_parameters():
@@ -177,7 +177,7 @@ def _methods(run: Run, supernet: Supernet) -> tuple[Sampler, Supervision]:
 
 
 def _profiled(run: Run, supernet: Supernet, step: float) -> dict[str, Any]:
-    """How long the GPU is busy, of a step without the profiler, and with what."""
+    """The time that the GPU is busy in a step, and its longest kernels."""
     if run.device.type != "cuda":
         return {}
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
@@ -189,16 +189,16 @@ def _profiled(run: Run, supernet: Supernet, step: float) -> dict[str, Any]:
         if event.device_type == torch.autograd.DeviceType.CUDA:
             kernels.setdefault(event.name, []).append(event.device_time / 1e6)
     busy = sum(map(sum, kernels.values())) / PROFILED_STEPS
-    dearest = sorted(kernels.items(), key=lambda item: -sum(item[1]))
+    longest = sorted(kernels.items(), key=lambda item: -sum(item[1]))
     return {
         "gpu_busy_ms_per_step": 1e3 * busy,
         "gpu_busy_share": busy / step,
         "kernels_per_step": sum(map(len, kernels.values())) / PROFILED_STEPS,
-        "dearest_kernels": {
+        "longest_kernels": {
             name[
                 :80
             ]: f"{len(times) // PROFILED_STEPS} x, {1e3 * sum(times) / PROFILED_STEPS:.2f} ms"
-            for name, times in dearest[:10]
+            for name, times in longest[:10]
         },
     }
 
@@ -246,7 +246,7 @@ def _trained(run: Run, supernet: Supernet, seconds_per_step: float) -> Supernet:
 
 
 def _evaluated(run: Run, supernet: Supernet, children: list[Architecture]) -> list[Document]:
-    """Each child's accuracy and size, and how they go together."""
+    """Each child's accuracy and size, and their rank correlation."""
     begin, rows = time.monotonic(), []
     for child in children:
         found = run.context.evaluation_images.evaluate(supernet, child)
@@ -273,7 +273,7 @@ def _order(a: list[float], b: list[float]) -> dict[str, float]:
 
 
 def _trained_alone(run: Run, rows: list[Document]) -> None:
-    """Children from the worst to the best by the supernet, alone for equal epochs."""
+    """Train children alone for equal epochs, evenly chosen by their accuracy in the supernet."""
     data, batches = run.context.data, run.context.training_batches(1)
     by_accuracy = sorted(rows, key=lambda row: row["accuracy"])
     places = np.linspace(0, len(rows) - 1, run.arguments.alone).round().astype(int)

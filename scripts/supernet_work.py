@@ -1,4 +1,4 @@
-"""A supernet to search on, without a run: what several scripts begin with."""
+"""A supernet to search on without a run, for several scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.settings import Settings
 
 
 class Said(Silent):
-    """Prints what the steps say."""
+    """Prints the progress of the steps."""
 
     def say(self, message: str) -> None:
         """One line."""
@@ -25,7 +25,7 @@ class Said(Silent):
 
 @dataclass(frozen=True)
 class Opened:
-    """What a search works with."""
+    """The objects that a search needs."""
 
     context: Context
     trained: TrainedSupernet
@@ -40,8 +40,8 @@ def opened(settings: Settings, validation: int | None = None) -> Opened:
     """A search's problem, its supernet trained now or found in the cache.
 
     Args:
-        settings: Of the search.
-        validation: Images to judge by; all without it.
+        settings: The search's settings.
+        validation: Number of images to evaluate on; all by default.
     """
     context, said = Context(settings, judged_by=validation), Said()
     trained = supernet_of(context, said)

@@ -1,10 +1,10 @@
-"""How many of timm's networks can be predicted, at their own size and without weights.
+"""The number of timm's networks that can be predicted, at their own size and without weights.
 
     python scripts/trace_timm.py
 
 Draws models of `timm.list_models()` at random and predicts each for an A100 at batch 1. A model
-counts as traced when the prediction is a positive time. The others are listed with a reason, and
-functions that the tracer does not know with the number of models that run them. Writes
+counts as traced when the prediction is a positive time. The others are listed with a reason. The
+functions that the tracer does not know are listed with the number of models that run them. Writes
 `results/latency/traced-timm.json`.
 """
 

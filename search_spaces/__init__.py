@@ -1,6 +1,6 @@
-"""Search spaces: what can be chosen, and the plain network each choice describes.
+"""Search spaces: the architectures to choose from, and the plain network of each.
 
-Names are imported when they are first used, so that `search_spaces.errors` costs no torch.
+Names are imported when they are first used, so that `search_spaces.errors` imports no torch.
 """
 
 from __future__ import annotations

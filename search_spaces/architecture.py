@@ -49,7 +49,7 @@ class Choice:
     options: Options
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """One key, the kind, holding the options."""
+        """A mapping from the kind to its options."""
         return {self.kind: dataclasses.asdict(self.options)}
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Block:
-    """What mixes positions and what mixes channels."""
+    """A mixer of positions and a mixer of channels."""
 
     mixer: Choice
     channel_mixer: Choice
@@ -68,7 +68,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width; `downsampling` None means that the stage keeps its input's map.
+    """Blocks of one width; with `downsampling` None, the stage keeps the size of its input.
 
     In layout `bare` the first block itself takes the stage's stride and width.
     """
@@ -82,7 +82,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network, except for the channels of the images and the number of classes."""
+    """A network, except for the channels of the images and the number of classes."""
 
     resolution: int
     norm: str
@@ -129,7 +129,7 @@ class Architecture:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=98)
 
     def to_json(self) -> str:
-        """The same as JSON, which `from_yaml` reads as well."""
+        """The architecture as JSON, which `from_yaml` reads as well."""
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
@@ -158,7 +158,7 @@ class _Reader:
     """Reads an architecture's dictionary and gathers all mistakes before it refuses it."""
 
     def __init__(self, place: Callable[[Location], str]) -> None:
-        """`place` says in words where a location is."""
+        """`place` puts a location into words."""
         self.problems: list[str] = []
         self._place = place
 

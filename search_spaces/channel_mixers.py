@@ -1,4 +1,4 @@
-"""Channel mixers: what a block does to the channels of each position.
+"""Channel mixers: the part of a block that mixes the channels of each position.
 
     mlp            y = W_2 a(W_1 x)                          hidden = ratio * C
     depthwise_mlp  y = W_2 a(DW_3(W_1 x))                    PVT v2
@@ -34,7 +34,7 @@ class NoneOptions(Options):
 
 
 class NoChannelMixer(nn.Module):
-    """Nothing: the block mixes positions only."""
+    """No channel mixer: the block mixes positions only."""
 
     def __init__(self, dim: int, options: NoneOptions) -> None:
         super().__init__()

@@ -11,11 +11,11 @@
       channel_mixers: [none, mlp: {ratio: [1.0, 2.0]}]
     - {width: [32, 64], depth: [1, 2], stride: 2, downsampling: [conv, pool], ...}
 
-A family with lists of options stands for every combination of them; an option that is not named
-has its default. `blocks` gives single blocks of a stage choices of their own.
+A family with lists of options stands for every combination of them; an option that is left out
+has its default. `blocks` gives single blocks of a stage their own choices.
 
-In place of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), take families
-away, and keep costly ones out of stages with large maps; `mixer_groups.py` explains it:
+Instead of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), leave out
+families, and keep expensive ones out of stages with large maps; `mixer_groups.py` explains it:
 
     mixers:
       groups: [convolution, attention]
@@ -66,7 +66,7 @@ def _distinct(groups: list[Choices]) -> list[Choices]:
     seen: set[Choice] = set()
     for choice in flat(groups):
         if choice in seen:
-            raise ValueError(f"{choice} stands there twice.")
+            raise ValueError(f"{choice} is listed twice.")
         seen.add(choice)
     return groups
 
@@ -102,7 +102,7 @@ class _Strict(BaseModel):
 
 
 class BlockDefinition(_Strict):
-    """Choices of one block, where they differ from its stage's."""
+    """Choices of one block that differ from its stage's."""
 
     mixers: Mixers | None = None
     channel_mixers: ChannelMixers | None = None
@@ -135,7 +135,7 @@ class StageDefinition(_Strict):
         return self
 
     def misfits(self) -> list[str]:
-        """What is wrong between the stage's mixers and its other keys."""
+        """Contradictions between the stage's mixers and its other keys."""
         problems = []
         blocks = range(max(self.depth))
         kinds = sorted({choice.kind for j in blocks for choice in self.mixers_of(j)})
@@ -172,7 +172,7 @@ class StageDefinition(_Strict):
 
 
 class SpaceDefinition(_Strict):
-    """All of a space's file."""
+    """The content of a space's file."""
 
     schema_: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
@@ -186,7 +186,7 @@ class SpaceDefinition(_Strict):
     family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
 
     def side(self, resolution: int, stem: Choice, stages: int) -> int:
-        """Side in positions of the map after the stem and so many stages, rounded up."""
+        """Side of the map after the stem and a number of stages, in positions, rounded up."""
         side = -(-resolution // getattr(stem.options, "stride", 1))
         for stage in self.stages[:stages]:
             side = -(-side // (stage.stride if stage.resizes else 1))
@@ -198,7 +198,7 @@ class SpaceDefinition(_Strict):
         return max(self.side(resolution, stem, stage + 1) ** 2 for stem in flat(self.stem))
 
     def misfits(self) -> Iterator[Mistake]:
-        """What is wrong between stages: where, and what to do."""
+        """Contradictions between stages: the place of each, and what to do."""
         blocks = [(stage, j) for stage in self.stages for j in range(max(stage.depth))]
         kinds = {c.kind for stage, j in blocks for c in stage.mixers_of(j)}
         kinds |= {c.kind for stage, j in blocks for c in stage.channel_mixers_of(j)}
@@ -233,7 +233,7 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
 
     Args:
         text: YAML.
-        source: What to call the file in messages.
+        source: The file's name in messages.
 
     Raises:
         SpaceError: naming every mistake with its line and key.
@@ -243,7 +243,7 @@ def read_definition(text: str, source: str) -> SpaceDefinition:
     except ValueError as error:
         raise SpaceError(f"{source} is not valid YAML: {error}") from None
     if not isinstance(document.data, dict):
-        raise SpaceError(f"{source} holds no mapping; a space needs at least name and stages.")
+        raise SpaceError(f"{source} is not a mapping; a space needs at least name and stages.")
     data, short_forms = replace_short_forms(document.data)
     mistakes = list(document.repeated_keys())
     for form in short_forms.values():
@@ -279,7 +279,7 @@ def flat(groups: list[Choices]) -> Choices:
 def _within_limits(
     definition: SpaceDefinition, short_forms: ShortForms
 ) -> tuple[SpaceDefinition, list[Mistake]]:
-    """The definition without the mixers whose limit the map of their stage exceeds."""
+    """The definition without the mixers whose stage has a larger map than they allow."""
     stages, mistakes = list(definition.stages), list[Mistake]()
     for at, form in short_forms.items():
         i = int(at[1])  # stages, i, [blocks, j,] mixers
@@ -305,7 +305,7 @@ def _within_limits(
 
 
 def _message(error: Any) -> str:
-    """One pydantic error in our words."""
+    """The message for one pydantic error."""
     if error["type"] == "extra_forbidden":
         *path, key = error["loc"]
         model: Any = SpaceDefinition

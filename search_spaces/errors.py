@@ -1,8 +1,8 @@
 """The root of every error this project raises on purpose, and errors about spaces.
 
-An error says what was asked, what is so and what to do, and carries the values. It is also the
-matching builtin (a wrong name is a ValueError), so that callers need not know our classes.
-The rest of the family is in `nas/errors.py`; the root is here because imports point one way.
+An error says what was asked, what is the case and what to do, with the values. It is also a
+builtin error (a wrong name is a ValueError), so that callers need not know our classes. The other
+errors are in `nas/errors.py`; these are here because `search_spaces` may not import from `nas`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 
 class NasError(Exception):
-    """Something a person can act on: shown as one message, never as a traceback."""
+    """An error that the user can fix: shown as one message, never as a traceback."""
 
     exit_code: ClassVar[int] = 2
     """Exit status of the command line: 2 the input is wrong, 1 anything else."""
@@ -37,8 +37,8 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
     Args:
         what: The kind of thing that was asked for, such as "hardware".
         name: What was asked for.
-        known: Every name that would have been right.
-        hint: What else a person can do, one sentence.
+        known: Every valid name.
+        hint: Another way out, one sentence.
     """
     names = sorted(known)
     parts = [f"Unknown {what} '{name}'.{did_you_mean(name, names)}"]
@@ -49,7 +49,7 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The question after a wrong name, with a space before it; nothing when no name is near."""
+    """` Did you mean ...?` with the most similar name; empty if none is similar."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
     return f" Did you mean '{by_lower_case[near[0]]}'?" if near else ""

@@ -27,11 +27,11 @@ class Options:
 
 
 def choice(*values: Value, default: Value | None = None, unit: str = "", meaning: str = "") -> Any:
-    """A field of `Options`: the values it may take, from the cheapest to the most expensive.
+    """A field of `Options`: the values it may take, from the least to the most expensive.
 
     The first value is the default unless `default` names another one. Options of several families
-    that decide the same thing, such as the side of a depthwise kernel, give it the same `meaning`:
-    then they share a feature. Without one an option has a feature of its own.
+    that decide the same thing, such as the side of a depthwise kernel, have the same `meaning`;
+    they share a feature. An option without a meaning has a feature of its own.
     """
     chosen = values[0] if default is None else default
     metadata = {"choices": values, "unit": unit, "meaning": meaning}
@@ -47,16 +47,16 @@ class Family:
     module: Callable[..., nn.Module]
     paper: str
     nested: tuple[str, ...]
-    """Where a smaller module is the larger one with zeros around it: options, and `dim` (width).
+    """Options, and `dim` (the width), for which a smaller module is the larger one with zeros.
 
-    The module with a smaller value gives what the module with the largest value gives when all
+    The module with a smaller value computes the same as the module with the largest value whose
     weights outside the smaller one's cut are zero. Leave out an option that changes the function
-    otherwise, such as the width of a head, and `dim` where a norm averages over channels.
+    in another way, such as the width of a head, and `dim` if a norm averages over channels.
     """
     strided: bool = False
     """Whether the module also takes `out_dim` and `stride`, so that it can open a `bare` stage."""
     cut: CutRule = by_shape
-    """Which entries of a shared weight a smaller module uses."""
+    """Gives the entries of a shared weight that a smaller module uses."""
 
     @property
     def group(self) -> str:
@@ -69,7 +69,7 @@ class Family:
         return (self.module.__doc__ or "").strip().partition("\n")[0]
 
     def choices(self) -> dict[str, tuple[Value, ...]]:
-        """Each option's allowed values, cheapest first."""
+        """Each option's allowed values, the least expensive first."""
         return {f.name: f.metadata["choices"] for f in dataclasses.fields(self.options)}
 
     def every_options(self) -> Iterator[Options]:
@@ -83,7 +83,7 @@ class Family:
 
         Raises:
             SpaceError: an option does not exist or a value is not among its choices; all
-                mistakes are named together.
+                mistakes are reported together.
         """
         allowed = self.choices()
         problems: list[str] = []

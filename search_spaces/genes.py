@@ -39,7 +39,7 @@ class Gene:
 
     @property
     def role(self) -> str:
-        """The last word of the name: genes of one role choose among the same kind of thing."""
+        """The last word of the name; genes of one role make the same kind of choice."""
         return self.name.rpartition(".")[2]
 
     @property
@@ -50,7 +50,7 @@ class Gene:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """How many option steps each choice is above the cheapest choice of its kind."""
+        """Number of option steps of each choice above the least expensive choice of its kind."""
         return tuple(sum(ranks) for ranks in self.ranks)
 
     @property
@@ -87,7 +87,7 @@ class Gene:
     def extreme(self, largest: bool, rng: np.random.Generator | None = None) -> int:
         """The choice at one end of the reference kind, or of a kind drawn with `rng`.
 
-        Where `none` is a choice, it is the smallest one and never the largest.
+        If `none` is a choice, it is the smallest one and never the largest.
         """
         kinds = list(dict.fromkeys(self.kinds))
         if "none" in kinds and not largest:
@@ -125,10 +125,10 @@ def families(
 def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
     """Features of each gene's choices for surrogates, (card, features) each, all within [0, 1].
 
-    Numbers give their logarithm, from 0 at the gene's least one to 1 at its greatest. Families
-    give one column per kind and one per option: 0 where it is absent, else from 1/2 at the least
-    value that the space offers to 1 at the greatest. All genes of a role share these columns, so
-    equal choices look equal in every block; options of two families share a column only where they
+    A number gives its logarithm, from 0 at the gene's smallest to 1 at its largest. A family gives
+    one column per kind and one per option: 0 if it is absent, else from 1/2 at the smallest
+    value that the space offers to 1 at the largest. All genes of a role share these columns, so
+    equal choices look equal in every block. Options of two families share a column only if they
     declare the same meaning.
     """
     words = {c: _words_of(c) for gene in genes for c in gene.choices if isinstance(c, Choice)}
@@ -187,7 +187,7 @@ def _one_step(ranks: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def _ranks(choices: Sequence[Choice], registry: Registry[Family]) -> tuple[tuple[int, ...], ...]:
-    """Position of each option among the values that this gene offers for it, cheapest first."""
+    """Position of each option among the values that this gene offers, least expensive first."""
     members: dict[str, list[Choice]] = {}
     for choice in choices:
         members.setdefault(choice.kind, []).append(choice)

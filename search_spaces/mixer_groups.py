@@ -2,10 +2,10 @@
 
     mixers:
       groups: [convolution, attention]      every family of these groups, with its default options
-      families: [window: {size: [4, 8]}]    these as well; they replace the same family of a group
-      without: [mbconv]                     what the groups hold, less these families or groups
+      families: [window: {size: [4, 8]}]    added to them; replace the same family of a group
+      without: [mbconv]                     families or groups to leave out of the groups
       attention: {most_tokens: 1024}        offered only where the map has at most 1024 positions
-      window: {most_tokens: 4096}           a family's own limit goes before its group's
+      window: {most_tokens: 4096}           a family's own limit overrides its group's
 
 A group is a folder of `search_spaces/mixers`. Positions are counted at the largest resolution and
 the smallest stride of the stem. A name that is both a group and a family stands for the group.
@@ -27,12 +27,12 @@ LIMIT = "most_tokens"
 
 @dataclass
 class ShortForm:
-    """What a short form stands for."""
+    """The families that a short form stands for, and their limits."""
 
     items: list[object] = field(default_factory=list)
-    """A list of families as it could stand in its place, the `families` first."""
+    """The equivalent list of families, the `families` first."""
     limits: dict[str, int] = field(default_factory=dict)
-    """The most positions at which a family is offered."""
+    """The largest number of positions at which each family is offered."""
     mistakes: list[Mistake] = field(default_factory=list)
 
 
@@ -76,8 +76,8 @@ def read_short_form(mixers: Mapping[Any, Any], at: Location) -> ShortForm:
     """The families that a short form stands for.
 
     Args:
-        mixers: It, as it stands in the file.
-        at: Where it stands, for the places of mistakes.
+        mixers: The short form as it is in the file.
+        at: Its place in the file, for messages.
     """
     found = ShortForm(items=_listed(mixers.get("families")))
     own = {kind for item in found.items if (kind := _kind(item)) is not None}

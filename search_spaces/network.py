@@ -1,4 +1,4 @@
-"""An architecture as a plain network: nothing of the supernet is needed to run it."""
+"""An architecture as a plain network, which runs without the supernet."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from search_spaces.parts import parts_of
 class Network(nn.Module):
     """The parts of an architecture, run one after the other.
 
-    Maps travel in channels-last memory. Each part stands at its own name, so the parameters read
-    `stages.0.blocks.1.mixer.body.q.weight`.
+    Maps are in channels-last memory. Each part is a submodule of its own name, so parameters have
+    names such as `stages.0.blocks.1.mixer.body.q.weight`.
     """
 
     def __init__(self, architecture: Architecture, in_channels: int, num_classes: int) -> None:

@@ -1,8 +1,8 @@
 """From codes to parts by table look-up, so that sums over parts are a gather and a sum.
 
-A slot is a place in the network (the mixer of block 2 of stage 1). Which part stands there
-depends on a few genes only, so each slot has a table over those genes that leads into one list of
-distinct parts. Anything known for each part (MACs, milliseconds) is summed for whole populations.
+A slot is a place in the network (the mixer of block 2 of stage 1). The part in a slot depends on a
+few genes only, so each slot has a table over those genes with indices into one list of distinct
+parts. Any number known for each part (MACs, milliseconds) can be summed for many codes at once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from search_spaces.parts import Part
 from search_spaces.slots import OpenSlot
 
 CHUNK = 8192
-"""Rows that are worked on at once: their codes and indices stay in the second-level cache."""
+"""Number of rows processed at once: their codes and indices fit the second-level cache."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the network, the genes that decide it, and which part each of them gives.
+    """A place in the network, the genes that decide its part, and the table of parts.
 
-    `index` has one axis per gene and leads into `PartIndex.parts`; 0 means nothing stands there.
+    `index` has one axis per gene and holds indices into `PartIndex.parts`; 0 is an empty slot.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class PartIndex:
-    """All slots of a space and the distinct parts that can stand in them; `parts[0]` is None."""
+    """All slots of a space and the distinct parts that can be in them; `parts[0]` is None."""
 
     slots: tuple[Slot, ...]
     parts: tuple[Part | None, ...]
@@ -48,7 +48,7 @@ class PartIndex:
     def maxima(
         self, codes: NDArray[np.integer], values: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Greatest of `values` (parts,) among the parts of each architecture, (n,)."""
+        """The largest of `values` (parts,) among the parts of each architecture, (n,)."""
         return self._reduce(codes, values, np.maximum)
 
     def _reduce(
@@ -88,7 +88,7 @@ def build_index(genes: Sequence[Gene], slots: Iterable[OpenSlot]) -> PartIndex:
 def _at_depths(
     index: NDArray[np.int32], axis: int, depths: tuple[int, ...], block: int
 ) -> NDArray[np.int32]:
-    """The index with an axis for the depth, at which the block is there or not."""
+    """The index with a further axis for the depth: 0 at depths without the block."""
     there = np.array([depth > block for depth in depths], dtype=np.int32)
     shape = [1] * (index.ndim + 1)
     shape[axis] = len(depths)
@@ -98,7 +98,7 @@ def _at_depths(
 def _flat_index(
     columns: NDArray[np.intp], slot: Slot, known: dict[tuple[int, ...], NDArray[np.intp]]
 ) -> NDArray[np.intp]:
-    """Position in the raveled table; slots that begin with the same genes share the work."""
+    """Position in the flattened table; slots that begin with the same genes share the work."""
     flat = known.get(slot.genes)
     if flat is None:
         flat = columns[slot.genes[0]]

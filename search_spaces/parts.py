@@ -3,8 +3,8 @@
     stem -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
 
 A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
-layout `metaformer` a mixer or channel mixer is a whole branch, `x + scale * body(norm(x))`; in
-layout `bare` a mixer stands alone and may change stride and width (NAS-Bench-Macro).
+layout `metaformer` a mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; in
+layout `bare` a block is a mixer alone, which may change stride and width (NAS-Bench-Macro).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Part:
         return Bare(body, skip=keeps and self.kind != "identity")
 
     def cut(self, weight: str, largest: Shape, own: Shape) -> Cut:
-        """Which entries of a shared weight the part uses.
+        """The entries of a shared weight that the part uses.
 
         Args:
             weight: The weight's name in the part's module.
@@ -94,7 +94,7 @@ class Part:
             own: Shape of the part's weight.
         """
         name = weight.removeprefix("body.")
-        rule = by_shape if name == weight else self.family.cut  # norm and scale are not its own
+        rule = by_shape if name == weight else self.family.cut  # else a norm or scale
         return rule(name, largest, own)
 
     def _body(self) -> nn.Module:

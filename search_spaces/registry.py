@@ -1,4 +1,4 @@
-"""A registry: the things of one kind by name, found by walking the package that holds them.
+"""A registry: the entries of one kind by name, found by walking the package that holds them.
 
     SAMPLERS: Registry[SamplerEntry] = Registry("sampler", "supernet.sampling")
     SAMPLERS.register(SamplerEntry("sandwich", ...))         in the file that defines it
@@ -37,12 +37,12 @@ class Registry(Generic[E]):
     """
 
     def __init__(self, kind: str, home: str, hint: str = "") -> None:
-        """Name a registry and where its entries are.
+        """Make a registry.
 
         Args:
             kind: The word used in messages, such as "searcher".
             home: The module whose import registers them, or a package: then every module below.
-            hint: What a person who names an unknown entry can do.
+            hint: Advice for a person who names an unknown entry.
         """
         self.kind = kind
         self._home, self._hint = home, hint
@@ -63,7 +63,7 @@ class Registry(Generic[E]):
         """The entry of that name.
 
         Raises:
-            UnknownNameError: there is none; says which there are.
+            UnknownNameError: there is none; the message lists the known names.
         """
         entries = self._all()
         if name not in entries:

@@ -1,4 +1,4 @@
-"""Which entries of a shared weight a smaller part uses.
+"""The entries of a shared weight that a smaller part uses.
 
 The default rule needs the two shapes only. In channel dimensions a part takes the leading
 entries; in the trailing spatial dimensions it takes the centre window, so that a 3x3 kernel is the
@@ -24,7 +24,7 @@ Shape = tuple[int, ...]
 Cut = tuple[tuple[int, int, int], ...]
 """(dimension, start, length) for each dimension in which the two shapes differ."""
 CutRule = Callable[[str, Shape, Shape], Cut]
-"""From a weight's name in its module, its largest shape and the child's to the cut."""
+"""(a weight's name in its module, its largest shape, the child's shape) to the cut."""
 
 
 def leading(largest: Shape, child: Shape) -> Cut:

@@ -1,4 +1,4 @@
-"""Slots: the places in the networks of a space, and the part that each choice of genes puts there.
+"""Slots: the places in the networks of a space, and the part for each choice of genes.
 
 The part in a slot depends on a few genes: resolution and stem (the size of the map), the widths
 around it, the depth of its stage and its own gene. `parts.py` lists the parts of one architecture;
@@ -16,14 +16,14 @@ from search_spaces.parts import Part
 
 
 class OpenSlot(NamedTuple):
-    """A slot, and the part that choices of its genes put there."""
+    """A slot, and the function from its genes' choices to its part."""
 
     name: str
     genes: tuple[str, ...]
     part: Callable[..., Part | None]
-    """From a choice of each gene in order, the depth left out, to the part."""
+    """From the choices of the genes, in order and without the depth, to the part."""
     depth: tuple[str, int] | None = None
-    """The gene of the stage's depth and the number of the block; it is empty at smaller depths."""
+    """The depth gene and the number of the block; the slot is empty at smaller depths."""
 
 
 def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iterator[OpenSlot]:

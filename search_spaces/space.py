@@ -1,4 +1,4 @@
-"""A search space: what can be chosen, as integer codes that whole populations are computed on.
+"""A search space: its architectures as integer codes, for computing on many at once.
 
 Codes are (n, genes) integers: resolution, stem; per stage width, depth, downsampling; per block
 mixer and channel mixer. Genes of blocks beyond a stage's depth are inactive and zero, so every
@@ -27,7 +27,7 @@ from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]
 NEIGHBOUR_SHARE = 0.5
-"""Share of mutations that go to a neighbour (same family, next option) where there is one."""
+"""Share of mutations that go to a neighbour (same family, next option) if there is one."""
 
 
 def space_names() -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     """A named space, or one from a YAML file.
 
     Raises:
-        SpaceError: the file cannot be read or has mistakes, all of which are named.
+        SpaceError: the file cannot be read or has mistakes; the message lists all of them.
         UnknownNameError: there is no space of that name.
     """
     text = str(name_or_path)
@@ -97,7 +97,7 @@ class SearchSpace:
         return total
 
     def active(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Which genes have an effect, (n, genes): those of blocks within the depth."""
+        """Which genes have an effect, (n, genes): all but those of blocks beyond the depth."""
         mask = np.ones(codes.shape, dtype=bool)
         for i in np.flatnonzero(self._depth_gene >= 0):
             depth = self._depth_gene[i]
@@ -106,7 +106,7 @@ class SearchSpace:
         return mask
 
     def canonical(self, codes: NDArray[np.integer]) -> Codes:
-        """The same architectures with inactive genes zero."""
+        """The codes of the same architectures with inactive genes set to zero."""
         return np.where(self.active(codes), codes, 0).astype(np.int16)
 
     def contains(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -202,7 +202,7 @@ class SearchSpace:
 
     @cached_property
     def feature_groups(self) -> NDArray[np.int64]:
-        """The number of the factor of each feature, (features,), shared by blocks of a stage."""
+        """The number of each feature's factor, (features,); blocks of a stage share factors."""
         names: list[str] = []
         means: dict[str, int] = {}
         for gene, table in zip(self.genes, self._feature_tables, strict=True):

@@ -1,7 +1,7 @@
 """Reads a YAML file that a person wrote: its data, and the line of each key for messages.
 
 document = read_yaml(text)
-document.data                                  what the file holds
+document.data                                  the content of the file
 document.place(("stages", 0, "mixers"))        "line 7, stages[0].mixers"
 """
 
@@ -16,7 +16,7 @@ import yaml
 Location = tuple[int | str, ...]
 """Keys and indices that lead from the top of a file to a value."""
 Mistake = tuple[Location, str]
-"""Where something is wrong, and what."""
+"""The place of a mistake, and the mistake in words."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
@@ -24,13 +24,13 @@ _MERGE = "<<"
 
 @dataclass(frozen=True)
 class Document:
-    """What a file holds, and where."""
+    """The content of a file, and its lines."""
 
     data: object
     root: yaml.Node | None
 
     def repeated_keys(self) -> Iterator[Mistake]:
-        """Keys that stand twice in one mapping, of which YAML would silently keep the last."""
+        """Keys that occur twice in one mapping; YAML would silently keep the last."""
         todo: list[tuple[Location, yaml.Node | None]] = [((), self.root)]
         seen: set[int] = set()
         while todo:
@@ -50,7 +50,7 @@ class Document:
                         yield (*at, key.value), what
 
     def place(self, location: Location) -> str:
-        """`line 7, stages[0].mixers[1]`: the line of the last step that stands in the file."""
+        """`line 7, stages[0].mixers[1]`: the line of the last step that the file has."""
         node = self.root
         line = node.start_mark.line + 1 if node is not None else 1
         for step in location:
@@ -61,7 +61,7 @@ class Document:
         return f"line {line}, {place(location)}"
 
     def report(self, mistakes: list[Mistake]) -> str:
-        """All mistakes, one a line."""
+        """All mistakes, one per line."""
         return "\n".join(f"  {self.place(where)}: {what}" for where, what in mistakes)
 
 
@@ -86,7 +86,7 @@ def place(location: Location) -> str:
 
 
 def _entry(node: yaml.Node | None, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    """Where a step stands in a node, and the value there; keys may be merged from an anchor."""
+    """The node of a step's key, and that of its value; keys may be merged from an anchor."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     todo, seen = [node], set[int]()

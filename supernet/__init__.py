@@ -1,6 +1,6 @@
 """The supernet: one set of shared weights for every architecture of a space.
 
-`Supernet` is imported when it is first used, so that `supernet.scores` costs no torch.
+`Supernet` is imported when it is first used, so that `supernet.scores` imports no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What training needs of images: batches by number."""
+"""The protocol of training data: batches by number."""
 
 from __future__ import annotations
 

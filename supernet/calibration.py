@@ -1,4 +1,4 @@
-"""Batch-norm statistics of a finished network, written anew from training images."""
+"""Batch-norm statistics of a finished network, computed again from training images."""
 
 from __future__ import annotations
 

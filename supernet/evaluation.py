@@ -1,4 +1,4 @@
-"""How good a child or a network is on labelled images."""
+"""Accuracy of a child or a network on labelled images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 @torch.inference_mode()
 def evaluate(run: Callable[[Tensor], Tensor], batches: Batches) -> Evaluation:
-    """Evaluate anything that maps images to scores, on whatever device it keeps its weights."""
+    """Evaluate a function from images to scores, on any device."""
     right, losses, labels = [], [], []
     for images, classes in batches:
         scores = run(images).float().cpu()

@@ -1,7 +1,7 @@
-"""The shared weights at the start: for each slot and family, weights as large as any child needs.
+"""The initial shared weights: for each slot and family, as large as any child needs.
 
-Each weight is the initial weight of the plain module whose options make it largest, so that a
-family's own initialisation holds in the supernet as well.
+Each is the initial weight of the plain module with the options that make it largest, so that a
+family's own initialisation is used in the supernet as well.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class NoOptions:
-    """For a method that has nothing to choose."""
+    """The options of a method that has none."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method can use when it is made."""
+    """The supernet and its costs, for making a method."""
 
     supernet: Supernet
     macs: Callable[[NDArray[np.integer]], NDArray[np.float64]]
@@ -38,7 +38,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Method(Generic[T]):
-    """A registered sampler or way of teaching."""
+    """A registered sampler or supervision."""
 
     name: str
     options: type[Any]

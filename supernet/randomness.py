@@ -1,8 +1,8 @@
 """Random numbers that depend on a seed, a purpose and a place in the run, and on nothing else.
 
 Each purpose has a stream of its own, so that more draws for one leave the others as they were.
-Step 1000 is drawn without drawing the 999 before it, so a run that was interrupted goes on with
-the same numbers.
+Step 1000 is drawn without drawing the 999 before it, so that a continued run gets the same
+numbers.
 
     SeedSequence(seed, spawn_key=(stream, counter))
 
@@ -22,7 +22,7 @@ import numpy as np
 
 
 class Stream(IntEnum):
-    """What random numbers are for. The values are part of every result: never renumber."""
+    """The purposes of random numbers. Results depend on the values, so never renumber them."""
 
     TEST_SPLIT = 0
     VALIDATION_SPLIT = 1
@@ -37,7 +37,7 @@ class Stream(IntEnum):
     SUPERVISION = 8
     """Initial weights of a supervision."""
     CHILDREN = 9
-    """Which children a step runs."""
+    """The choice of a step's children."""
     STEP = 10
     """Chance within a step, such as stochastic depth."""
 
@@ -51,7 +51,7 @@ def generator(seed: int, stream: Stream, counter: int = 0) -> np.random.Generato
 def seeded(seed: int, stream: Stream, counter: int = 0) -> Iterator[None]:
     """Seed torch's global generators within the block, then restore them.
 
-    For layers, which take no generator.
+    Layers need this, because they take no generator.
     """
     import torch  # here, because reading and splitting data needs no torch
 
@@ -65,7 +65,7 @@ def seeded(seed: int, stream: Stream, counter: int = 0) -> Iterator[None]:
 def global_seed(seed: int, stream: Stream, counter: int = 0) -> Iterator[None]:
     """Seed Python's and NumPy's global generators within the block, then restore them.
 
-    For libraries that take no generator (timm's RandAugment and Mixup).
+    Libraries that take no generator need this (timm's RandAugment and Mixup).
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     words = _sequence(seed, stream, counter).generate_state(2)

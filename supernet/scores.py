@@ -1,4 +1,4 @@
-"""What an evaluation says of a network; imports no torch."""
+"""The scores of an evaluation; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Evaluation:
     """Shares of right answers and the mean cross entropy over a set of images.
 
-    Balanced accuracy is the mean over the classes present of the share that is recognised. All
-    three are NaN where the evaluation failed.
+    Balanced accuracy is the mean of the accuracies within each class that is present. All three
+    are NaN if the evaluation failed.
     """
 
     accuracy: float

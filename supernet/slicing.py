@@ -1,4 +1,4 @@
-"""Views of shared weights; which entries a part uses is said in `search_spaces.slicing`."""
+"""Views of shared weights; `search_spaces.slicing` decides the entries that a part uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from search_spaces.slicing import Cut, Shape
 
 
 def view(weight: Tensor, cut: Cut) -> Tensor:
-    """The view of `weight` that a cut describes; gradients flow back into the whole."""
+    """The view of `weight` that a cut describes; gradients flow back into `weight`."""
     for dim, start, length in cut:
         weight = weight.narrow(dim, start, length)
     return weight

@@ -5,7 +5,7 @@ largest of all its options. Running an architecture runs the plain modules on vi
 
     supernet(x, architecture) = network(x) with every weight replaced by its view
 
-so a child and its extracted subnet cannot disagree, and there is no active state to set.
+so a child and its extracted subnet cannot differ, and no child has to be activated first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Statistics = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a part runs on shared weights: its skeleton and where each weight comes from."""
+    """A part's module without weights, and the source of each weight."""
 
     skeleton: nn.Module
     weights: tuple[tuple[str, str, Cut], ...]
@@ -45,7 +45,7 @@ class Supernet(nn.Module):
     """Shared weights of all architectures of a space.
 
     Args:
-        space: What can be chosen.
+        space: The space of its architectures.
         in_channels: Channels of the images.
         num_classes: Number of classes.
         seed: Of the initial weights.
@@ -113,7 +113,7 @@ class Supernet(nn.Module):
 
         Args:
             name: The part's slot.
-            part: What stands there.
+            part: The part in this slot.
             x: Its input, `part.input_shape`.
             statistics: As in `forward`.
             drop_path_rate: Stochastic depth of this part.
@@ -156,7 +156,7 @@ class Supernet(nn.Module):
         return dict(network.named_buffers()) if norms else {}
 
     def weights_of(self, architecture: Architecture) -> dict[str, Cut]:
-        """Names of the shared weights that a child touches, and which entries of them."""
+        """Names of the shared weights that a child uses, and their entries that it uses."""
         parts = self._parts(architecture).items()
         plans = [self._plan(name, part) for name, part in parts]
         return {full: steps for plan in plans for _, full, steps in plan.weights}
@@ -170,7 +170,7 @@ class Supernet(nn.Module):
         like = next(iter(self._shared.values()))
         key = (prefix, part.module_key(), like.device, like.dtype)
         if key not in self._plans:
-            with torch.random.fork_rng():  # building draws initial weights that nobody keeps
+            with torch.random.fork_rng():  # building draws initial weights, which are discarded
                 skeleton = part.build()
             skeleton.to(device=like.device, dtype=like.dtype)
             weights = []
@@ -187,7 +187,7 @@ class Supernet(nn.Module):
 
 
 def _forget_weights(skeleton: nn.Module) -> None:
-    """Leave shapes only: a skeleton runs on the weights it is handed."""
+    """Keep only the shapes: a skeleton runs on the weights that it is given."""
     for module in skeleton.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             meta = nn.Parameter(parameter.to("meta"), requires_grad=False)

@@ -1,8 +1,8 @@
 """Searchers on a table: ask for one row, look it up, tell its objectives, and repeat.
 
-The first objective, such as the error, stands for the expensive one: a searcher learns it row by
-row. The other objectives, such as the latency, and the budget on one of them are known to it
-beforehand, as in a search whose latencies are predicted.
+The first objective, such as the error, is the expensive one: a searcher learns it row by row. It
+knows the other objectives, such as the latency, and the budget beforehand, as in a search whose
+latencies are predicted.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from nas.search.searchers.registry import make_searcher, usable
 
 @dataclass(frozen=True)
 class Task:
-    """A table to search, perhaps under a budget.
+    """A table to search, with or without a budget.
 
     Args:
         table: The rows.
-        budget: The largest value allowed of the first minimised column after the first
+        budget: The largest allowed value of the first minimised column after the first
             objective, in the column's unit.
 
     Raises:
@@ -49,7 +49,7 @@ class Task:
             )
 
     def brief(self, seed: int, *, evaluations: int | None = None) -> Brief:
-        """What a searcher is given of this task; foreign tools work as they do by themselves."""
+        """The task as a searcher gets it; foreign tools may repeat codes."""
         return Brief(
             self.table,
             seed,
@@ -84,14 +84,14 @@ class Task:
             if i > 0 and not column.maximize:
                 return i
         raise SettingsError(
-            "--budget limits the first --minimize column that is known beforehand, and there is "
+            "--budget limits the first --minimize column after the first objective, but there is "
             "none: the objectives are "
             + ", ".join(column.name for column in self.table.columns)
             + ", and the first of them is what is evaluated."
         )
 
     def _excess(self, codes: Codes) -> Floats:
-        """How far codes are over the budget: (n, 1)."""
+        """How far codes exceed the budget: (n, 1)."""
         assert self.budget is not None
         over = self.table.objectives[self.table.rows(codes), self._limited] - self.budget
         excess: Floats = (over / (abs(self.budget) or 1.0))[:, None]
@@ -104,14 +104,14 @@ class Run:
 
     seed: int
     rows: list[int]
-    """What was evaluated, in order."""
+    """The evaluated rows, in order."""
     seconds: float
-    """Spent by the searcher."""
+    """Time that the searcher itself took."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one searcher did from every seed."""
+    """One searcher's scores from every seed."""
 
     searcher: str
     evaluations: int
@@ -152,11 +152,11 @@ def bench(
     """Run a searcher from each seed and score it.
 
     Args:
-        task: What is searched.
+        task: The table and its budget.
         searcher: One of `SEARCHERS`.
-        evaluations: How many each run makes; fewer when it has seen every row.
+        evaluations: Number of evaluations of each run; fewer when it has seen every row.
         seeds: One run for each.
-        progress: Told the number of runs done.
+        progress: Called with the number of runs done.
     """
     judge = Judge(task.table, task.feasible)
     runs = []

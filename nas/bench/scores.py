@@ -29,7 +29,7 @@ class Score:
     hypervolume_share: float
     area: float
     regret: float
-    """If nothing within the budget was found: that of the worst row within it."""
+    """The regret of the worst row within the budget if no row within it was found."""
     duplicates: int
     infeasible: int
 
@@ -49,7 +49,7 @@ class Judge:
         self._objectives = np.where(feasible[:, None], table.objectives, np.nan)
         self._feasible, self._reference = feasible, table.reference
         self.hypervolume = hypervolume(table.objectives[feasible], table.reference)
-        """Of all rows within the budget."""
+        """The hypervolume of all rows within the budget."""
         if self.hypervolume <= 0:
             names = ", ".join(column.name for column in table.columns)
             raise DataError(

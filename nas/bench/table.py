@@ -1,13 +1,13 @@
-"""A tabular benchmark: every architecture of a space with what was measured of it.
+"""A tabular benchmark: every architecture of a space with its measured objectives.
 
     row   op_1_0  op_2_0 | acc_cifar10  lat_titanx_32
     0     4       2      | 85.86        7.53
     1     3       3      | 93.66        9.77
 
 The code columns' values are categories, and the rows are all architectures of the space.
-Objectives are minimised as everywhere: a maximised column becomes its distance from the best
-possible value (1 for shares, 100 for per cents), or else its negative. A maximised column counts
-from 0, or from the least in the table if there are negative values.
+All objectives are minimised: a maximised column is replaced by its distance from the best possible
+value (1 for shares, 100 for per cents), or by its negative if there is none. Its reference point is
+0, or the least value in the table if there are negative ones.
 
 Papers: NAS-Bench-201, Dong and Yang 2020, https://arxiv.org/abs/2001.00326; latencies for it,
 HW-NAS-Bench, Li et al. 2021, https://arxiv.org/abs/2103.10584
@@ -35,11 +35,11 @@ class Column:
     name: str
     maximize: bool
     values: Floats
-    """As in the table, (rows,)."""
+    """The values in the table, (rows,)."""
 
     @property
     def minimised(self) -> Floats:
-        """What a searcher is told: (rows,)."""
+        """The values as a searcher minimises them: (rows,)."""
         if not self.maximize:
             return self.values
         return self._ceiling - self.values
@@ -66,7 +66,7 @@ class Table:
     Args:
         codes: The categories of each row, (rows, genes), none twice.
         cardinalities: Number of categories of each gene.
-        columns: The objectives; the first stands for the one that is expensive to evaluate.
+        columns: The objectives; the first is the one that is expensive to evaluate.
     """
 
     def __init__(
@@ -132,28 +132,28 @@ class Table:
 
     @property
     def feature_groups(self) -> NDArray[np.int64]:
-        """The gene that each feature is of: (categories,)."""
+        """The gene that each feature belongs to: (categories,)."""
         return np.repeat(np.arange(self.num_genes), self._cardinalities)
 
     def contains(self, codes: Codes) -> Bools:
-        """Which codes the table has a row of: (n,)."""
+        """Which codes have a row in the table: (n,)."""
         return self._find(codes) >= 0
 
     def canonical(self, codes: Codes) -> Codes:
-        """The codes that the table has, and the nearest rows' for the others: (n, genes)."""
+        """The codes, those without a row replaced by the nearest row's: (n, genes)."""
         result = np.array(codes, dtype=np.int64)
         for i in np.flatnonzero(self._find(result) < 0):
             result[i] = self.nearest(result[i])
         return result.astype(np.int16)
 
     def nearest(self, code: Codes, asked: Codes | None = None) -> Codes:
-        """The row's code that shares the most genes with `code` (genes,); of several, the first.
+        """The first row's code among those that share the most genes with `code` (genes,).
 
         Foreign search tools choose genes independently and rarely meet a row of a sparse table.
 
         Args:
             code: Any combination of categories.
-            asked: Codes of rows (n, genes) that are chosen only when there are no others.
+            asked: Codes of rows (n, genes) that are chosen only if there are no others.
         """
         shared = (self.codes == code).sum(axis=1)
         if asked is not None and len(asked):

@@ -1,1 +1,1 @@
-"""What each command does, callable from Python; mirrors `nas/cli`."""
+"""The commands as Python functions; `nas/cli` reads their options and prints their results."""

@@ -1,4 +1,4 @@
-"""What `nas doctor` looks at: versions, devices, missing extras, folders. Imports no torch."""
+"""The checks of `nas doctor`: versions, devices, missing extras, folders. Imports no torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def examination(
     gpus: Callable[[], Sequence[Gpu]] = gpus_here,
     extras: Mapping[str, Sequence[str]] = EXTRAS,
 ) -> dict[str, Any]:
-    """Everything that `nas doctor` looks at.
+    """The results of all checks of `nas doctor`.
 
     Args:
         gpus: Finds the GPUs of this machine.
@@ -58,7 +58,7 @@ def examination(
 
 
 def _described(gpus: Callable[[], Sequence[Gpu]]) -> dict[str, Any]:
-    """The GPUs, or the error that keeps torch from finding them."""
+    """The GPUs, or the error that stopped torch from finding them."""
     try:
         found = gpus()
     except (ImportError, OSError) as error:
@@ -76,6 +76,6 @@ def _described(gpus: Callable[[], Sequence[Gpu]]) -> dict[str, Any]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether the folder can be written to, or made."""
+    """Whether the folder can be written to or created."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

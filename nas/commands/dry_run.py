@@ -1,7 +1,7 @@
-"""What a search could find, before anything is trained: `nas search --dry-run`.
+"""The latencies of a space, before anything is trained: `nas search --dry-run`.
 
     fastest, median, slowest    predicted on each target, with their intervals
-    the budgets                 what share of the space is within them
+    the budgets                 the share of the space that is within them
 
 The fastest and the slowest are found by evolution, then by changing one gene at a time.
 """
@@ -31,7 +31,7 @@ from nas.units import format_ms
 IMAGES = {"digits": (1, 10), "fashion-mnist": (1, 10), "cifar10": (3, 10)}
 """Channels and classes of data that are known without being read."""
 ASSUMED = (3, 10)
-"""Of other data, if all targets are GPUs: they change only stem and head, by little."""
+"""Assumed for other data on GPUs: both change only stem and head, by little."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,20 @@ class Extremes:
 
     fastest: Example
     median: Example
-    """Of the samples."""
+    """The median of the samples."""
     slowest: Example
 
 
 def dry_run(settings: Settings, *, console: Progress) -> Outcome:
-    """What a search with these settings could find; nothing is trained and no run is made.
+    """The extreme latencies of the space and its share within the budgets; nothing is trained.
 
     Args:
-        settings: Of the search. Its data are only read if their channels and classes are not
-            known and matter.
-        console: Who is told.
+        settings: The search's settings. The data is only read if the number of channels or
+            classes matters and is not known.
+        console: Shows the progress.
 
     Raises:
-        InfeasibleError: nothing keeps the budgets; says what the fastest needs.
+        InfeasibleError: nothing keeps the budgets; the message says how long the fastest takes.
         NotFittedError: the target is a processor that was not measured yet.
         NasError: a name or a value is wrong.
     """
@@ -88,7 +88,7 @@ def dry_run(settings: Settings, *, console: Progress) -> Outcome:
 
 
 def extremes_of(predictor: Predictor, target: str) -> Extremes:
-    """The fastest, the middle and the slowest architecture of a space on a target."""
+    """The fastest, the median and the slowest architecture of a space on a target."""
     sampled = predictor.space.sample(SAMPLES, np.random.default_rng(SEED))
     order = np.argsort(predictor.predict(sampled).ms, kind="stable")
 
@@ -111,11 +111,11 @@ def _images_of(context: Context) -> tuple[int, int]:
         return IMAGES[kind]
     if all(check(target.device).kind == "gpu" for target in context.targets):
         return ASSUMED
-    return context.data.in_channels, context.data.num_classes  # a profile is of these
+    return context.data.in_channels, context.data.num_classes  # a profile is for these
 
 
 Found = Sequence[tuple[Predictor, Extremes]]
-"""Each target's predictor, and what it said of the space."""
+"""Each target's predictor and the latencies that it predicted for the space."""
 
 
 def _lines(found: Found, feasibility: Feasibility, channels: int, classes: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A space whose ranges follow what its own supernet shows: `nas evolve-space`."""
+"""Moves the ranges of a space towards better networks, by its supernet: `nas evolve-space`."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def evolve_space(
     """Evolve a space.
 
     Args:
-        request: What is asked.
-        generations: How many spaces to make; those that the folder has are not made again.
+        request: The space to evolve, its data and its limits.
+        generations: Number of spaces to make; spaces already in the folder are not made again.
         out: The folder; a new one under `results/` by default.
-        console: Who is told.
-        judge: Gives each generation its supernet; by default one that is trained.
+        console: Shows the progress.
+        judge: Makes the supernet of each generation; by default it is trained.
 
     Raises:
         NasError: the input is wrong, nothing keeps the limits, or the folder cannot be used.
     """
     context = Context(request.settings)
-    _ = context.recipe  # told before anything is written if it is wrong
+    _ = context.recipe  # raises its errors before anything is written
     folder, console = out or fresh_folder(RESULTS, request.settings), console or Silent()
     say_data(context, console)
     done = evolution.evolve_space(
@@ -67,7 +67,7 @@ def supernets(context: Context, console: Progress) -> JudgeOf:
 
 
 def _lines(request: Request, folder: Path, done: list[dict[str, Any]]) -> list[str]:
-    """What moved in each generation, and what to do next."""
+    """The ranges that moved in each generation, and the next command."""
     lines = []
     for number, generation in enumerate(done):
         lines.append(
@@ -77,7 +77,7 @@ def _lines(request: Request, folder: Path, done: list[dict[str, Any]]) -> list[s
         )
         lines += [f"  {line}" for line in reasons.sentences(generation)]
     if done and done[-1]["settled"]:
-        lines.append("Nothing moves any more; more --evaluations would make smaller steps sure.")
+        lines.append("No range moves any more; more --evaluations would find smaller steps.")
     return [*lines, f"Reasons: {folder / 'reasons.md'}", f"Next: {_next(request, folder, done)}"]
 
 

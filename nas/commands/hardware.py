@@ -1,4 +1,4 @@
-"""What `nas hardware` knows about a device. Imports no torch."""
+"""The facts about a device that `nas hardware` prints. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from nas.latency.devices import Device, basis, describe_cpu
 
 
 def default_conditions(device: Device) -> str:
-    """The conditions that a device's name alone stands for: runtime, precision, batch, ..."""
+    """The default conditions of a device: runtime, precision, batch, ..."""
     return str(Target(device.name)).partition("(")[2].removesuffix(")")
 
 
 def found_here(device: Device) -> dict[str, Any]:
-    """What the system tells about the processor at hand; nothing about other devices."""
+    """Facts about the processor at hand, from the operating system; empty for other devices."""
     return describe_cpu() if device.name == "cpu" else {}
 
 

@@ -23,7 +23,7 @@ from search_spaces import Architecture, build_network
 
 TIMM = "timm:"
 _IN_CHANNELS, _NUM_CLASSES = 3, 10
-"""Of an architecture's images if no data are named."""
+"""Channels of an architecture's images if no data is named."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class NamedArchitecture:
     run: Settings | None = None
 
     def completed(self, settings: Settings) -> Settings:
-        """The settings, with the run's space and data if they name none."""
+        """The settings, with the run's space and data if they have none."""
         if self.run is None:
             return settings
         missing = {"space", "data"} - settings.model_fields_set
@@ -48,7 +48,7 @@ class Network:
 
     module: nn.Module
     shape: tuple[int, int, int]
-    """Of an image: channels, height, width."""
+    """Channels, height and width of an image."""
     id: str | None = None
 
     @property
@@ -127,8 +127,8 @@ def network_of(architecture: Architecture, context: Context) -> Network:
     if context.settings.resolution not in (None, side):
         raise SettingsError(
             f"Architecture {architecture.id} takes images of {side} px, not "
-            f"{context.settings.resolution}: leave --resolution out. Another resolution makes it "
-            "another architecture; it is a field of its file."
+            f"{context.settings.resolution}: leave --resolution out. The resolution is part "
+            "of the architecture; to change it, edit its file."
         )
     channels, classes = _IN_CHANNELS, _NUM_CLASSES
     if "data" in context.settings.model_fields_set:

@@ -1,11 +1,11 @@
-"""How long one network takes on a target, without running it: `nas predict`.
+"""Predicts how long one network takes on a target, without running it: `nas predict`.
 
-What the prediction rests on depends on the device:
-
-    a GPU                   the kernels that the network launches, corrected by networks that were
-                            measured under the same target (`nas measure`)
-    cpu, a board, a GPU     an architecture of a space that was measured there: that measurement
-    cpu                     a model of timm: the times of its operations
+device               network                        basis of the prediction
+a GPU                any                            its launches, corrected by networks that
+`nas measure` timed on the same target
+cpu, a board, a GPU  architecture of a space that   this measurement of the space
+was measured there
+cpu                  model of timm                  the times of its operations
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def predict(
 
     Args:
         network: `timm:NAME`, an architecture file, RUN/ID or RUN:ID.
-        settings: The target; and the space and data, which a member of a run brings itself.
+        settings: The target, the space and the data; a member of a run brings its space and data.
         confidence: Share of networks whose latency lies within the interval.
-        explain: Whether the document lists the costliest launches.
-        measured: Another GPU, and milliseconds that were measured there in the same runtime,
+        explain: Whether the document lists the longest launches.
+        measured: Another GPU, and the milliseconds measured there with the same runtime,
             precision, layout and batch. The prediction is this time multiplied by the predicted
             ratio of both GPUs.
-        console: Who is told.
+        console: Shows the progress.
 
     Raises:
         UnknownNameError: timm has no such model.
@@ -80,7 +80,7 @@ def _refuse_gpu_options(device: str, explain: bool, measured: object) -> None:
         )
     if explain:
         raise SettingsError(
-            f"Predictions for {device} are sums of measured times and know no kernels. "
+            f"Predictions for {device} are sums of measured times, without kernels to explain. "
             "Leave out --explain, or name a GPU with --hardware."
         )
 
@@ -101,7 +101,7 @@ def _from_profile(
     confidence: float,
     console: Progress,
 ) -> Outcome:
-    """An architecture of a space that was measured on the target."""
+    """The prediction of an architecture whose space was measured on the target."""
     context, architecture = Context(named.completed(settings)), named.architecture
     predictor = predictor_for(
         context.space,
@@ -120,7 +120,7 @@ def _from_profile(
 def _from_operations(
     network: str, context: Context, confidence: float, console: Progress
 ) -> Outcome:
-    """A model of timm on the processor at hand."""
+    """The prediction of a model of timm on the processor at hand."""
     from nas.latency.operations.predictor import OperationsPredictor
 
     if context.target.device != "cpu":

@@ -1,7 +1,7 @@
-"""A network on a GPU, predicted from the kernels that it launches.
+"""Predicts a network's latency on a GPU from its launches.
 
-The prediction is scaled where a measurement is known: of the same network on another GPU
-(`--measured`), or of other networks under the same target (`nas measure`).
+A known measurement scales the prediction: one of the same network on another GPU (`--measured`),
+or those of other networks on the same target (`nas measure`).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from nas.result import Outcome
 from nas.units import format_mib, format_ms
 
 COSTLIEST = 10
-"""Launches that the document lists."""
+"""Number of launches that the document lists, the longest first."""
 
 
 @dataclass(frozen=True)
 class OnGpu:
-    """What was asked."""
+    """A network and the GPU target to predict it for."""
 
     name: str
-    """The network, as it was named."""
+    """The name that the network was given."""
     network: Network
     asked: Target
     confidence: float
     explain: bool
     measured: tuple[str, float] | None
-    """Another GPU, and the milliseconds that were measured there."""
+    """Another GPU, and the milliseconds measured there."""
 
     @property
     def target(self) -> Target:
@@ -52,7 +52,7 @@ class OnGpu:
 
 @dataclass(frozen=True)
 class Found:
-    """A network's time, and what it rests on."""
+    """A network's predicted time, and how it was obtained."""
 
     time: NetworkTime
     basis: str
@@ -60,13 +60,13 @@ class Found:
 
 
 def predict_on_gpu(asked: OnGpu) -> Outcome:
-    """The prediction, and what it rests on.
+    """The prediction, and how it was obtained.
 
     Raises:
         SettingsError: the network does not run on such images, or the confidence is unknown.
     """
     gpu = GpuModel(asked.target)
-    gpu.half_width(asked.confidence)  # a wrong one is told before anything is traced
+    gpu.half_width(asked.confidence)  # raises the error of a wrong one before the slow tracing
     correction = None if asked.measured else correction_of(asked.target, gpu.model.id)
     try:
         found = _found(asked, gpu, correction)
@@ -95,7 +95,7 @@ def predict_on_gpu(asked: OnGpu) -> Outcome:
 
 
 def _found(asked: OnGpu, gpu: GpuModel, correction: FewShot | None) -> Found:
-    """The time from the kernels, scaled by what was measured."""
+    """The time predicted from the launches, scaled by the measurements."""
     time = gpu.network(asked.network.module, asked.batch, asked.confidence)
     if asked.measured is not None:
         device, measured_ms = asked.measured
@@ -114,14 +114,14 @@ def _found(asked: OnGpu, gpu: GpuModel, correction: FewShot | None) -> Found:
         ratio = float(correction.predict(terms).ms[0] / time.prediction.ms[0])
         said = (
             f"predicted from kernels, corrected by {len(correction.held_out_ms)} other networks "
-            "measured under this target"
+            "measured on this target"
         )
         return Found(time.corrected(ratio, half_width), "corrected", said)
     return Found(time, gpu.basis, gpu.rests_on)
 
 
 def _facts(gpu: GpuModel, found: Found) -> list[str]:
-    """What a person wants to know besides the prediction, aligned."""
+    """Lines below the prediction: its basis, times, memory and energy, aligned."""
     time = found.time
     device, host = format_ms(time.device_ms), format_ms(time.host_ms)
     slower = "launching" if time.waits_for_host else "running"

@@ -1,4 +1,4 @@
-"""What `nas predict` says of every network, whatever the prediction rests on."""
+"""The parts of `nas predict`'s answer that are the same for every kind of prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step at a time: what `nas train`, `measure`, `retrain`, `export`, `report` do."""
+"""Single steps: the commands `nas train`, `measure`, `retrain`, `export` and `report`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nas.settings import Settings
 
 
 def train(settings: Settings, *, console: Progress) -> Outcome:
-    """Train the supernet of a space and its data, once; searches reuse it."""
+    """Train the supernet of a space on its data once; searches reuse it."""
     context = Context(settings)
     say_data(context, console)
     trained = supernet_of(context, console)
@@ -54,13 +54,13 @@ def measure(
     plan: Plan | None = None,
     console: Progress,
 ) -> Outcome:
-    """Measure a device at hand for a space, now; searches use the profile from then on.
+    """Measure a space's profile on a device at hand; searches use it from then on.
 
     Args:
         settings: The target, the space, and data with the images' channels and classes.
-        seconds: For the timed passes, at most; None for what is usual.
-        plan: How much to measure; None for what is usual.
-        console: Who is told.
+        seconds: At most this long for the timed passes; None for the usual time.
+        plan: How much to measure; None for the usual plan.
+        console: Shows the progress.
 
     Raises:
         NotFittedError: the device is not at hand, or too busy to be measured.
@@ -81,7 +81,7 @@ def measure(
 
 
 def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome:
-    """Write networks of a space to measure on a device that cannot run nas.
+    """Write a kit: networks of a space, to be timed on a device that cannot run nas.
 
     Raises:
         RunError: the folder is not empty.
@@ -100,15 +100,15 @@ def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome
     )
     line = f"{len(kit.codes)} networks of {context.space.name} to measure: {folder}"
     document = {"kit": str(folder), **kit.conditions, "probes": list(kit.codes)}
-    return Outcome((line, f"What to do with them is in {folder / 'README.md'}"), document)
+    return Outcome((line, f"How to measure them: {folder / 'README.md'}"), document)
 
 
 def import_times(settings: Settings, times: Path, folder: Path, *, console: Progress) -> Outcome:
-    """Keep the times of a kit's networks as the profile of their device.
+    """Store the times of a kit's networks as the profile of their device.
 
     Raises:
-        SettingsError: the times or the target are wrong, or not the kit's.
-        NotFittedError: the times do not go with the networks.
+        SettingsError: the times or the target are wrong, or belong to another kit.
+        NotFittedError: the times do not fit the networks.
     """
     context = Context(settings)
     data = context.data
@@ -136,7 +136,7 @@ def retrain(
     seed: int | None,
     console: Progress,
 ) -> RunResult:
-    """Train more of a run's front to the end; what is trained already is left as it is."""
+    """Retrain more members of a run's front; retrained members are left as they are."""
     with _opened(path, console) as (work, front):
         start = None if from_scratch else supernet_of(work.context, console)
         seed = work.settings.seed if seed is None else seed
@@ -151,9 +151,9 @@ def export(
 
     Args:
         source: The run.
-        formats: Besides `architecture.yaml` and `model.safetensors`; the usual ones if empty.
-        ids: Of the front; if empty, what was retrained, or else the best.
-        console: Who is told.
+        formats: Besides `architecture.yaml` and `model.safetensors`; if empty, the usual ones.
+        ids: Members of the front; if empty, the retrained ones, or else the best.
+        console: Shows the progress.
 
     Raises:
         RunError: an id is not on the front, or there is no front to export from.
@@ -166,7 +166,7 @@ def export(
 
 
 def report(path: Path, *, console: Progress) -> Outcome:
-    """Draw a run's figures anew and write its page."""
+    """Draw a run's figures again and write its page."""
     with _opened(path, console) as (work, _):
         known = known_of(work.context, console)
         page = write_report(work, known, supernet_of(work.context, console))
@@ -175,7 +175,7 @@ def report(path: Path, *, console: Progress) -> Outcome:
 
 @contextmanager
 def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
-    """A run that is held by this process, and its front.
+    """A run, locked by this process, and its front.
 
     Raises:
         RunError: it has no front yet.
@@ -209,7 +209,7 @@ def _wanted(work: Work, front: Front, ids: Sequence[str]) -> list[FrontMember]:
 
 
 def _networks(work: Work, members: Sequence[FrontMember]) -> list[Trained]:
-    """Each with its own weights if it was retrained, else with the supernet's."""
+    """The members as networks: with their own weights if retrained, else the supernet's."""
     done, trained, networks = results_of(work.path), None, []
     for member in members:
         if member.id in done:
@@ -221,7 +221,7 @@ def _networks(work: Work, members: Sequence[FrontMember]) -> list[Trained]:
 
 
 def _profiled(predictor: PartsPredictor | MeasuredGpuPredictor) -> Outcome:
-    """What a profile rests on."""
+    """The id, target and accuracy of a profile that was just made."""
     document = {
         "profile": predictor.id,
         "target": predictor.target.to_dict(),

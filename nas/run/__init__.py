@@ -1,1 +1,1 @@
-"""One run at work: its folder, what its settings name, and what its steps share."""
+"""A run: its folder, the objects that its settings name, and its steps."""

@@ -1,6 +1,6 @@
-"""What a run's settings name: the space, the images, the targets, the recipe.
+"""The objects that a run's settings name: the space, the images, the targets, the recipe.
 
-Each is made when it is first needed and then kept. Nothing here reads the test split.
+Each object is made when it is first needed and then kept. Nothing here reads the test split.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 
 
 class Context:
-    """The things that settings name.
+    """The objects that settings name.
 
     Args:
         settings: A run's choices.
-        judged_by: How many validation images children are judged by; None for all.
+        judged_by: Number of validation images that children are evaluated on; None for all.
 
     Raises:
-        NasError: a name, a path or a value is wrong; raised when the thing is first needed.
+        NasError: a name, a path or a value is wrong; raised when the object is first needed.
     """
 
     def __init__(self, settings: Settings, judged_by: int | None = None) -> None:
@@ -53,7 +53,7 @@ class Context:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def check(self) -> None:
-        """Make what the settings name, so that mistakes are told before anything is written.
+        """Make every object, so that mistakes are reported before anything is written.
 
         Raises:
             NasError: a name, a path or a value is wrong.
@@ -62,7 +62,7 @@ class Context:
         _ = self.data, self.recipe, self.augmentation
 
     def check_names(self) -> None:
-        """The same, without reading the data."""
+        """Make every object that needs no data, for the same reason."""
         usable(self.settings.searcher)
         _ = self.space, self.budgets
         for target in self.targets:
@@ -72,12 +72,12 @@ class Context:
 
     @cached_property
     def whole_space(self) -> SearchSpace:
-        """The space as its file defines it: what the supernet is trained on."""
+        """The space as its file defines it; the supernet is trained on this one."""
         return load_space(self.settings.space)
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The space that is searched: at one resolution where the settings name one."""
+        """The space that is searched: restricted to one resolution if the settings name one."""
         resolution = self.settings.resolution
         return self.whole_space if resolution is None else self.whole_space.restrict(resolution)
 
@@ -104,7 +104,7 @@ class Context:
 
     @cached_property
     def target_names(self) -> tuple[str, ...]:
-        """The targets in short, told apart where they share a device."""
+        """Short names of the targets; targets on the same device get longer, different names."""
         return short_names(self.targets)
 
     @cached_property
@@ -126,12 +126,12 @@ class Context:
 
     @cached_property
     def data(self) -> SearchData:
-        """Training and validation images: all that training and search can reach."""
+        """Training and validation images; training and search see no others."""
         return self.dataset.search_view()
 
     @cached_property
     def training(self) -> TrainingChoices:
-        """What the settings' recipe says."""
+        """The training choices in the settings' recipe."""
         return read_recipe(self.settings.recipe)
 
     @cached_property
@@ -148,7 +148,7 @@ class Context:
 
     @cached_property
     def augmentation(self) -> Augmentation:
-        """How the supernet's images are varied: the data's default, changed by the recipe."""
+        """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
     def training_batches(self, seed: int) -> TrainBatches:
@@ -156,7 +156,7 @@ class Context:
         return self._batches(self.augmentation, seed)
 
     def retraining_batches(self, seed: int) -> TrainBatches:
-        """The same for a network that is trained alone, which needs more variation."""
+        """Augmented images for a network that is trained alone, which needs more variation."""
         varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
         return self._batches(varied, seed)
 
@@ -166,7 +166,7 @@ class Context:
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:
-        """What children are judged on."""
+        """The images that children are evaluated on."""
         return EvaluationImages(self.data, self.judged_by)
 
     def gradients(self, supernet: Supernet) -> SupernetGradients:
@@ -176,7 +176,7 @@ class Context:
         )
 
     def supernet_key(self) -> str:
-        """Names a trained supernet: a hash of all that decides its weights."""
+        """The name of a trained supernet: a hash of everything that decides its weights."""
         parts = {
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
@@ -199,7 +199,7 @@ _SHORT = {"batch_size": "batch {}", "threads": "{} threads"}
 
 
 def short_names(targets: Sequence[Target]) -> tuple[str, ...]:
-    """Each target as its device, with what tells it from the others on that device."""
+    """Each target as its device, with the conditions in which targets on that device differ."""
     names = []
     for target in targets:
         alike = [other for other in targets if other.device == target.device]

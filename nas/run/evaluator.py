@@ -1,4 +1,4 @@
-"""How good children of a trained supernet are: a small object that any process can use.
+"""Accuracy of a trained supernet's children, by a small object that any process can use.
 
     evaluator = ChildEvaluator(space="hybrid-tiny", data="digits", ...)
     evaluator(architecture)        loads what it needs the first time, here or after unpickling
@@ -37,12 +37,11 @@ CALIBRATION_BATCHES = 4
 
 
 class EvaluationImages:
-    """The images that children are judged on, and those their batch norms are calibrated with.
+    """Images to evaluate children on, and images to calibrate their batch norms with.
 
     Args:
-        data: Has no test split.
-        validation: Judge by so many validation images, drawn once, where all would take too
-            long; None for all.
+        data: Training and validation images, without a test split.
+        validation: Number of validation images to evaluate on, drawn once; None for all.
     """
 
     def __init__(self, data: SearchData, validation: int | None = None) -> None:
@@ -70,7 +69,7 @@ class EvaluationImages:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What an evaluator needs in the process where it works."""
+    """The supernet and the images, in the memory of the process that evaluates."""
 
     supernet: Supernet
     images: EvaluationImages
@@ -78,12 +77,12 @@ class Loaded:
 
 @dataclass(frozen=True)
 class ChildEvaluator:
-    """Evaluates children of one trained supernet. Pickled, it is its description alone."""
+    """Evaluates children of one trained supernet. Only its description is pickled."""
 
     space: str
     """Name or path."""
     data: str
-    """As for `load_data`, with the seed that splits it."""
+    """The data, as for `load_data`; `seed` splits it."""
     seed: int
     data_id: str
     """The data's hash: other images at the same path are refused."""
@@ -93,11 +92,11 @@ class ChildEvaluator:
     """Which supernet the file must hold."""
     device: str = "cpu"
     validation: int | None = None
-    """How many validation images to judge by; None for all."""
+    """Number of validation images to evaluate on; None for all."""
     reading: ReadOptions = ReadOptions()
     """How the data is read."""
     loaded: Loaded | None = field(default=None, repr=False, compare=False)
-    """What this process has in memory already."""
+    """Supernet and images, if this process has them in memory already."""
 
     def __call__(self, architecture: Architecture) -> Evaluation:
         """A child's scores on the validation split.

@@ -1,4 +1,4 @@
-"""What is known of architectures without evaluating them, and what share keeps the budgets."""
+"""Predicted latencies and counted costs of architectures, and the share within the budgets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Known:
     predictors: Sequence[Predictor]
     """One per target."""
     costs: CostTable | None
-    """None: costs are not counted."""
+    """None if costs are not counted."""
 
     def measures(self, codes: Codes) -> Measures:
         """Latencies and costs of codes (n, genes); NaN for costs that are not counted.
@@ -72,8 +72,8 @@ def predictors_of(
         context: What the settings name.
         in_channels: Channels of the images.
         num_classes: Number of classes.
-        console: Who is told.
-        measure: Whether to measure the processor at hand if that was not done before.
+        console: Shows the progress.
+        measure: Whether to measure the processor at hand if it was not measured before.
 
     Raises:
         NotFittedError: a target was not measured and cannot be measured now.
@@ -93,10 +93,10 @@ def predictors_of(
 
 
 def know_latencies(work: Work) -> Known:
-    """The latency step: predictors, and whether any architecture keeps the budgets.
+    """The latency step: make the predictors, and check that an architecture keeps the budgets.
 
     Raises:
-        InfeasibleError: none does; says what the fastest needs.
+        InfeasibleError: none does; the message says how long the fastest takes.
     """
     known = known_of(work.context, work.console)
     if not work.folder.finished("latency"):
@@ -108,10 +108,10 @@ def know_latencies(work: Work) -> Known:
 
 
 def feasibility_of(known: Known, budgets: Budgets) -> Feasibility:
-    """What share of a space keeps the budgets.
+    """The share of a space that keeps the budgets.
 
     Raises:
-        InfeasibleError: nothing keeps the budgets; says what the fastest needs.
+        InfeasibleError: none does; the message says how long the fastest takes.
     """
     space = known.predictors[0].space
     targets = [predictor.target for predictor in known.predictors]

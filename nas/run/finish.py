@@ -1,4 +1,4 @@
-"""From the front to finished networks: trained to the end, scored once, exported.
+"""From the front to finished networks: retrained, scored once on the test split, exported.
 
 networks/<id>/checkpoint.safetensors   while it trains
 networks/<id>/network.safetensors      trained weights
@@ -53,14 +53,14 @@ def retrain_all(
     epochs: int | None,
     seed: int,
 ) -> list[Trained]:
-    """Train networks to the end; one that was trained before is read from its folder.
+    """Retrain networks; one that was retrained before is read from its folder.
 
     Args:
         work: The run.
-        members: Of its front.
-        start: The weights to start from; None: new weights.
-        epochs: None: the recipe's.
-        seed: Of the new weights, the order of the images and their augmentation.
+        members: The members of its front to retrain.
+        start: The supernet whose weights to start from; None for new weights.
+        epochs: Number of epochs; None for the recipe's.
+        seed: Decides new weights, the order of the images and their augmentation.
     """
     for member in members:
         if not (network_folder(work.path, member.id) / "result.json").exists():
@@ -75,7 +75,7 @@ def results_of(run: Path) -> dict[str, NetworkResult]:
 
 
 def retrained(work: Work, member: FrontMember) -> Trained:
-    """A retrained network, as its folder holds it."""
+    """A retrained network, read from its folder."""
     folder, data = network_folder(work.path, member.id), work.context.data
     path = folder / "network.safetensors"
     tensors, description = from_bytes(path.read_bytes(), str(path))
@@ -92,7 +92,7 @@ def retrained(work: Work, member: FrontMember) -> Trained:
 
 
 def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
-    """A network with the shared weights, not retrained."""
+    """A network with the supernet's weights, not retrained."""
     context = work.context
     network = trained.supernet.extract(member.architecture)
     images = context.evaluation_images.calibration(member.architecture.resolution)
@@ -101,7 +101,7 @@ def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
 
 
 def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
-    """Write each network to its folder; `formats` are besides `architecture.yaml` and weights."""
+    """Write each network to its folder: architecture and weights, then the other `formats`."""
     data = DataDescription.of(work.context.data)
     folders = []
     for each in networks:
@@ -145,7 +145,7 @@ def _retrain(
 
 
 def _recipe(images: int, from_scratch: bool, epochs: int | None) -> Recipe:
-    """The recipe for so many training images."""
+    """The recipe for a number of training images."""
     recipe = default_recipe(from_scratch, images)
     if epochs is not None:
         recipe = recipe.model_copy(update={"epochs": epochs})
@@ -162,7 +162,7 @@ def _train(
     seed: int,
     from_scratch: bool,
 ) -> list[dict[str, float]]:
-    """Train, or go on from the checkpoint; the validation curve."""
+    """Train, or continue from the checkpoint; returns the validation curve."""
     batches = work.context.retraining_batches(seed)
     key = f"network {member.id}, {recipe.model_dump_json()}, {from_scratch=}, {seed=}"
     path = network_folder(work.path, member.id) / "checkpoint.safetensors"

@@ -1,7 +1,7 @@
-"""A run folder: what was asked, what it was made with, which steps are finished.
+"""A run's folder: its settings, its environment, and which steps are finished.
 
     results/hybrid-tiny-digits-cpu-5ms-20260102-030405/
-        settings.json      every choice, resolved; a run is only continued with equal ones
+        settings.json      every choice, resolved; a run is only continued with equal settings
         environment.json   versions, machine, commit
         inputs.json        the data, the space and the versions that it rests on
         steps.json         which steps are finished, when, and how long they took
@@ -44,7 +44,7 @@ class RunFolder:
         self.settings = settings
         with contextlib.ExitStack() as held:
             held.enter_context(lock(path / "run.lock", wait=False))
-            for torn in path.rglob(".*.tmp"):  # of a process that was killed while writing
+            for torn in path.rglob(".*.tmp"):  # left by a process that was killed while writing
                 torn.unlink(missing_ok=True)
             _log_to(path / "log.txt", held)
             self._held = held.pop_all()
@@ -63,7 +63,7 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         self._held.close()
 
     def finished(self, step: str) -> bool:
@@ -86,7 +86,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run, looked at without holding its folder."""
+    """A run's settings and finished steps, read without locking its folder."""
 
     path: Path
     settings: Settings
@@ -109,10 +109,10 @@ class RunSummary:
 
 
 def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
-    """Start a run, or continue the one in `out` if it was asked for the same.
+    """Start a run, or continue the one in `out` if its settings are the same.
 
     Args:
-        out: The folder; without it a new one under `results/`, named by what is asked and when.
+        out: The folder; by default a new one under `results/`, named by the settings and the time.
 
     Raises:
         SettingsError: the folder holds a run with other settings (all differences are listed).
@@ -170,7 +170,7 @@ def find_run(path: Path) -> Path:
     """The run at `path`, or of that name under `results/`.
 
     Raises:
-        RunError: there is none; names the nearest one.
+        RunError: there is none; the message names the one with the most similar name.
     """
     for candidate in (path, RESULTS / path):
         if (candidate / "settings.json").is_file():
@@ -191,7 +191,7 @@ def _continued(path: Path, settings: Settings) -> RunFolder:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Leave a folder alone that holds anything else than a run that was just being made."""
+    """Refuse a folder that holds anything but a run whose creation was interrupted."""
     if not path.exists():
         return
     if not path.is_dir():
@@ -210,7 +210,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _fresh_folder(settings: Settings) -> Path:
-    """A new folder under `results/`; two runs of the same second get a number."""
+    """A new folder under `results/`; the second run within one second gets a number."""
     data = settings.data.partition(":")[0]
     names = [Path(settings.space).stem, data]
     for target in settings.targets:
@@ -246,7 +246,7 @@ def _finished_steps(path: Path) -> dict[str, Any]:
 
 
 def _log_to(path: Path, held: contextlib.ExitStack) -> None:
-    """Everything our packages log from INFO on also goes to `path`, until `held` is closed."""
+    """Also write our packages' log lines, from level INFO on, to `path` until `held` is closed."""
     with storing(path):
         handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -260,10 +260,10 @@ def _log_to(path: Path, held: contextlib.ExitStack) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log whose own errors, such as a full disk, do not hide the error that is reported."""
+    """A log file whose own errors, such as a full disk, do not hide the error of the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Go on without the line."""
+        """Leave the line out."""
 
     def close(self) -> None:
         """Close, even if something could not be written."""

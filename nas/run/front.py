@@ -1,4 +1,4 @@
-"""The front of a run: its members, and which of them are within the budgets."""
+"""A run's front: its members, and which of them are within the budgets."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class Front:
     metric: Metric
 
     def kept(self) -> list[FrontMember]:
-        """Members within any of the sets of budgets, as predicted and, if known, as measured."""
+        """Members within any budget set by their predicted and, if known, measured latencies."""
         kept = {member.id for members in self._within() for member in members}
         return [member for member in self.members if member.id in kept]
 
     def answers(self) -> list[Answer]:
-        """The best member within each set of budgets."""
+        """The best member within each budget set."""
         return [
             Answer(limits, members[0].id if members else None)
             for limits, members in zip(self.budgets.budget_sets, self._within(), strict=True)
         ]
 
     def chosen(self, top: int) -> list[FrontMember]:
-        """The best `top` within each set of budgets, each once, the most accurate first."""
+        """The best `top` members within each budget set, each once, the most accurate first."""
         found = {member.id: member for members in self._within() for member in members[:top]}
         return ranked(list(found.values()), self.metric)
 
     def predicted_within(self) -> list[int]:
-        """How many members are predicted within each set of budgets."""
+        """The number of members predicted within each budget set."""
         return [len(within(self.members, alone)) for alone in self.budgets.separate()]
 
     def with_test_accuracy(self, tested: dict[str, float]) -> Front:
-        """The same with the test accuracies of retrained networks, by id."""
+        """The front with the test accuracies of retrained networks, by id."""
         members = (
             dataclasses.replace(member, test_accuracy=tested.get(member.id))
             for member in self.members
@@ -50,7 +50,7 @@ class Front:
         return dataclasses.replace(self, members=tuple(members))
 
     def _within(self) -> list[list[FrontMember]]:
-        """By set of budgets: the members that keep it, best first."""
+        """The members within each budget set, best first."""
         return [
             [
                 member

@@ -1,4 +1,4 @@
-"""The front measured on each target that is at hand: `measured.json`.
+"""Measures the front on each target that is at hand, and writes `measured.json`.
 
     {"schema": 2, "targets": [{"name", "target", "networks": {id: {"ms", "spread"}}, "reason"}]}
 
@@ -30,7 +30,7 @@ MachineOf = Callable[[Target], Machine]
 
 
 def measure(work: Work, front: Front, machine_of: MachineOf = machine_of) -> Front:
-    """The front with what its members take on each target that can be measured here.
+    """The front with its members' latencies on each target that can be measured here.
 
     Raises:
         InfeasibleError: every member was measured beyond the budgets.
@@ -64,7 +64,7 @@ def measure(work: Work, front: Front, machine_of: MachineOf = machine_of) -> Fro
 
 
 def read_measured(path: Path) -> list[dict[str, Any]]:
-    """What was measured on each target; an empty list if nothing was measured yet.
+    """The measured latencies of each target; an empty list if nothing was measured yet.
 
     Raises:
         RunError: another version of nas wrote the file.
@@ -99,7 +99,7 @@ def with_measured(front: Front, targets: Sequence[dict[str, Any]]) -> Front:
 
 
 def only_predicted(targets: Sequence[dict[str, Any]]) -> list[str]:
-    """What to say of targets that nothing was measured on."""
+    """A note for each target on which nothing was measured."""
     return [
         f"latencies on {target['name']} are predicted, none was measured: {target['reason']}"
         for target in targets
@@ -108,7 +108,7 @@ def only_predicted(targets: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def unanswered(front: Front, names: Sequence[str]) -> list[str]:
-    """What to say of budgets that no network is within, though others are answered."""
+    """A note for each budget set that no network is within, if another set has a network."""
     said: list[str] = []
     if len(front.budgets.budget_sets) == 1:
         return said
@@ -118,14 +118,14 @@ def unanswered(front: Front, names: Sequence[str]) -> list[str]:
             said.append(f"none of the {predicted} predicted within {words} was measured within it")
         elif answer.best is None:
             said.append(
-                f"nothing that was evaluated is predicted within {words}: evaluate more "
-                "(--evaluations), or raise it"
+                f"no evaluated architecture is predicted within {words}: evaluate more "
+                "(--evaluations), or raise the budget"
             )
     return said
 
 
 def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) -> dict[str, Any]:
-    """What was measured on one target, or the reason why nothing was."""
+    """The measured latencies on one target, or the reason why nothing was measured."""
     try:
         networks = finalists_on(work, front.members, target, machine_of)
         return {"networks": networks, "reason": None}
@@ -138,7 +138,7 @@ def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) 
 def finalists_on(
     work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf
 ) -> dict[str, dict[str, float]]:
-    """By id, what members of the front take on a target.
+    """Measured latencies of the front's best members on a target, by id.
 
     Raises:
         NotFittedError, ExportError: it cannot be measured here.

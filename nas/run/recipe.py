@@ -1,11 +1,11 @@
-"""What `--recipe KEY=VALUE` can change, read from the settings.
+"""The keys of `--recipe KEY=VALUE`, read from the settings.
 
 learning_rate=0.002          a value of the recipe
 mixup=0.2                    a value of the images' augmentation
 sampler=sandwich             how each step's children are chosen
 sampler.random_children=3    an option of that sampler
-supervision=in-place         what they learn from
-supervision.label_weight=1   an option of that way of teaching
+supervision=in-place         what the children learn from
+supervision.label_weight=1   an option of that supervision
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainingChoices:
-    """How a supernet is trained, as the settings say."""
+    """How a supernet is trained, read from the settings."""
 
     recipe: Recipe
-    """With its own epochs where `epochs_given` is false: the data decides them."""
+    """Its epochs are a placeholder if `epochs_given` is false: the data then decides them."""
     epochs_given: bool
     augmentation: Mapping[str, RecipeValue]
-    """What changes of the data's usual augmentation."""
+    """Changes to the data's usual augmentation."""
     sampler: Choice[Sampler]
     supervision: Choice[Supervision]
 
@@ -49,7 +49,7 @@ class TrainingChoices:
 
 
 def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
-    """What the settings' `recipe` says.
+    """The training choices in the settings' `recipe`.
 
     Raises:
         SettingsError: a key is unknown or a value is wrong.
@@ -76,7 +76,7 @@ def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
 def _method(
     registry: Registry[Method[T]], default: str, values: Mapping[str, RecipeValue]
 ) -> tuple[str, list[str]]:
-    """The method that is asked for, and the keys that it understands."""
+    """The method that is asked for, and the keys that it accepts."""
     name = str(values.get(registry.kind, default))
     options = dataclasses.fields(registry[name].options)
     return name, [registry.kind, *(f"{registry.kind}.{option.name}" for option in options)]

@@ -1,4 +1,4 @@
-"""A run's report: its content is gathered from the folder, then `nas.report` writes the page."""
+"""A run's report: gathers the content from the folder; `nas.report` then writes the page."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from nas.storage import read_json
 def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
     """Draw the figures and write the page.
 
-    For comparison a random search with as many evaluations is made first, on the same weights.
-    Its record is kept, so it is made once.
+    A random search with as many evaluations on the same weights is made first, for comparison.
+    Its record is kept, so that it is made only once.
     """
     context, problem = work.context, problem_of(work.context, known, trained)
     if work.settings.searcher != "random":
@@ -61,7 +61,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
 
 
 def held_out(known: Known, context: Context) -> list[Latency]:
-    """Networks that were measured for the profiles, each predicted by a fit without it."""
+    """The networks measured for the profiles, each predicted by a fit that left it out."""
     return [
         latency
         for name, predictor in zip(context.target_names, known.predictors, strict=True)
@@ -93,7 +93,7 @@ def _surrogates(problem: Problem, records: list[Record]) -> tuple[SurrogateFit, 
 
 
 def _reference(context: Context, trained: TrainedSupernet) -> tuple[float, ...] | None:
-    """Where hypervolume counts from: the smallest architecture's accuracy, the loosest budgets."""
+    """The hypervolume's reference: the smallest architecture's accuracy, the loosest budgets."""
     loosest = [context.budgets.loosest(target) for target in range(len(context.targets))]
     limits = [limit for limit in loosest if limit is not None]
     if len(limits) < len(loosest):

@@ -1,4 +1,4 @@
-"""The search step: children of the supernet are evaluated, and the best become `front.json`."""
+"""The search step: evaluates children of the supernet and writes the best to `front.json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.search.study import mirror
 
 
 def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Problem:
-    """What is searched: children on the shared weights, judged on the validation split."""
+    """The problem to search: children on the shared weights, scored on the validation split."""
     space = context.space
     return Problem(
         space=space,
@@ -48,11 +48,11 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
 def search_children(
     work: Work, problem: Problem, trained: TrainedSupernet, searcher: str, record: str
 ) -> list[Record]:
-    """Let a searcher ask for architectures and evaluate them, or continue from the record.
+    """Let a searcher ask for architectures, and evaluate them; continues from the record.
 
     Args:
         work: The run.
-        problem: What is searched.
+        problem: The space, its budgets and the evaluation.
         trained: The supernet, for searchers that learn from its gradients.
         searcher: Name of the algorithm.
         record: The file in the run's folder that holds the evaluations.

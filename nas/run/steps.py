@@ -1,4 +1,4 @@
-"""The names of the pipeline's steps, in order. Imports nothing, so that the help is quick."""
+"""The names of the pipeline's steps, in order. Imports little, so that `--help` is quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has come to, read from its folder."""
+"""The result of a run so far, read from its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.search.front_file import read_front
 
 
 def front_of(path: Path, context: Context) -> Front:
-    """The front as far as the run has come; without members before its search has finished."""
+    """The run's front so far; it has no members before the search has finished."""
     file = path / "front.json"
     members = tuple(read_front(file)) if file.exists() else ()
     front = Front(members, context.budgets, context.settings.metric)
@@ -26,7 +26,7 @@ def front_of(path: Path, context: Context) -> Front:
 
 
 def result_of(path: Path, context: Context) -> RunResult:
-    """The run's result as far as it has come."""
+    """The run's result so far."""
     front, finished = front_of(path, context), read_run(path).steps
     report = path / "report.html"
     exported = sorted(found.parent for found in path.glob("networks/*/architecture.yaml"))
@@ -51,7 +51,7 @@ def result_of(path: Path, context: Context) -> RunResult:
 def _notes(
     path: Path, front: Front, finished: tuple[str, ...], names: tuple[str, ...]
 ) -> list[str]:
-    """Sentences that a person should read beside the front."""
+    """Notes for the person who reads the front."""
     kept = front.kept()
     notes = [
         f"{member.id} was measured at {_measured(member)}, beyond the budget"

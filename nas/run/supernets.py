@@ -30,12 +30,12 @@ from supernet.training.loop import Progress as Steps
 from supernet.training.train import train
 
 CURVE_CHILDREN = 6
-"""How many random children the validation curve follows."""
+"""Number of random children on the validation curve."""
 
 
 @dataclass(frozen=True)
 class TrainedSupernet:
-    """Shared weights, how their training went, and what children are worth with them."""
+    """Shared weights, their training curve, and the evaluator of their children."""
 
     supernet: Supernet
     curve: Curve
@@ -43,7 +43,7 @@ class TrainedSupernet:
 
     @property
     def key(self) -> str:
-        """Names the weights by all that decided them."""
+        """The name of the weights: a hash of everything that decided them."""
         return self.evaluator.key
 
 

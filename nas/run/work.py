@@ -1,4 +1,4 @@
-"""One run at work: its folder, what its settings name, who is told, and the step it is at.
+"""One run at work: its folder, its context, its console, and the step it is at.
 
 Files that the steps leave in the folder:
 
@@ -33,7 +33,7 @@ class LastStep(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What every step is given."""
+    """The argument of every step: the run's folder, context and console."""
 
     folder: RunFolder
     context: Context
@@ -60,7 +60,7 @@ class Work:
     def step(self, name: Step) -> Iterator[None]:
         """Announce a step, and note when it has finished.
 
-        A step that had finished before is entered again: it then reads what it left in its files.
+        A step that finished earlier is entered again; it then reads its results from its files.
 
         Raises:
             LastStep: it was the last step to take.

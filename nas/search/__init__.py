@@ -4,8 +4,8 @@
     (space, budgets,        (searchers/, one file each)
      evaluation)
 
-What searchers share: `asking/` (what was asked, and fresh codes), `surrogates/` (models of the
-error), `gradients/` (what the supernet tells), `foreign/` (search tools of other projects).
+Searchers share: `asking/` (history and fresh codes), `surrogates/` (models of the error),
+`gradients/` (of the supernet's loss), `foreign/` (search tools of other projects).
 """
 
 from __future__ import annotations

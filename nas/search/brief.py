@@ -1,4 +1,4 @@
-"""What a searcher is given at its start."""
+"""The brief: everything that a searcher gets at its start."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Brief:
     seed: int
     """A searcher's choices depend on the seed and on what was asked and told, on nothing else."""
     constraints: Constraints | None = None
-    """Codes to (n, k), feasible where <= 0; infeasible codes are not asked."""
+    """Codes to (n, k), feasible where all are <= 0; infeasible codes must not be asked."""
     known_objectives: KnownObjectives | None = None
-    """All objectives but the first, exactly, also for codes that were not evaluated."""
+    """All objectives but the first, exact, also of codes that were not evaluated."""
     excess_by_set: ExcessBySet | None = None
-    """Codes to (n, sets), <= 0 where a code is within that budget set; None where there is only
-    one set of budgets, which every feasible code is within."""
+    """Codes to (n, sets), <= 0 where a code is within that budget set. None if there is only one
+    budget set, because every feasible code is within it."""
     evaluations: int | None = None
-    """How many evaluations will be made in all; None where that is open."""
+    """Number of evaluations of the whole search; None if it is not known."""
     gradients: Gradients | None = None
     """Losses and gradients of the supernet, for the searchers that learn from them."""
     may_repeat: bool = False

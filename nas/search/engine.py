@@ -1,11 +1,11 @@
-"""The search loop: ask, evaluate, record, tell, in an order that does not depend on durations.
+"""The search loop: ask, evaluate, record and tell, in an order that does not depend on speed.
 
     candidate i is asked after the results 0 ... i-L have been told      (L = lag)
 
     L = 3:   ask 0, 1, 2 | result 0, tell 0, ask 3 | result 1, tell 1, ask 4 | ...
 
-Up to L candidates may be evaluated at once. However long each takes, the searcher sees the same
-sequence, so one process and a cluster find the same. The searcher's state is not saved: a search
+Up to L candidates may be evaluated at once. The searcher sees the same sequence however long each
+takes, so that one process and several find the same. The searcher's state is not saved: a search
 that is continued replays the record through `ask` and `tell`.
 """
 
@@ -52,11 +52,11 @@ def search(
     """Run a search, or continue the one in `record`.
 
     Args:
-        problem: What is searched and how candidates are evaluated.
+        problem: The space, its budgets and the evaluation.
         searcher: A new one, also when a search is continued.
-        evaluations: How many in all; fewer if the space has no more.
+        evaluations: Number of evaluations in all; fewer if the space has no more.
         record: The `evaluations.jsonl` to read first, then to append to.
-        lag: How many candidates may be asked ahead of the results, at least 1.
+        lag: Number of candidates that may be asked before their results are known, at least 1.
         progress: Called after each evaluation, replayed ones included.
 
     Returns:

@@ -1,7 +1,7 @@
 """Whether a space holds architectures within the budgets, and how many.
 
 20,000 samples --> the share within each budget set
---> a set that no sample is within: evolve codes towards it, from the smallest
+--> no sample within a set: evolve codes towards it, from the smallest
 --> still none: `InfeasibleError`
 """
 
@@ -25,27 +25,27 @@ HARDLY = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Upper ends of the latencies that are predicted on one target, in ms."""
+    """Upper ends of the predicted latencies on one target, in ms."""
 
     name: str
     """The target in short."""
     fastest_ms: float
-    """The least that was found."""
+    """The smallest that was found."""
     median_ms: float
-    """What half of the samples are within."""
+    """The median of the samples."""
     slowest_ms: float
-    """The greatest among the samples."""
+    """The largest of the samples."""
 
 
 @dataclass(frozen=True)
 class Feasibility:
-    """How much of a space is within the budgets."""
+    """The share of a space that is within the budgets."""
 
     budgets: Budgets
     shares: tuple[float, ...]
     """The share of the samples within each budget set: 0 ... 1."""
     share: float
-    """The share within any of them."""
+    """The share of the samples within any budget set."""
     samples: int
     spreads: tuple[Spread, ...]
     """One per target."""
@@ -87,7 +87,7 @@ class Feasibility:
         return limits_in_words([spread.slowest_ms for spread in self.spreads], self._names)
 
     def _half(self) -> str:
-        """The budget that half of the samples would keep, where there is one target."""
+        """Words for the budget that half of the samples would keep; empty with several targets."""
         if len(self.spreads) > 1:
             return ""
         return f"; {format_ms(self.spreads[0].median_ms)} would leave half of them"
@@ -111,21 +111,21 @@ def check_feasible(
     names: Sequence[str] = ("",),
     smallest: Codes | None = None,
 ) -> Feasibility:
-    """How much of a space is within the budgets.
+    """Find the share of a space that is within the budgets.
 
     Args:
-        space: What is searched.
-        budgets: What has to hold.
+        space: The space.
+        budgets: The limits.
         measures: Predicted latencies and costs of codes.
         rng: Source of randomness.
-        name: The space's name, for the message.
+        name: Name of the space, for the message.
         targets: The targets in words ("cpu (float32, batch 1, 2 threads)"), for the message.
-        names: The same in short ("cpu"); needed where there are several.
+        names: Short names of the targets ("cpu"); needed if there are several.
         smallest: Codes (n, genes) to begin the descent with, such as the space's smallest.
 
     Raises:
-        InfeasibleError: nothing is within one of the budget sets; says which, and what the
-            nearest architecture needs.
+        InfeasibleError: nothing is within one of the budget sets; the message says which, and
+            what the nearest architecture needs.
     """
     descent = _Descent(space, measures, rng, smallest)
     known = measures(descent.sampled)
@@ -164,12 +164,12 @@ class _Descent:
         self.sampled = space.sample(SAMPLES, rng)
 
     def fastest(self, outside: Floats, targets: int) -> Floats:
-        """The least upper end of a latency on each target: (targets,)."""
+        """The smallest upper end of a latency on each target: (targets,)."""
         start = self._starts(outside)
         return np.array([self._least_ms(target, start) for target in range(targets)])
 
     def missed(self, budgets: Budgets, outside: Floats) -> list[Miss]:
-        """The budget sets (rows of `outside`) that nothing is within, and what is nearest."""
+        """The budget sets (rows of `outside`) without an architecture, and the nearest ones."""
         missed = []
         for alone, row in zip(budgets.separate(), outside, strict=True):
             if not (row == 0).any():
@@ -179,7 +179,7 @@ class _Descent:
         return missed
 
     def _starts(self, outside: Floats) -> Codes:
-        """The samples that are least outside, and the smallest architectures."""
+        """The samples with the least excess, and the smallest architectures."""
         start = self.sampled[np.argsort(outside, kind="stable")[:64]]
         if self._smallest is None:
             return start
@@ -192,7 +192,7 @@ class _Descent:
         return float(latency(descend(self._space, latency, self._rng, start)[:1])[0])
 
     def _nearest(self, budgets: Budgets, start: Codes) -> Measures:
-        """Measures (1,) of the architecture that is least outside the budgets."""
+        """Measures (1,) of the architecture with the least excess over the budgets."""
 
         def outside(codes: Codes) -> Floats:
             return _outside(budgets, self._measures(codes))

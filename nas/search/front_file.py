@@ -1,9 +1,9 @@
-"""`front.json`: the architectures worth having, chosen from the evaluations.
+"""`front.json`: the best architectures, chosen from the evaluations.
 
-The front is by score (up) and predicted latency on each target (down); other budgets only exclude.
-Of equal points one is kept: the lower loss, then the lower id. With several sets of budgets the
-front holds what is within any of them, and names the best within each. The document is equal for
-equal inputs.
+The front maximises the score and minimises the predicted latency on each target; limits on costs
+only exclude. Of equal points one is kept: the one with the lower loss, then the lower id. With
+several budget sets the front holds what is within any of them, and the file names the best within
+each. Equal inputs give an equal file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHEMA = 2
 
 
 class Evaluated(Protocol):
-    """What budgets are compared with: a record, or a member of a front."""
+    """An evaluated architecture, compared with budgets: a record, or a member of a front."""
 
     @property
     def accuracy(self) -> float:
@@ -39,7 +39,7 @@ class Evaluated(Protocol):
 
     @property
     def loss(self) -> float:
-        """The lower of two that are as accurate ranks first."""
+        """Among equal accuracies the lower loss ranks first."""
 
     def score(self, metric: str) -> float:
         """Accuracy or balanced accuracy."""
@@ -65,7 +65,7 @@ Item = TypeVar("Item", bound=Evaluated)
 
 
 def within(items: Sequence[Item], budgets: Budgets) -> list[Item]:
-    """Those that did not fail and whose predictions and costs keep any of the sets of budgets."""
+    """The items that did not fail and whose predictions and costs are within any budget set."""
     good = [item for item in items if not math.isnan(item.accuracy)]
     if not good:
         return []
@@ -99,8 +99,8 @@ def front_members(
     Args:
         records: All evaluations.
         budgets: The limits that were asked for.
-        metric: Which score counts.
-        decode: A code to its architecture.
+        metric: The score that is compared.
+        decode: Turns a code into its architecture.
     """
     return [
         FrontMember(
@@ -120,17 +120,17 @@ def front_members(
 
 
 def ranked(items: Sequence[Item], metric: Metric) -> list[Item]:
-    """The most accurate first; of equal ones, the lower loss."""
+    """The items, best score first; of equal scores, the lower loss first."""
     return sorted(items, key=lambda item: (-item.score(metric), item.loss))
 
 
 def best_within(
     front: Sequence[Item], budgets: Budgets, metric: Metric = "accuracy"
 ) -> list[Item | None]:
-    """The best of the front that is predicted within each set of budgets; None if none is.
+    """The best member of the front predicted within each budget set; None if none is.
 
-    It is enough to look at the front: an interval is a factor to either side, the same for all
-    architectures of a target, so whatever dominates an answer is within its budgets too.
+    The best of all evaluations is on the front: all predictions of a target have an interval of
+    equal relative width, so an architecture that dominates an answer is within its budgets too.
     """
     kept = [ranked(within(front, alone), metric) for alone in budgets.separate()]
     return [items[0] if items else None for items in kept]
@@ -147,17 +147,17 @@ def write_front(
     targets: Sequence[Mapping[str, Any]],
     data: str,
 ) -> None:
-    """Write `front.json`, whole or not at all.
+    """Write `front.json`, completely or not at all.
 
     Args:
         path: The file.
         front: Its members.
         budgets: The limits that were asked for.
-        metric: Which score counts.
-        evaluations: How many architectures were evaluated.
+        metric: The score that is compared.
+        evaluations: Number of evaluated architectures.
         supernet: Id of the shared weights that gave the accuracies.
-        targets: Each with its `name`, its `target` and `latency_profile`, the id of what gave
-            the predictions.
+        targets: Each with its `name`, its `target` and `latency_profile`, the id of the
+            predictor.
         data: Id of the data and its split.
     """
     best = best_within(front, budgets, metric)

@@ -19,30 +19,30 @@ _COSTS = {
 
 @dataclass(frozen=True)
 class Miss:
-    """Budgets that nothing is within."""
+    """Budgets that no architecture is within."""
 
     budgets: Budgets
-    """With one budget set."""
+    """The budgets, with one budget set."""
     nearest: Measures
-    """Of the architecture that comes nearest, (1,)."""
+    """Measures of the nearest architecture, (1,)."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """What the message calls things."""
+    """The names that the message uses."""
 
     space: str
     targets: Sequence[str]
-    """In words, such as "cpu (float32, batch 1, 2 threads)"."""
+    """Each target in words, such as "cpu (float32, batch 1, 2 threads)"."""
     names: Sequence[str]
-    """The same in short, such as "cpu"."""
+    """The targets' short names, such as "cpu"."""
     samples: int
     some_kept: bool
     """Whether other budget sets can be kept."""
 
     @property
     def advice(self) -> str:
-        """What else than raising a budget helps."""
+        """Ways out other than raising a budget."""
         remove = ", leave out what is too tight" if self.some_kept else ""
         return f"{remove}, or choose a smaller space (`nas spaces`)."
 
@@ -57,12 +57,12 @@ class _Limit(NamedTuple):
 
 
 def infeasible(missed: Sequence[Miss], fastest_ms: Floats, about: Described) -> InfeasibleError:
-    """Says which budgets nothing is within, and what the nearest architecture needs.
+    """The error that names the budgets and says what the nearest architecture needs.
 
     Args:
-        missed: At least one.
-        fastest_ms: The least upper end of a latency on each target.
-        about: What things are called.
+        missed: The budgets, at least one.
+        fastest_ms: The smallest upper end of a latency on each target.
+        about: Names for the message.
     """
     first = missed[0]
     if len(about.targets) == 1 and not first.budgets.costs():

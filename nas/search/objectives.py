@@ -1,4 +1,4 @@
-"""What a search minimises, and the budgets it keeps.
+"""The objectives that a search minimises, and the budgets that it keeps.
 
     objectives   accuracy up (as error down), latency on each target down    told to the searcher
     budgets      latencies, MACs, parameters, memory         constraints, known beforehand
@@ -30,7 +30,7 @@ Limits = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Measures:
-    """What is known of n architectures without evaluating them.
+    """Predicted latencies and counted costs of n architectures, known without evaluating them.
 
     Latencies are (n, targets), counted costs (n,).
     """
@@ -97,15 +97,15 @@ class Budgets:
         return [replace(self, budget_sets=(limits,)) for limits in self.budget_sets]
 
     def loosest(self, target: int) -> float | None:
-        """The greatest limit in ms on a target; None where it has none."""
+        """The largest limit in ms on a target; None if it has none."""
         limits = [limits[target] for limits in self.budget_sets]
         return max((limit for limit in limits if limit is not None), default=None)
 
     def excess(self, measures: Measures) -> Floats:
         """How far above the limits: value / limit - 1, (n, limits), feasible where all are <= 0.
 
-        The first column is the latencies' excess over the budget set that is nearest to being
-        kept; one column follows for each counted cost that is limited.
+        The first column is the latencies' excess over the budget set with the least excess. One
+        column follows for each limited cost.
         """
         columns = self._cost_excess(measures)
         if self.limits_latency:
@@ -114,7 +114,7 @@ class Budgets:
         return np.stack(columns, axis=1) if columns else np.zeros((len(measures.macs), 0))
 
     def excess_by_set(self, measures: Measures) -> Floats:
-        """The largest excess over any limit, by budget set: (n, sets), kept where <= 0."""
+        """The largest excess over the limits of each budget set: (n, sets), within where <= 0."""
         found = latency_excess(measures.high_ms, self.budget_sets)
         for column in self._cost_excess(measures):
             found = np.maximum(found, column[:, None])
@@ -125,9 +125,9 @@ class Budgets:
 
 
 def latency_excess(high_ms: Floats, budget_sets: Sequence[Limits]) -> Floats:
-    """The largest excess over the latency limits of each budget set: (n, sets), kept where <= 0.
+    """The largest excess over the latency limits of each budget set: (n, sets), within where <= 0.
 
-    This is the rule for "within a latency budget": upper end / limit - 1, of the worst target.
+    The excess is upper end / limit - 1, of the worst target.
 
     Args:
         high_ms: Upper ends of predicted intervals, (n, targets).
@@ -140,7 +140,7 @@ def latency_excess(high_ms: Floats, budget_sets: Sequence[Limits]) -> Floats:
 
 
 def cost(name: str, measures: Measures) -> Floats:
-    """The counted cost that the limit called `name` is on: (n,)."""
+    """The counted cost that the limit `name` restricts: (n,)."""
     return {
         "max_macs": measures.macs,
         "max_params": measures.params,

@@ -1,12 +1,12 @@
-"""One search problem: a space, what is known beforehand, and the expensive evaluation.
+"""A search problem: a space, its known objectives and budgets, and the expensive evaluation.
 
     told objectives   (error, latency on target 1 in ms, ... on target t)
     error = (1 - accuracy) + 1e-10 * loss / (1 + loss)
 
 A small validation set (270 images) often gives equal accuracies, so ties are broken by the loss.
 The loss term stays below 1e-10, and different accuracies differ by at least 1/images, so it
-reorders none of them. (Balanced accuracies can be nearer to each other than 1e-10; those may be
-reordered.) The front is chosen by accuracy and latency alone, see `nas/search/front_file.py`.
+reorders none of them. (Balanced accuracies can differ by less than 1e-10 and be reordered.) The
+front is chosen by accuracy and latency alone, see `nas/search/front_file.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Evaluate = Callable[[Codes], Evaluation]
 
 @dataclass(frozen=True)
 class Problem:
-    """What the engine needs to search. Every objective is minimised."""
+    """Everything that the engine needs. Every objective is minimised."""
 
     space: CodeSpace
     evaluate: Evaluate
@@ -56,12 +56,12 @@ class Problem:
     def brief(
         self, seed: int, *, evaluations: int | None = None, gradients: Gradients | None = None
     ) -> Brief:
-        """What a searcher is given of this problem.
+        """The brief of this problem for a searcher.
 
         Args:
-            seed: Of the searcher.
-            evaluations: How many will be made in all, where that is known.
-            gradients: Of the supernet, for the searchers that learn from them.
+            seed: The searcher's seed.
+            evaluations: Number of evaluations of the whole search, if known.
+            gradients: The supernet's gradients, for the searchers that learn from them.
         """
         return Brief(
             self.space,
@@ -85,11 +85,11 @@ class Problem:
 
     @property
     def excess_by_set(self) -> ExcessBySet | None:
-        """The largest excess over each budget set, (n, sets); None where there is only one set."""
+        """The largest excess over each budget set, (n, sets); None if there is only one set."""
         return self._excess_by_set if len(self.budgets.budget_sets) > 1 else None
 
     def objectives(self, evaluation: Evaluation, latency_ms: Sequence[float]) -> Floats:
-        """What a searcher is told of one evaluation: (1 + targets,)."""
+        """The objectives of one evaluation, as told to a searcher: (1 + targets,)."""
         score = evaluation.accuracy
         if self.metric == "balanced_accuracy":
             score = evaluation.balanced_accuracy

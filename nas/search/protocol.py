@@ -1,4 +1,4 @@
-"""What a searcher needs of a space, and what the search needs of a searcher.
+"""The protocols of the search: what a space offers a searcher, and what a searcher offers.
 
 A searcher sees integer codes and numbers only, so the same searcher runs on a `SearchSpace`, on a
 tabular benchmark, and behind a foreign search tool.
@@ -37,7 +37,7 @@ GeneTable: TypeAlias = list[Floats]
 
 
 class CodeSpace(Protocol):
-    """Where codes come from. Every method that returns codes returns canonical ones."""
+    """A source of codes. Every method that returns codes returns canonical ones."""
 
     @property
     def num_genes(self) -> int:
@@ -57,7 +57,7 @@ class CodeSpace(Protocol):
         ...
 
     def features(self, codes: Codes) -> Floats:
-        """What a surrogate sees: (n, features) float32."""
+        """Features of codes for a surrogate: (n, features) float32."""
         ...
 
     def contains(self, codes: Codes) -> Bools:
@@ -65,7 +65,7 @@ class CodeSpace(Protocol):
         ...
 
     def size(self) -> int:
-        """How many different architectures there are, exactly."""
+        """The exact number of architectures."""
         ...
 
 
@@ -93,12 +93,12 @@ class OrderedGene(Protocol):
 
     @property
     def factor(self) -> str:
-        """What the gene scales; genes of one factor are scaled together."""
+        """Name of what the gene scales; genes of one factor are scaled together."""
         ...
 
     @property
     def role(self) -> str:
-        """What the gene chooses; genes of one role follow one another in the network."""
+        """Name of what the gene chooses; genes of one role follow one another in the network."""
         ...
 
     @property
@@ -108,7 +108,7 @@ class OrderedGene(Protocol):
 
     @property
     def levels(self) -> Sequence[int]:
-        """How large each choice is within its kind, 0 the smallest possible."""
+        """The size of each choice within its kind; 0 is the smallest possible."""
         ...
 
 
@@ -133,8 +133,8 @@ class Ordered(Protocol):
 class Searcher(Protocol):
     """An `ask`/`tell` algorithm.
 
-    Never asks a code twice, never an infeasible one, and depends on nothing but its seed and the
-    asks and tells so far: replaying them restores it.
+    It never asks a code twice and never an infeasible one. It depends only on its seed and on the
+    calls of `ask` and `tell` so far: replaying them restores its state.
     """
 
     def ask(self, n: int) -> Codes:
@@ -147,7 +147,7 @@ class Searcher(Protocol):
 
 
 class Gradients(Protocol):
-    """What a trained supernet tells about its children, on training images chosen by `step`.
+    """Losses and gradients of a supernet's children on training images that `step` chooses.
 
     Results depend on the arguments alone. `nas.search.gradients.supernet_gradients` computes them.
     """
@@ -166,9 +166,9 @@ class Gradients(Protocol):
 
         Args:
             code: The child, (genes,).
-            step: Which images.
-            exact: For how many of the genes without a first-order answer (those that change the
-                shape of a map) the other choices are run instead.
+            step: Number of the training batch.
+            exact: Number of genes without a first-order estimate (those that change the shape of
+                a map) whose other choices are run instead.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""One line of `evaluations.jsonl`: an architecture that was asked for, and what came of it."""
+"""One line of `evaluations.jsonl`: an architecture that was asked for, and its evaluation."""
 
 from __future__ import annotations
 

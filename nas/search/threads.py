@@ -1,7 +1,7 @@
 """NumPy's linear algebra on one thread.
 
-The last bits of a matrix product depend on the number of threads, and a searcher's choices must
-not. For the small matrices of a search one thread is also the fastest.
+The last bits of a matrix product depend on the number of threads, but a searcher's choices must
+not. One thread is also the fastest for the small matrices of a search.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 @cache
 def _blas() -> threadpoolctl.ThreadpoolController:
-    """Made once: looking through the loaded libraries takes 10 ms."""
+    """Cached, because looking through the loaded libraries takes 10 ms."""
     import scipy.linalg  # noqa: F401  (brings a BLAS library of its own, found only once loaded)
 
     return threadpoolctl.ThreadpoolController()

@@ -1,4 +1,4 @@
-"""Which children a training step runs: one sampler a file.
+"""Samplers, one per file: they choose the children of each training step.
 
 A step's children are a list. Each is an architecture and the part of the step's images that it
 sees, so that several children can share one batch. A supervision that has one child teach the
@@ -22,7 +22,7 @@ from supernet.method import Method
 
 @dataclass(frozen=True)
 class Moment:
-    """How far a training is: `step` counts from 0 to `steps` - 1."""
+    """A moment of a training: `step` counts from 0 to `steps` - 1."""
 
     step: int
     steps: int
@@ -37,7 +37,7 @@ class Child:
     end: float = 1.0
 
     def rows(self, images: int) -> slice:
-        """Which of so many images these are; at least one."""
+        """The child's rows of a batch with that many images; at least one."""
         begin = min(round(self.begin * images), images - 1)
         return slice(begin, max(begin + 1, round(self.end * images)))
 
@@ -49,28 +49,28 @@ class Sampler(Protocol):
         """The children of one step, at least one.
 
         Args:
-            moment: Which step of how many.
-            rng: The only source of chance; it depends on the seed and the step.
+            moment: The step, and the number of steps.
+            rng: The only source of randomness; it depends on the seed and the step.
         """
         ...
 
 
 @runtime_checkable
 class LearningSampler(Sampler, Protocol):
-    """A sampler that is told how its children did."""
+    """A sampler that gets the losses of its children."""
 
     def tell(self, children: Sequence[Child], losses: Sequence[float]) -> None:
         """Learn from a step.
 
         Args:
             children: Those of the step.
-            losses: Cross entropy of each with the labels of its images, whatever it was taught
-                with; NaN for a child that was not run on them.
+            losses: Cross entropy of each with the labels of its images, even if it learns from
+                something else; NaN for a child that was not run on its images.
         """
         ...
 
     def state(self) -> Mapping[str, Any]:
-        """All that was learnt, as JSON can hold it: checkpoints keep it."""
+        """The learnt state, for checkpoints; it must fit JSON."""
         ...
 
     def load(self, state: Mapping[str, Any]) -> None:

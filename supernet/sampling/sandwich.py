@@ -1,6 +1,6 @@
 """Sandwich: the largest child, the smallest one and a few drawn at random.
 
-The families of the largest and the smallest are drawn anew each step, so that no family is
+The families of the largest and the smallest are drawn again at each step, so that no family is
 trained at its full size more often than the others.
 Paper: BigNAS, Yu et al. 2020, https://arxiv.org/abs/2003.11142 (Section 3.1)
 """

@@ -1,6 +1,6 @@
-"""Uniform: children drawn from the space, all alike.
+"""Uniform: children drawn from the space, all in the same way.
 
-None of them is larger than the others, so none is fit to teach: use it with `supervision=labels`.
+None of them is sure to be large, so none can teach the others: use it with `supervision=labels`.
 Paper: Single path one-shot, Guo et al. 2019, https://arxiv.org/abs/1904.00420
 """
 
@@ -31,7 +31,7 @@ class Uniform:
         self.space, self.options = space, options
 
     def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
-        """Each as probable as any other."""
+        """Children drawn from the space."""
         codes = self.space.sample(self.options.children, rng)
         return [Child(self.space.decode(code)) for code in codes]
 

@@ -1,4 +1,4 @@
-"""What the children of a step learn from: one way of teaching a file.
+"""Supervisions, one per file: they compute the losses of each training step.
 
 A supervision is a generator of losses. The gradients of each loss are computed as soon as it is
 yielded, which frees its memory, and all gradients of a step add up:
@@ -11,7 +11,7 @@ gradients so far. A supervision is a module: its parameters are trained with the
 and its buffers are kept in checkpoints. An external teacher is held without being registered as
 a submodule (in a tuple, for example), so that it is neither trained nor saved.
 
-To add a way of teaching, add a file here that ends in `SUPERVISIONS.register(Method(...))`.
+To add a supervision, add a file here that ends in `SUPERVISIONS.register(Method(...))`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Step(Protocol):
 
     @property
     def moment(self) -> Moment:
-        """Which step of how many."""
+        """The step, and the number of steps."""
         ...
 
     @property
@@ -55,14 +55,14 @@ class Step(Protocol):
 
 
 class Supervision(nn.Module, ABC):
-    """Teaches the children of each step."""
+    """Computes the losses of each step's children."""
 
     @abstractmethod
     def losses(self, step: Step) -> Iterator[Tensor]:
         """The losses of a step, at least one: scalars whose gradients are added up.
 
-        The first one of each step is what the training curve shows. Chance comes from torch's
-        global generator, which depends on the seed and the step.
+        The training curve shows the first loss of each step. Random numbers come from torch's
+        global generator, which is seeded with the seed and the step.
         """
 
 

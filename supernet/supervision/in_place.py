@@ -1,10 +1,10 @@
-"""In-place distillation: the step's first child learns from the labels, the others from it.
+"""In-place distillation: a step's first child learns from labels and teaches the others.
 
     teacher  L = H(y, p_t)
     child    L = (1 - w) H(p_t, p_c) + w H(y, p_c)        H cross entropy, p softmax, y targets
 
-The teacher gets no gradient from the others. Samplers put the child that is fit to teach first,
-such as the largest.
+The teacher gets no gradient from the others. Samplers put the best teacher first, such as the
+largest child.
 Paper: Universally slimmable networks, Yu and Huang 2019, https://arxiv.org/abs/1903.05134
 """
 
@@ -40,7 +40,7 @@ class InPlaceDistillation(Supervision):
         """The teacher's, then one for each other child.
 
         Raises:
-            ValueError: the teacher does not see all images that it is to teach with.
+            ValueError: the teacher does not see all images of the step.
         """
         teacher, *others = step.children
         if others and (teacher.begin, teacher.end) != (0.0, 1.0):

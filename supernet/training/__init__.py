@@ -1,1 +1,1 @@
-"""The training loop that supernet and retraining share."""
+"""Training of supernets, and of single networks when they are retrained."""

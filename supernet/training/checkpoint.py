@@ -1,7 +1,7 @@
-"""Checkpoints as bytes: safetensors with a JSON description, no pickle, damage detected.
+"""Checkpoints as bytes: safetensors with a JSON description, without pickle; damage is detected.
 
-Its description says what a checkpoint belongs to (a hash of space, data, recipe and seed), so that
-it is never continued as something else. The caller writes the bytes to a file.
+The description says which training a checkpoint belongs to (a hash of space, data, recipe and
+seed), so that no other training continues from it. The caller writes the bytes to a file.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def to_bytes(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> b
 
 
 def from_bytes(content: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description of what `to_bytes` made.
+    """Tensors and description from the bytes that `to_bytes` made.
 
     Args:
-        content: All of a file.
-        source: What to call the file in messages.
+        content: The bytes of a file.
+        source: The file's name in messages.
 
     Raises:
         CheckpointError: it is damaged or not one of ours.

@@ -1,7 +1,7 @@
 """The loop of every training: steps by number, validation, checkpoints to continue from.
 
-A step depends on the seed, its number and what was learnt before, all of which a checkpoint
-holds. So a training that was cut off continues to exactly the weights it would have had.
+A step depends on the seed, its number and the state before it; a checkpoint holds all three. So an
+interrupted training continues to exactly the weights that it would have had.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands, told after each step."""
+    """The state of a training, reported after each step."""
 
     step: int
     steps: int
@@ -35,14 +35,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training's checkpoints come from and go to.
+    """Reads and writes the checkpoints of a training.
 
     Args:
-        key: What is being trained; a checkpoint of another key is refused.
-        read: The last checkpoint's bytes, None at the start.
-        write: Keeps the bytes, whole or not at all.
-        seconds: At least this long between two of them; they do not change the result.
-        clock: Seconds from any moment on.
+        key: Name of the training; a checkpoint of another key is refused.
+        read: Returns the last checkpoint's bytes, None at the start.
+        write: Stores the bytes, completely or not at all.
+        seconds: The shortest time between two checkpoints; it does not change the result.
+        clock: Returns the present time in seconds.
     """
 
     key: str
@@ -64,13 +64,13 @@ def run_steps(
 
     Args:
         teaching: Computes the gradients of each step.
-        recipe: How long and how fast.
+        recipe: Number of epochs, batch size and rates.
         validate: Called with the averaged weights in place, after each of about 20 epochs.
-        checkpoints: Where to continue from and to save to.
-        progress: Told after each step.
+        checkpoints: Reads the last checkpoint and writes new ones.
+        progress: Called after each step.
 
     Returns:
-        One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
+        One entry per validated epoch: `epoch`, the mean training `loss`, those of `validate`.
     """
     training = _Training(teaching, Optimisation(teaching.parameters(), recipe, teaching.steps))
     if checkpoints is not None:
@@ -99,7 +99,7 @@ class _Training:
     optimisation: Optimisation
     curve: Curve = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    """Of the steps since the last point of the curve."""
+    """Losses of the steps since the last point of the curve."""
 
     @property
     def step_number(self) -> int:
@@ -119,7 +119,7 @@ class _Training:
         return rest == 0 and (epoch % every == 0 or epoch == epochs)
 
     def add_curve_point(self, validate: Validate | None) -> None:
-        """Add the epoch, the mean loss, and what the averaged weights are worth."""
+        """Add the epoch, the mean loss, and the scores of the averaged weights."""
         epoch = self.step_number // self.teaching.steps_per_epoch
         entry = {"epoch": float(epoch), "loss": sum(self.losses) / len(self.losses)}
         self.losses.clear()

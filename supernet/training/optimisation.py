@@ -1,7 +1,7 @@
 """One optimiser for supernets and for single networks: AdamW, cosine, clipping, moving average.
 
-A supernet's step touches only the weights of its children. Weights without a gradient are left
-out of every operation here, so a wide space costs memory and not time.
+A supernet's step touches only the weights of its children. Every operation here
+skips weights without a gradient, so that a large space takes more memory but not more time.
 """
 
 from __future__ import annotations

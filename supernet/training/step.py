@@ -28,14 +28,14 @@ class PartOfBatch:
 
 
 class RunningStep:
-    """What a supervision sees of one step.
+    """One step, as a supervision sees it.
 
     Args:
-        moment: Which step of how many.
-        children: As the sampler gave them.
+        moment: The step, and the number of steps.
+        children: The sampler's children, in its order.
         maps: Runs a child.
-        batch: The step's batch at a resolution.
-        device: Where the weights are.
+        batch: Makes the step's batch at a resolution.
+        device: The device of the weights.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RunningStep:
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
         with self._mixed_precision():
             maps = self._maps(self._images(child, images), child.architecture)
-            _, scores = deque(maps, maxlen=1).pop()  # keeps none of the other maps alive
+            _, scores = deque(maps, maxlen=1).pop()  # does not keep the other maps in memory
         return self._noted(child, images, scores.float())
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
@@ -73,7 +73,7 @@ class RunningStep:
         return maps
 
     def losses(self) -> list[float]:
-        """Cross entropy of each child with its labels; NaN for one that was not run on them."""
+        """Cross entropy of each child with its labels; NaN for a child that was not run."""
         found = []
         for child in self.children:
             scores, loss = self._seen.get(child), float("nan")

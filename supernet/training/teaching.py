@@ -2,7 +2,7 @@
 
 sampler -> children of the step -> supervision -> losses -> gradients
 ^                                                |
-+------------- how each child did ---------------+        a sampler that learns
++----------- the loss of each child -------------+        only if the sampler learns
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from supernet.training.step import Maps, RunningStep
 
 
 class Teaching:
-    """Computes the gradients of steps, and knows all that a checkpoint must hold besides.
+    """Computes the gradients of steps; keeps the state of sampler and supervision.
 
     Args:
-        network: Whose weights are trained.
-        maps: Runs an architecture on them.
+        network: The network to train.
+        maps: Runs an architecture on its weights.
         data: Batches of training images.
-        recipe: How long, and how many images a step has.
+        recipe: Number of epochs, batch size and rates.
         sampler: Chooses the children of each step.
         supervision: Teaches them; its own parameters are trained as well.
-        seed: Of the children and of all chance in their runs.
+        seed: Decides the children and all random numbers in their runs.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Teaching:
         return float(losses[0])
 
     def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What supervision and sampler learnt, without the parameters: tensors and JSON."""
+        """State of supervision and sampler besides the parameters: tensors and JSON."""
         buffers = dict(self.supervision.named_buffers(prefix="supervision"))
         if isinstance(self.sampler, LearningSampler):
             return buffers, dict(self.sampler.state())

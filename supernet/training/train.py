@@ -1,8 +1,8 @@
 """Training of a supernet: each step runs a few children and updates the weights they share.
 
 for each step:    children = those that the sampler chooses
-                  losses   = what the supervision makes of their runs
-                  update     the weights that any of them touched
+                  losses   = those that the supervision computes
+                  update     the weights that any of them uses
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def train(
     """Train the shared weights in place; at the end they are their moving averages.
 
     Args:
-        supernet: What is trained.
+        supernet: The supernet to train.
         data: Batches of training images.
-        recipe: How long and how fast.
+        recipe: Number of epochs, batch size and rates.
         sampler: Chooses the children of each step.
-        supervision: What they learn from.
-        seed: Of the children and of stochastic depth.
+        supervision: Computes their losses.
+        seed: Decides the children and stochastic depth.
         validate: Called with the averaged weights after each of about 20 epochs.
-        checkpoints: Where to continue from and to save to.
-        progress: Told after each step.
+        checkpoints: Reads the last checkpoint and writes new ones.
+        progress: Called after each step.
 
     Returns:
-        One entry per validated epoch: `epoch`, the mean of the steps' first `loss`, what
-        `validate` said.
+        One entry per validated epoch: `epoch`, the mean of the steps' first `loss`, the results
+        of `validate`.
     """
     teaching = Teaching(
         supernet,

@@ -120,7 +120,11 @@ stages:
             "{attention: {head_dim: []}}",
             "line 13, stages[1].mixers[0]: 'attention.head_dim' is an empty list; give at least",
         ),
-        ("pool]\n-", "pool: {size: 3}, pool]\n-", "line 8, stages[0].mixers: pool(size=3) stands"),
+        (
+            "pool]\n-",
+            "pool: {size: 3}, pool]\n-",
+            "line 8, stages[0].mixers: pool(size=3) is listed",
+        ),
         ("stride: 2", "stride: 0", "line 11, stages[1].stride: Input should be greater than 0"),
         ("stride: 2", "blocks: [{}]", "line 9, stages[1]: 'blocks' has 1 entries, but the great"),
         (
@@ -177,8 +181,8 @@ def test_keys_merged_from_an_anchor_may_be_overridden() -> None:
     [
         ("a: [", "mine.yaml is not valid YAML: while parsing"),
         ("name: 2020-99-99", "mine.yaml is not valid YAML: month must be in 1..12"),
-        ("5", "mine.yaml holds no mapping; a space needs at least name and stages."),
-        ("", "mine.yaml holds no mapping; a space needs at least name and stages."),
+        ("5", "mine.yaml is not a mapping; a space needs at least name and stages."),
+        ("", "mine.yaml is not a mapping; a space needs at least name and stages."),
     ],
 )
 def test_text_that_holds_no_mapping_is_refused(text: str, message: str) -> None:

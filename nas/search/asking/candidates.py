@@ -47,7 +47,7 @@ class Candidates:
         return good
 
     def fresh(self, codes: Codes) -> Codes:
-        """Of these codes the feasible ones that were not asked, each once, in their order."""
+        """The feasible ones of these codes that were not asked, each once, in their order."""
         seen: set[bytes] = set()
         keep = []
         for row, key in enumerate(_keys(codes)):

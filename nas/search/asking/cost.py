@@ -1,4 +1,4 @@
-"""What codes cost, as one number, and codes that are spread evenly over it."""
+"""The cost of codes as one number, and codes that are spread evenly over it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _SAMPLES = 2048
 
 
 class Cost:
-    """What a code costs, as one number: the mean of standardised columns.
+    """The cost of a code as one number: the mean of standardised columns.
 
-    The columns are the known objectives; if there are none, the constraints; if there are none
-    either, the sum of the features, which grows with the size of the choices. Each is brought to
-    mean 0 and deviation 1 over samples of the space.
+    The columns are the known objectives; without them, the constraints; without these too, the sum
+    of the features, which grows with the size of the choices. Each column is scaled to mean 0 and
+    standard deviation 1 over samples of the space.
     """
 
     def __init__(self, brief: Brief, rng: np.random.Generator) -> None:
@@ -49,8 +49,8 @@ def evenly(codes: Codes, costs: Floats, n: int) -> Codes:
 
     Args:
         codes: (k, genes), k >= 0.
-        costs: Of each, (k,).
-        n: How many.
+        costs: Cost of each, (k,).
+        n: Number of codes to choose.
     """
     _, first = np.unique(codes, axis=0, return_index=True)
     order = first[np.argsort(costs[first], kind="stable")]

@@ -1,4 +1,4 @@
-"""Evolution of codes towards the least of a value that is known without an evaluation."""
+"""Evolution of codes that minimises a value known without an evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.search.protocol import Codes, CodeSpace, Floats
 _SAMPLES = 1024
 _GENERATIONS = 60
 _STALE = 8
-"""The descent ends after so many generations without progress."""
+"""The descent ends after this number of generations without progress."""
 _BROOD = 256
 _KEPT = 64
 
@@ -23,11 +23,11 @@ def descend(
     start: Codes | None = None,
     enough: float = -np.inf,
 ) -> Codes:
-    """Evolve codes towards the least `value`; gives the best 64 found, best first.
+    """Evolve codes that minimise `value`; returns the best 64 found, best first.
 
     Args:
-        space: Where the codes live.
-        value: What to minimise, (n, genes) to (n,).
+        space: The space of the codes.
+        value: The value to minimise, (n, genes) to (n,).
         rng: Source of randomness.
         start: Codes to begin with, in addition to 1,024 samples.
         enough: Stop when this value is reached.

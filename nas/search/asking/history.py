@@ -1,10 +1,10 @@
-"""What was asked and told, and the ask/tell loop around a searcher's rule.
+"""The codes asked and told so far, and the ask/tell loop around a searcher's rule.
 
-    ask(n)   n times: the rule gives a code, or none; then a random fresh one is asked
-    tell     finite objectives are kept; of a failed evaluation only that it was asked
+    ask(n)   n times: ask the code that the rule gives; if it gives none, a random fresh code
+    tell     keep finite objectives; a failed evaluation only counts as asked
 
 A searcher is a rule (which codes to ask next) in a `SequentialSearcher` or a
-`GenerationSearcher`, which keep the promises of the `Searcher` protocol.
+`GenerationSearcher`. These two fulfil the `Searcher` protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class History:
         self.candidates = Candidates(brief.space, self.rng, brief.constraints)
         self.asked = 0
         self.told = 0
-        """How many evaluations were told that did not fail."""
+        """Number of evaluations that were told and did not fail."""
         self._pending: dict[bytes, Codes] = {}
         self._codes: list[Codes] = []
         self._objectives: list[Floats] = []
@@ -74,15 +74,15 @@ class History:
 
 
 Rule: TypeAlias = Callable[[], Codes]
-"""Gives fresh codes to ask next, or none to have a random one asked. `SequentialSearcher` takes
-the first of them, `GenerationSearcher` all."""
+"""Gives fresh codes to ask next; if it gives none, a random code is asked. `SequentialSearcher`
+takes the first of them, `GenerationSearcher` all."""
 
 
 class SequentialSearcher:
     """A searcher that decides on one code at a time.
 
     Args:
-        history: What the rule looks at.
+        history: The history that the rule uses.
         rule: Called for every code.
     """
 
@@ -111,7 +111,7 @@ class GenerationSearcher:
     """A searcher that decides on many codes at once and asks them in their order.
 
     Args:
-        history: What the rule looks at.
+        history: The history that the rule uses.
         rule: Called again when all its codes were asked.
     """
 

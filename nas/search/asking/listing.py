@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nas.search.protocol import Codes, CodeSpace, Enumerable
 
 ENUMERABLE = 100_000
-"""Spaces of at most so many codes are listed."""
+"""Spaces of at most this size are listed."""
 _BATCH = 1024
 _STALE = 16
 _NEAREST = 16
@@ -37,14 +37,14 @@ def everything(space: CodeSpace, rng: np.random.Generator) -> Codes:
 def nearest(every: Codes, codes: Codes, n: int) -> NDArray[np.int64]:
     """The rows of `every` (size, genes) that share the most genes with each code: (codes, n).
 
-    A code's own row comes last; so it is among them only if `every` has no more than n rows.
+    A code's own row comes last, so it is included only if `every` has no more than n rows.
     """
     n = min(n, len(every))
     found = np.empty((len(codes), n), dtype=np.int64)
     for i, code in enumerate(codes):
         apart = (every != code).sum(axis=1)
         apart[apart == 0] = len(code) + 1
-        place = apart * len(every) + np.arange(len(every))  # among equals the first row
+        place = apart * len(every) + np.arange(len(every))  # the first row among equals
         near = np.argpartition(place, n - 1)[:n]
         found[i] = near[np.argsort(place[near])]
     return found
@@ -53,7 +53,7 @@ def nearest(every: Codes, codes: Codes, n: int) -> NDArray[np.int64]:
 def listed(space: CodeSpace, codes: Codes, rng: np.random.Generator) -> Codes:
     """The codes; in a listed space, codes that it does not have become near ones: (n, genes).
 
-    In a sparse table few rows differ from another in one gene only.
+    In a sparse table, few rows differ from another row in only one gene.
     """
     outside = np.flatnonzero(~np.asarray(space.contains(codes), dtype=bool))
     if not len(outside) or not isinstance(space, Enumerable):

@@ -1,12 +1,12 @@
-"""How large each choice of each gene is, for searchers that make architectures smaller or larger.
+"""The size of each choice of each gene, for searchers that make architectures smaller or larger.
 
     kind     choices that differ only in size, such as the windows of one attention
-    level    how large a choice is within its kind
+    level    size of a choice within its kind
     factor   genes that are scaled together, such as the mixers of a stage
 
-A space that is `Ordered` says all three. In any other space each gene is a factor of its own with
-one kind; its choices are ordered by the mean cost of codes that have them, or by number where no
-cost is known.
+An `Ordered` space defines all three. In any other space each gene is a factor of its own with one
+kind; its choices are ordered by the mean cost of codes that have them, or by number if no cost is
+known.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Granularity:
         self._choices = np.array(every).T  # (2, choices of all genes)
 
     def cost(self, codes: Codes) -> Floats:
-        """The first known objective, or the size where there is none: (n,)."""
+        """The first known objective, or the size if there is none: (n,)."""
         if self._known is not None:
             known = np.asarray(self._known(codes), dtype=float)
             if known.shape[1]:
@@ -102,7 +102,7 @@ class Granularity:
     def largest(self) -> Codes:
         """The code with every choice at its largest, its kinds drawn: (genes,).
 
-        If that is not a code of the space, the most expensive of many samples.
+        If that is not a code of the space, returns the most expensive of many samples.
         """
         if self._ordered is not None:
             return self._ordered.largest(self._rng)
@@ -124,7 +124,7 @@ class Granularity:
     def changes(self, code: Codes) -> Codes:
         """The codes that differ from `code` (genes,) in one gene: (k, genes).
 
-        If a listed space has none, the codes that share the most genes with it.
+        If a listed space has none, returns the codes that share the most genes with it.
         """
         genes, choices = self._choices
         codes = np.repeat(code[None], len(genes), axis=0)
@@ -149,7 +149,7 @@ class Granularity:
     def contractions(self, code: Codes) -> Codes:
         """`code` (genes,) with each one of its factors a step smaller: (<= factors, genes).
 
-        If a listed space has none, the smaller codes that share the most genes with it.
+        If a listed space has none, returns the smaller codes that share the most genes with it.
         """
         codes = np.stack([self.contract(code, factor) for factor in self.factors])
         codes = _others(self.canonical(codes), code)

@@ -44,8 +44,8 @@ def tournament(places: Indices, n: int, size: int, rng: np.random.Generator) -> 
 
     Args:
         places: The place of each member, 0 the best.
-        n: How many tournaments.
-        size: How many members meet in each.
+        n: Number of tournaments.
+        size: Number of members in each.
         rng: Source of randomness.
     """
     drawn = rng.integers(len(places), size=(n, size))
@@ -64,9 +64,9 @@ def children(space: CodeSpace, ranked: Codes, n: int, rng: np.random.Generator) 
     """Children of parents chosen by binary tournaments: (n, genes); some may be known codes.
 
     Args:
-        space: Where codes live.
+        space: The space of the codes.
         ranked: The population, best first.
-        n: How many children.
+        n: Number of children.
         rng: Source of randomness.
     """
     places = np.arange(len(ranked))

@@ -1,4 +1,4 @@
-"""Gene tables: what each choice of each gene adds to a cost or to the error.
+"""Gene tables: the amount that each choice of each gene adds to a cost or to the error.
 
     v_g,c     the effect of choice c of gene g, of mean 0 over the choices of a gene
     total(x) = sum over active genes g of v_g,x_g                                           (1)

@@ -1,13 +1,13 @@
 """A search that learns from the supernet first, and then from evaluations.
 
-    guide.learn   codes to begin with, and a table of what each choice probably adds to the error
+    guide.learn   codes to begin with, and a table: the error that each choice is expected to add
     model         `ModelBased` with two additions: the table's total is one more feature of a code,
                   and samples are drawn by the guide
 
 The surrogate learns from the evaluations how much weight the table deserves.
 
 Paper: zero-cost proxies as features of a predictor, White et al. 2021,
-https://arxiv.org/abs/2104.01177 (OMNI: a cheap prediction as one more feature)
+https://arxiv.org/abs/2104.01177 (OMNI: a quick prediction as one more feature)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DRAWN = 64
 
 
 class Guide(Protocol):
-    """Knows something of a space before the first evaluation."""
+    """Estimates the effects of a space's choices before the first evaluation."""
 
     @property
     def space(self) -> SearchSpace:
@@ -41,7 +41,7 @@ class Guide(Protocol):
 
     @property
     def table(self) -> GeneTable:
-        """What each choice is expected to add to the error: larger is worse."""
+        """The error that each choice is expected to add: larger is worse."""
         ...
 
     def learn(self) -> Codes:
@@ -59,7 +59,7 @@ class Guided:
     Args:
         brief: The search.
         history: What was asked and told.
-        guide: Knows something of the space beforehand.
+        guide: Estimates the effects of choices before the first evaluation.
     """
 
     def __init__(self, brief: Brief, history: History, guide: Guide) -> None:

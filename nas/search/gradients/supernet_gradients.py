@@ -8,8 +8,8 @@ loss. That costs one backward pass, and one forward pass of each part that could
     dL = sum_s <dL/dy_s, f'_s(x_s) - y_s>                the parts f_s replaced by f'_s     (1)
 
 (1) is the gradient of a mixture of the two parts with respect to its weight, at the end where all
-weight is on f_s. An empty slot counts as y_s = x_s. Choices that only drop weights have a cheaper
-estimate, see `taylor.py`. The shared weights never change.
+weight is on f_s. An empty slot counts as y_s = x_s. Choices that only drop weights have a less
+expensive estimate, see `taylor.py`. The shared weights never change.
 
 Paper: MPCViT, Zeng et al. 2023, https://arxiv.org/abs/2211.13955 (mixtures of mixers per layer)
 """
@@ -35,7 +35,7 @@ from supernet.supernet import Supernet
 
 BATCH_SIZE = 64
 EXACT = 2
-"""Genes per step whose choices change shapes and are therefore tried."""
+"""Number of genes per step whose choices change shapes and are therefore run."""
 
 Batches = Callable[[int, int, int], Batch]
 """(step, batch size, resolution) to training images: equal steps give equal images."""
@@ -58,7 +58,7 @@ class SupernetGradients:
     torch runs on one thread, because float sums depend on the number of threads.
 
     Args:
-        space: What is searched; it may be a part of the supernet's space.
+        space: The space to search; it may be a part of the supernet's space.
         supernet: The shared weights.
         batches: Training images, never the images that children are evaluated on.
         batch_size: Images of one step.
@@ -82,7 +82,7 @@ class SupernetGradients:
         return F.cross_entropy(self.supernet(images, architecture), targets)
 
     def losses(self, codes: Codes, step: int) -> Floats:
-        """The same for codes (n, genes), without autograd graphs: (n,)."""
+        """Cross entropies of codes (n, genes), without autograd graphs: (n,)."""
         with torch_threads(1), torch.no_grad():
             values = [float(self.loss(self.space.decode(code), step)) for code in codes]
         return np.array(values)
@@ -104,7 +104,7 @@ class SupernetGradients:
                 return [self._slopes_of(code, gene, slots) for gene in range(len(code))]
 
     def changes(self, code: Codes, step: int, exact: int = EXACT) -> GeneTable:
-        """`slopes`; for `exact` of the genes with NaN, others each step, `differences` instead."""
+        """`slopes`, but `differences` for `exact` of the genes with NaN, others at each step."""
         rows = self.slopes(code, step)
         active = self.space.active(code[None])[0]
         unknown = [g for g in np.flatnonzero(active) if np.isnan(rows[g]).any()]

@@ -1,4 +1,4 @@
-"""What the weights that a smaller choice drops are worth: a first-order Taylor term.
+"""The change of the loss when a smaller choice drops weights: a first-order Taylor term.
 
     w   a shared weight, S the entries of the child's weights that the smaller choice does not use
 
@@ -23,7 +23,7 @@ class TaylorTerms:
     Args:
         cuts: Which entries of each shared weight the child uses, by name.
         weights: The shared weights, by name.
-        gradients: Of the loss with respect to them.
+        gradients: Gradients of the loss with respect to them.
     """
 
     def __init__(

@@ -2,11 +2,11 @@
 
     evaluations   searcher
     <= 1,000      Bayesian search, its surrogate chosen by cross-validation as results come in
-    more          evolution: a model of all evaluations would cost more than it saves
+    more          evolution: a model of all evaluations would take more time than it saves
 
 If the number of evaluations is not known, it is assumed to be small. Under a budget the surrogates
-see the costs too; ridge is left out then, because it is too sure of its predictions where the best
-architectures are.
+see the costs too; ridge is left out then, because its predictions of the best architectures are
+overconfident.
 """
 
 from __future__ import annotations

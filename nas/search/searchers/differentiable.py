@@ -32,7 +32,7 @@ from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 NAME = "differentiable"
 STEPS = 12
-"""Children whose gradients are computed, each with every other choice: about 5 passes each."""
+"""Number of children whose gradients are computed, in about 5 passes each."""
 _LEVELS = 12
 _STRIDE = 5
 _WEIGHTS = np.concatenate([[0.0], np.geomspace(0.02, 50.0, 60)])

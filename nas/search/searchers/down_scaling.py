@@ -28,7 +28,7 @@ _ROOTS = 16
 _MORE = 4
 """16 roots to begin with, and 4 more in every 4th generation."""
 _GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""Its multiples, modulo 1, are spread evenly, whatever their number."""
+"""The golden ratio's fraction: any number of its multiples, modulo 1, is spread evenly."""
 
 
 class DownScaling:
@@ -68,8 +68,8 @@ class DownScaling:
     def _roots(self, n: int) -> Codes:
         """Largest codes of drawn kinds, each contracted to another size: (<= n, genes).
 
-        From the codes on the way to the smallest that fit, one is taken: at an evenly spread
-        place, or, for every second root under a budget, the first.
+        One of the codes that fit on the way to the smallest is taken: at an evenly spread place,
+        or, for every second root under a budget, the first.
         """
         roots = []
         for _ in range(n):
@@ -85,7 +85,7 @@ class DownScaling:
     def _way(self, code: Codes) -> Codes:
         """From `code` (genes,) to the smallest, one factor a step smaller each time: (k, genes).
 
-        How early each factor is contracted is drawn.
+        The order of the contractions is random: each factor has a drawn rate.
         """
         rates = self._rng.random(len(self._granularity.factors)) ** 2
         way = [code]
@@ -96,7 +96,7 @@ class DownScaling:
             way.append(smaller)
 
     def _give_way(self, code: Codes, rates: Floats) -> Codes:
-        """`code` with one factor, drawn by `rates`, a step smaller; unchanged if none can be."""
+        """`code` with one factor, drawn by `rates`, a step smaller; the smallest stays."""
         for factor in np.argsort(self._rng.exponential(size=len(rates)) / rates):
             smaller = self._granularity.contract(code, self._granularity.factors[factor])
             if (smaller != code).any():

@@ -1,8 +1,8 @@
 """Pareto evolution whose children are screened by a surrogate: see `surrogates/model_based.py`.
 
-The surrogate is bagged quadratic ridge: it is quick, and unsure enough to explore. One set of
-children serves 4 asks. With thousands of evaluations no surrogate is needed; the searcher is
-`nsga2` then.
+The surrogate is bagged quadratic ridge: it is quick, and its uncertainty makes the search explore.
+One set of children serves 4 asks. With thousands of evaluations no surrogate is needed, and the
+searcher is `nsga2`.
 
 Paper: NSGA-II, Deb et al. 2002, https://doi.org/10.1109/4235.996017 (ranks, crowding);
 LINAS, Cummings et al. 2022, https://arxiv.org/abs/2205.10358 (a predictor in the loop)

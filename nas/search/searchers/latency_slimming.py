@@ -10,8 +10,8 @@ A change is another choice of one gene: one block fewer, a narrower stage, anoth
     importance    = error after - error before, by the effects
     latency saved = latency before - latency after, exact where latency is known
 
-The effects of each path are fitted to a bootstrap of the evaluations, so paths differ where the
-effects are uncertain. The paper learns importances as Gumbel weights during training; here they
+The effects of each path are fitted to a bootstrap of the evaluations, so that paths differ in
+uncertain effects. The paper learns importances as Gumbel weights during training; here they
 come from evaluations, so the searcher needs no gradients.
 
 Paper: EfficientFormer, Li et al. 2022, https://arxiv.org/abs/2206.01191 (Section 3.3, Algorithm 1)
@@ -94,7 +94,7 @@ def _build(brief: Brief) -> GenerationSearcher:
 SEARCHERS.register(
     SearcherEntry(
         name="latency-slimming",
-        description="Make the largest faster, change by change, where it costs the least error.",
+        description="Make the largest faster by the changes that cost the least error.",
         paper="https://arxiv.org/abs/2206.01191",
         build=_build,
     )

@@ -33,7 +33,7 @@ class LocalSearch:
         self._history = history
         self._granularity = Granularity(brief, history.rng)
         self._visits: dict[bytes, int] = {}
-        """How many neighbours of a code were asked."""
+        """Number of asked neighbours of each code."""
         self._random = _START
         self._left: set[bytes] = set()
         """Codes of earlier climbs."""
@@ -46,7 +46,7 @@ class LocalSearch:
             return history.candidates.empty()
         front = self._front()
         if not len(front):
-            return front  # nothing told of this climb yet
+            return front  # no results of this climb yet
         for code in sorted(front, key=self._visited):  # stable: the least crowded first
             neighbours = history.candidates.fresh(self._granularity.changes(code))
             if len(neighbours):
@@ -57,7 +57,7 @@ class LocalSearch:
         return history.candidates.empty()
 
     def _front(self) -> Codes:
-        """The front of what was told of this climb, the least crowded first: (k, genes)."""
+        """The front of this climb's results, the least crowded first: (k, genes)."""
         history = self._history
         if not history.told:
             return history.codes

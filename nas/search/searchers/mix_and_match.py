@@ -8,8 +8,8 @@
             --> the one with the least error, by the effects learnt so far
 
 A size changes by at most one step between neighbouring blocks. The paper picks submodels of nested
-weights in this way without having trained each of them. The evaluations decide on the kinds, and
-among schedules of similar latency.
+weights in this way without having trained each of them. Here the evaluations decide on the kinds,
+and between schedules of similar latency.
 
 Paper: MatFormer, Devvrit et al. 2023, https://arxiv.org/abs/2310.07707 (Mix'n'Match)
 """
@@ -38,7 +38,7 @@ _RENEW = 8
 _LEAST_TOLD = 8
 _PARENTS = 16
 _GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""Its multiples, modulo 1, are spread evenly, whatever their number."""
+"""The golden ratio's fraction: any number of its multiples, modulo 1, is spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class _Role:
 
     genes: Indices
     steepest: float
-    """The largest difference between both ends at which neighbours differ by one step."""
+    """The largest difference between both ends for which neighbours differ by at most one step."""
 
     @property
     def depths(self) -> Floats:
-        """Where each gene is, from 0 to 1."""
+        """The depth of each gene, from 0 to 1."""
         return np.linspace(0.0, 1.0, len(self.genes))
 
 
@@ -97,7 +97,7 @@ class MixAndMatch:
         return codes
 
     def _renew(self) -> None:
-        """Make a new pool: fresh schedules, and their mutations where these are few."""
+        """Make a new pool: fresh schedules, and their mutations if there are few."""
         history, rng = self._history, self._history.rng
         codes = self._space.sample(_POOL, rng)
         if history.told >= _LEAST_TOLD:
@@ -113,7 +113,7 @@ class MixAndMatch:
         self._error = self._errors(self._pool)
 
     def _errors(self, codes: Codes) -> Floats:
-        """Probable errors, (n,); random numbers as long as too little is known."""
+        """Predicted errors, (n,); random numbers while there are too few evaluations."""
         history, features = self._history, self._space.features
         if history.told < _LEAST_TOLD or not len(codes):
             return history.rng.random(len(codes))

@@ -1,4 +1,4 @@
-"""NNI's search algorithms, as they are by themselves: see `nas/search/foreign/nni.py`.
+"""NNI's search algorithms, unchanged: see `nas/search/foreign/nni.py`.
 
 Library: Neural Network Intelligence 3.0, https://github.com/microsoft/nni
 """

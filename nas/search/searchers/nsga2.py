@@ -1,11 +1,11 @@
-"""NSGA-II: the best of parents and children by front and crowding, a generation at a time.
+"""NSGA-II: keeps the best of parents and children by front and crowding in each generation.
 
     population --> binary tournaments --> crossover, mutation --> children, asked
     population + children told --> fronts; the last one by crowding --> population
 
-The plain algorithm without a surrogate. It is the baseline for those with one, and the choice
-where an evaluation costs microseconds. Children that were asked before or break a constraint are
-replaced before they are asked. A generation is bred from the results that were told by then.
+The plain algorithm without a surrogate. It is the baseline for searchers with one, and the
+choice if an evaluation takes microseconds. Children that were asked before or break a constraint
+are replaced before they are asked. A generation is bred from the results told so far.
 
 Paper: Deb et al. 2002, https://doi.org/10.1109/4235.996017
 """
@@ -46,7 +46,7 @@ class Nsga2:
         )
 
     def _survive(self) -> None:
-        """Add what was told since the last generation, and keep the best."""
+        """Add the results since the last generation, and keep the best."""
         if self._history.told == self._seen:
             return
         codes, objectives = self._history.since(self._seen)

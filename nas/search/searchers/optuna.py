@@ -1,4 +1,4 @@
-"""Optuna's samplers, as they are by themselves: see `nas/search/foreign/optuna.py`.
+"""Optuna's samplers, unchanged: see `nas/search/foreign/optuna.py`.
 
 Library: Optuna, Akiba et al. 2019, https://arxiv.org/abs/1907.10902
 """

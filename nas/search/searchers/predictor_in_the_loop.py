@@ -1,4 +1,4 @@
-"""A predictor in the loop: batches of evaluations, and a search on what they taught, in turns.
+"""A predictor in the loop: batches of evaluations, and a search on a model of them, in turns.
 
     random codes, evaluated --> an ensemble that predicts the objectives
          --> NSGA-II on the predictions for some generations, from what is known
@@ -25,8 +25,8 @@ from nas.search.surrogates.acquisition import logarithms
 from nas.search.surrogates.ridge import RidgeEnsemble
 
 _BATCH = (8, 50)
-"""Evaluations of a batch: a sixteenth of all, at least 8 and at most 50. The first two batches
-are random."""
+"""Size of a batch: a sixteenth of all evaluations, at least 8 and at most 50. The first two
+batches are random."""
 _LEAST_TOLD = 6
 _POPULATION = 100
 _GENERATIONS = 12
@@ -77,7 +77,7 @@ class PredictorInTheLoop:
         return np.concatenate(columns, axis=1), predicted[0][1]
 
     def _evolve(self, known: Floats) -> Codes:
-        """All codes that NSGA-II on the predictions met: (n, genes)."""
+        """All codes that NSGA-II made on the predictions: (n, genes)."""
         history, rng = self._history, self._history.rng
         best = by_rank(known)[:_POPULATION]
         population, objectives = history.codes[best], known[best]

@@ -13,10 +13,10 @@
     p <- project(p - a (d/dp <v + y c, q> + m (p - u)))    descent, onto the simplices       (2)
     y <- max(0, y + b (<c, q> + c_0 - B))                  ascent                            (3)
 
-Budgets fall from the most expensive allowed children to the cheapest; each begins with the gates
-of the one before. At every budget v is updated by the gradients of rounded gates, then (2) and (3)
-run for a while. The first asks are the likeliest roundings within many budgets; then it goes on as
-`Guided` does.
+Budgets fall from the costs of the most to those of the least expensive allowed children; each
+budget begins with the gates of the one before. At every budget v is updated by the gradients of
+rounded gates, then (2) and (3) run for a while. The first asks are the likeliest roundings within
+many budgets; the search then continues as in `Guided`.
 
 The paper's gates are heads, channels and skipped blocks of one ViT, whose weights are trained at
 the same time by distillation from the original ViT. Here the gates are a space's choices, and the
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 NAME = "primal-dual"
 BUDGETS, STEPS = 6, 2
-"""How many budgets, and of how many children at each of them gradients are computed."""
+"""Number of budgets, and number of children per budget whose gradients are computed."""
 _FINE = 20
 _DRAWN = 128
 _ASKED = 12
@@ -175,7 +175,7 @@ def projected(points: Floats, there: NDArray[np.bool_]) -> Floats:
 
 
 def _depths(space: SearchSpace, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], Floats]:
-    """Of each gene its depth's gene, -1 for none, and which depths leave it: (genes, choices)."""
+    """The depth gene of each gene, -1 for none; its active depths, (genes, choices)."""
     place = {gene.name: i for i, gene in enumerate(space.genes)}
     depth, awake = np.full(shape[0], -1), np.zeros(shape)
     for i, gene in enumerate(space.genes):

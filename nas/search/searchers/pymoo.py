@@ -1,4 +1,4 @@
-"""pymoo's NSGA-II, as it is by itself: see `nas/search/foreign/pymoo.py`.
+"""pymoo's NSGA-II, unchanged: see `nas/search/foreign/pymoo.py`.
 
 Library: pymoo, Blank and Deb 2020, https://arxiv.org/abs/2002.04504
 """

@@ -25,11 +25,11 @@ class SearcherEntry:
     paper: str
     build: Callable[[Brief], Searcher]
     needs: Literal["evaluations", "supernet"] = "evaluations"
-    """What it learns from: "supernet" for one that takes gradients of the shared weights."""
+    """Its source besides evaluations: "supernet" if it uses gradients of the shared weights."""
     package: str | None = None
     """The foreign package that it wraps; None for our own searchers."""
     extra: str | None = None
-    """The extra of ours that installs the package; None where it is always installed."""
+    """The extra that installs the package; None if it is always installed."""
 
     @property
     def installed(self) -> bool:
@@ -37,7 +37,7 @@ class SearcherEntry:
         return self.package is None or find_spec(self.package) is not None
 
     def check_installed(self) -> None:
-        """Say which extra to install where the foreign package is missing.
+        """Refuse a searcher whose foreign package is missing.
 
         Raises:
             MissingExtraError: it is not installed.

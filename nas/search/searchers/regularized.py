@@ -5,8 +5,8 @@
     tell: the code joins the population, the oldest leaves it
 
 With one objective this is the paper's algorithm. With several, the best of a sample is the one on
-the lowest front, and within a front the least crowded. Good codes leave the population by age
-too and live on only in their children, so a lucky evaluation is soon forgotten.
+the lowest front, and within a front the least crowded. Good codes also leave the population by age
+and live on only in their children, so that a lucky evaluation is soon forgotten.
 
 Paper: Real et al. 2018, https://arxiv.org/abs/1802.01548 (Algorithm 1)
 """

@@ -1,4 +1,4 @@
-"""Pruning the largest child: remove what is worth the least per millisecond it takes.
+"""Pruning the largest child: remove the choice with the least saliency per millisecond saved.
 
     T_b   Taylor term of a batch: the change of the loss when S, the weights that a smaller choice
           does not use, are set to zero: -sum_{w in S} w dL/dw            (`Gradients.taylor`)
@@ -9,11 +9,11 @@
 
 For choices that are not nested (another family, a resolution, a stride) I is the change that
 `Gradients.changes` gives. Saliencies are computed again after each sixth of the way to the
-cheapest child. The first asks are children along the way; then it goes on as `Guided` does, with
-their mutants.
+least expensive child. The first asks are children along the way; the search then continues as in
+`Guided`, with their mutants.
 
 The paper subtracts eta * (latency saved) from I, and squares T, whose mean is zero at a minimum of
-the loss. A child of a supernet is not at a minimum, and the sign of its T tells what to remove.
+the loss. A child of a supernet is not at a minimum, and the sign of its T shows what to remove.
 
 Paper: NViT, Yang et al. 2023, https://arxiv.org/abs/2110.04869 (Section 3.2)
 """
@@ -32,7 +32,7 @@ from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 NAME = "saliency"
 ROUNDS, BATCHES = 6, 2
-"""How often saliencies are computed on the way, and on how many batches."""
+"""Number of times that saliencies are computed on the way, and of batches for each."""
 _PARENTS = 4
 _ASKED = 12
 
@@ -119,7 +119,7 @@ def _build(brief: Brief) -> SequentialSearcher:
 SEARCHERS.register(
     SearcherEntry(
         name=NAME,
-        description="The largest child pruned by saliency per cost saved, and what is near it.",
+        description="The largest child pruned by saliency per cost saved, and its mutants.",
         paper="https://arxiv.org/abs/2110.04869",
         needs="supernet",
         build=_build,

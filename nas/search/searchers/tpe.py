@@ -1,7 +1,7 @@
 """TPE: Optuna's tree-structured Parzen estimator, without its repeats.
 
     Optuna proposes --> fresh and feasible?  asked
-                    --> otherwise            told so to Optuna, and it proposes again
+                    --> otherwise            reported to Optuna, which proposes again
                     --> after a few tries    a random code is asked
 
 Optuna draws genes from the ratio of two densities, one of good codes and one of the others. Close
@@ -20,7 +20,7 @@ from nas.search.foreign.tool import ForeignSearcher, cardinalities_of
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 
 _TRIES = 4
-"""How often Optuna is asked again for one evaluation."""
+"""Number of further proposals for one evaluation."""
 
 
 def _build(brief: Brief) -> ForeignSearcher:

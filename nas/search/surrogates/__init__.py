@@ -3,8 +3,8 @@
 protocol                            what a surrogate is
 gaussian_process, ridge             the kinds;  kinds: all of them by name
 adaptive                            a mixture of the kinds that rank best
-effects                             what each choice adds to the error (no deviation)
-features                            what a surrogate sees of a code
+effects                             the error that each choice adds (no deviation)
+features                            the features of a code
 acquisition, shortlist              the expected gain of candidates, and the choice among them
 model_based                         the loop that searchers with a surrogate share
 assessment                          how well surrogates predicted, for the report

@@ -1,7 +1,7 @@
-"""Acquisition: how much a candidate is expected to improve on what is known.
+"""Acquisition: the expected improvement of a candidate over the known codes.
 
-The first objective, the error, is believed to be normally distributed; where all errors are
-positive it is its logarithm, because halving a small error is as likely as halving a large one.
+The first objective, the error, is assumed to be normally distributed. If all errors are positive,
+its logarithm is, because halving a small error is as likely as halving a large one.
 The expected improvement over a best error h is
 
     normal       EI(h) = s (u Phi(u) + phi(u)),                              u = (h - mu) / s  (1)
@@ -34,23 +34,23 @@ would outweigh all others."""
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed of the errors of candidates."""
+    """The predicted distribution of the candidates' errors."""
 
     mean: Floats
-    """Of the error or its logarithm, (p,)."""
+    """Mean of the error or its logarithm, (p,)."""
     std: Floats
     """(p,), positive"""
     log: bool
-    """Whether they are of the logarithm."""
+    """Whether both are of the logarithm."""
 
     @property
     def median(self) -> Floats:
-        """The error that is as likely too high as too low: (p,)."""
+        """Median of the errors: (p,)."""
         return np.exp(self.mean) if self.log else self.mean
 
     @property
     def optimistic(self) -> Floats:
-        """One standard deviation below: (p,)."""
+        """The error one standard deviation below the median: (p,)."""
         return np.exp(self.mean - self.std) if self.log else self.mean - self.std
 
     def improvement(self, best: Floats) -> Floats:
@@ -94,10 +94,10 @@ def hypervolume_gain(known: Floats, belief: Belief, others: Floats, reference: F
 
 
 def best_gain(errors: Floats, within: Bools, belief: Belief, allowed: Bools) -> Floats:
-    """Expected gain over the least error known within a budget: (p,), 0 for what is outside it.
+    """Expected gain over the least known error within a budget: (p,), 0 for candidates outside.
 
     Args:
-        errors: What is known, (n,), n >= 1.
+        errors: The known errors, (n,), n >= 1.
         within: Which of these are within the budget, (n,); if none is, the largest error counts
             as the best so far.
         belief: The errors of the candidates.

@@ -1,13 +1,13 @@
 """A mixture of the surrogates that rank unseen evaluations best, by cross-validation.
 
-At 24 evaluations, and again whenever there are half as many more, each kind is fitted to two
+At 24 evaluations, and again whenever their number has grown by half, each kind is fitted to two
 thirds of them in turn and predicts the remaining third. The kinds whose rank correlation is near
 the best one's are used together:
 
     mean = average of their means,   std^2 = average of (std^2 + mean^2) - mean^2
 
-Each one alone is too sure of the candidates it predicts to be best; the mixture is unsure where
-its members disagree. Before 24 evaluations the first two kinds are used.
+Each kind alone is overconfident about the candidates that it predicts to be best; the mixture is
+uncertain where its members disagree. Before 24 evaluations the first two kinds are used.
 
 Paper: how surrogates of architectures are compared, White et al. 2021,
 https://arxiv.org/abs/2104.01177
@@ -27,7 +27,7 @@ from nas.search.surrogates.protocol import Surrogate
 
 FOLDS = 3
 FEWEST = 24
-"""With fewer evaluations there is no choice among the kinds."""
+"""The number of evaluations from which on the kinds are compared."""
 _AGAIN = 1.5
 _NEAR = 0.05
 """Kinds whose rank correlation is this near to the best one's are used too."""
@@ -37,12 +37,12 @@ Make: TypeAlias = Callable[[], Surrogate]
 
 @dataclass(frozen=True)
 class Unseen:
-    """What one kind of surrogate predicts of evaluations that it was not fitted to."""
+    """One kind's predictions of evaluations that it was not fitted to."""
 
     mean: Floats
     std: Floats
     spearman: float
-    """Rank correlation of the means with what was told."""
+    """Rank correlation of the means with the evaluated values."""
 
 
 class AdaptiveSurrogate:
@@ -98,7 +98,7 @@ def mixed(predictions: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
 def cross_validate(
     kinds: Mapping[str, Make], features: Floats, targets: Floats, rng: np.random.Generator
 ) -> dict[str, Unseen]:
-    """What each kind predicts of each third of the rows, fitted to the other two.
+    """Each kind's predictions of each third of the rows, by a fit to the other two.
 
     Args:
         kinds: How to make each kind, by name.

@@ -13,7 +13,7 @@ from nas.search.surrogates.features import Description
 from nas.search.surrogates.kinds import kinds_of, processes_of
 
 _DEVIATIONS = 1.645
-"""Nine in ten values of a normal variable are within so many standard deviations."""
+"""90 % of the values of a normal variable are within this number of standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def assess(
     """Each kind of surrogate and the mixture of all, by cross-validation.
 
     Args:
-        space: What was searched.
+        space: The space that was searched.
         codes: The evaluated codes, (n, genes).
         errors: Their errors, (n,); with fewer than 24 the result is empty.
-        costs: The known objectives, where the search had a budget and its surrogates saw them.
+        costs: The known objectives if the surrogates saw them, as they do under a budget.
     """
     if len(errors) < FEWEST:
         return ()

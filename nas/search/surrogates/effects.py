@@ -1,4 +1,4 @@
-"""What each feature of an architecture adds to its error: a ridge regression.
+"""The error that each feature of an architecture adds: a ridge regression.
 
     e ~ mean + (x - mean(x)) w,   w = argmin |e - x w|^2 + l |w|^2 = X' (X X' + l I)^-1 e
 

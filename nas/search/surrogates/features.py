@@ -1,6 +1,6 @@
-"""What a surrogate sees of a code: the features of its space, and numbers known beside them.
+"""The features of a code for a surrogate: those of its space, and further known numbers.
 
-The features of one gene are one group; each number beside them is a group of its own.
+The features of one gene are one group; each further number is a group of its own.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Description:
     """The features of codes, and their groups.
 
     Args:
-        space: Whose codes are described.
-        beside: More that is known of codes (n, genes) without an evaluation: each (n, columns).
+        space: The space of the codes.
+        beside: Functions from codes (n, genes) to further known numbers, each (n, columns).
     """
 
     def __init__(self, space: CodeSpace, *beside: Callable[[Codes], Floats]) -> None:

@@ -14,7 +14,7 @@
 
 s_group scales a group so that the mean squared distance of two rows within it is 1. With the
 prior's mean (2), two random rows are then at d = 1 however many groups there are. (1) + (2) is
-maximised again whenever an eighth more rows are known; in between only (3) is computed again.
+maximised again whenever the number of rows has grown by an eighth, (3) is computed at every fit.
 
 Papers: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, Algorithm 2.1 and
 Section 5.4.1, http://gaussianprocess.org/gpml; a prior that grows with the dimension, Hvarfner et
@@ -124,7 +124,7 @@ class GaussianProcess:
         self._log_w, self._log_noise = found.x[:-1], float(found.x[-1])
 
     def _loss(self, theta: Floats, features: Floats, targets: Floats) -> tuple[float, Floats]:
-        """Minus (1) and (2) but for a constant, and its gradient."""
+        """Minus the sum of (1) and (2), without constants, and its gradient."""
         n = len(features)
         log_w, noise = theta[:-1], np.exp(theta[-1])
         rows = features * np.exp(log_w)[self._groups]

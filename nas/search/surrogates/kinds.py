@@ -13,10 +13,10 @@ from nas.search.surrogates.ridge import RidgeEnsemble
 
 
 def processes_of(groups: Groups) -> dict[str, Callable[[], Surrogate]]:
-    """How to make each Gaussian process, by name; the one that needs the fewest rows first.
+    """Constructors of the Gaussian processes by name, the one that needs the fewest rows first.
 
     Args:
-        groups: Of the features that it will see.
+        groups: The groups of the features.
     """
     return {
         "gaussian-process": lambda: GaussianProcess(groups),
@@ -25,10 +25,10 @@ def processes_of(groups: Groups) -> dict[str, Callable[[], Surrogate]]:
 
 
 def kinds_of(groups: Groups, rng: np.random.Generator) -> dict[str, Callable[[], Surrogate]]:
-    """How to make each kind, by name; the one that needs the fewest rows first.
+    """Constructors of the kinds by name, the one that needs the fewest rows first.
 
     Args:
-        groups: Of the features that it will see.
+        groups: The groups of the features.
         rng: Source of randomness of the kinds that need one.
     """
     return {**processes_of(groups), "ridge": lambda: RidgeEnsemble(rng)}

@@ -1,4 +1,4 @@
-"""The search loop with a surrogate: candidates are made, judged by the surrogate, and asked.
+"""The search loop with a surrogate: make candidates, predict their gain, ask the best.
 
     told codes --> parents: the best fronts, the less crowded first
                --> their children, crossed over and mutated to neighbours; and fresh samples
@@ -9,14 +9,14 @@
 The first asks are samples at even steps of the first known objective. Codes that are being
 evaluated count with their predicted error, so that asks without tells between them spread out.
 
-What an ask is to improve takes turns:
+The asks aim at several goals in turn:
 
     without budgets    the front; every 4th ask the least error
     with budgets       one budget set after the other; every 10th ask the front
 
-With budgets the surrogate sees the known objectives beside the features of a code: the codes
-within a budget are similar in size, and those that use more of it are likelier to be good. Without
-budgets they mislead it at the ends of the front.
+With budgets, the known objectives are further features of a code: the codes within a budget are
+similar in size, and those that use more of it are likelier to be good. Without budgets, they
+mislead the surrogate at the ends of the front.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ Sample: TypeAlias = Callable[[int, np.random.Generator], Codes]
 _LEAST_TOLD = 6
 _SAMPLES = 1024
 _MOST_ROWS = 400
-"""A surrogate learns from at most so many codes, the best fronts first."""
+"""The largest number of codes that a surrogate learns from, the best fronts first."""
 _FRONT_EVERY = 10
 _BEST_EVERY = 4
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How many candidates are made, and how long they are used."""
+    """Number of candidates, and for how many asks and tells they are used."""
 
     start: int
     """Samples asked before there is a model."""
@@ -58,16 +58,16 @@ class Effort:
     strangers: int
     """Fresh samples."""
     renew: int
-    """After so many asks or tells new candidates are made."""
+    """Number of asks or tells after which new candidates are made."""
 
 
 def turn(asked: int, budget_sets: int, limited: bool) -> int | None:
-    """What ask number `asked` is to improve: a budget set, or None for the whole front.
+    """The goal of ask number `asked`: the number of a budget set, or None for the whole front.
 
     Args:
-        asked: How many asks there were before.
-        budget_sets: How many there are, at least 1.
-        limited: Whether there are budgets; without any, set 0 is the least error.
+        asked: Number of asks before.
+        budget_sets: Number of budget sets, at least 1.
+        limited: Whether there are budgets; without any, the goal of set 0 is the least error.
     """
     if not limited:
         return 0 if asked % _BEST_EVERY == 0 else None
@@ -83,8 +83,8 @@ class ModelBased:
         history: What was asked and told.
         make: Makes a surrogate of one objective, for features of these groups.
         effort: How many candidates are made.
-        hint: What is expected of codes (n, genes) beforehand, (n,): one more feature.
-        sample: Where samples come from; None for the space.
+        hint: A prior estimate of the errors of codes (n, genes), (n,): one more feature.
+        sample: Draws samples; None for the space's own.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class ModelBased:
         """The largest known objectives among the first samples."""
         self._shortlist: Shortlist | None = None
         self._judged_at = 0
-        """How many codes were told when the shortlist was made."""
+        """Number of told codes when the shortlist was made."""
         self.surrogate = make(self._features.groups)
-        """Of the first objective."""
+        """The surrogate of the first objective."""
         self._others: list[Surrogate] = []
 
     def next(self) -> Codes:
@@ -172,7 +172,7 @@ class ModelBased:
         return self._history.candidates.fresh(np.concatenate([children, strangers]))
 
     def _judge(self, candidates: Codes) -> Shortlist:
-        """The candidates with what a surrogate of all that was told expects of them."""
+        """The candidates with their predictions by a surrogate of all results so far."""
         told, pending = self._history.codes, self._history.pending
         codes = np.concatenate([pending, candidates])
         belief, others = self._expected(codes)
@@ -195,7 +195,7 @@ class ModelBased:
         )
 
     def _told_objectives(self) -> Floats:
-        """The objectives that were told, their errors as a surrogate sees them: (told, m)."""
+        """The told objectives, with errors on the surrogate's scale: (told, m)."""
         objectives = self._history.objectives
         targets, log = logarithms(objectives[:, 0])
         if log:
@@ -203,7 +203,7 @@ class ModelBased:
         return objectives
 
     def _expected(self, codes: Codes) -> tuple[Belief, Floats]:
-        """What is expected of codes (p, genes): their errors and other objectives (p, m-1)."""
+        """Predictions for codes (p, genes): their errors and other objectives (p, m-1)."""
         history = self._history
         objectives, pending = history.objectives, history.pending
         rows = self._informative(objectives)

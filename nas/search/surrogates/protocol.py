@@ -1,4 +1,4 @@
-"""What a searcher needs of a surrogate."""
+"""The protocol of a surrogate."""
 
 from __future__ import annotations
 

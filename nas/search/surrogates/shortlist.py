@@ -1,10 +1,10 @@
-"""Candidates with what a surrogate expects of them, and the choice among them.
+"""Candidates with a surrogate's predictions, and the choice among them.
 
     gain of the front       expected gain in hypervolume
     gain of a budget set    expected gain over the best error known within the budget set
 
-A chosen candidate counts as evaluated from then on, with its predicted error. So several can be
-chosen one after the other, and they spread out.
+A chosen candidate counts as evaluated from then on, with its predicted error. So candidates that
+are chosen one after the other spread out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nas.search.surrogates.acquisition import Belief, best_gain, hypervolume_gai
 
 @dataclass(frozen=True)
 class Known:
-    """What was told, and what is predicted of the codes that are being evaluated."""
+    """Objectives of the evaluated codes, and predicted ones of the codes being evaluated."""
 
     objectives: Floats
     """(n, m)"""
@@ -27,7 +27,7 @@ class Known:
     """Which budget sets each code is within, (n, sets)."""
 
     def with_one(self, objectives: Floats, within: Bools) -> Known:
-        """The same and one more row, (m,) and (sets,)."""
+        """The known rows and one more, (m,) and (sets,)."""
         return Known(
             np.concatenate([self.objectives, objectives[None]]),
             np.concatenate([self.within, within[None]]),
@@ -42,7 +42,7 @@ class Shortlist:
         belief: Their errors.
         others: Their other objectives, (p, m-1).
         within: Which budget sets each of them is within, (p, sets).
-        known: What the gains are over.
+        known: The objectives that gains are counted over.
         reference: The point (m,) up to which hypervolume counts.
     """
 
@@ -58,22 +58,22 @@ class Shortlist:
         self._codes, self._belief, self._others, self._within = codes, belief, others, within
         self._known, self._reference = known, reference
         self.taken = 0
-        """How many candidates were chosen."""
+        """Number of chosen candidates."""
 
     def __len__(self) -> int:
-        """How many candidates are left."""
+        """Number of candidates left."""
         return len(self._codes)
 
     @property
     def budget_sets(self) -> int:
-        """How many there are."""
+        """Number of budget sets."""
         return int(self._within.shape[1])
 
     def pop(self, budget_set: int | None) -> Codes:
         """The candidate with the largest expected gain: (1, genes).
 
         Args:
-            budget_set: Whose best error is to improve; None for the whole front.
+            budget_set: The budget set to improve; None for the whole front.
         """
         gains: Floats = np.zeros(len(self))
         if budget_set is not None:

@@ -1,1 +1,1 @@
-"""Mixers that weigh positions by how alike they are (softmax attention)."""
+"""Mixers that weight positions by their similarity (softmax attention)."""

@@ -90,8 +90,8 @@ class WindowAttention(nn.Module):
 def _constants(build: Callable[P, Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
     """Cache the constants that a function builds; the first argument is the tensor they serve.
 
-    Nothing is cached while a graph is captured, nor for a subclass of `Tensor`: the constants of a
-    fake tensor are fake too, and a later real tensor would be given them.
+    Nothing is cached while a graph is captured, or for a subclass of `Tensor`: the constants of a
+    fake tensor are fake too, and a real tensor would get them later.
     """
     cached = cast(Callable[P, Tensor], lru_cache(maxsize=256)(build))
 

@@ -1,1 +1,1 @@
-"""Mixers that mix nothing: what every other one is compared with."""
+"""Mixers that mix nothing: the baseline for every other mixer."""

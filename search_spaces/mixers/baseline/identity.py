@@ -1,4 +1,4 @@
-"""Identity: no mixing; where width or size change, a strided 1x1 convolution.
+"""Identity: no mixing; if the width or the size changes, a strided 1x1 convolution.
 
     y = x        or, with another width or a stride,        y = BN(W * x[::s, ::s])
 

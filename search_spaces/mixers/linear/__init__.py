@@ -1,1 +1,1 @@
-"""Mixers whose cost grows linearly with positions: queries meet a summary of keys and values."""
+"""Mixers whose cost is linear in positions: queries attend to a summary of keys and values."""

@@ -2,8 +2,8 @@
 
     y = irfft2(G . rfft2(x))        x, y: (B, C, H, W); G: (C, H, W // 2 + 1) complex
 
-The filter is kept at one size and resampled to the map's spectrum when that differs, so that one
-set of weights serves every resolution.
+The filter has one size and is resampled if the map's spectrum has another, so that one set of
+weights serves every resolution.
 Elastic: channels (leading).
 Papers: GFNet, Rao et al. 2021, https://arxiv.org/abs/2107.00645 (Section 3.2); in hybrid stages
 SpectFormer, Patro et al. 2023, https://arxiv.org/abs/2304.06446
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options
 
-GRID = 14  # side of the map whose spectrum the filter is kept for, as in GFNet's ImageNet models
+GRID = 14  # side of the map whose spectrum the filter matches, as in GFNet's ImageNet models
 
 
 @dataclass(frozen=True)

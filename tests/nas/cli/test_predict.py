@@ -198,7 +198,10 @@ def test_a_member_of_a_run_is_named_in_two_ways(run: Run, architecture: Architec
             "'timm:levit_128' does not run on images of 100 x 100 px (",
         ),
         ("timm:resnet18 --hardware v100 --precision bf16", "v100 has no precision 'bf16'"),
-        ("timm:resnet18 --hardware cpu --explain", "know no kernels. Leave out --explain"),
+        (
+            "timm:resnet18 --hardware cpu --explain",
+            "without kernels to explain. Leave out --explain",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_says_what_can(run: Run, text: str, message: str) -> None:

@@ -76,7 +76,7 @@ def test_budgets_without_a_network_are_told_with_the_reason(front: Front) -> Non
     )
     said = unanswered(none, ("cpu",))
     assert said == [
-        "nothing that was evaluated is predicted within 1.2 ms: evaluate more (--evaluations), "
-        "or raise it",
+        "no evaluated architecture is predicted within 1.2 ms: evaluate more (--evaluations), "
+        "or raise the budget",
         "none of the 1 predicted within 2.5 ms was measured within it",
     ]

@@ -164,7 +164,7 @@ def test_where_nothing_is_sure_nothing_moves_and_the_evolution_ends() -> None:
     judge = FakeSupernet(lambda architecture: 0.1)
     outcome = evolve_space(_request(), 3, out=Path("out"), judge=judge)
     assert judge.trained == ["little"]
-    assert any("Nothing moves any more" in line for line in outcome.lines)
+    assert any("No range moves any more" in line for line in outcome.lines)
     assert outcome.document["generations"][-1]["settled"]
     assert not Path("out/space-2.yaml").exists()
 

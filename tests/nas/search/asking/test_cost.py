@@ -42,7 +42,7 @@ def test_without_either_larger_architectures_cost_more(space):
     assert smallest < -1 < 1 < largest
 
 
-def test_a_code_of_unknown_cost_is_the_dearest(space):
+def test_a_code_of_unknown_cost_is_the_most_expensive(space):
     cost = Cost(
         Brief(
             space,
