@@ -5,9 +5,9 @@
     1     3       3      | 93.66        9.77
 
 The code columns' values are categories, and the rows are all architectures of the space.
-All objectives are minimised: a maximised column is replaced by its distance from the best possible
-value (1 for shares, 100 for per cents), or by its negative if there is none. Its reference point is
-0, or the least value in the table if there are negative ones.
+All objectives are minimised: a maximised column is replaced by its distance from the best
+possible value (1 for shares, 100 for per cents), or by its negative if there is none. It counts
+from 0, or from the least value in the table if there are negative ones.
 
 Papers: NAS-Bench-201, Dong and Yang 2020, https://arxiv.org/abs/2001.00326; latencies for it,
 HW-NAS-Bench, Li et al. 2021, https://arxiv.org/abs/2103.10584
