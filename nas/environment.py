@@ -1,4 +1,4 @@
-"""What a result was made with: versions, machine, threads, commit. Imports nothing heavy."""
+"""The environment of a result: versions, machine, threads, commit. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def version(package: str) -> str | None:
 
 
 def cpu_name() -> str:
-    """The processor's marketing name where the system tells it."""
+    """The processor's marketing name if the system gives it."""
     return cpu_field("model name") or platform.processor() or platform.machine()
 
 
@@ -85,7 +85,7 @@ def cpu() -> dict[str, Any]:
 def usable_cpus(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """Logical processors that this process may keep busy.
 
-    A container has few of a large host's: by its affinity, or by the quota of its control group
+    A container has fewer than its host: by its affinity, or by the quota of its control group
     (`docker run --cpus 2`), rounded up.
 
     Args:
@@ -164,7 +164,7 @@ def torch_threads(n: int) -> Iterator[None]:
     With one thread, results do not depend on how many a machine has: sums that several threads
     compute differ in the last bits.
     """
-    import torch  # takes seconds, and not all who ask for threads have it already
+    import torch  # takes seconds, and callers may not have imported it yet
 
     before = torch.get_num_threads()
     torch.set_num_threads(n)

@@ -1,6 +1,6 @@
-"""Every error of the project in one place, each also the matching builtin.
+"""Every error of the project in one place; each is also a builtin error.
 
-`NasError` and what the lower packages raise live in `search_spaces/errors.py`.
+`NasError` and the errors of the lower packages are in `search_spaces/errors.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DataError(NasError, ValueError):
 
 
 class BudgetError(NasError, ValueError):
-    """A limit that does not say what it should: no unit, not positive, not a number."""
+    """A limit without a unit, not positive, or not a number."""
 
 
 class InfeasibleError(BudgetError):
@@ -58,7 +58,7 @@ class RunError(NasError, RuntimeError):
 
 
 class NotFittedError(NasError, RuntimeError):
-    """A prediction was asked of something that has measured nothing yet."""
+    """A prediction for a target that has not been measured yet."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -74,11 +74,11 @@ class MissingExtraError(NasError, ImportError):
 
 
 class ExportError(NasError, RuntimeError):
-    """A network that a format cannot hold, or that comes back from it as another one."""
+    """A network that a format cannot hold, or that gives other scores when loaded back."""
 
 
 class StorageError(NasError, OSError):
-    """The disk, not the person, is at fault: it is full or failing."""
+    """A disk that is full or failing."""
 
     exit_code: ClassVar[int] = 1
 

@@ -1,9 +1,9 @@
-"""What a run found, as plain values: in memory, in its files and in what `--json` prints.
+"""The result of a run as plain values: in memory, in its files and in the output of `--json`.
 
-Latency       one target: predicted with its interval, and measured where it was
+Latency       on one target: predicted with its interval, and measured if it was
 FrontMember   one architecture of the front, with a `Latency` for each target
-Answer        one set of budgets, and the best network within it
-RunResult     all of a run
+Answer        one budget set, and the best network within it
+RunResult     everything about a run
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from search_spaces.architecture import Architecture
 
 @dataclass(frozen=True)
 class Latency:
-    """On one target, in ms per batch."""
+    """Latency on one target, in ms per batch."""
 
     target: str
     """The target in short, such as `a100` or `a100 (batch 32)`."""
@@ -79,7 +79,7 @@ class FrontMember:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found within one set of budgets, which hold at the same time."""
+    """The best network within one budget set."""
 
     limits_ms: tuple[float | None, ...]
     """One per target; None is no limit."""
@@ -99,7 +99,7 @@ class NamedTarget:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run as far as it has come."""
+    """The result of a run so far."""
 
     path: Path
     targets: tuple[NamedTarget, ...]
@@ -107,7 +107,7 @@ class RunResult:
     """Its finished steps."""
     front: tuple[FrontMember, ...] = ()
     answers: tuple[Answer, ...] = ()
-    """One per set of budgets."""
+    """One per budget set."""
     evaluations: int = 0
     exported: tuple[Path, ...] = ()
     report: Path | None = None
@@ -131,7 +131,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What any other command made: `lines` for a person, `document` for `--json`."""
+    """The result of any other command: `lines` for a person, `document` for `--json`."""
 
     lines: tuple[str, ...]
     document: dict[str, Any] = field(default_factory=dict)

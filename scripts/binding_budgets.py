@@ -1,4 +1,4 @@
-"""Budgets that bind: the 25th, 50th and 75th percentile of the space's predicted latency.
+"""Searches under tight budgets: percentiles 25, 50 and 75 of the space's predicted latency.
 
     python scripts/binding_budgets.py --evaluations 200
 
