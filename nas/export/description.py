@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from nas.data.images import Dataset, SearchData
+from nas.data.images import Splits
 from nas.errors import CheckpointError, SpaceError
 from search_spaces.architecture import Architecture
 
@@ -57,7 +57,7 @@ class DataDescription:
     scale: float
 
     @classmethod
-    def of(cls, data: Dataset | SearchData) -> DataDescription:
+    def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
         return cls(data.name, data.classes, data.in_channels, norm.mean, norm.std, norm.scale)

@@ -76,11 +76,7 @@ class PopulationPredictor(ABC):
         return math.exp(self._log_half_width)
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
+        """Latency of each architecture on this predictor's target."""
         return Prediction.around(self._ms(codes), self._log_half_width)
 
     @abstractmethod
@@ -99,7 +95,6 @@ def another_day(log_half_width: float, change: float) -> float:
     """The half width for times that are measured in a later session.
 
     Args:
-        log_half_width: Half width for times of the same session.
         change: |log speed change| of the machine between sessions.
     """
     return math.hypot(log_half_width, change)

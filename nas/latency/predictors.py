@@ -47,13 +47,8 @@ def predictor_for(
     Args:
         space: What is searched. A target with a resolution restricts it: predict codes of
             `predictor.space` then.
-        target: Device and conditions.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
         confidence: Share of networks that the intervals cover, 0.5 ... 0.98.
         measure: Whether to measure the processor at hand if it has no profile yet.
-        progress: Receives messages.
-        plan: How much to measure, if anything is.
 
     Raises:
         NotFittedError, CheckpointError, SpaceError, MissingExtraError, ExportError: as

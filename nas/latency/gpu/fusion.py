@@ -215,7 +215,6 @@ def _with_fused_attention(operations: Sequence[Operation], longest: float) -> li
     """Turn two batched products with a softmax between them into one attention.
 
     Args:
-        operations: Of a trace.
         longest: The most tokens that one launch takes.
     """
     found: list[Operation] = []

@@ -142,7 +142,6 @@ class GpuModel:
         """Half width, in the logarithm, of the interval that covers this share of networks.
 
         Args:
-            confidence: Share of networks.
             basis: What the prediction rests on, see above; by default `self.basis`.
 
         Raises:
@@ -176,9 +175,7 @@ class GpuModel:
         """Predict one network.
 
         Args:
-            module: A module of one input.
             shape: Shape of the input, with the batch.
-            confidence: Share of networks that the interval covers.
         """
         operations = self.operations(module, shape)
         found = self.launches(operations)

@@ -78,7 +78,6 @@ def predict_module(
             `module.to(memory_format=torch.channels_last)`.
         input_shape: (B, C, H, W), or the shape of another kind of input.
         target: The processor at hand, runtime eager.
-        progress: Receives messages.
 
     Raises:
         SettingsError: another runtime or device, or the module does not take such an input.
@@ -110,13 +109,7 @@ class OperationsPredictor:
         """The predictor of a target, which is fitted the first time that it is asked for.
 
         Args:
-            target: The processor at hand, runtime eager.
             networks: To fit to, with input shapes; by default ten of timm and the spaces.
-            effort: How long to measure these as whole networks.
-            widest: A 90 % interval of more than this factor to either side is refused.
-            timer: Times operations.
-            machine: Times whole networks; by default the processor at hand.
-            progress: Receives messages.
 
         Raises:
             SettingsError: another runtime or device.

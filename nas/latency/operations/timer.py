@@ -67,15 +67,7 @@ Timer = Callable[[Sequence[Call], int, int, Pace, Progress], list[Span]]
 def time_calls(
     calls: Sequence[Call], weights: int, threads: int, pace: Pace, progress: Progress
 ) -> list[Span]:
-    """Time the calls of one network.
-
-    Args:
-        calls: What the network runs.
-        weights: How many numbers its weights are.
-        threads: That run one operation.
-        pace: How long.
-        progress: Receives messages.
-    """
+    """Time the calls of one network."""
     reference = _reference_calls()
     reference_pool = WeightPool.for_calls(reference, 0)
     pool = WeightPool.for_calls(calls, weights)

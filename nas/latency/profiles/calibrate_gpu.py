@@ -102,12 +102,7 @@ def corrected(
     """The model on a target, corrected by networks that were measured there.
 
     Args:
-        space: Of the networks.
-        gpu: The model.
         parts: What it predicts for each part of the space, see `sums_of_parts`.
-        measured: The networks.
-        conditions: What the profile says about how it was made.
-        widest: A 90 % interval of more than this factor to either side is refused.
 
     Raises:
         NotFittedError: the times do not match the networks.

@@ -86,16 +86,6 @@ def write_kit(
 ) -> Kit:
     """Write networks of a space for the target's batch and resolution, and instructions.
 
-    Args:
-        folder: A new or empty one.
-        space: Restricted to the target's resolution, if it has one.
-        target: The device, batch and resolution.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        probes: How many networks.
-        seed: Of the choice of networks.
-        progress: Receives messages.
-
     Raises:
         RunError: the folder is not empty.
         MissingExtraError: the ONNX exporter is not installed.

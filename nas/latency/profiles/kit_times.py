@@ -57,13 +57,7 @@ def import_times(
     """Fit a profile to the times of a kit's networks and keep it in the cache.
 
     Args:
-        times: The CSV file, see above.
-        folder: The kit.
         space: Restricted to the target's resolution, if it has one.
-        target: What the times were measured on.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        widest: A 90 % interval of more than this factor to either side is refused.
 
     Raises:
         SettingsError: the target is this processor, or differs from the kit's space, batch or
@@ -88,10 +82,6 @@ def import_times(
 
 def read_times(path: Path, known: Mapping[str, Any]) -> Times:
     """The times in a CSV file.
-
-    Args:
-        path: The file.
-        known: The kit's networks by id.
 
     Raises:
         SettingsError: with every mistake and its line.

@@ -139,11 +139,6 @@ def conditions_of(
     """What a profile says about how it was made.
 
     Args:
-        space: What was measured.
-        target: Under which conditions.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        device: What the device is, such as its model.
         measured: The networks' times; None if only their medians are known.
     """
     figures = ("rounds", "repeat_noise", "disturbed", "drift")

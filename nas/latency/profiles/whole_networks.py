@@ -92,11 +92,7 @@ def whole_networks_profile(
     """Fit what each kind of operation takes, and from that the time of every part.
 
     Args:
-        features: Of the space's parts.
-        measured: The networks.
         random: Which of them were drawn at random, (n,).
-        conditions: What the profile says about how it was made.
-        widest: A 90 % interval of more than this factor to either side is refused.
 
     Raises:
         NotFittedError: the times do not match the networks.

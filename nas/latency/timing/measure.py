@@ -77,13 +77,7 @@ def measure_networks(
     Args:
         networks: What to measure. They end up in evaluation mode and, on a GPU, in its memory and
             in the target's precision.
-        shapes: Shape of each network's input.
         target: Runtime, precision and threads; batch and resolution are in `shapes`.
-        effort: How long to measure, once all networks are prepared.
-        seed: Of the order of visits and of the inputs.
-        progress: Receives messages.
-        what: Title of the progress bar.
-        machine: Where to measure; by default the device that the target names.
 
     Raises:
         MissingExtraError: the runtime, or the compiler that it needs, is not installed.
@@ -133,18 +127,7 @@ def interleave(
     *,
     clock: Callable[[], float] | None = None,
 ) -> list[Samples]:
-    """Let all networks take turns in random order, and keep every timed pass.
-
-    Args:
-        passes: One per network.
-        shapes: Of each network's images.
-        machine: Where they run.
-        effort: How long.
-        seed: Of the order and of the images.
-        progress: Receives messages.
-        what: Title of the progress bar.
-        clock: Seconds; decides when the time is over.
-    """
+    """Let all networks take turns in random order, and keep every timed pass."""
     rng, clock = np.random.default_rng(seed), clock or time.perf_counter
     seen, rounds, begin = _Visits(len(passes)), max(2, effort.most), clock()
     with machine.ready(), progress.task(what, rounds * len(passes)) as advance:
