@@ -45,7 +45,6 @@ def speed_now(
     predictor: PartsPredictor,
     progress: Progress | None = None,
     machine: Machine | None = None,
-    effort: Effort = EFFORT,
 ) -> float:
     """How long networks take now, divided by how long they took for the profile.
 
@@ -63,7 +62,7 @@ def speed_now(
         predictor.target,
         conditions["in_channels"],
         conditions["num_classes"],
-        effort=effort,
+        effort=EFFORT,
         progress=progress,
         machine=machine,
     )
