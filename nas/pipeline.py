@@ -35,6 +35,10 @@ _LOG = logging.getLogger(__name__)
 def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
     """Every step in order, with what it is given and what it gives.
 
+    Args:
+        work: The run.
+        machine_of: Finds the machine that measures the front on a target.
+
     Raises:
         LastStep: the last step that was asked for has finished.
     """
@@ -71,7 +75,10 @@ def run(
     """Search for the best networks within the budgets, retrain the best and export them.
 
     Args:
+        settings: All choices.
         out: The run's folder; a new one under `results/` by default.
+        until: The last step to take.
+        console: Who is told.
         machine_of: Finds the machine that measures the front on a target.
 
     Raises:

@@ -152,7 +152,11 @@ def bench(
     """Run a searcher from each seed and score it.
 
     Args:
+        task: What is searched.
+        searcher: One of `SEARCHERS`.
         evaluations: How many each run makes; fewer when it has seen every row.
+        seeds: One run for each.
+        progress: Told the number of runs done.
     """
     judge = Judge(task.table, task.feasible)
     runs = []

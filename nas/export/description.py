@@ -41,9 +41,7 @@ class DataDescription:
     """The images that a network was trained on: how to prepare others, and what its scores mean.
 
     Attributes:
-        name: Of the data set.
         classes: Names in the order of the scores.
-        in_channels: Channels of an image.
         mean: Per channel; subtracted from pixels / scale.
         std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.

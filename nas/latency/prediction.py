@@ -84,10 +84,10 @@ class PopulationPredictor(ABC):
         """Milliseconds of each architecture, (n,)."""
 
 
-def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:
-    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|, or else the largest."""
+def conformal_half_width(predicted: Floats, measured: Floats) -> float:
+    """The ceil((n + 1) COVERAGE)-th smallest |log(measured / predicted)|, or else the largest."""
     scores = np.sort(np.abs(np.log(measured / predicted)), axis=None)
-    rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
+    rank = min(math.ceil((len(scores) + 1) * COVERAGE), len(scores))
     return float(scores[rank - 1])
 
 

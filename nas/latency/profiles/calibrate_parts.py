@@ -64,7 +64,6 @@ def calibrate_parts(
         plan.effort,
         0,
         progress,
-        "Measuring networks",
     )
     times, whole = _part_times(rows, samples[: len(covering)]), summary(samples[len(covering) :])
     conditions = subject.conditions(machine.facts(), whole)

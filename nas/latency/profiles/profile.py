@@ -37,18 +37,8 @@ SCHEMA = 1
 FEWEST = 5
 """Networks that a profile needs at least."""
 CONDITIONS = (
-    "target",
-    "device",
-    "torch",
-    "space",
-    "parts",
-    "in_channels",
-    "num_classes",
-    "rounds",
-    "repeat_noise",
-    "disturbed",
-    "drift",
-    "date",
+    *("target", "device", "torch", "space", "parts", "in_channels", "num_classes"),
+    *("rounds", "repeat_noise", "disturbed", "drift", "date"),
 )
 """What every profile says about how it was made."""
 
@@ -169,13 +159,13 @@ class Subject:
         self, device: dict[str, Any], measured: Measurement | None = None
     ) -> dict[str, Any]:
         """What a profile says about how it was made; without times, only medians are known."""
-        figures = ("rounds", "repeat_noise", "disturbed", "drift")
+        unknown = dict.fromkeys(("rounds", "repeat_noise", "disturbed", "drift"))
         return {
             **self._identity,
             "device": device,
             "torch": version("torch"),
             "space": self.space.name,
-            **{name: measured and getattr(measured, name) for name in figures},
+            **(measured.figures() if measured else unknown),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
 

@@ -104,6 +104,15 @@ class Measurement:
         halves = np.log(quarters).reshape(len(quarters), 2, -1).mean(axis=2)
         return float(np.median(np.abs(halves[:, 0] - halves[:, 1])))
 
+    def figures(self) -> dict[str, float]:
+        """How well it was measured, by name."""
+        return {
+            "rounds": self.rounds,
+            "repeat_noise": self.repeat_noise,
+            "disturbed": self.disturbed,
+            "drift": self.drift,
+        }
+
     @property
     def fits(self) -> NDArray[np.bool_]:
         """Which networks fitted into the memory, (n,)."""

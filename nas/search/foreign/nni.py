@@ -36,9 +36,6 @@ class NniTool:
     """An algorithm of NNI as a `Tool`; see the module.
 
     Args:
-        space: What is searched.
-        algorithm: One of `ALGORITHMS`.
-        seed: Decides every choice.
         constrained: Whether there are constraints; then only the first objective counts.
 
     Raises:

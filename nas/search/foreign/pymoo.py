@@ -27,13 +27,6 @@ POPULATION = 10
 class PymooTool:
     """NSGA-II; see the module.
 
-    Args:
-        cardinalities: Number of categories of each gene.
-        seed: Decides every choice.
-        objectives: How many there are.
-        constraints: How many there are.
-        population: Members of a generation.
-
     Raises:
         MissingExtraError: pymoo is not installed.
     """

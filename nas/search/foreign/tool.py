@@ -12,6 +12,7 @@ repeats asks a random fresh code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,7 +34,6 @@ class Canonical(Protocol):
 
     def canonical(self, codes: Codes) -> Codes:
         """The canonical codes of freely chosen genes: (n, genes)."""
-        ...
 
 
 @runtime_checkable
@@ -42,7 +42,18 @@ class Sparse(Protocol):
 
     def nearest(self, code: Codes, asked: Codes) -> Codes:
         """The listed code nearest to `code` (genes,); if possible not in `asked` (n, genes)."""
-        ...
+
+
+class NamedGene(Protocol):
+    """One gene of a code, as a person reads it."""
+
+    @property
+    def name(self) -> str:
+        """What the gene decides."""
+
+    @property
+    def choices(self) -> Sequence[object]:
+        """What its values 0, 1, ... mean."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,6 @@ class Tool(Protocol):
 
     def propose(self) -> Proposal:
         """What to evaluate next; several may be open at once."""
-        ...
 
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
@@ -66,13 +76,11 @@ class Tool(Protocol):
         """The result of a proposal, reported once for each.
 
         Args:
-            proposal: As it was made.
             code: The canonical code of its genes, (genes,).
             objectives: (m,), NaN where they were not evaluated because the code is infeasible;
                 None for an evaluation that failed.
             constraints: (k,), k >= 0, feasible where all are <= 0.
         """
-        ...
 
 
 class ForeignSearcher:
@@ -80,7 +88,6 @@ class ForeignSearcher:
 
     Args:
         tool: Over `cardinalities_of(brief.space)`.
-        brief: The search.
         repeats: Whether a code may be asked twice, if the tool proposes it twice. If not, the
             tool is told its result again and asked for another one.
         tries: How often the tool is asked again for one evaluation.
@@ -175,6 +182,14 @@ def cardinalities_of(space: CodeSpace) -> tuple[int, ...]:
     if not isinstance(space, Categorical):
         raise SpaceError("Foreign search tools need a space that names its genes' cardinalities.")
     return tuple(int(count) for count in space.cardinalities)
+
+
+def words_of(gene: NamedGene) -> list[str]:
+    """Each choice in words, numbered where two read the same."""
+    words = [str(choice) for choice in gene.choices]
+    if len(set(words)) < len(words):
+        words = [f"{number}: {word}" for number, word in enumerate(words)]
+    return words
 
 
 def canonical(space: CodeSpace, codes: Codes) -> Codes:
