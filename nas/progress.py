@@ -20,15 +20,12 @@ class Progress(Protocol):
 
     def step(self, name: str) -> None:
         """Show that a step of the pipeline begins."""
-        ...
 
     def say(self, message: str) -> None:
         """Show one line."""
-        ...
 
     def task(self, what: str, total: int) -> AbstractContextManager[Advance]:
         """A task of `total` units, shown as a bar with the time that is left."""
-        ...
 
 
 class Silent:

@@ -104,8 +104,6 @@ def shapes_only(
     Args:
         name: A model of timm, with or without its pretrained tag.
         resolution: Side of its images, if the model depends on it; None for its own.
-        in_channels: Channels of its images; None for its own.
-        num_classes: None for its own.
     """
     asked = {"in_chans": in_channels, "num_classes": num_classes}
     changes = {field: value for field, value in asked.items() if value is not None}

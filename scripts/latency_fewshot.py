@@ -112,15 +112,25 @@ def _settings(
     like = "gpu" if kind == "gpu" else "other"
     others = [c for c in known if nas_tables.kind(c) == like and nas_tables.device(c) != own]
     operations = nas_tables.operations(table)
-    settings = {"devices": (operations, Prior.of_devices(np.array([known[c] for c in others])))}
+    settings = {"devices": (operations, _prior_of(np.array([known[c] for c in others])))}
     if kind == "gpu":
         far = [c for c in others if generations[nas_tables.device(c)] != generations[own]]
-        prior = Prior.of_devices(np.array([known[c] for c in far]))
+        prior = _prior_of(np.array([known[c] for c in far]))
         settings["generations"] = (operations, prior)
     traced = nas_tables.traced(table, nas_tables.batch_size(column))
     prior = Prior.around(np.ones(traced.shape[1]), spread=1.0, common=1.0)
     settings["trace"] = (traced, prior)
     return settings
+
+
+def _prior_of(devices: Floats) -> Prior:
+    """The mean of other devices' coefficients (devices, k), and how they differ.
+
+    Beyond that each may differ by 5 %, and all together by a factor of e.
+    """
+    log = np.log(devices)
+    differences = np.cov(log - log.mean(axis=1, keepdims=True), rowvar=False)
+    return Prior(log.mean(axis=0), np.atleast_2d(differences) + 0.05**2 * np.eye(log.shape[1]) + 1)
 
 
 def _figures(

@@ -34,7 +34,7 @@ from nas.latency import Effort, Target, measure_networks
 from nas.latency.gpu.predictor import GpuModel, GpuPredictor
 from nas.latency.prediction import agreement
 from nas.latency.predictors import predictor_for
-from nas.latency.profiles.profile import profile_path
+from nas.latency.profiles.profile import Subject
 from nas.latency.timing.gpu import Clock, GpuMachine
 from nas.progress import Silent
 from nas.settings import Settings
@@ -187,7 +187,7 @@ def _after(found: list[Row], names: list[str], device: str, space: Any, codes: A
             values = tuple(document[name] for name in ("latency_ms", "low_ms", "high_ms"))
         names_of = ("corrected_ms", "corrected_low_ms", "corrected_high_ms")
         row |= dict(zip(names_of, map(float, values), strict=True))
-    path = profile_path(target, space.part_index(3, 10), 3, 10)
+    path = Subject(space, target).path
     return read_json(path) if path.exists() else {}
 
 

@@ -21,7 +21,7 @@ from nas.errors import SettingsError
 from nas.latency import predictor_for
 from nas.latency.devices import check
 from nas.latency.prediction import COVERAGE
-from nas.latency.profiles.profile import profile_path, profiles_of
+from nas.latency.profiles.profile import Subject, profiles_of
 from nas.progress import Progress
 from nas.result import Outcome
 from nas.run.context import Context
@@ -91,7 +91,7 @@ def _was_measured(named: NamedArchitecture, settings: Settings) -> bool:
     if not profiles_of(context.target.device):
         return False  # and the data need not be read
     images = context.data.in_channels, context.data.num_classes
-    return profile_path(context.target, context.space.part_index(*images), *images).exists()
+    return Subject(context.space, context.target, *images).path.exists()
 
 
 def _from_profile(

@@ -12,6 +12,7 @@ from nas.latency.devices import check
 from nas.latency.profiles import kit as kits
 from nas.latency.profiles import kit_times
 from nas.latency.profiles.gpu import MeasuredGpuPredictor
+from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
@@ -91,10 +92,7 @@ def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome
     data = context.data
     kit = kits.write_kit(
         folder,
-        context.space,
-        context.target,
-        data.in_channels,
-        data.num_classes,
+        Subject(context.space, context.target, data.in_channels, data.num_classes),
         seed=settings.seed,
         progress=console,
     )
@@ -112,9 +110,8 @@ def import_times(settings: Settings, times: Path, folder: Path, *, console: Prog
     """
     context = Context(settings)
     data = context.data
-    kit_times.import_times(
-        times, folder, context.space, context.target, data.in_channels, data.num_classes
-    )
+    subject = Subject(context.space, context.target, data.in_channels, data.num_classes)
+    kit_times.import_times(times, folder, subject)
     return _profiled(
         measured_predictor(
             context.space,

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.data.images import Dataset, IntArray, PixelArray, SearchData
+from nas.data.images import IntArray, PixelArray, Splits
 from nas.errors import SettingsError
 from supernet.randomness import Stream, generator, global_seed
 
@@ -79,7 +79,7 @@ class Augmentation:
         return self.mixup > 0.0 or self.cutmix > 0.0
 
 
-def default_augmentation(data: Dataset | SearchData) -> Augmentation:
+def default_augmentation(data: Splits) -> Augmentation:
     """The usual augmentation of this kind of data.
 
     Digits and arrays of unknown meaning are not flipped: a mirrored 2 is not a 2. Images are

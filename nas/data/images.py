@@ -8,7 +8,8 @@ Pixels are (N, H, W, C): uint8 for pictures, float32 for anything else (depth, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -110,42 +111,8 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class SearchData:
-    """A data set as a search sees it. There is no test split here and no way to it."""
-
-    kind: str
-    name: str
-    id: str
-    classes: tuple[str, ...]
-    train: Images
-    validation: Images
-    normalisation: Normalisation
-    notes: tuple[str, ...]
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes there are."""
-        return len(self.classes)
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of an image, the networks' `in_channels`."""
-        return self.train.channels
-
-    @property
-    def native_size(self) -> tuple[int, int]:
-        """Height and width as stored; an architecture resizes to its own resolution."""
-        return self.train.size
-
-    @property
-    def class_counts(self) -> tuple[int, ...]:
-        """Training images of each class."""
-        return count_classes(self.train.labels, self.num_classes)
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Training, validation and test images. The test split opens by name only: `open_test()`.
+class Splits:
+    """What `SearchData` and `Dataset` share: everything but the test images.
 
     Attributes:
         kind: How it was read, such as "folder"; see `nas.data.KINDS`.
@@ -166,7 +133,6 @@ class Dataset:
     validation: Images
     normalisation: Normalisation
     notes: tuple[str, ...]
-    _test: Images = field(repr=False)
 
     @property
     def num_classes(self) -> int:
@@ -188,18 +154,22 @@ class Dataset:
         """Training images of each class."""
         return count_classes(self.train.labels, self.num_classes)
 
+
+@final
+@dataclass(frozen=True, eq=False)
+class SearchData(Splits):
+    """A data set as a search sees it. There is no test split here and no way to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset(Splits):
+    """Training, validation and test images. The test split opens by name only: `open_test()`."""
+
+    _test: Images = field(repr=False)
+
     def search_view(self) -> SearchData:
         """The same data without the test split."""
-        return SearchData(
-            kind=self.kind,
-            name=self.name,
-            id=self.id,
-            classes=self.classes,
-            train=self.train,
-            validation=self.validation,
-            normalisation=self.normalisation,
-            notes=self.notes,
-        )
+        return SearchData(**{each.name: getattr(self, each.name) for each in fields(SearchData)})
 
     def open_test(self) -> Images:
         """The test images. For the final score of a retrained network, and nothing before it."""

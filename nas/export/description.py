@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from nas.data.images import Dataset, SearchData
+from nas.data.images import Splits
 from nas.errors import CheckpointError, SpaceError
 from search_spaces.architecture import Architecture
 
@@ -41,9 +41,7 @@ class DataDescription:
     """The images that a network was trained on: how to prepare others, and what its scores mean.
 
     Attributes:
-        name: Of the data set.
         classes: Names in the order of the scores.
-        in_channels: Channels of an image.
         mean: Per channel; subtracted from pixels / scale.
         std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.
@@ -57,7 +55,7 @@ class DataDescription:
     scale: float
 
     @classmethod
-    def of(cls, data: Dataset | SearchData) -> DataDescription:
+    def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
         return cls(data.name, data.classes, data.in_channels, norm.mean, norm.std, norm.scale)

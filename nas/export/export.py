@@ -41,8 +41,6 @@ def export_network(
 
     Args:
         network: A plain network; it is left as it is.
-        folder: Made where it does not exist.
-        data: The images it was trained on.
         scores: By name, such as `test_accuracy`; for people to read.
         formats: Any of `FORMATS`, besides the description and the weights.
         images: Some normalised training images (n, C, R, R), on which formats are calibrated and

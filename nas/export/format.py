@@ -30,7 +30,6 @@ class Export:
 
     Attributes:
         network: In eval mode, on the CPU, in float32.
-        description: Its architecture, data and scores.
         folder: Where it is written; the description and the weights are there already.
         images: Normalised images (n, C, R, R) to calibrate on. They are not an exporter's example:
             a file keeps its example, and these may be someone's own.
@@ -51,8 +50,6 @@ class Format:
 
     Attributes:
         name: As `nas export --format` takes it; also the name of its module in `formats/`.
-        file: The file that it adds to the folder.
-        write: Writes that file.
         load: Reads the file at a path back as something that scores images.
         tolerance: Of its exports: see `Export`.
         default: Whether a run writes it without being asked to.

@@ -99,7 +99,6 @@ def nas_network(
     """Any network of ours, from its architecture; timm's entry point.
 
     Args:
-        pretrained: Load the weights that `pretrained_cfg` points to.
         architecture: As an object, a dictionary or a file.
         pretrained_cfg: timm's description of weights and images.
         options: As for every model of timm's: `num_classes`, `in_chans`, ...

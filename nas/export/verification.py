@@ -21,7 +21,6 @@ def check_same(
 
     Args:
         network: In eval mode, on the CPU.
-        exported: The same network, loaded back.
         what: What was exported, for the message.
         images: What both are run on, (n, C, R, R); five are enough.
         tolerance: Largest difference allowed, as a share of the largest score; 0 is to the bit.

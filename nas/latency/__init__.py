@@ -16,18 +16,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.latency.cost import Cost, CostTable, cost_of
-    from nas.latency.operations.predictor import predict_module
-    from nas.latency.prediction import Prediction, Predictor
-    from nas.latency.predictors import measured_predictor, predictor_for
-    from nas.latency.profiles.parts import PartsPredictor
-    from nas.latency.profiles.plan import Plan
-    from nas.latency.target import Target
-    from nas.latency.timing.machine import Effort
-    from nas.latency.timing.measure import measure_finalists, measure_networks
-    from nas.latency.timing.samples import Measurement
-    from nas.latency.tracing.operations import Operation
-    from nas.latency.tracing.trace import trace
+    from nas.latency.cost import Cost as Cost
+    from nas.latency.cost import CostTable as CostTable
+    from nas.latency.cost import cost_of as cost_of
+    from nas.latency.operations.predictor import predict_module as predict_module
+    from nas.latency.prediction import Prediction as Prediction
+    from nas.latency.prediction import Predictor as Predictor
+    from nas.latency.predictors import measured_predictor as measured_predictor
+    from nas.latency.predictors import predictor_for as predictor_for
+    from nas.latency.profiles.parts import PartsPredictor as PartsPredictor
+    from nas.latency.profiles.plan import Plan as Plan
+    from nas.latency.target import Target as Target
+    from nas.latency.timing.machine import Effort as Effort
+    from nas.latency.timing.measure import measure_finalists as measure_finalists
+    from nas.latency.timing.measure import measure_networks as measure_networks
+    from nas.latency.timing.samples import Measurement as Measurement
+    from nas.latency.tracing.operations import Operation as Operation
+    from nas.latency.tracing.trace import trace as trace
 
 _HOMES = {
     "Cost": "cost",
@@ -49,25 +54,7 @@ _HOMES = {
     "trace": "tracing.trace",
 }
 
-__all__ = [
-    "Cost",
-    "CostTable",
-    "Effort",
-    "Measurement",
-    "Operation",
-    "PartsPredictor",
-    "Plan",
-    "Prediction",
-    "Predictor",
-    "Target",
-    "cost_of",
-    "measure_finalists",
-    "measure_networks",
-    "measured_predictor",
-    "predict_module",
-    "predictor_for",
-    "trace",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -56,8 +56,6 @@ def unseal(
     """The content of a sealed file.
 
     Args:
-        text: What `seal` returned.
-        schema: The version that is expected.
         name: How errors call the file, such as "The latency profile 'x.json'".
         again: What errors advise.
         conditions: Keys that the content's `conditions` need to have.

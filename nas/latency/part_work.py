@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nas.latency.gpu.fusion import Fusion, compiled_layout, launches_of
+from nas.latency.gpu.fusion import Fusion, launches_of, relaid
 from nas.latency.gpu.launches import LAUNCH_KINDS, rows_of
 from nas.latency.kept import Kept
 from nas.latency.sources import fingerprint
@@ -152,10 +152,7 @@ def _traced(piece: Piece, conditions: Conditions, tracer: Tracer) -> Iterator[tu
         yield _COST, np.array([macs(operations), _parameters(module), peak], dtype=np.float64)
     for fusion in FUSIONS:
         source = operations
-        if (
-            fusion == "compile"
-            and compiled_layout(operations) != conditions.layout == "channels_first"
-        ):
+        if fusion == "compile" and relaid(operations, conditions.layout):
             source = tracer(module, shape, precision=conditions.precision)
         yield fusion, rows_of(launches_of(source, fusion))
 

@@ -76,11 +76,7 @@ class PopulationPredictor(ABC):
         return math.exp(self._log_half_width)
 
     def predict(self, codes: NDArray[np.integer]) -> Prediction:
-        """Latency of each architecture on this predictor's target.
-
-        Args:
-            codes: Architectures of `self.space`, shape (n, genes).
-        """
+        """Latency of each architecture on this predictor's target."""
         return Prediction.around(self._ms(codes), self._log_half_width)
 
     @abstractmethod
@@ -88,10 +84,10 @@ class PopulationPredictor(ABC):
         """Milliseconds of each architecture, (n,)."""
 
 
-def conformal_half_width(predicted: Floats, measured: Floats, coverage: float = COVERAGE) -> float:
-    """The ceil((n + 1) coverage)-th smallest |log(measured / predicted)|, or else the largest."""
+def conformal_half_width(predicted: Floats, measured: Floats) -> float:
+    """The ceil((n + 1) COVERAGE)-th smallest |log(measured / predicted)|, or else the largest."""
     scores = np.sort(np.abs(np.log(measured / predicted)), axis=None)
-    rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
+    rank = min(math.ceil((len(scores) + 1) * COVERAGE), len(scores))
     return float(scores[rank - 1])
 
 
@@ -99,7 +95,6 @@ def another_day(log_half_width: float, change: float) -> float:
     """The half width for times that are measured in a later session.
 
     Args:
-        log_half_width: Half width for times of the same session.
         change: |log speed change| of the machine between sessions.
     """
     return math.hypot(log_half_width, change)

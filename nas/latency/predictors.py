@@ -8,7 +8,6 @@ board       a profile from networks measured there with a kit
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from nas.errors import NotFittedError
 from nas.latency.devices import check
@@ -19,7 +18,7 @@ from nas.latency.profiles.calibrate_parts import calibrate_parts
 from nas.latency.profiles.gpu import GpuProfile, MeasuredGpuPredictor
 from nas.latency.profiles.parts import PartsPredictor, PartsProfile
 from nas.latency.profiles.plan import Plan
-from nas.latency.profiles.profile import Profile, profile_path
+from nas.latency.profiles.profile import Profile, Subject
 from nas.latency.profiles.whole_networks import calibrate_whole_networks
 from nas.latency.target import Target
 from nas.latency.timing.machine import Machine
@@ -47,22 +46,19 @@ def predictor_for(
     Args:
         space: What is searched. A target with a resolution restricts it: predict codes of
             `predictor.space` then.
-        target: Device and conditions.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
         confidence: Share of networks that the intervals cover, 0.5 ... 0.98.
         measure: Whether to measure the processor at hand if it has no profile yet.
-        progress: Receives messages.
-        plan: How much to measure, if anything is.
 
     Raises:
         NotFittedError, CheckpointError, SpaceError, MissingExtraError, ExportError: as
             `measured_predictor`.
     """
     if check(target.device).kind == "gpu":
-        space = _restricted(space, target)
-        if not _path(space, target, in_channels, num_classes).exists():
-            return GpuPredictor(space, target, in_channels, num_classes, confidence=confidence)
+        subject = _subject(space, target, in_channels, num_classes)
+        if not subject.path.exists():
+            return GpuPredictor(
+                subject.space, target, in_channels, num_classes, confidence=confidence
+            )
     return measured_predictor(
         space,
         target,
@@ -105,21 +101,14 @@ def measured_predictor(
         MissingExtraError: the target's runtime is not installed.
         ExportError: the runtime cannot run a network of the space.
     """
-    space = _restricted(space, target)
-    path = _path(space, target, in_channels, num_classes)
+    subject = _subject(space, target, in_channels, num_classes)
+    space, path = subject.space, subject.path
     if again or not path.exists():
-        _require_measurable(space, target, in_channels, num_classes, measure)
+        _require_measurable(subject, measure)
         with lock(path.with_name("measuring.lock")):
             if again or not path.exists():  # another process may have measured it meanwhile
-                _calibration(target)(
-                    space,
-                    target,
-                    in_channels,
-                    num_classes,
-                    plan=plan or Plan(),
-                    progress=progress or Silent(),
-                    machine=machine,
-                ).save(path)
+                calibrate = _calibration(target)
+                calibrate(subject, plan or Plan(), progress or Silent(), machine).save(path)
     if check(target.device).kind == "gpu":
         found = GpuProfile.load(path)
         return MeasuredGpuPredictor(space, target, found, in_channels, num_classes, confidence)
@@ -127,19 +116,21 @@ def measured_predictor(
     return PartsPredictor(space, target, profile, in_channels, num_classes, confidence)
 
 
-def _calibration(target: Target) -> Callable[..., Profile]:
+def _calibration(
+    target: Target,
+) -> Callable[[Subject, Plan, Progress, Machine | None], Profile]:
     """The way to measure a target."""
     if check(target.device).kind == "gpu":
         return calibrate_gpu
     return calibrate_parts if target.runtime == "eager" else calibrate_whole_networks
 
 
-def _require_measurable(
-    space: SearchSpace, target: Target, in_channels: int, num_classes: int, measure: bool
-) -> None:
+def _require_measurable(subject: Subject, measure: bool) -> None:
     """Raise NotFittedError if a target without a profile is not to be measured here."""
+    target = subject.target
     what = (
-        f"'{space.name}' on {target} with {in_channels} image channels and {num_classes} classes"
+        f"'{subject.space.name}' on {target} with {subject.in_channels} image channels and "
+        f"{subject.num_classes} classes"
     )
     if check(target.device).kind == "board":
         raise NotFittedError(
@@ -152,10 +143,6 @@ def _require_measurable(
         )
 
 
-def _path(space: SearchSpace, target: Target, in_channels: int, num_classes: int) -> Path:
-    index = space.part_index(in_channels, num_classes)
-    return profile_path(target, index, in_channels, num_classes)
-
-
-def _restricted(space: SearchSpace, target: Target) -> SearchSpace:
-    return space if target.resolution is None else space.restrict(target.resolution)
+def _subject(space: SearchSpace, target: Target, in_channels: int, num_classes: int) -> Subject:
+    restricted = space if target.resolution is None else space.restrict(target.resolution)
+    return Subject(restricted, target, in_channels, num_classes)

@@ -27,13 +27,8 @@ class ReportContent:
     """The content of the page and its figures; an empty or None field is left out.
 
     Attributes:
-        title: What the run is called.
         targets: What latencies are of, in the order of the records' latencies.
         records: All evaluations of the search, in the order of asking.
-        front: The front, fastest first.
-        budgets: The limits that were asked for.
-        answers: The best network within each set of budgets.
-        metric: Which score counts.
         searcher: Name of the algorithm that gave `records`.
         held_out: Networks that were predicted by fits without them, and measured.
         random_records: As many evaluations of a random search on the same shared weights.
@@ -45,9 +40,6 @@ class ReportContent:
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
-        settings: The run's settings by name.
-        environment: What it was made with.
-        notes: Sentences a person should read.
         exported: Folders of exported networks.
     """
 

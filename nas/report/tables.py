@@ -19,9 +19,7 @@ class Table:
     """Cells as they are shown.
 
     Attributes:
-        caption: Above the table; may be empty.
         head: One cell per column.
-        rows: Rows of as many cells.
         chosen: The first cell of the row in bold.
         summary: What stands for the table of names and words until a reader opens it.
     """

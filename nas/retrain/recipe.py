@@ -29,10 +29,6 @@ def default_recipe(from_scratch: bool, images: int) -> Recipe:
     """The usual recipe, from shared weights or from new ones.
 
     Training takes about `STEPS` steps, within `FEWEST_EPOCHS` to `MOST_EPOCHS` epochs.
-
-    Args:
-        from_scratch: Whether training begins with fresh weights.
-        images: Training images.
     """
     recipe = Recipe(learning_rate=8e-3 if from_scratch else 6e-3, ema_decay=0.99)
     epochs = round(STEPS / max(1, images // recipe.batch_size))

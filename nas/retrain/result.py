@@ -35,11 +35,11 @@ class NetworkResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        values["validation"] = dataclasses.asdict(self.validation)
-        values["test"] = dataclasses.asdict(self.test)
-        values["recipe"] = self.recipe.model_dump()
-        return {"schema": SCHEMA, **values}
+        return {
+            "schema": SCHEMA,
+            **dataclasses.asdict(self),
+            "recipe": self.recipe.model_dump(),
+        }
 
     def to_json(self) -> str:
         """The content of `result.json`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.data.batches import eval_batches
-from nas.data.images import Dataset, Images, Normalisation, SearchData
+from nas.data.images import Dataset, Images, Normalisation, Splits
 from search_spaces.network import Network
 from supernet.evaluation import evaluate
 from supernet.scores import Evaluation
@@ -16,9 +16,7 @@ def score_test(network: Network, data: Dataset, batch_size: int = BATCH_SIZE) ->
     return _score(network, data.open_test(), data.normalisation, batch_size)
 
 
-def score_validation(
-    network: Network, data: Dataset | SearchData, batch_size: int = BATCH_SIZE
-) -> Evaluation:
+def score_validation(network: Network, data: Splits, batch_size: int = BATCH_SIZE) -> Evaluation:
     """The score on the images that architectures were compared on."""
     return _score(network, data.validation, data.normalisation, batch_size)
 

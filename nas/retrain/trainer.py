@@ -52,13 +52,8 @@ def retrain(
     """Train `network` in place; at the end it holds averaged weights and is in eval mode.
 
     Args:
-        network: Extracted from a supernet, or fresh.
-        data: Batches of training images.
-        recipe: How long and how fast.
         seed: Of stochastic depth.
         validate: Called with the averaged weights, in eval mode, after each of about 20 epochs.
-        checkpoints: Where to continue from and to save to.
-        progress: Told after each step.
         supervision: What it learns from; the labels by default.
 
     Returns:

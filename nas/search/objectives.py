@@ -85,13 +85,6 @@ class Budgets:
         }
         return {name: limit for name, limit in limits.items() if limit is not None}
 
-    def by_name(self) -> dict[str, float]:
-        """The limits that always hold, `latency_ms` among them where there is only one."""
-        limits = self.budget_sets[0]
-        if len(self.budget_sets) > 1 or len(limits) > 1 or limits[0] is None:
-            return self.costs()
-        return {"latency_ms": limits[0], **self.costs()}
-
     def separate(self) -> list[Budgets]:
         """One `Budgets` for each budget set."""
         return [replace(self, budget_sets=(limits,)) for limits in self.budget_sets]

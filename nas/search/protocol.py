@@ -42,31 +42,24 @@ class CodeSpace(Protocol):
     @property
     def num_genes(self) -> int:
         """Length of one code."""
-        ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
         """Draw `n` codes, repeats allowed: (n, genes)."""
-        ...
 
     def mutate(self, codes: Codes, rng: np.random.Generator) -> Codes:
         """Change each code a little, preferring neighbours: (n, genes)."""
-        ...
 
     def crossover(self, first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
         """Mix the codes of two parents row by row: (n, genes)."""
-        ...
 
     def features(self, codes: Codes) -> Floats:
         """Features of codes for a surrogate: (n, features) float32."""
-        ...
 
     def contains(self, codes: Codes) -> Bools:
         """Which codes are architectures of this space: (n,)."""
-        ...
 
     def size(self) -> int:
         """The exact number of architectures."""
-        ...
 
 
 @runtime_checkable
@@ -75,7 +68,6 @@ class Enumerable(Protocol):
 
     def enumerate(self) -> Codes:
         """Every code of the space once: (size, genes)."""
-        ...
 
 
 @runtime_checkable
@@ -85,7 +77,6 @@ class Categorical(Protocol):
     @property
     def cardinalities(self) -> Sequence[int] | NDArray[np.integer[Any]]:
         """Number of choices of each gene."""
-        ...
 
 
 class OrderedGene(Protocol):
@@ -94,22 +85,18 @@ class OrderedGene(Protocol):
     @property
     def factor(self) -> str:
         """Name of what the gene scales; genes of one factor are scaled together."""
-        ...
 
     @property
     def role(self) -> str:
         """Name of what the gene chooses; genes of one role follow one another in the network."""
-        ...
 
     @property
     def kinds(self) -> Sequence[str]:
         """The kind of each choice."""
-        ...
 
     @property
     def levels(self) -> Sequence[int]:
         """The size of each choice within its kind; 0 is the smallest possible."""
-        ...
 
 
 @runtime_checkable
@@ -119,15 +106,12 @@ class Ordered(Protocol):
     @property
     def genes(self) -> Sequence[OrderedGene]:
         """One per position of a code."""
-        ...
 
     def canonical(self, codes: Codes) -> Codes:
         """The canonical codes of freely chosen genes: (n, genes)."""
-        ...
 
     def largest(self, rng: np.random.Generator) -> Codes:
         """The largest code, its kinds (such as mixer families) drawn with `rng`: (genes,)."""
-        ...
 
 
 class Searcher(Protocol):
@@ -139,11 +123,9 @@ class Searcher(Protocol):
 
     def ask(self, n: int) -> Codes:
         """At most `n` codes to evaluate: (<= n, genes); empty when nothing is left."""
-        ...
 
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """The objectives (n, m) of codes that were asked; NaN where the evaluation failed."""
-        ...
 
 
 class Gradients(Protocol):
@@ -155,11 +137,9 @@ class Gradients(Protocol):
     @property
     def space(self) -> SearchSpace:
         """The space that is searched."""
-        ...
 
     def losses(self, codes: Codes, step: int) -> Floats:
         """The loss of each child: (n,)."""
-        ...
 
     def changes(self, code: Codes, step: int, exact: int = 2) -> GeneTable:
         """How the loss would change with each other choice of each gene, to first order.
@@ -170,8 +150,6 @@ class Gradients(Protocol):
             exact: Number of genes without a first-order estimate (those that change the shape of
                 a map) whose other choices are run instead.
         """
-        ...
 
     def taylor(self, code: Codes, step: int) -> GeneTable:
         """How the loss would change if the weights that a smaller choice drops were zero."""
-        ...

@@ -8,12 +8,12 @@ belongs to other evaluations is made anew.
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
+from nas.search.foreign.optuna import quiet_optuna
+from nas.search.foreign.tool import NamedGene, words_of
 from nas.search.problem import Metric
 from nas.search.records import Record
 from nas.storage import storing
@@ -24,20 +24,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY = "search"
-
-
-class NamedGene(Protocol):
-    """One gene of a code, as a person reads it."""
-
-    @property
-    def name(self) -> str:
-        """Name of what the gene decides."""
-        ...
-
-    @property
-    def choices(self) -> Sequence[object]:
-        """The meanings of its values 0, 1, ..."""
-        ...
 
 
 def mirror(
@@ -52,19 +38,12 @@ def mirror(
     Its objectives are the metric and the predicted latency on each target. A second call adds
     nothing. Call it now and then, not for each evaluation.
 
-    Args:
-        path: The study's journal file.
-        records: The evaluations.
-        genes: The genes of the records' codes.
-        metric: The score that is maximised.
-        targets: Names of the targets.
-
     Raises:
         StorageError: the disk is full.
         RunError: the file cannot be written to.
     """
     names = [metric, *(f"ms on {target}" for target in targets)]
-    with _quiet(), storing(path):
+    with quiet_optuna(), storing(path):
         try:
             study = _open(path, names)
             present = study.get_trials(deepcopy=False)
@@ -112,15 +91,7 @@ def _same(present: Sequence[FrozenTrial], records: Sequence[Record]) -> bool:
 def _distributions(genes: Sequence[NamedGene]) -> dict[str, BaseDistribution]:
     from optuna.distributions import CategoricalDistribution
 
-    return {gene.name: CategoricalDistribution(_labels(gene)) for gene in genes}
-
-
-def _labels(gene: NamedGene) -> list[str]:
-    """Each choice in words, numbered where two read the same."""
-    labels = [str(choice) for choice in gene.choices]
-    if len(set(labels)) < len(labels):
-        labels = [f"{number}: {label}" for number, label in enumerate(labels)]
-    return labels
+    return {gene.name: CategoricalDistribution(words_of(gene)) for gene in genes}
 
 
 def _trial(
@@ -132,7 +103,7 @@ def _trial(
     import optuna
 
     params = {
-        gene.name: _labels(gene)[value] for gene, value in zip(genes, record.code, strict=True)
+        gene.name: words_of(gene)[value] for gene, value in zip(genes, record.code, strict=True)
     }
     attributes = {
         name: value for name, value in record.to_dict().items() if name not in ("code", "index")
@@ -146,18 +117,3 @@ def _trial(
         distributions=distributions,
         user_attrs=attributes,
     )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna without its log lines and its notes on experimental parts."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)

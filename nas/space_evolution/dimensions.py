@@ -51,7 +51,6 @@ class Dimension:
         """In how many places each architecture has each value, (n, values).
 
         Args:
-            codes: Of the dimension's space, (n, genes).
             active: Which genes decide anything, (n, genes).
         """
         counts = np.zeros((len(codes), len(self.values)))

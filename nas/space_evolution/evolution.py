@@ -51,12 +51,8 @@ def evolve_space(
     """Evolve a space.
 
     Args:
-        request: What is asked.
         generations: How many spaces to make; those that the folder has are not made again.
         folder: A new one, or one that holds the same evolution.
-        images: Channels and classes of the data.
-        judge: Gives each generation its supernet.
-        console: Who is told.
 
     Returns:
         What `reasons.json` says of each generation.

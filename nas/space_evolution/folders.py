@@ -19,7 +19,6 @@ def check(folder: Path, asked: dict[str, Any]) -> None:
     """Refuse a folder that holds anything else than this evolution.
 
     Args:
-        folder: Where it is to be; may be new.
         asked: What decides its result.
 
     Raises:

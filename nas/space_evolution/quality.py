@@ -88,8 +88,6 @@ def quality_of(
     Args:
         counts: Places of each architecture that hold each value, (n, values).
         errors: At equal cost, (n,).
-        rng: Of the bootstrap.
-        replicates: How often it draws the architectures anew.
     """
     order = np.argsort(errors, kind="stable")
     counts, errors = counts[order], errors[order]

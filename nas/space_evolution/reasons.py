@@ -65,13 +65,7 @@ def gone(generations: Sequence[dict[str, Any]]) -> dict[str, frozenset[str]]:
 
 
 def page(name: str, cost: str, generations: Sequence[dict[str, Any]]) -> str:
-    """All generations as Markdown.
-
-    Args:
-        name: Of the space at the beginning.
-        cost: What architectures are compared at equal amounts of.
-        generations: As they stand in `reasons.json`.
-    """
+    """All generations as Markdown."""
     parts = [f"# How the space '{name}' evolved\n", ABOUT.format(cost=cost, sure=SURE)]
     for number, generation in enumerate(generations):
         parts += [_chapter(number, generation)]

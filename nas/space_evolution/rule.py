@@ -60,13 +60,7 @@ class Decision:
 
 
 def decide(dimension: Dimension, quality: Quality, gone: frozenset[str] = frozenset()) -> Decision:
-    """The step that the E-T errors of a dimension call for.
-
-    Args:
-        dimension: Of the space whose supernet was looked at.
-        quality: What was seen.
-        gone: Labels of values that went in earlier generations and do not come back.
-    """
+    """The step that the E-T errors of a dimension call for."""
     known = np.isfinite(quality.error)
     if known.all() and dimension.ordered:
         return _by_trend(dimension, quality, gone)

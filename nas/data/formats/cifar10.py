@@ -26,16 +26,8 @@ from nas.data.images import Images, Source
 from nas.errors import DataError
 
 CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
 )
 _SIDE = 32
 _RECORD = 1 + 3 * _SIDE * _SIDE

@@ -55,7 +55,6 @@ class Decoded:
     Attributes:
         pixels: (N, side, side, C) uint8.
         read: (N,), False for files that could not be read.
-        notes: Sentences for a person.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -176,22 +175,11 @@ def _read_into(
     return None
 
 
-def _crop(image: Image.Image, side: int) -> Image.Image:
-    return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
-
-
-def _squash(image: Image.Image, side: int) -> Image.Image:
-    return image.resize((side, side), Image.Resampling.BICUBIC)
-
-
-def _pad(image: Image.Image, side: int) -> Image.Image:
-    return ImageOps.pad(image, (side, side), Image.Resampling.BICUBIC)
-
-
+_CUBIC = Image.Resampling.BICUBIC
 _FITS: dict[Fit, Callable[[Image.Image, int], Image.Image]] = {
-    "crop": _crop,
-    "squash": _squash,
-    "pad": _pad,
+    "crop": lambda image, side: ImageOps.fit(image, (side, side), _CUBIC),
+    "squash": lambda image, side: image.resize((side, side), _CUBIC),
+    "pad": lambda image, side: ImageOps.pad(image, (side, side), _CUBIC),
 }
 
 

@@ -110,11 +110,6 @@ _NUMBERS = ("tflops", "bandwidth_gb_s", "l2_mib", "memory_gib", "sms", "boost_mh
 def read_device(text: str, name: str, source: str) -> Device:
     """The device that a file describes.
 
-    Args:
-        text: YAML.
-        name: The file's name without its suffix.
-        source: What to call the file in messages.
-
     Raises:
         SettingsError: naming every mistake with its line and field.
     """

@@ -71,7 +71,6 @@ def add(path: Path, force: bool = False) -> Path:
     """Check the file of a device and copy it to the user's own.
 
     Args:
-        path: The file; its name is the device's.
         force: Replace an own device of that name.
 
     Returns:

@@ -286,8 +286,6 @@ def device_and_host(
     """Milliseconds of each network on the device, on the host, and fixed ones, each (s,).
 
     Args:
-        parameters: The model's.
-        batch: The networks.
         device_factor: Logarithm of a factor on the launches of each network, (s,).
     """
     times = overlapped(parameters, *launch_times(parameters, batch))
@@ -315,7 +313,6 @@ def runtime_factor(parameters: Parameters, runtime: Tensor, precision: Tensor) -
     """Logarithm of each runtime's factor on its launches, (s,).
 
     Args:
-        parameters: The model's.
         runtime: Positions in RUNTIMES, (s,).
         precision: 0 for half precision, (s,).
     """

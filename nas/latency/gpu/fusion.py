@@ -61,6 +61,11 @@ def compiled_layout(operations: Sequence[Operation]) -> Layout:
     return "channels_first" if grouped or narrows or small else "channels_last"
 
 
+def relaid(operations: Sequence[Operation], layout: Layout) -> bool:
+    """Whether TorchInductor changes a network's maps to channels last."""
+    return layout == "channels_first" and compiled_layout(operations) == "channels_last"
+
+
 class _Value(NamedTuple):
     """The contents of a buffer between two writes to it."""
 
@@ -215,7 +220,6 @@ def _with_fused_attention(operations: Sequence[Operation], longest: float) -> li
     """Turn two batched products with a softmax between them into one attention.
 
     Args:
-        operations: Of a trace.
         longest: The most tokens that one launch takes.
     """
     found: list[Operation] = []
@@ -231,16 +235,18 @@ def _with_fused_attention(operations: Sequence[Operation], longest: float) -> li
     return found
 
 
-def _attention_end(
-    operations: Sequence[Operation], begin: int, longest: float, reach: int = 14
-) -> int | None:
+_REACH = 14
+"""Operations from the first product of attention to the second, at most."""
+
+
+def _attention_end(operations: Sequence[Operation], begin: int, longest: float) -> int | None:
     first = operations[begin]
     if first.kind != "product" or first.product is None or first.product.groups == 1:
         return None
     if first.product.n > longest:
         return None
     softmax = False
-    for i in range(begin + 1, min(begin + reach, len(operations))):
+    for i in range(begin + 1, min(begin + _REACH, len(operations))):
         operation = operations[i]
         softmax |= operation.kind == "softmax"
         if operation.kind == "product" and operation.product is not None:

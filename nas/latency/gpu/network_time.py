@@ -70,11 +70,7 @@ def times_by_launch(
     """Times of distinct launches, the costliest first.
 
     Args:
-        counts: How often each runs.
         ms: Milliseconds of one run of each without its gap, (n,).
-        compute: Milliseconds that it computes, (n,).
-        memory: Milliseconds that it moves memory, (n,).
-        gap_ms: Milliseconds between two launches.
     """
     rows = [
         LaunchTime(launch.kind, n, float(n * (t + gap_ms)), _bound(c, m, gap_ms), _sizes(launch))

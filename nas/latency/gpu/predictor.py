@@ -40,7 +40,7 @@ from nas.latency.gpu.formula import (
     total_ms,
     way_of,
 )
-from nas.latency.gpu.fusion import compiled_layout, launches_of
+from nas.latency.gpu.fusion import launches_of, relaid
 from nas.latency.gpu.launches import Launch, rows_of
 from nas.latency.gpu.model import Model, shipped
 from nas.latency.gpu.network_time import MIB, NetworkTime, times_by_launch
@@ -95,8 +95,7 @@ class GpuModel:
         """What a module runs for an input of this shape in the target's precision and layout."""
         precision, layout = self.conditions.precision, self.conditions.layout
         found = trace(module, shape, precision=precision, layout=layout)
-        compiles = RUNTIMES[self.runtime].fusion == "compile"
-        if compiles and compiled_layout(found) != layout == "channels_first":
+        if RUNTIMES[self.runtime].fusion == "compile" and relaid(found, layout):
             return trace(module, shape, precision=precision, layout="channels_last")
         return found
 
@@ -142,7 +141,6 @@ class GpuModel:
         """Half width, in the logarithm, of the interval that covers this share of networks.
 
         Args:
-            confidence: Share of networks.
             basis: What the prediction rests on, see above; by default `self.basis`.
 
         Raises:
@@ -176,9 +174,7 @@ class GpuModel:
         """Predict one network.
 
         Args:
-            module: A module of one input.
             shape: Shape of the input, with the batch.
-            confidence: Share of networks that the interval covers.
         """
         operations = self.operations(module, shape)
         found = self.launches(operations)

@@ -23,6 +23,7 @@ from torch import nn
 from nas.latency.gpu.formula import PRODUCTS, TERMS, total_ms
 from nas.latency.gpu.launches import LAUNCH_KINDS, rows_of
 from nas.latency.gpu.predictor import GpuModel
+from nas.latency.part_work import Piece
 from search_spaces.part_index import PartIndex
 
 Floats = NDArray[np.float64]
@@ -31,11 +32,16 @@ Floats = NDArray[np.float64]
 def sums_of_parts(gpu: GpuModel, index: PartIndex) -> Floats:
     """What each part takes on the GPU and, in the last column, on its host, (parts, 5)."""
     parts = [part for part in index.parts if part is not None]
-    return np.concatenate([np.zeros((1, len(TERMS))), _sums(gpu, gpu.launches_of_pieces(parts))])
+    return np.concatenate([np.zeros((1, len(TERMS))), sums_of_pieces(gpu, parts)])
+
+
+def sums_of_pieces(gpu: GpuModel, pieces: Sequence[Piece]) -> Floats:
+    """The same for parts or whole networks of a space, (n, 5)."""
+    return _sums(gpu, gpu.launches_of_pieces(pieces))
 
 
 def sums_of(gpu: GpuModel, networks: Sequence[tuple[nn.Module, tuple[int, ...]]]) -> Floats:
-    """The same for networks with the shapes of their inputs, (n, 5)."""
+    """The same for any modules with the shapes of their inputs, (n, 5)."""
     launched = (gpu.launches(gpu.operations(module, shape)) for module, shape in networks)
     return _sums(gpu, [rows_of(launches) for launches in launched])
 

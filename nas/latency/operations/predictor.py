@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,6 @@ from nas.latency.profiles.held_out import WIDEST, busy, judge
 from nas.latency.target import Target
 from nas.latency.timing.machine import Effort, Machine
 from nas.latency.timing.measure import measure_networks
-from nas.latency.timing.samples import Measurement
 from nas.latency.tracing.calls import Call, Shape, calls_of
 from nas.progress import Progress, Silent
 
@@ -42,14 +40,8 @@ TERMS = ("time", "operations")
 EXPECTED = np.array([1.0, 0.5])
 """The terms before anything is measured."""
 NETWORKS = (
-    "resnet18",
-    "resnet50",
-    "regnety_004",
-    "mobilenetv3_small_100",
-    "efficientnet_b0",
-    "convnext_atto",
-    "vit_tiny_patch16_224",
-    "mixer_s32_224",
+    *("resnet18", "resnet50", "regnety_004", "mobilenetv3_small_100"),
+    *("efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224", "mixer_s32_224"),
 )
 """Models of timm with all kinds of operation, 10 to 100 ms on two threads."""
 SPACES = ("hybrid-tiny", "hybrid-cifar")
@@ -78,7 +70,6 @@ def predict_module(
             `module.to(memory_format=torch.channels_last)`.
         input_shape: (B, C, H, W), or the shape of another kind of input.
         target: The processor at hand, runtime eager.
-        progress: Receives messages.
 
     Raises:
         SettingsError: another runtime or device, or the module does not take such an input.
@@ -110,13 +101,7 @@ class OperationsPredictor:
         """The predictor of a target, which is fitted the first time that it is asked for.
 
         Args:
-            target: The processor at hand, runtime eager.
             networks: To fit to, with input shapes; by default ten of timm and the spaces.
-            effort: How long to measure these as whole networks.
-            widest: A 90 % interval of more than this factor to either side is refused.
-            timer: Times operations.
-            machine: Times whole networks; by default the processor at hand.
-            progress: Receives messages.
 
         Raises:
             SettingsError: another runtime or device.
@@ -207,7 +192,8 @@ class OperationsPredictor:
             "log_half_width": held_out.log_half_width,
             "held_out": held_out.figures,
             "networks_ms": whole.ms.tolist(),
-            **_conditions(whole),
+            **whole.figures(),
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         self.store.save()
 
@@ -236,14 +222,3 @@ def reference_networks(target: Target) -> list[Network]:
         side = architecture.resolution
         found.append((build_network(architecture).eval(), (target.images, 3, side, side)))
     return found
-
-
-def _conditions(whole: Measurement) -> dict[str, Any]:
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "rounds": whole.rounds,
-        "repeat_noise": whole.repeat_noise,
-        "disturbed": whole.disturbed,
-        "drift": whole.drift,
-        "date": now.isoformat(timespec="seconds"),
-    }

@@ -16,15 +16,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from nas.latency.timing.machine import preemptions, quiet
-from nas.latency.tracing.calls import Call, Operand, calls_of
+from nas.latency.tracing.calls import Call, calls_of, extents_of
 from nas.progress import Progress
 
 MOST_MIB = 512
@@ -67,15 +65,7 @@ Timer = Callable[[Sequence[Call], int, int, Pace, Progress], list[Span]]
 def time_calls(
     calls: Sequence[Call], weights: int, threads: int, pace: Pace, progress: Progress
 ) -> list[Span]:
-    """Time the calls of one network.
-
-    Args:
-        calls: What the network runs.
-        weights: How many numbers its weights are.
-        threads: That run one operation.
-        pace: How long.
-        progress: Receives messages.
-    """
+    """Time the calls of one network."""
     reference = _reference_calls()
     reference_pool = WeightPool.for_calls(reference, 0)
     pool = WeightPool.for_calls(calls, weights)
@@ -109,7 +99,7 @@ def typical_ms(visits: Sequence[Visit]) -> float:
 
 def weights_of(call: Call) -> int:
     """How many numbers of memory the weights of a call take."""
-    return sum(_extents([operand for operand in call.operands if operand.weight]).values())
+    return sum(extents_of([operand for operand in call.operands if operand.weight]).values())
 
 
 class WeightPool:
@@ -142,7 +132,8 @@ def _round(calls: Sequence[Call], pool: WeightPool) -> list[Visit]:
 
 
 def _visit(call: Call, pool: WeightPool) -> Visit:
-    arguments, named, activations = _with_tensors(call, pool)
+    memories, activations = _memories(call, pool)
+    arguments, named = call.on(memories)
     for tensor in activations:
         tensor.fill_(0)
     before = preemptions()
@@ -152,25 +143,9 @@ def _visit(call: Call, pool: WeightPool) -> Visit:
     return ms, preemptions() != before
 
 
-def _with_tensors(
-    call: Call, pool: WeightPool
-) -> tuple[tuple[Any, ...], dict[str, Any], list[Tensor]]:
-    """A call's arguments as real tensors, and the memory of those that are not weights."""
-    memories, activations = _memories(call, pool)
-
-    def tensor(operand: Operand) -> Tensor:
-        memory = memories[operand.memory]
-        return memory.as_strided(
-            operand.shape, operand.stride, memory.storage_offset() + operand.offset
-        )
-
-    arguments, named = tree_map_only(Operand, tensor, (call.arguments, call.named))
-    return arguments, named, activations
-
-
 def _memories(call: Call, pool: WeightPool) -> tuple[dict[int, Tensor], list[Tensor]]:
     """The memory of a call's operands by its number, and which of it is not weights."""
-    extents = _extents(call.operands)
+    extents = extents_of(call.operands)
     memories: dict[int, Tensor] = {}
     activations = []
     for operand in call.operands:
@@ -183,14 +158,6 @@ def _memories(call: Call, pool: WeightPool) -> tuple[dict[int, Tensor], list[Ten
             memories[operand.memory] = torch.zeros(elements, dtype=operand.dtype)
             activations.append(memories[operand.memory])
     return memories, activations
-
-
-def _extents(operands: Sequence[Operand]) -> dict[int, int]:
-    """How many numbers of each memory are used."""
-    found: dict[int, int] = {}
-    for operand in operands:
-        found[operand.memory] = max(found.get(operand.memory, 0), operand.extent)
-    return found
 
 
 def _reference_calls() -> list[Call]:

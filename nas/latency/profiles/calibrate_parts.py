@@ -27,17 +27,15 @@ from nas.latency.profiles.least_squares import fit_non_negative
 from nas.latency.profiles.part_features import operation_features, parts_in
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
-from nas.latency.profiles.profile import MeasuredNetworks, conditions_of
-from nas.latency.target import Target
+from nas.latency.profiles.profile import MeasuredNetworks, Subject
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.measure import interleave
 from nas.latency.timing.processor import Processor, chain_pass, network_pass
-from nas.latency.timing.samples import Samples, summary
+from nas.latency.timing.samples import Measurement, Samples, summary
 from nas.progress import Progress
-from search_spaces.network import build_network
 from search_spaces.part_index import PartIndex
 from search_spaces.parts import Part
-from search_spaces.space import Codes, SearchSpace
+from search_spaces.space import Codes
 
 Floats = NDArray[np.float64]
 RANDOM_NETWORKS = 4000
@@ -45,27 +43,18 @@ RANDOM_NETWORKS = 4000
 
 
 def calibrate_parts(
-    space: SearchSpace,
-    target: Target,
-    in_channels: int,
-    num_classes: int,
-    *,
-    plan: Plan,
-    progress: Progress,
-    seed: int = 0,
-    machine: Machine | None = None,
+    subject: Subject, plan: Plan, progress: Progress, machine: Machine | None = None
 ) -> PartsProfile:
     """Measure the parts of a space on this machine and make their profile.
 
     Raises:
         NotFittedError: the machine was too busy to learn anything.
     """
-    index = space.part_index(in_channels, num_classes)
-    rng = np.random.default_rng(seed)
-    machine = machine or Processor(target)
+    space, target, index = subject.space, subject.target, subject.index
+    rng, machine = np.random.default_rng(0), machine or Processor(target)
     covering = covering_codes(space, index, rng, plan.times, plan.most_networks)
-    codes = _whole_codes(space, rng, plan.whole_networks, in_channels, num_classes)
-    networks = [build_network(space.decode(c), in_channels, num_classes).eval() for c in codes]
+    codes = _whole_codes(subject, rng, plan.whole_networks)
+    networks = [subject.build(code).eval() for code in codes]
     parts = parts_in(index, np.concatenate([covering, codes]))
     rows = [[int(part) for part in row if part] for row in parts]
     samples = interleave(
@@ -73,25 +62,24 @@ def calibrate_parts(
         [_part(index, row[0]).input_shape(target.images) for row in rows],
         machine,
         plan.effort,
-        seed,
+        0,
         progress,
-        "Measuring networks",
     )
     times, whole = _part_times(rows, samples[: len(covering)]), summary(samples[len(covering) :])
-    conditions = conditions_of(space, target, in_channels, num_classes, machine.facts(), whole)
-    return _profile(index, times, MeasuredNetworks.of(codes, whole), conditions, plan, busy(whole))
+    conditions = subject.conditions(machine.facts(), whole)
+    return _profile(subject, times, MeasuredNetworks.of(codes, whole), conditions, plan, whole)
 
 
 def _profile(
-    index: PartIndex,
+    subject: Subject,
     times: dict[int, list[float]],
     measured: MeasuredNetworks,
     conditions: dict[str, Any],
     plan: Plan,
-    why: str,
+    whole: Measurement,
 ) -> PartsProfile:
-    """Fit the terms of `parts.py`; `why` is the reason to give if nothing was learned."""
-    target = Target.from_dict(conditions["target"])
+    """Fit the terms of `parts.py`."""
+    index, target = subject.index, subject.target
     parts_ms, parts_mib = _tables(index, times, target.images)
     features = network_features(parts_in(index, measured.codes), parts_ms, parts_mib)
     predicted = leave_one_out(features, measured.ms, fit_non_negative)
@@ -101,8 +89,8 @@ def _profile(
         measured.repeats_ms,
         change=PROCESSOR_CHANGE,
         widest=plan.widest,
-        what=f"Measuring '{conditions['space']}' on {target}",
-        why=why,
+        what=f"Measuring '{subject.space.name}' on {target}",
+        why=busy(whole),
     )
     return PartsProfile(
         conditions=conditions,
@@ -126,13 +114,11 @@ def network_features(parts: NDArray[np.int64], parts_ms: Floats, parts_mib: Floa
     return np.stack([*columns, parts_mib[parts].sum(axis=1)], axis=1).astype(np.float64)
 
 
-def _whole_codes(
-    space: SearchSpace, rng: np.random.Generator, n: int, in_channels: int, num_classes: int
-) -> Codes:
+def _whole_codes(subject: Subject, rng: np.random.Generator, n: int) -> Codes:
     """Networks to time as a whole, spread over the counted work of the space."""
-    codes = space.sample(RANDOM_NETWORKS, rng)
-    macs = CostTable(space, in_channels, num_classes).macs(codes)
-    return stratified_codes(space, rng, n, np.sqrt(macs), codes)
+    codes = subject.space.sample(RANDOM_NETWORKS, rng)
+    macs = CostTable(subject.space, subject.in_channels, subject.num_classes).macs(codes)
+    return stratified_codes(subject.space, rng, n, np.sqrt(macs), codes)
 
 
 def _part_times(rows: list[list[int]], samples: list[Samples]) -> dict[int, list[float]]:

@@ -73,11 +73,7 @@ def stratified_codes(
     """`n` networks: the smallest, the largest and one from each of `n - 2` equal bands of values.
 
     Args:
-        space: What the codes are of.
-        rng: Source of randomness.
-        n: How many.
         values: One number for each code, such as a first estimate of its latency, (m,).
-        codes: To choose from, (m, genes).
     """
     extremes = np.stack([space.smallest(), space.largest()])
     low, high = np.percentile(values, [1, 99])
@@ -117,10 +113,6 @@ def half_random_codes(
     """Networks to measure, (n, genes), first the random half; fewer if the space has no more.
 
     Args:
-        space: What the codes are of.
-        rng: Source of randomness.
-        n: How many.
-        pool: Random networks among which the design looks.
         design: Given candidates (m, genes), how many of the first are drawn, and n: the rows of
             the others, (n - drawn,).
     """
@@ -145,7 +137,6 @@ def d_optimal(rows: Floats, given: Sequence[int], n: int) -> Rows:
     Args:
         rows: Candidates, (m, k).
         given: Rows that are measured in any case.
-        n: How many to choose.
     """
     chosen: list[int] = []
     left = np.ones(len(rows), dtype=bool)
@@ -169,7 +160,6 @@ def most_certain(
 
     Args:
         features: Terms of the candidates, (candidates, k).
-        n: How many.
         rng: Draws the candidates if there are more than `MOST_CANDIDATES`.
         prior: What `correction.fit` will be given.
 

@@ -49,31 +49,11 @@ class Prior:
         """Around known coefficients.
 
         Args:
-            coefficients: (k,).
             spread: Each c is off by a factor of about exp(spread) on its own.
             common: All c are off together by a factor of about exp(common).
         """
         log = np.log(_positive("Coefficients", coefficients, 1))
         return cls(log, spread**2 * np.eye(len(log)) + common**2)
-
-    @classmethod
-    def of_devices(cls, coefficients: Floats, spread: float = 0.05, common: float = 1.0) -> Prior:
-        """From the coefficients of other devices: their mean, and how they differ.
-
-        Args:
-            coefficients: Of each other device, (devices, k).
-            spread: Each c may differ by a further factor of about exp(spread).
-            common: All c may differ together by a factor of about exp(common).
-        """
-        log = np.log(_positive("Coefficients of devices", coefficients, 2))
-        if len(log) < 2:
-            raise SettingsError(
-                f"A prior from other devices needs at least two, got {len(log)}. "
-                "Use `Prior.around` where one is known."
-            )
-        differences = np.cov(log - log.mean(axis=1, keepdims=True), rowvar=False)
-        own = spread**2 * np.eye(log.shape[1]) + common**2
-        return cls(log.mean(axis=0), np.atleast_2d(differences) + own)
 
     def root(self) -> Floats:
         """L, (k, rank)."""

@@ -24,14 +24,13 @@ from nas.errors import RunError, SettingsError
 from nas.latency.identity import parts_hash
 from nas.latency.profiles.choosing import telling_codes
 from nas.latency.profiles.part_features import PartFeatures
-from nas.latency.profiles.profile import FEWEST
+from nas.latency.profiles.profile import FEWEST, Subject
 from nas.latency.target import Target
 from nas.latency.timing.onnx import onnx_bytes
 from nas.progress import Progress
 from nas.storage import atomic_write, read_json
 from search_spaces.architecture import Architecture
 from search_spaces.network import build_network
-from search_spaces.space import SearchSpace
 
 SCHEMA = 1
 PROBES = 12
@@ -74,27 +73,9 @@ class Kit:
 
 
 def write_kit(
-    folder: Path,
-    space: SearchSpace,
-    target: Target,
-    in_channels: int,
-    num_classes: int,
-    *,
-    probes: int = PROBES,
-    seed: int = 0,
-    progress: Progress,
+    folder: Path, subject: Subject, *, probes: int = PROBES, seed: int = 0, progress: Progress
 ) -> Kit:
     """Write networks of a space for the target's batch and resolution, and instructions.
-
-    Args:
-        folder: A new or empty one.
-        space: Restricted to the target's resolution, if it has one.
-        target: The device, batch and resolution.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        probes: How many networks.
-        seed: Of the choice of networks.
-        progress: Receives messages.
 
     Raises:
         RunError: the folder is not empty.
@@ -103,15 +84,15 @@ def write_kit(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"'{folder}' is not empty. Give --kit a new folder.")
-    index = space.part_index(in_channels, num_classes)
-    features = PartFeatures.of(index, target.images)
+    space, target = subject.space, subject.target
+    features = PartFeatures.of(subject.index, target.images)
     codes = telling_codes(space, features, np.random.default_rng(seed), probes)
     architectures = {a.id: a for a in map(space.decode, codes)}
     conditions = {
         "space": space.name,
-        "parts": parts_hash(index),
-        "in_channels": in_channels,
-        "num_classes": num_classes,
+        "parts": parts_hash(subject.index),
+        "in_channels": subject.in_channels,
+        "num_classes": subject.num_classes,
         "batch_size": target.images,
         "resolution": target.resolution,
         "torch": version("torch"),

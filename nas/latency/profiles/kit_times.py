@@ -20,56 +20,28 @@ import numpy as np
 
 from nas.errors import SettingsError
 from nas.latency.devices import check
-from nas.latency.gpu.predictor import GpuModel
-from nas.latency.gpu.terms import sums_of_parts
 from nas.latency.profiles.calibrate_gpu import corrected
 from nas.latency.profiles.choosing import drawn_at_random
 from nas.latency.profiles.held_out import WIDEST
 from nas.latency.profiles.kit import Kit, read_kit
 from nas.latency.profiles.part_features import PartFeatures
-from nas.latency.profiles.profile import (
-    FEWEST,
-    MeasuredNetworks,
-    Profile,
-    conditions_of,
-    profile_path,
-)
+from nas.latency.profiles.profile import FEWEST, MeasuredNetworks, Profile, Subject
 from nas.latency.profiles.whole_networks import whole_networks_profile
-from nas.latency.target import Target
-from search_spaces.part_index import PartIndex
-from search_spaces.space import SearchSpace
 
 _SAME = ("space", "in_channels", "num_classes", "batch_size", "resolution")
 Times = dict[str, tuple[float, float]]
 """Milliseconds and spread (NaN if not given) of each network by its id."""
 
 
-def import_times(
-    times: Path,
-    folder: Path,
-    space: SearchSpace,
-    target: Target,
-    in_channels: int,
-    num_classes: int,
-    *,
-    widest: float = WIDEST,
-) -> None:
+def import_times(times: Path, folder: Path, subject: Subject, *, widest: float = WIDEST) -> None:
     """Fit a profile to the times of a kit's networks and keep it in the cache.
-
-    Args:
-        times: The CSV file, see above.
-        folder: The kit.
-        space: Restricted to the target's resolution, if it has one.
-        target: What the times were measured on.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        widest: A 90 % interval of more than this factor to either side is refused.
 
     Raises:
         SettingsError: the target is this processor, or differs from the kit's space, batch or
             resolution; or the file is wrong, with every mistake and its line.
         NotFittedError: the times do not match the networks.
     """
+    target = subject.target
     if target.device == "cpu":
         raise SettingsError(
             "The times of a kit belong to another device, and 'cpu' is the processor at hand: "
@@ -77,21 +49,15 @@ def import_times(
             "this processor with `nas measure`."
         )
     kit, device = read_kit(folder), {"model": check(target.device).title}
-    asked = conditions_of(space, target, in_channels, num_classes, device)
+    asked = subject.conditions(device)
     asked |= {"batch_size": target.images, "resolution": target.resolution}
     _require_same(kit, asked)
     rows = read_times(times, kit.codes)
-    index = space.part_index(in_channels, num_classes)
-    profile = _profile(kit, rows, index, space, target, asked | kit.conditions, widest)
-    profile.save(profile_path(target, index, in_channels, num_classes))
+    _profile(kit, rows, subject, asked | kit.conditions, widest).save(subject.path)
 
 
 def read_times(path: Path, known: Mapping[str, Any]) -> Times:
     """The times in a CSV file.
-
-    Args:
-        path: The file.
-        known: The kit's networks by id.
 
     Raises:
         SettingsError: with every mistake and its line.
@@ -129,26 +95,18 @@ def _mistake(name: str, ms: str | None, found: Times, known: Mapping[str, Any]) 
 
 
 def _profile(
-    kit: Kit,
-    rows: Times,
-    index: PartIndex,
-    space: SearchSpace,
-    target: Target,
-    conditions: dict[str, Any],
-    widest: float,
+    kit: Kit, rows: Times, subject: Subject, conditions: dict[str, Any], widest: float
 ) -> Profile:
     ms, spread = (
         np.array(column, dtype=np.float64) for column in zip(*rows.values(), strict=True)
     )
     codes = np.array([kit.codes[name] for name in rows], dtype=np.int16)
     measured = MeasuredNetworks(codes, ms, ms[:, None], spread)
-    if check(target.device).kind == "gpu":
-        gpu = GpuModel(target)
-        parts = sums_of_parts(gpu, index)
-        return corrected(space, gpu, parts, measured, conditions, widest)
+    if check(subject.target.device).kind == "gpu":
+        return corrected(subject, measured, conditions, widest)
     drawn = list(kit.codes)[: drawn_at_random(len(kit.codes))]
     random = np.array([name in drawn for name in rows])
-    features = PartFeatures.of(index, target.images)
+    features = PartFeatures.of(subject.index, subject.target.images)
     return whole_networks_profile(features, measured, random, conditions, widest)
 
 

@@ -23,8 +23,12 @@ from nas.errors import CheckpointError
 from nas.latency.devices import fingerprint
 from nas.latency.identity import cache_name, parts_hash, read_sealed, seal, short_id
 from nas.latency.target import Target
+from nas.latency.timing.machine import Effort, Machine
+from nas.latency.timing.measure import measure_finalists
 from nas.latency.timing.samples import Measurement
+from nas.progress import Progress
 from nas.storage import atomic_write, cache_dir
+from search_spaces.network import Network, build_network
 from search_spaces.part_index import PartIndex
 from search_spaces.space import Codes, SearchSpace
 
@@ -33,18 +37,8 @@ SCHEMA = 1
 FEWEST = 5
 """Networks that a profile needs at least."""
 CONDITIONS = (
-    "target",
-    "device",
-    "torch",
-    "space",
-    "parts",
-    "in_channels",
-    "num_classes",
-    "rounds",
-    "repeat_noise",
-    "disturbed",
-    "drift",
-    "date",
+    *("target", "device", "torch", "space", "parts", "in_channels", "num_classes"),
+    *("rounds", "repeat_noise", "disturbed", "drift", "date"),
 )
 """What every profile says about how it was made."""
 
@@ -128,52 +122,71 @@ class MeasuredNetworks:
         )
 
 
-def conditions_of(
-    space: SearchSpace,
-    target: Target,
-    in_channels: int,
-    num_classes: int,
-    device: dict[str, Any],
-    measured: Measurement | None = None,
-) -> dict[str, Any]:
-    """What a profile says about how it was made.
+@dataclass(frozen=True)
+class Subject:
+    """What a profile is of: networks of a space on a target, for images of so many channels."""
 
-    Args:
-        space: What was measured.
-        target: Under which conditions.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
-        device: What the device is, such as its model.
-        measured: The networks' times; None if only their medians are known.
-    """
-    figures = ("rounds", "repeat_noise", "disturbed", "drift")
-    return {
-        "target": target.to_dict(),
-        "device": device,
-        "torch": version("torch"),
-        "space": space.name,
-        "parts": parts_hash(space.part_index(in_channels, num_classes)),
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-        **{name: measured and getattr(measured, name) for name in figures},
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
+    space: SearchSpace
+    target: Target
+    in_channels: int = 3
+    num_classes: int = 10
 
+    @cached_property
+    def index(self) -> PartIndex:
+        """The parts of the space."""
+        return self.space.part_index(self.in_channels, self.num_classes)
 
-def profile_path(target: Target, index: PartIndex, in_channels: int, num_classes: int) -> Path:
-    """Where the profile of a target and space is cached; for `cpu`, that of this machine."""
-    key = {
-        "schema": SCHEMA,
-        "target": target.to_dict(),
-        "parts": parts_hash(index),
-        "in_channels": in_channels,
-        "num_classes": num_classes,
-    }
-    if target.device == "cpu":
-        key |= {"device": fingerprint(), "torch": version("torch")}
-        if target.runtime == "onnxruntime":
-            key |= {"onnxruntime": version("onnxruntime")}
-    return cache_dir() / "latency" / f"{target.device}-{cache_name(key)}.json"
+    def build(self, code: Codes) -> Network:
+        """The network of a code, (genes,)."""
+        architecture = self.space.decode(code)
+        return build_network(architecture, self.in_channels, self.num_classes)
+
+    def measure(
+        self, codes: Codes, effort: Effort, progress: Progress, machine: Machine
+    ) -> Measurement:
+        """Measure networks as a whole, (n, genes)."""
+        return measure_finalists(
+            [self.space.decode(code) for code in codes],
+            self.target,
+            self.in_channels,
+            self.num_classes,
+            effort=effort,
+            progress=progress,
+            machine=machine,
+        )
+
+    def conditions(
+        self, device: dict[str, Any], measured: Measurement | None = None
+    ) -> dict[str, Any]:
+        """What a profile says about how it was made; without times, only medians are known."""
+        unknown = dict.fromkeys(("rounds", "repeat_noise", "disturbed", "drift"))
+        return {
+            **self._identity,
+            "device": device,
+            "torch": version("torch"),
+            "space": self.space.name,
+            **(measured.figures() if measured else unknown),
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+
+    @property
+    def path(self) -> Path:
+        """Where its profile is cached; for `cpu`, that of this machine."""
+        key = {"schema": SCHEMA, **self._identity}
+        if self.target.device == "cpu":
+            key |= {"device": fingerprint(), "torch": version("torch")}
+            if self.target.runtime == "onnxruntime":
+                key |= {"onnxruntime": version("onnxruntime")}
+        return cache_dir() / "latency" / f"{self.target.device}-{cache_name(key)}.json"
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "target": self.target.to_dict(),
+            "parts": parts_hash(self.index),
+            "in_channels": self.in_channels,
+            "num_classes": self.num_classes,
+        }
 
 
 def profiles_of(device: str) -> list[Path]:

@@ -30,11 +30,6 @@ def tell_speed(predictor: Predictor, progress: Progress, machine: Machine | None
     """Tell the user if the processor's speed has changed since an older profile was measured.
 
     Takes two seconds. Does nothing for a predictor without a profile of this processor.
-
-    Args:
-        predictor: Of any target.
-        progress: Receives the message.
-        machine: Where to measure; by default the processor at hand.
     """
     if not isinstance(predictor, PartsPredictor) or predictor.target.device != "cpu":
         return
@@ -50,18 +45,11 @@ def speed_now(
     predictor: PartsPredictor,
     progress: Progress | None = None,
     machine: Machine | None = None,
-    effort: Effort = EFFORT,
 ) -> float:
     """How long networks take now, divided by how long they took for the profile.
 
     Measures a few of the profile's own networks again. In runtimes other than eager they have to
     be built first, which takes longer than measuring.
-
-    Args:
-        predictor: Of the processor at hand.
-        progress: Receives messages.
-        machine: Where to measure; by default the processor at hand.
-        effort: How long to measure.
 
     Returns:
         The median over the networks: 1.2 if the machine is now a fifth slower.
@@ -74,7 +62,7 @@ def speed_now(
         predictor.target,
         conditions["in_channels"],
         conditions["num_classes"],
-        effort=effort,
+        effort=EFFORT,
         progress=progress,
         machine=machine,
     )

@@ -28,12 +28,10 @@ from nas.latency.profiles.least_squares import fit_non_negative
 from nas.latency.profiles.part_features import PartFeatures
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
-from nas.latency.profiles.profile import MeasuredNetworks, conditions_of
-from nas.latency.target import Target
+from nas.latency.profiles.profile import MeasuredNetworks, Subject
 from nas.latency.timing.machine import Machine
-from nas.latency.timing.measure import machine_of, measure_finalists
+from nas.latency.timing.measure import machine_of
 from nas.progress import Progress
-from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
 FEWEST_RANDOM = 3
@@ -44,15 +42,7 @@ fit_few = partial(fit_non_negative, ridge=RIDGE)
 
 
 def calibrate_whole_networks(
-    space: SearchSpace,
-    target: Target,
-    in_channels: int,
-    num_classes: int,
-    *,
-    plan: Plan,
-    progress: Progress,
-    seed: int = 0,
-    machine: Machine | None = None,
+    subject: Subject, plan: Plan, progress: Progress, machine: Machine | None = None
 ) -> PartsProfile:
     """Measure whole networks of a space on this machine and make their profile.
 
@@ -61,23 +51,16 @@ def calibrate_whole_networks(
         MissingExtraError: the target's runtime, or the compiler it needs, is not installed.
         ExportError: the runtime cannot run a network of the space.
     """
-    features = PartFeatures.of(space.part_index(in_channels, num_classes), target.images)
-    rng, machine = np.random.default_rng(seed), machine or machine_of(target)
-    codes = telling_codes(space, features, rng, plan.networks_for(target))
-    found = measure_finalists(
-        [space.decode(code) for code in codes],
-        target,
-        in_channels,
-        num_classes,
-        effort=plan.whole_effort,
-        progress=progress,
-        machine=machine,
-    )
+    target, machine = subject.target, machine or machine_of(subject.target)
+    features = PartFeatures.of(subject.index, target.images)
+    n = plan.networks_for(target)
+    codes = telling_codes(subject.space, features, np.random.default_rng(0), n)
+    found = subject.measure(codes, plan.whole_effort, progress, machine)
     return whole_networks_profile(
         features,
         MeasuredNetworks.of(codes, found),
         np.arange(len(codes)) < drawn_at_random(len(codes)),
-        conditions_of(space, target, in_channels, num_classes, machine.facts(), found),
+        subject.conditions(machine.facts(), found),
         plan.widest,
     )
 
@@ -92,11 +75,7 @@ def whole_networks_profile(
     """Fit what each kind of operation takes, and from that the time of every part.
 
     Args:
-        features: Of the space's parts.
-        measured: The networks.
         random: Which of them were drawn at random, (n,).
-        conditions: What the profile says about how it was made.
-        widest: A 90 % interval of more than this factor to either side is refused.
 
     Raises:
         NotFittedError: the times do not match the networks.

@@ -52,11 +52,7 @@ class Gpu:
 
 
 def gpus(cuda: Any = torch.cuda) -> list[Gpu]:
-    """The GPUs at hand in torch's order; `CUDA_VISIBLE_DEVICES` chooses among them.
-
-    Args:
-        cuda: Has the functions of `torch.cuda`.
-    """
+    """The GPUs at hand in torch's order; `CUDA_VISIBLE_DEVICES` chooses among them."""
     if not cuda.is_available():
         return []
     properties = map(cuda.get_device_properties, range(cuda.device_count()))
@@ -110,11 +106,7 @@ class CudaClock:
 
     @contextlib.contextmanager
     def ready(self, tf32: bool) -> Iterator[None]:
-        """Work goes to this GPU and uses cuDNN's fastest kernels; restored afterwards.
-
-        Args:
-            tf32: Whether products of single-precision numbers may use TF32.
-        """
+        """Work goes to this GPU and uses cuDNN's fastest kernels; restored afterwards."""
         products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
         before = products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark
         products.allow_tf32 = convolutions.allow_tf32 = tf32

@@ -76,11 +76,6 @@ class GpuMachine:
     ) -> GpuMachine:
         """The machine of a target.
 
-        Args:
-            target: Names the GPU and the runtime.
-            find: Lists the GPUs at hand; by default `cuda.gpus`.
-            open_clock: Times work on one of them; by default `cuda.CudaClock`.
-
         Raises:
             NotFittedError: the GPU is not at hand, or the runtime cannot be measured here.
         """

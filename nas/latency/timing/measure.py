@@ -37,6 +37,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.network import build_network
 
 Floats = NDArray[np.float64]
+TITLE = "Measuring networks"
 
 
 def measure_finalists(
@@ -69,7 +70,6 @@ def measure_networks(
     effort: Effort | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-    what: str = "Measuring networks",
     machine: Machine | None = None,
 ) -> Measurement:
     """Measure any modules that take one tensor, in the target's runtime.
@@ -77,13 +77,7 @@ def measure_networks(
     Args:
         networks: What to measure. They end up in evaluation mode and, on a GPU, in its memory and
             in the target's precision.
-        shapes: Shape of each network's input.
         target: Runtime, precision and threads; batch and resolution are in `shapes`.
-        effort: How long to measure, once all networks are prepared.
-        seed: Of the order of visits and of the inputs.
-        progress: Receives messages.
-        what: Title of the progress bar.
-        machine: Where to measure; by default the device that the target names.
 
     Raises:
         MissingExtraError: the runtime, or the compiler that it needs, is not installed.
@@ -100,7 +94,7 @@ def measure_networks(
         raise _too_large(target, f"none of the {len(modules)} networks")
     runs, sizes = [run for run, _ in held], [shape for _, shape in held]
     try:
-        samples = interleave(runs, sizes, machine, effort or Effort(), seed, progress, what)
+        samples = interleave(runs, sizes, machine, effort or Effort(), seed, progress)
     except torch.OutOfMemoryError:  # each network alone fitted; all of them with new images do not
         raise _too_large(target, f"not all of the {len(held)} networks at once") from None
     return with_gaps(summary(samples), np.array([run is not None for run in passes]))
@@ -129,25 +123,13 @@ def interleave(
     effort: Effort,
     seed: int,
     progress: Progress,
-    what: str,
     *,
     clock: Callable[[], float] | None = None,
 ) -> list[Samples]:
-    """Let all networks take turns in random order, and keep every timed pass.
-
-    Args:
-        passes: One per network.
-        shapes: Of each network's images.
-        machine: Where they run.
-        effort: How long.
-        seed: Of the order and of the images.
-        progress: Receives messages.
-        what: Title of the progress bar.
-        clock: Seconds; decides when the time is over.
-    """
+    """Let all networks take turns in random order, and keep every timed pass."""
     rng, clock = np.random.default_rng(seed), clock or time.perf_counter
     seen, rounds, begin = _Visits(len(passes)), max(2, effort.most), clock()
-    with machine.ready(), progress.task(what, rounds * len(passes)) as advance:
+    with machine.ready(), progress.task(TITLE, rounds * len(passes)) as advance:
         for round_ in range(rounds):
             if round_ >= max(2, effort.least) and (
                 clock() - begin > effort.seconds or seen.known_to(effort.tight)

@@ -30,10 +30,8 @@ def onnx_bytes(
 
     Args:
         module: Any module that takes one tensor, in evaluation mode.
-        example: An input; the model takes inputs of this shape.
         any_batch: Whether it takes other batch sizes too. The example then has two images or
             more: the exporter fixes a size of one.
-        name: What is exported, for the message.
 
     Raises:
         MissingExtraError: the exporter is not installed.
@@ -65,7 +63,6 @@ def session(model: bytes, threads: int = 0) -> Any:
     """A model in onnxruntime on the processor: `session.run([OUTPUT], {INPUT: array})`.
 
     Args:
-        model: As `onnx_bytes` returns it.
         threads: How many it runs on; 0 leaves it to onnxruntime.
 
     Raises:

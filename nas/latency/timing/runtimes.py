@@ -38,11 +38,6 @@ def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
 
     Call it under the conditions of the timing: inference mode and the target's threads.
 
-    Args:
-        module: Any module that takes one tensor, in evaluation mode.
-        example: An input with the shape and layout of all later inputs.
-        target: Runtime and threads.
-
     Raises:
         MissingExtraError: the runtime, or the compiler that it needs, is not installed.
         ExportError: the runtime cannot run this network.

@@ -104,6 +104,15 @@ class Measurement:
         halves = np.log(quarters).reshape(len(quarters), 2, -1).mean(axis=2)
         return float(np.median(np.abs(halves[:, 0] - halves[:, 1])))
 
+    def figures(self) -> dict[str, float]:
+        """How well it was measured, by name."""
+        return {
+            "rounds": self.rounds,
+            "repeat_noise": self.repeat_noise,
+            "disturbed": self.disturbed,
+            "drift": self.drift,
+        }
+
     @property
     def fits(self) -> NDArray[np.bool_]:
         """Which networks fitted into the memory, (n,)."""
@@ -132,7 +141,6 @@ def by_network(
     """Sort the passes of all visits by network, and estimate the machine's drift.
 
     Args:
-        n: Number of networks.
         visited: Which network each visit was to, in order of time, (visits,).
         stamps: Nanoseconds of each pass of each visit, see `machine.Pass`.
         disturbed: Whether the system interrupted each pass of each visit.
@@ -153,12 +161,7 @@ def by_network(
 
 
 def drift_of(ms: Floats, network: NDArray[np.int64]) -> Floats:
-    """Logarithm of the machine's slowdown at each visit, (visits,); 0 is undisturbed.
-
-    Args:
-        ms: Milliseconds of each visit, in order of time.
-        network: Which network was visited.
-    """
+    """Logarithm of the machine's slowdown at each visit, (visits,); 0 is undisturbed."""
     logs = np.log(ms)
     drift = np.zeros(len(ms))
     for _ in range(SWEEPS if len(ms) else 0):
@@ -184,12 +187,7 @@ def standard_error(n: int, visited: list[int], stamps: list[list[list[int]]]) ->
 
 
 def with_gaps(found: Measurement, held: NDArray[np.bool_]) -> Measurement:
-    """The measurement with NaN for the networks that did not fit into the memory.
-
-    Args:
-        found: Of the networks that fitted.
-        held: Which of all networks fitted, (n,).
-    """
+    """The measurement with NaN for the networks that did not fit into the memory."""
 
     def spread_out(values: Floats) -> Floats:
         rows = np.full((len(held), *values.shape[1:]), np.nan)

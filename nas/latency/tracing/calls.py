@@ -11,7 +11,7 @@ have equal keys.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,25 @@ class Call:
         """All tensors among the arguments."""
         leaves = tree_leaves((self.arguments, self.named))
         return [leaf for leaf in leaves if isinstance(leaf, Operand)]
+
+    def on(self, memories: Mapping[int, Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments as tensors that lie in flat memories."""
+
+        def tensor(operand: Operand) -> Tensor:
+            memory = memories[operand.memory]
+            offset = int(memory.storage_offset()) + operand.offset
+            return memory.as_strided(operand.shape, operand.stride, offset)
+
+        arguments, named = tree_map_only(Operand, tensor, (self.arguments, self.named))
+        return arguments, named
+
+
+def extents_of(operands: Iterable[Operand]) -> dict[int, int]:
+    """How many elements of each memory are used."""
+    found: dict[int, int] = {}
+    for operand in operands:
+        found[operand.memory] = max(found.get(operand.memory, 0), operand.extent)
+    return found
 
 
 def calls_of(module: nn.Module, *input_shapes: Shape) -> list[Call]:

@@ -38,23 +38,13 @@ _ELEMENTWISE_NAMES = frozenset(
 """What computes element by element although torch does not tag it so."""
 _COPY_NAMES = frozenset(
     (
-        *(
-            "_to_copy",
-            "copy",
-            "contiguous",
-            "as_strided",
-            "cat",
-            "stack",
-            "repeat",
-            "roll",
-            "flip",
-        ),
+        *("_to_copy", "copy", "contiguous", "as_strided", "cat", "stack", "repeat", "roll"),
         *("repeat_interleave", "constant_pad_nd", "pixel_shuffle", "pixel_unshuffle", "complex"),
         *("channel_shuffle", "gather", "take", "masked_select", "masked_scatter", "embedding"),
         *("im2col", "col2im", "unfold_copy", "grid_sampler_2d", "tril", "triu", "diag_embed"),
         *("arange", "linspace", "ones", "zeros", "full", "eye", "fill", "zero", "scalar_tensor"),
         *("ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full", "nonzero"),
-        *("lift_fresh_copy", "rand", "randn", "randint", "randperm"),
+        *("lift_fresh_copy", "flip", "rand", "randn", "randint", "randperm"),
     )
 )
 """What moves or writes numbers and computes none."""

@@ -58,7 +58,6 @@ def trace(
         input_shapes: Shape of each floating-point input.
         precision: Of weights and inputs; `amp` keeps them in single precision and casts what
             autocast would.
-        layout: Memory layout of maps and of convolutions' weights.
     """
     dtype = _HALF.get(precision, torch.float32)
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -36,9 +36,6 @@ class NniTool:
     """An algorithm of NNI as a `Tool`; see the module.
 
     Args:
-        space: The space to search.
-        algorithm: One of `ALGORITHMS`.
-        seed: Decides every choice.
         constrained: Whether there are constraints; then only the first objective counts.
 
     Raises:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from nas.errors import SpaceError, missing_extra
-from nas.search.foreign.tool import canonical, cardinalities_of
+from nas.search.foreign.tool import NamedGene, canonical, cardinalities_of, words_of
 from nas.search.protocol import Codes, CodeSpace
 
 Sample = dict[str, str]
@@ -28,9 +28,8 @@ class Named(Protocol):
     """A space whose genes and choices have names."""
 
     @property
-    def genes(self) -> Sequence[Any]:
-        """Each with a `name` and `choices`."""
-        ...
+    def genes(self) -> Sequence[NamedGene]:
+        """In the order of a code."""
 
 
 class NniSpace:
@@ -100,10 +99,4 @@ def _choices(space: CodeSpace) -> dict[str, list[str]]:
     if not isinstance(space, Named):
         counts = cardinalities_of(space)
         return {f"gene{i}": [str(number) for number in range(n)] for i, n in enumerate(counts)}
-    named = {gene.name: [str(choice) for choice in gene.choices] for gene in space.genes}
-    return {
-        name: words
-        if len(set(words)) == len(words)
-        else [f"{number}: {word}" for number, word in enumerate(words)]
-        for name, words in named.items()
-    }
+    return {gene.name: words_of(gene) for gene in space.genes}

@@ -42,14 +42,10 @@ class OptunaTool:
     """A study in memory; see the module.
 
     Args:
-        cardinalities: Number of categories of each gene.
-        sampler: Which of Optuna's samplers.
-        seed: Decides every choice.
-        objectives: Number of objectives. If None, the first report decides, and genes are drawn
+        objectives: How many there will be. If None, the first report decides, and genes are drawn
             uniformly until then.
-        joint: Whether `tpe` models the genes jointly (Optuna's `multivariate`), which takes a
-            fraction of the time; otherwise Optuna's default is used.
-        population: The population of `nsga2`.
+        joint: Whether `tpe` models the genes together (Optuna's `multivariate`), which takes a
+            fraction of the time; otherwise Optuna decides.
     """
 
     def __init__(
@@ -85,7 +81,7 @@ class OptunaTool:
         if self._study is None:
             self._open[self._count] = None
             return Proposal(self._count, self._rng.integers(self._cardinalities).astype(np.int16))
-        with _quiet(), _one_thread(self._alone):
+        with quiet_optuna(), _one_thread(self._alone):
             trial = self._study.ask(self._distributions)
         self._open[self._count] = trial
         genes = np.array([trial.params[name] for name in self._distributions], dtype=np.int16)
@@ -102,7 +98,7 @@ class OptunaTool:
             self._study = self._new_study(len(objectives))
         if self._study is None:
             return
-        with _quiet():
+        with quiet_optuna():
             same = np.array_equal(code, proposal.genes)
             if trial is not None and objectives is not None and same:
                 for i, value in enumerate(constraints):
@@ -151,7 +147,7 @@ class OptunaTool:
     def _new_study(self, objectives: int) -> Study:
         import optuna
 
-        with _quiet():
+        with quiet_optuna():
             return optuna.create_study(
                 directions=["minimize"] * objectives, sampler=self._new_sampler()
             )
@@ -160,7 +156,7 @@ class OptunaTool:
 def _sampler(name: Sampler, seed: int, joint: bool, population: int) -> BaseSampler:
     from optuna import samplers
 
-    with _quiet():
+    with quiet_optuna():
         if name == "tpe":
             return samplers.TPESampler(seed=seed, multivariate=joint or None)
         if name == "nsga2":
@@ -169,7 +165,7 @@ def _sampler(name: Sampler, seed: int, joint: bool, population: int) -> BaseSamp
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Optuna without its log lines and its notes on experimental parts."""
     import optuna
 

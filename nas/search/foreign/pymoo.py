@@ -27,13 +27,6 @@ POPULATION = 10
 class PymooTool:
     """NSGA-II; see the module.
 
-    Args:
-        cardinalities: Number of categories of each gene.
-        seed: Decides every choice.
-        objectives: Number of objectives.
-        constraints: Number of constraints.
-        population: Members of a generation.
-
     Raises:
         MissingExtraError: pymoo is not installed.
     """

@@ -13,6 +13,7 @@ asks a random fresh code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,7 +35,6 @@ class Canonical(Protocol):
 
     def canonical(self, codes: Codes) -> Codes:
         """The canonical codes of freely chosen genes: (n, genes)."""
-        ...
 
 
 @runtime_checkable
@@ -43,7 +43,18 @@ class Sparse(Protocol):
 
     def nearest(self, code: Codes, asked: Codes) -> Codes:
         """The listed code nearest to `code` (genes,); if possible not in `asked` (n, genes)."""
-        ...
+
+
+class NamedGene(Protocol):
+    """One gene of a code, as a person reads it."""
+
+    @property
+    def name(self) -> str:
+        """What the gene decides."""
+
+    @property
+    def choices(self) -> Sequence[object]:
+        """What its values 0, 1, ... mean."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,6 @@ class Tool(Protocol):
 
     def propose(self) -> Proposal:
         """The next genes to evaluate; several proposals may be open at once."""
-        ...
 
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
@@ -67,24 +77,21 @@ class Tool(Protocol):
         """The result of a proposal, reported once for each.
 
         Args:
-            proposal: The proposal.
             code: The canonical code of its genes, (genes,).
             objectives: (m,), NaN where they were not evaluated because the code is infeasible;
                 None for an evaluation that failed.
             constraints: (k,), k >= 0, feasible where all are <= 0.
         """
-        ...
 
 
 class ForeignSearcher:
     """A tool behind `ask` and `tell`.
 
     Args:
-        tool: A tool over `cardinalities_of(brief.space)`.
-        brief: The search.
-        repeats: Whether a code may be asked twice if the tool proposes it twice. If not, its
-            result is reported to the tool again, and the tool makes another proposal.
-        tries: Number of further proposals for one evaluation.
+        tool: Over `cardinalities_of(brief.space)`.
+        repeats: Whether a code may be asked twice, if the tool proposes it twice. If not, the
+            tool is told its result again and asked for another one.
+        tries: How often the tool is asked again for one evaluation.
     """
 
     def __init__(self, tool: Tool, brief: Brief, *, repeats: bool, tries: int = TRIES) -> None:
@@ -176,6 +183,14 @@ def cardinalities_of(space: CodeSpace) -> tuple[int, ...]:
     if not isinstance(space, Categorical):
         raise SpaceError("Foreign search tools need a space that names its genes' cardinalities.")
     return tuple(int(count) for count in space.cardinalities)
+
+
+def words_of(gene: NamedGene) -> list[str]:
+    """Each choice in words, numbered where two read the same."""
+    words = [str(choice) for choice in gene.choices]
+    if len(set(words)) < len(words):
+        words = [f"{number}: {word}" for number, word in enumerate(words)]
+    return words
 
 
 def canonical(space: CodeSpace, codes: Codes) -> Codes:

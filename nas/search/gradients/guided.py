@@ -37,20 +37,16 @@ class Guide(Protocol):
     @property
     def space(self) -> SearchSpace:
         """The space that is searched."""
-        ...
 
     @property
     def table(self) -> GeneTable:
         """The error that each choice is expected to add: larger is worse."""
-        ...
 
     def learn(self) -> Codes:
         """Called once, first: codes to begin with, (n, genes)."""
-        ...
 
     def draw(self, n: int) -> Codes:
         """Codes that are probably good, repeats allowed: (n, genes)."""
-        ...
 
 
 class Guided:

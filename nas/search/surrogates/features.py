@@ -24,7 +24,6 @@ class Grouped(Protocol):
     @property
     def feature_groups(self) -> Groups:
         """See `Groups`."""
-        ...
 
 
 def feature_groups(space: CodeSpace) -> Groups:

@@ -18,9 +18,8 @@ from typer.testing import Result
 from nas.latency import predictor_for
 from nas.latency.gpu.model import shipped
 from nas.latency.gpu.predictor import GpuModel
-from nas.latency.gpu.terms import sums_of_parts
 from nas.latency.profiles.calibrate_gpu import corrected
-from nas.latency.profiles.profile import MeasuredNetworks, conditions_of, profile_path
+from nas.latency.profiles.profile import MeasuredNetworks, Subject
 from nas.latency.target import Target
 from nas.result import FrontMember, Latency
 from nas.search.front_file import write_front
@@ -273,15 +272,12 @@ def test_networks_of_timm_are_corrected_by_what_was_measured_under_their_target(
 
 def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
     """What `nas measure --import` leaves in the cache."""
-    index, gpu = space.part_index(1, 10), GpuModel(target)
     codes = np.unique(space.sample(50, np.random.default_rng(0)), axis=0)
     ms = slower * np.array(predictor_for(space, target, 1, 10).predict(codes).ms)
-    conditions = conditions_of(space, target, 1, 10, {"model": "NVIDIA Jetson"})
-    parts = sums_of_parts(gpu, index)
+    subject = Subject(space, target, 1, 10)
+    conditions = subject.conditions({"model": "NVIDIA Jetson"})
     measured = MeasuredNetworks(codes, ms, ms[:, None], 0 * ms)
-    corrected(space, gpu, parts, measured, conditions, math.inf).save(
-        profile_path(target, index, 1, 10)
-    )
+    corrected(subject, measured, conditions, math.inf).save(subject.path)
 
 
 def test_a_pretrained_tag_is_part_of_a_name(run: Run) -> None:

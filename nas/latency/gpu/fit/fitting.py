@@ -70,7 +70,7 @@ _SPREAD = {
     "board": torch.tensor(0.05),
     "host": torch.tensor(0.3),
 }
-"""Standard deviations of the priors, in the logarithm."""
+"""All that is fitted, with the standard deviations of the priors in the logarithm."""
 _COMMON_START = {
     "overlap": 0.0,
     "l2_speed": 0.69,
@@ -96,24 +96,6 @@ class Fitted:
     boards: Mapping[tuple[str, str], float]
 
 
-@dataclass(frozen=True)
-class _Unknowns:
-    """All that is fitted."""
-
-    kinds: Tensor
-    common: Tensor
-    factors: Tensor
-    runtimes: Tensor
-    board: Tensor
-    host: Tensor
-
-    def named(self) -> dict[str, Tensor]:
-        return {name: getattr(self, name) for name in _SPREAD}
-
-    def parameters(self) -> Parameters:
-        return Parameters(self.kinds, self.common, self.factors, self.runtimes)
-
-
 def fit(
     measured: Sequence[Measured],
     weights: Floats | None = None,
@@ -122,12 +104,10 @@ def fit(
     """Fit the model.
 
     Args:
-        measured: Published times.
         weights: How much each counts, (n,); by default `usual_weights`.
-        steps: Of the minimiser.
     """
     boards = sorted({_board(row) for row in measured})
-    prior = _begin(len(boards)).named()
+    prior = _begin(len(boards))
     batch = batch_of(measured)
     board = torch.tensor([boards.index(_board(row)) for row in measured])
     target = torch.tensor([row.ms for row in measured]).log()
@@ -139,14 +119,14 @@ def fit(
         list(leaves.values()), max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
     )
 
-    def unknowns() -> _Unknowns:
-        return _Unknowns(**{n: prior[n] + _SPREAD[n] * leaf for n, leaf in leaves.items()})
+    def unknowns() -> dict[str, Tensor]:
+        return {name: prior[name] + _SPREAD[name] * leaf for name, leaf in leaves.items()}
 
     def loss() -> Tensor:
         minimiser.zero_grad()
         now = unknowns()
-        device, host, fixed = device_and_host(now.parameters(), batch, now.board[board])
-        error = total(device, host * now.host[board].exp(), fixed).log() - target
+        device, host, fixed = device_and_host(_parameters(now), batch, now["board"][board])
+        error = total(device, host * now["host"][board].exp(), fixed).log() - target
         misfit = huber_loss(error, torch.zeros_like(error), reduction="none", delta=_RESOLUTION)
         found = (weight * misfit).sum() / _RESOLUTION**2
         found = found + sum((leaf**2).sum() for leaf in leaves.values())
@@ -157,15 +137,14 @@ def fit(
         minimiser.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         found = unknowns()
-    own = {key: float(found.board[i]) for i, key in enumerate(boards)}
-    return Fitted(found.parameters(), own)
+    own = {key: float(found["board"][i]) for i, key in enumerate(boards)}
+    return Fitted(_parameters(found), own)
 
 
 def predict(fitted: Fitted, measured: Sequence[Measured], *, known_boards: bool = True) -> Floats:
     """Milliseconds of each row, (n,).
 
     Args:
-        fitted: What `fit` found.
         measured: Rows to predict; their times are not used.
         known_boards: Whether boards that were fitted on have their own factor.
     """
@@ -229,7 +208,11 @@ def _board(row: Measured) -> tuple[str, str]:
     return row.device, RUNTIMES[row.runtime].family
 
 
-def _begin(boards: int) -> _Unknowns:
+def _parameters(unknowns: Mapping[str, Tensor]) -> Parameters:
+    return Parameters(*(unknowns[name] for name in ("kinds", "common", "factors", "runtimes")))
+
+
+def _begin(boards: int) -> dict[str, Tensor]:
     """The priors' means."""
     kinds = torch.tensor([list(_START.values())] * len(LAUNCH_KINDS)).log()
     plain = [kind.startswith(_PLAIN_COPIES) for kind in LAUNCH_KINDS]
@@ -239,7 +222,8 @@ def _begin(boards: int) -> _Unknowns:
     common = torch.tensor([_COMMON_START[name] for name in COMMON])
     runtimes = torch.tensor([_runtime_start(name) for name in RUNTIMES]).log()
     own = torch.zeros(boards), torch.zeros(boards)
-    return _Unknowns(kinds, common, torch.zeros(len(FAMILIES), 2), runtimes, *own)
+    means = kinds, common, torch.zeros(len(FAMILIES), 2), runtimes, *own
+    return dict(zip(_SPREAD, means, strict=True))
 
 
 def _runtime_start(name: str) -> list[float]:

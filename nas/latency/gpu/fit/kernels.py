@@ -14,12 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from nas.latency.gpu.fusion import launches_of
 from nas.latency.gpu.launches import Launch
 from nas.latency.timing.gpu import DTYPES, Clock
-from nas.latency.tracing.calls import Call, Operand, calls_of
+from nas.latency.tracing.calls import Call, calls_of, extents_of
 from nas.latency.tracing.operations import Precision
 from nas.latency.tracing.trace import trace
 from search_spaces.parts import Part
@@ -73,7 +72,7 @@ class LaunchClock:
         if copies < 1:
             raise torch.OutOfMemoryError("its operands are larger than what they are taken from")
         self._pool.uniform_(0.5, 1.5)  # zeros would draw less power than other numbers
-        runs = [_on(call, self._memories(call, floats, i * needed)) for i in range(copies)]
+        runs = [call.on(self._memories(call, floats, i * needed)) for i in range(copies)]
 
         def run() -> None:
             for arguments, named in runs:
@@ -97,7 +96,7 @@ class LaunchClock:
                 memories[number] = self._pool[begin : begin + floats[number]]
                 begin += floats[number]
             else:
-                extent = _extents(call)[number]
+                extent = extents_of(call.operands)[number]
                 memories[number] = torch.zeros(
                     extent, dtype=operand.dtype, device=self._clock.device
                 )
@@ -110,7 +109,7 @@ class _Alone(nn.Module):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self.call = call
-        extents = _extents(call)
+        extents = extents_of(call.operands)
         self.weights, self.order = nn.ParameterDict(), []
         self.input_shapes: list[tuple[int]] = []
         with torch.device("meta"):
@@ -131,7 +130,7 @@ class _Alone(nn.Module):
         memories = dict(zip(self.order, inputs, strict=True))
         memories |= {int(name): weight for name, weight in self.weights.items()}
         memories |= {int(name[5:]): buffer for name, buffer in self.named_buffers()}
-        arguments, named = _on(self.call, memories)
+        arguments, named = self.call.on(memories)
         function: Any = self.call.function
         if function is torch.ops.aten.scaled_dot_product_attention.default:
             function = F.scaled_dot_product_attention  # the form that the tracer knows
@@ -140,25 +139,6 @@ class _Alone(nn.Module):
 
 def _floating(call: Call) -> dict[int, int]:
     """Elements of each floating-point memory, in whole cache lines."""
-    extents = _extents(call)
+    extents = extents_of(call.operands)
     floating = {o.memory for o in call.operands if o.dtype.is_floating_point}
     return {number: -(-extents[number] // 64) * 64 for number in sorted(floating)}
-
-
-def _extents(call: Call) -> dict[int, int]:
-    extents: dict[int, int] = {}
-    for operand in call.operands:
-        extents[operand.memory] = max(extents.get(operand.memory, 0), operand.extent)
-    return extents
-
-
-def _on(call: Call, memories: dict[int, Tensor]) -> tuple[Any, Any]:
-    """An operation's arguments, with tensors that lie in flat memories."""
-
-    def tensor(operand: Operand) -> Tensor:
-        memory = memories[operand.memory]
-        offset = int(memory.storage_offset()) + operand.offset
-        return memory.as_strided(operand.shape, operand.stride, offset)
-
-    arguments, named = tree_map_only(Operand, tensor, (call.arguments, call.named))
-    return arguments, named

@@ -21,6 +21,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location("profile_gpu", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.setitem(sys.modules, "profile_gpu", module)
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     spec.loader.exec_module(module)

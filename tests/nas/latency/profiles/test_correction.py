@@ -51,25 +51,6 @@ def test_a_prior_that_is_right_predicts_from_three_networks() -> None:
     assert error(near.predict(features).ms, measured) < error(wide.predict(features).ms, measured)
 
 
-def test_other_devices_teach_what_goes_together() -> None:
-    rng = np.random.default_rng(3)
-    # Where the second term is dear the third is cheap, by a factor that differs by device.
-    tilt = np.array([0.0, 1.0, -1.0, 0.0])
-    devices = np.exp(np.log(TRUE) + rng.normal(size=(12, 1)) * tilt + rng.normal(size=(12, 1)))
-    learned_errors, unlearned_errors = [], []
-    for _ in range(10):
-        device = TRUE * np.exp(rng.normal() * tilt + rng.normal())
-        features = networks(300, rng)
-        measured = noisy(features, device, 0.01, rng)
-        three, ms = features[:3], measured[:3]
-        learned = fit(three, ms, Prior.of_devices(devices)).predict(features)
-        unlearned = fit(three, ms, Prior.around(TRUE, spread=1.0, common=1.0)).predict(features)
-        learned_errors.append(error(learned.ms, measured))
-        unlearned_errors.append(error(unlearned.ms, measured))
-    assert np.mean(learned_errors) < 0.03
-    assert np.mean(learned_errors) < 0.5 * np.mean(unlearned_errors)
-
-
 def test_a_device_unlike_the_prior_is_still_fitted() -> None:
     rng = np.random.default_rng(4)
     features = networks(300, rng)
@@ -174,12 +155,8 @@ def test_wrong_measurements_are_refused() -> None:
 
 
 def test_wrong_priors_are_refused() -> None:
-    with pytest.raises(SettingsError, match="needs at least two, got 1. Use `Prior.around`"):
-        Prior.of_devices(TRUE[None])
     with pytest.raises(SettingsError, match="Coefficients have to be positive numbers in 1 dim"):
         Prior.around(-TRUE)
-    with pytest.raises(SettingsError, match="Coefficients of devices have to be positive"):
-        Prior.of_devices(TRUE)
 
 
 @pytest.mark.parametrize("n", [0, 6])

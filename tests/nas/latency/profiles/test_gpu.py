@@ -18,6 +18,7 @@ from nas.latency.predictors import measured_predictor
 from nas.latency.profiles.calibrate_gpu import calibrate_gpu
 from nas.latency.profiles.correction import fit
 from nas.latency.profiles.gpu import PRIOR, MeasuredGpuPredictor, correction_of
+from nas.latency.profiles.profile import Subject
 from nas.latency.timing.gpu import GpuMachine
 from nas.latency.timing.machine import Machine
 from nas.progress import Silent
@@ -68,9 +69,7 @@ def test_ten_networks_tell_how_a_gpu_differs_from_the_model(
 ) -> None:
     target = Target("a100", runtime=runtime, batch_size=batch_size)
     plan = dataclasses.replace(BRIEF, whole_networks=10, compiled_networks=10)
-    profile = calibrate_gpu(
-        tiny, target, 3, 10, plan=plan, progress=Silent(), machine=made_up(target)
-    )
+    profile = calibrate_gpu(Subject(tiny, target), plan, Silent(), made_up(target))
     codes = tiny.sample(12, np.random.default_rng(5))
     true = _terms(target, tiny, codes) @ TRUE
     found = MeasuredGpuPredictor(tiny, target, profile).predict(codes)
@@ -148,7 +147,7 @@ def test_times_that_mean_nothing_are_refused(tiny: SearchSpace, made_up: MadeUp)
     target = Target("a100")
     plan = dataclasses.replace(BRIEF, widest=1.0)
     with pytest.raises(NotFittedError, match=r"12 networks of 'hybrid-tiny'.*nothing to rely on"):
-        calibrate_gpu(tiny, target, 3, 10, plan=plan, progress=Silent(), machine=made_up(target))
+        calibrate_gpu(Subject(tiny, target), plan, Silent(), made_up(target))
 
 
 @pytest.mark.parametrize(("held", "networks", "needed"), [(4, 12, 5), (3, 4, 4)])
@@ -161,7 +160,7 @@ def test_where_the_memory_holds_too_few_networks_nothing_is_fitted(
     plan = dataclasses.replace(BRIEF, whole_networks=networks)
     message = rf"holds {held} of {networks} networks .* batches of 512; {needed} are needed"
     with pytest.raises(NotFittedError, match=message):
-        calibrate_gpu(tiny, target, 3, 10, plan=plan, progress=Silent(), machine=machine)
+        calibrate_gpu(Subject(tiny, target), plan, Silent(), machine)
 
 
 def test_a_profile_of_another_space_is_refused(space: SearchSpace, clock: Any) -> None:

@@ -21,6 +21,7 @@ from nas.latency.profiles.gpu import MeasuredGpuPredictor
 from nas.latency.profiles.kit import read_kit, write_kit
 from nas.latency.profiles.kit_times import import_times, read_times
 from nas.latency.profiles.part_features import ROWS, PartFeatures
+from nas.latency.profiles.profile import Subject
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces.definition import read_definition
@@ -66,7 +67,7 @@ def kit(quarter: SearchSpace, target: Target, tmp_path_factory: pytest.TempPathF
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("kits") / "kit"
-    write_kit(folder, quarter, target, 1, 10, probes=6, progress=Silent())
+    write_kit(folder, Subject(quarter, target, 1, 10), probes=6, progress=Silent())
     return folder
 
 
@@ -114,7 +115,7 @@ def test_times_that_come_back_predict_the_device(
     with pytest.raises(NotFittedError, match=f"--kit DIR --hardware {DEVICE}"):
         measured_predictor(quarter, target, 1, 10)
     times = _times(kit, quarter, tmp_path / "times.csv")
-    import_times(times, kit, quarter, target, 1, 10)
+    import_times(times, kit, Subject(quarter, target, 1, 10))
     predictor = predictor_for(quarter, target, 1, 10)
     assert isinstance(predictor, PartsPredictor)
     measured = read_times(times, read_kit(kit).codes)
@@ -137,7 +138,7 @@ def test_times_of_a_gpu_correct_what_is_predicted_for_it(
     ms = 1.4 * before.predict(codes).ms
     rows = "".join(f"{name},{t}\n" for name, t in zip(read_kit(kit).codes, ms, strict=True))
     (tmp_path / "times.csv").write_text(f"id,ms\n{rows}")
-    import_times(tmp_path / "times.csv", kit, quarter, target, 1, 10)
+    import_times(tmp_path / "times.csv", kit, Subject(quarter, target, 1, 10))
     after = predictor_for(quarter, target, 1, 10)
     assert isinstance(after, MeasuredGpuPredictor)
     assert after.predict(codes).ms == pytest.approx(ms, rel=0.03)
@@ -163,18 +164,18 @@ def test_a_kit_is_imported_for_what_it_was_written(
 ) -> None:
     times = _times(kit, quarter, tmp_path / "times.csv")
     with pytest.raises(SettingsError, match="belong to another device, and 'cpu' is"):
-        import_times(times, kit, quarter, Target("cpu", batch_size=2), 1, 10)
+        import_times(times, kit, Subject(quarter, Target("cpu", batch_size=2), 1, 10))
     with pytest.raises(SettingsError, match=r"space quarter \(not minute\)"):
-        import_times(times, kit, space, target, 1, 10)
+        import_times(times, kit, Subject(space, target, 1, 10))
     with pytest.raises(SettingsError, match=r"batch size 2 \(not 1\)"):
-        import_times(times, kit, quarter, Target(DEVICE, runtime="onnxruntime"), 1, 10)
+        import_times(times, kit, Subject(quarter, Target(DEVICE, runtime="onnxruntime"), 1, 10))
     with pytest.raises(SettingsError, match=r"in channels 1 \(not 3\), num classes 10 \(not 2\)"):
-        import_times(times, kit, quarter, target, 3, 2)
+        import_times(times, kit, Subject(quarter, target, 3, 2))
     wider = SearchSpace(
         read_definition(SPACE.replace("[8, 16]\n  depth", "[8, 24]\n  depth"), "quarter")
     )
     with pytest.raises(SettingsError, match="which has other parts now"):
-        import_times(times, kit, wider, target, 1, 10)
+        import_times(times, kit, Subject(wider, target, 1, 10))
 
 
 def test_the_command_says_what_the_profile_rests_on(
@@ -234,7 +235,7 @@ def test_a_folder_that_is_in_use_is_left_alone(
 ) -> None:
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(RunError, match="is not empty. Give --kit a new folder"):
-        write_kit(tmp_path, quarter, target, 1, 10, progress=Silent())
+        write_kit(tmp_path, Subject(quarter, target, 1, 10), progress=Silent())
 
 
 def test_a_kit_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nas.latency import Target
 from nas.latency.identity import seal
 from nas.latency.profiles.gpu import GpuProfile
 from nas.latency.profiles.parts import PartsProfile, Terms
-from nas.latency.profiles.profile import CONDITIONS, Profile, profile_path
+from nas.latency.profiles.profile import CONDITIONS, Profile, Subject
 from search_spaces.space import SearchSpace
 
 
@@ -121,14 +121,14 @@ def test_a_profile_without_its_conditions_does_not_load(tmp_path: Path) -> None:
 def test_what_changes_a_latency_changes_where_it_is_stored(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index, target = space.part_index(), Target("cpu", threads=1)
+    target = Target("cpu", threads=1)
     paths = [
-        profile_path(target, index, 3, 10),
-        profile_path(Target("cpu", threads=2), index, 3, 10),
-        profile_path(Target("cpu", threads=1, batch_size=2), index, 3, 10),
-        profile_path(target, space.part_index(1, 10), 1, 10),
-        profile_path(target, space.restrict(8).part_index(), 3, 10),
+        Subject(space, target).path,
+        Subject(space, Target("cpu", threads=2)).path,
+        Subject(space, Target("cpu", threads=1, batch_size=2)).path,
+        Subject(space, target, in_channels=1).path,
+        Subject(space.restrict(8), target).path,
     ]
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    paths.append(profile_path(target, index, 3, 10))
+    paths.append(Subject(space, target).path)
     assert len(set(paths)) == len(paths)

@@ -56,7 +56,7 @@ def test_measuring_ends_after_the_given_time_and_rounds(
     machine = scripted(lambda network, shape: 1.0)
     effort = Effort(seconds, least=3, most=7)
     (found,) = interleave(
-        [takes_a_second_a_round], [(1, 1)], machine, effort, 0, Silent(), "", clock=lambda: now
+        [takes_a_second_a_round], [(1, 1)], machine, effort, 0, Silent(), clock=lambda: now
     )
     assert len(found.ms) == rounds * PASSES
 
