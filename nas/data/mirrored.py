@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from nas.data.batches import resize
-from nas.data.images import IntArray, PixelArray, SearchData
+from nas.data.images import FloatArray, IntArray, SearchData
 
 _SIDE = 16
 _MOST = 2000
@@ -39,7 +39,7 @@ def loss_by_mirroring(data: SearchData) -> str | None:
     )
 
 
-def _drawn(data: SearchData) -> tuple[PixelArray, IntArray]:
+def _drawn(data: SearchData) -> tuple[FloatArray, IntArray]:
     """Some small images as (n, side, side, channels) floats, and their labels."""
     labels = np.concatenate([data.train.labels, data.validation.labels])
     chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:_MOST])
@@ -53,12 +53,12 @@ def _drawn(data: SearchData) -> tuple[PixelArray, IntArray]:
     return resize(pixels.astype(np.float32), _SIDE), labels[chosen]
 
 
-def _distances(images: PixelArray, others: PixelArray) -> PixelArray:
+def _distances(images: FloatArray, others: FloatArray) -> FloatArray:
     """Squared distances less what each row has in common, (n, n); of an image to itself infinite.
 
     The same holds for an image and its own mirror image.
     """
     a, b = (array.reshape(len(array), -1) for array in (images, others))
-    distances = (b**2).sum(axis=1) - 2 * (a @ b.T)
+    distances: FloatArray = (b**2).sum(axis=1) - 2 * (a @ b.T)
     np.fill_diagonal(distances, np.inf)
     return distances
