@@ -20,12 +20,15 @@ class Progress(Protocol):
 
     def step(self, name: str) -> None:
         """A step of the pipeline begins."""
+        ...
 
     def say(self, message: str) -> None:
         """One line that the person should read."""
+        ...
 
     def task(self, what: str, total: int) -> AbstractContextManager[Advance]:
         """Work with a known end, shown as a bar with the time that is left."""
+        ...
 
 
 class Silent:

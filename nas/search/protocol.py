@@ -42,24 +42,31 @@ class CodeSpace(Protocol):
     @property
     def num_genes(self) -> int:
         """Length of one code."""
+        ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
         """Draw `n` codes, repeats allowed: (n, genes)."""
+        ...
 
     def mutate(self, codes: Codes, rng: np.random.Generator) -> Codes:
         """Change each code a little, preferring neighbours: (n, genes)."""
+        ...
 
     def crossover(self, first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
         """Mix the codes of two parents row by row: (n, genes)."""
+        ...
 
     def features(self, codes: Codes) -> Floats:
         """What a surrogate sees: (n, features) float32."""
+        ...
 
     def contains(self, codes: Codes) -> Bools:
         """Which codes are architectures of this space: (n,)."""
+        ...
 
     def size(self) -> int:
         """How many different architectures there are, exactly."""
+        ...
 
 
 @runtime_checkable
@@ -68,6 +75,7 @@ class Enumerable(Protocol):
 
     def enumerate(self) -> Codes:
         """Every code of the space once: (size, genes)."""
+        ...
 
 
 @runtime_checkable
@@ -77,6 +85,7 @@ class Categorical(Protocol):
     @property
     def cardinalities(self) -> Sequence[int] | NDArray[np.integer[Any]]:
         """Number of choices of each gene."""
+        ...
 
 
 class OrderedGene(Protocol):
@@ -85,18 +94,22 @@ class OrderedGene(Protocol):
     @property
     def factor(self) -> str:
         """What the gene scales; genes of one factor are scaled together."""
+        ...
 
     @property
     def role(self) -> str:
         """What the gene chooses; genes of one role follow one another in the network."""
+        ...
 
     @property
     def kinds(self) -> Sequence[str]:
         """The kind of each choice."""
+        ...
 
     @property
     def levels(self) -> Sequence[int]:
         """How large each choice is within its kind, 0 the smallest possible."""
+        ...
 
 
 @runtime_checkable
@@ -106,12 +119,15 @@ class Ordered(Protocol):
     @property
     def genes(self) -> Sequence[OrderedGene]:
         """One per position of a code."""
+        ...
 
     def canonical(self, codes: Codes) -> Codes:
         """The canonical codes of freely chosen genes: (n, genes)."""
+        ...
 
     def largest(self, rng: np.random.Generator) -> Codes:
         """The largest code, its kinds (such as mixer families) drawn with `rng`: (genes,)."""
+        ...
 
 
 class Searcher(Protocol):
@@ -123,9 +139,11 @@ class Searcher(Protocol):
 
     def ask(self, n: int) -> Codes:
         """At most `n` codes to evaluate: (<= n, genes); empty when nothing is left."""
+        ...
 
     def tell(self, codes: Codes, objectives: Floats) -> None:
         """The objectives (n, m) of codes that were asked; NaN where the evaluation failed."""
+        ...
 
 
 class Gradients(Protocol):
@@ -137,9 +155,11 @@ class Gradients(Protocol):
     @property
     def space(self) -> SearchSpace:
         """The space that is searched."""
+        ...
 
     def losses(self, codes: Codes, step: int) -> Floats:
         """The loss of each child: (n,)."""
+        ...
 
     def changes(self, code: Codes, step: int, exact: int = 2) -> GeneTable:
         """How the loss would change with each other choice of each gene, to first order.
@@ -150,6 +170,8 @@ class Gradients(Protocol):
             exact: For how many of the genes without a first-order answer (those that change the
                 shape of a map) the other choices are run instead.
         """
+        ...
 
     def taylor(self, code: Codes, step: int) -> GeneTable:
         """How the loss would change if the weights that a smaller choice drops were zero."""
+        ...

@@ -33,10 +33,17 @@ def mirror(
     metric: Metric = "accuracy",
     targets: Sequence[str] = ("cpu",),
 ) -> int:
-    """Bring the study at `path` up to the records; how many trials were added.
+    """Add the records that the study at `path` lacks; returns the number of added trials.
 
-    Its objectives are the metric and the predicted latency on each target. Doing it again adds
-    nothing. Call it once in a while, not for each evaluation.
+    Its objectives are the metric and the predicted latency on each target. A second call adds
+    nothing. Call it now and then, not for each evaluation.
+
+    Args:
+        path: The study's journal file.
+        records: The evaluations.
+        genes: The genes of the records' codes.
+        metric: The score that is maximised.
+        targets: Names of the targets.
 
     Raises:
         StorageError: the disk is full.

@@ -5,8 +5,8 @@
     random     without replacement (tuner)                 https://arxiv.org/abs/1902.07638
 
 NNI maximises one number. With constraints, or with a single objective, it is minus the first
-objective. Otherwise it is minus the share of told points that dominate a point (the rank of MOGA,
-Fonseca and Fleming 1993).
+objective. Otherwise it is minus the share of the evaluated points that dominate a point (the rank
+of MOGA, Fonseca and Fleming 1993).
 
 NNI's server, web page and trial processes are never started: the server of NNI 3.0 listens on
 every network interface, and no option changes that.
@@ -36,6 +36,9 @@ class NniTool:
     """An algorithm of NNI as a `Tool`; see the module.
 
     Args:
+        space: The space to search.
+        algorithm: One of `ALGORITHMS`.
+        seed: Decides every choice.
         constrained: Whether there are constraints; then only the first objective counts.
 
     Raises:
@@ -76,7 +79,7 @@ class NniTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; a code that was not evaluated is told as a failed trial."""
+        """See `Tool`; a code that was not evaluated is reported as a failed trial."""
         if proposal.number not in self._open:
             return
         self._open.remove(proposal.number)
@@ -85,7 +88,7 @@ class NniTool:
             self._algorithm.report(proposal.number, self._metric(objectives) if known else None)
 
     def _metric(self, objectives: Floats | None) -> float:
-        """What NNI maximises."""
+        """The number that NNI maximises."""
         assert objectives is not None
         if self._constrained or len(objectives) == 1:
             return -float(objectives[0])
@@ -145,7 +148,7 @@ class _Evolution:
             from nni.nas.strategy import RegularizedEvolution
 
         class OneAtATime(ExecutionEngine):  # type: ignore[misc]
-            """Holds the model that was submitted, and has room for no second one."""
+            """Holds one submitted model, and accepts no second one."""
 
             submitted: Any = None
 

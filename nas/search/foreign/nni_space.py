@@ -20,7 +20,7 @@ from nas.search.foreign.tool import NamedGene, canonical, cardinalities_of, word
 from nas.search.protocol import Codes, CodeSpace
 
 Sample = dict[str, str]
-"""What NNI calls an architecture dict: each gene's name and the words of its choice."""
+"""NNI's architecture dict: each gene's name and the words of its choice."""
 
 
 @runtime_checkable

@@ -5,8 +5,8 @@
     gp     Gaussian process, log-EHVI          https://arxiv.org/abs/2310.20708
 
 All run with their default settings, except for the population of NSGA-II: with the default of 50,
-200 evaluations would be four generations. Constraints are told to all three as Optuna's
-constraints. Infeasible proposals are not evaluated; they are told with the worst error so far.
+200 evaluations would be four generations. All three get the constraints as Optuna's
+constraints. Infeasible proposals are not evaluated; they are reported with the worst error so far.
 
 Library: Optuna, Akiba et al. 2019, https://arxiv.org/abs/1907.10902
 """
@@ -35,17 +35,21 @@ if TYPE_CHECKING:
 Sampler = Literal["tpe", "nsga2", "gp"]
 
 POPULATION = 10
-"""The best of 10, 20 and 50 (its own) for 50 to 200 evaluations of NAS-Bench-201."""
+"""The best of 10, 20 and 50 (Optuna's default) for 50 to 200 evaluations of NAS-Bench-201."""
 
 
 class OptunaTool:
     """A study in memory; see the module.
 
     Args:
-        objectives: How many there will be. If None, the first report decides, and genes are drawn
+        cardinalities: Number of categories of each gene.
+        sampler: Which of Optuna's samplers.
+        seed: Decides every choice.
+        objectives: Number of objectives. If None, the first report decides, and genes are drawn
             uniformly until then.
-        joint: Whether `tpe` models the genes together (Optuna's `multivariate`), which takes a
-            fraction of the time; otherwise Optuna decides.
+        joint: Whether `tpe` models the genes jointly (Optuna's `multivariate`), which takes a
+            fraction of the time; otherwise Optuna's default is used.
+        population: The population of `nsga2`.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class OptunaTool:
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
     ) -> None:
-        """See `Tool`; a code that differs from the proposed genes is told as itself."""
+        """See `Tool`; a code that differs from the proposed genes replaces them in its trial."""
         trial = self._open.pop(proposal.number)
         if objectives is not None:
             objectives = self._filled(objectives)

@@ -3,8 +3,8 @@
     uniform draws -> uniform crossover, each gene redrawn with chance 1/genes
                   -> the best by rank and crowding of parents and children survive
 
-A generation is told as a whole. If the next one is asked before all results are there, pymoo is
-told those that are.
+pymoo gets the results of a generation together. If the next generation is needed before all
+results are there, it gets those that are.
 
 Library: pymoo, Blank and Deb 2020, https://arxiv.org/abs/2002.04504
 """
@@ -21,11 +21,18 @@ from nas.search.foreign.tool import Proposal
 from nas.search.protocol import Codes, Floats
 
 POPULATION = 10
-"""The best of 10, 20, 30, 40, 50 and 100 (its own) for 50 to 200 evaluations of NAS-Bench-201."""
+"""The best of 10, 20, 30, 40, 50 and 100 (the default), 50 to 200 evaluations of NAS-Bench-201."""
 
 
 class PymooTool:
     """NSGA-II; see the module.
+
+    Args:
+        cardinalities: Number of categories of each gene.
+        seed: Decides every choice.
+        objectives: Number of objectives.
+        constraints: Number of constraints.
+        population: Members of a generation.
 
     Raises:
         MissingExtraError: pymoo is not installed.

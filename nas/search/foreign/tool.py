@@ -1,13 +1,14 @@
-"""A foreign search tool as a searcher: what it proposes is made a code of the space.
+"""A foreign search tool as a searcher: its proposals are turned into codes of the space.
 
     propose -> genes, each chosen on its own -> canonical code, or the nearest in the table
-            -> breaks a constraint?  the tool is told so and asked again; not an evaluation
-            -> asked before?         evaluated again (`repeats`), or told again and asked again
+            -> breaks a constraint?  reported as infeasible, another proposal; not an evaluation
+            -> asked before?         evaluated again (`repeats`), or its result is reported
+                                     again, another proposal
             -> ask() ... tell() -> report
 
 Foreign tools choose genes independently, propose codes twice, and learn of a constraint only by
-breaking it. They are asked again only a limited number of times. After that, a searcher without
-repeats asks a random fresh code.
+breaking it. The number of further proposals is limited. After that, a searcher without repeats
+asks a random fresh code.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from nas.search.brief import Brief
 from nas.search.protocol import Categorical, Codes, CodeSpace, Floats
 
 TRIES = 500
-"""How often a tool is asked again for one evaluation."""
+"""Number of further proposals for one evaluation."""
 
 
 @runtime_checkable
@@ -58,7 +59,7 @@ class NamedGene(Protocol):
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a tool wants to know: genes (genes,), and its own number for them."""
+    """Genes (genes,) that a tool wants evaluated, and the tool's own number for them."""
 
     number: int
     genes: Codes
@@ -68,7 +69,7 @@ class Tool(Protocol):
     """A foreign optimiser over independent categories; everything is minimised."""
 
     def propose(self) -> Proposal:
-        """What to evaluate next; several may be open at once."""
+        """The next genes to evaluate; several proposals may be open at once."""
 
     def report(
         self, proposal: Proposal, code: Codes, objectives: Floats | None, constraints: Floats
@@ -76,6 +77,7 @@ class Tool(Protocol):
         """The result of a proposal, reported once for each.
 
         Args:
+            proposal: The proposal.
             code: The canonical code of its genes, (genes,).
             objectives: (m,), NaN where they were not evaluated because the code is infeasible;
                 None for an evaluation that failed.
@@ -87,10 +89,11 @@ class ForeignSearcher:
     """A tool behind `ask` and `tell`.
 
     Args:
-        tool: Over `cardinalities_of(brief.space)`.
-        repeats: Whether a code may be asked twice, if the tool proposes it twice. If not, the
-            tool is told its result again and asked for another one.
-        tries: How often the tool is asked again for one evaluation.
+        tool: A tool over `cardinalities_of(brief.space)`.
+        brief: The search.
+        repeats: Whether a code may be asked twice if the tool proposes it twice. If not, its
+            result is reported to the tool again, and the tool makes another proposal.
+        tries: Number of further proposals for one evaluation.
     """
 
     def __init__(self, tool: Tool, brief: Brief, *, repeats: bool, tries: int = TRIES) -> None:
@@ -101,7 +104,7 @@ class ForeignSearcher:
         self._asked: list[Codes] = []
         self._pending: dict[bytes, list[Proposal]] = {}
         self._told: dict[bytes, Floats | None] = {}
-        """What was told of each code; None for a failed evaluation."""
+        """The told objectives of each code; None for a failed evaluation."""
 
     def ask(self, n: int) -> Codes:
         """At most `n` codes: (<= n, genes); fewer when no more are found."""
@@ -163,7 +166,7 @@ class ForeignSearcher:
         return np.nan_to_num(values, nan=np.inf)
 
     def _unevaluated(self, code: Codes) -> Floats | None:
-        """What is known of a code without evaluating it: NaN, then the known objectives."""
+        """Objectives of a code that is not evaluated: NaN, then the known ones."""
         if self._known is None or not self._space.contains(code[None])[0]:
             return None
         known = np.asarray(self._known(code[None]), dtype=float).reshape(-1)

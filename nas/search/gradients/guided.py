@@ -37,16 +37,20 @@ class Guide(Protocol):
     @property
     def space(self) -> SearchSpace:
         """The space that is searched."""
+        ...
 
     @property
     def table(self) -> GeneTable:
         """What each choice is expected to add to the error: larger is worse."""
+        ...
 
     def learn(self) -> Codes:
         """Called once, first: codes to begin with, (n, genes)."""
+        ...
 
     def draw(self, n: int) -> Codes:
         """Codes that are probably good, repeats allowed: (n, genes)."""
+        ...
 
 
 class Guided:

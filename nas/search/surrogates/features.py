@@ -24,6 +24,7 @@ class Grouped(Protocol):
     @property
     def feature_groups(self) -> Groups:
         """See `Groups`."""
+        ...
 
 
 def feature_groups(space: CodeSpace) -> Groups:
