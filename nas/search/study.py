@@ -38,13 +38,6 @@ def mirror(
     Its objectives are the metric and the predicted latency on each target. A second call adds
     nothing. Call it now and then, not for each evaluation.
 
-    Args:
-        path: The study's journal file.
-        records: The evaluations.
-        genes: The genes of the records' codes.
-        metric: The score that is maximised.
-        targets: Names of the targets.
-
     Raises:
         StorageError: the disk is full.
         RunError: the file cannot be written to.

@@ -1,11 +1,11 @@
-"""How a network becomes something that can be timed: on the processor, and compiled on a GPU too.
+"""Making a network ready to be timed in a runtime.
 
     eager        the module as it is
-    compile      torch.compile: Inductor writes C++ and a compiler builds it, 10-40 s a network
-    onnxruntime  exported to ONNX in memory and optimised by onnxruntime, 2-4 s a network
+    compile      torch.compile: Inductor writes C++ and a compiler builds it, 10-40 s per network
+    onnxruntime  exported to ONNX in memory and optimised by onnxruntime, 2-4 s per network
 
-Input shapes are fixed, as they are where a network is deployed at one resolution and batch. What
-else a GPU runs is in `gpu/machine.py`.
+Input shapes are fixed, as for a network that is deployed at one resolution and batch. GPUs also
+run CUDA graphs, see `gpu.py`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Prepared = Callable[[Tensor], object]
 """Runs a network on images, (B, C, H, W) channels-last float32."""
 
 _FULL = re.compile(r"(CUDA|HIP).*out of memory|_ALLOC\w*_FAILED")
-"""As CUDA's own libraries say it, such as CUBLAS_STATUS_ALLOC_FAILED."""
+"""Messages of CUDA's libraries, such as CUBLAS_STATUS_ALLOC_FAILED."""
 
 
 def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
-    """A network ready to be timed in the target's runtime, with nothing left to be built.
+    """A network that is fully built for the target's runtime and ready to be timed.
 
     Call it under the conditions of the timing: inference mode and the target's threads.
 
@@ -53,7 +53,7 @@ def prepare(module: nn.Module, example: Tensor, target: Target) -> Prepared:
 def prepare_all(
     modules: Sequence[nn.Module], examples: Sequence[Tensor], target: Target, progress: Progress
 ) -> list[Prepared]:
-    """Each network prepared; says so where it takes a while."""
+    """Prepare several networks, with a progress bar for runtimes that build them."""
     if target.runtime == "eager":
         return list(modules)
     what = "Compiling networks" if target.runtime == "compile" else "Exporting networks"
@@ -75,28 +75,35 @@ class _Session:
         self._array = np.empty(0, dtype=np.float32)
 
     def __call__(self, images: Tensor) -> object:
-        """Run; the first time that images come they are put in onnxruntime's own order."""
+        """Run. New images are first copied into onnxruntime's layout."""
         if images is not self._given:
             self._given, self._array = images, np.ascontiguousarray(images.numpy())
         return self._session.run([OUTPUT], {INPUT: self._array})
 
 
-def compiled(module: nn.Module, example: Tensor) -> Prepared:
+def compiled(
+    module: nn.Module, example: Tensor, compiler: Callable[..., Prepared] | None = None
+) -> Prepared:
     """A network compiled for inputs like the example.
 
+    Args:
+        module: Any module that takes one tensor.
+        example: An input with the shape and layout of all later inputs.
+        compiler: `torch.compile`, or a function with its arguments.
+
     Raises:
-        ExportError: it cannot be.
+        ExportError: the module cannot be compiled.
     """
 
     def network(images: Tensor) -> object:
         return module(images)
 
-    # Torch keeps what it compiled by code object, and gives up after eight of one.
+    # Torch caches compiled code by code object, and gives up after eight versions of one.
     network.__code__ = network.__code__.replace(co_name=f"network_{id(module)}")
-    built = torch.compile(network, dynamic=False, fullgraph=True)
+    built = (compiler or torch.compile)(network, dynamic=False, fullgraph=True)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler about its own choices
+            warnings.simplefilter("ignore")  # the compiler comments on its own choices
             built(example)
     except Exception as error:  # whatever the compiler raises
         if memory_full(error):
@@ -108,7 +115,7 @@ def compiled(module: nn.Module, example: Tensor) -> Prepared:
 
 
 def memory_full(error: BaseException | None) -> bool:
-    """Whether it was raised, at first, because a GPU's memory did not hold what was to run."""
+    """Whether the first cause of an error is that a GPU's memory was full."""
     while error is not None:
         if isinstance(error, torch.OutOfMemoryError) or _FULL.search(str(error)):
             return True
