@@ -50,7 +50,8 @@ def _drawn(data: SearchData) -> tuple[FloatArray, IntArray]:
             data.validation.pixels[chosen[split:] - len(data.train)],
         ]
     )
-    return resize(pixels.astype(np.float32), _SIDE), labels[chosen]
+    small = resize(pixels.astype(np.float32), _SIDE)
+    return np.asarray(small, dtype=np.float32), labels[chosen]
 
 
 def _distances(images: FloatArray, others: FloatArray) -> FloatArray:
