@@ -54,11 +54,11 @@ def _drawn(data: SearchData) -> tuple[PixelArray, IntArray]:
 
 
 def _distances(images: PixelArray, others: PixelArray) -> PixelArray:
-    """Squared distances less what each row has in common, (n, n); of an image to itself infinite.
+    """Squared distances less what each row has in common, (n, n); infinite to the image itself.
 
     The same holds for an image and its own mirror image.
     """
     a, b = (array.reshape(len(array), -1) for array in (images, others))
-    distances = (b**2).sum(axis=1) - 2 * (a @ b.T)
+    distances: PixelArray = (b**2).sum(axis=1) - 2 * (a @ b.T)
     np.fill_diagonal(distances, np.inf)
     return distances
