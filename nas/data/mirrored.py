@@ -55,7 +55,7 @@ def _drawn(data: SearchData) -> tuple[FloatArray, IntArray]:
 
 
 def _distances(images: FloatArray, others: FloatArray) -> FloatArray:
-    """Squared distances less what each row has in common, (n, n); of an image to itself infinite.
+    """Squared distances less what each row has in common, (n, n); infinite to the image itself.
 
     The same holds for an image and its own mirror image.
     """
