@@ -31,8 +31,8 @@ from pydantic import (
     model_validator,
 )
 
-from nas.data.options import ReadOptions
 from nas.errors import SettingsError, did_you_mean
+from nas.reading import ReadOptions
 
 SCHEMA = 2
 """Version of `settings.json`; it goes up when a field changes its meaning."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.data.options import ArrayLayout, Fit
+from nas.reading import ArrayLayout, Fit
 
 TARGET = "The target: the device and how it runs the network"
 BUDGET = "Budgets: a network keeps all of them"

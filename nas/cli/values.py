@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from nas.data.options import ArrayLayout, Fit, ReadOptions
 from nas.errors import SettingsError, did_you_mean
+from nas.reading import ArrayLayout, Fit, ReadOptions
 
 Value = TypeVar("Value")
 

@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nas.data.options import ReadOptions
 from nas.latency import Target
 from nas.progress import Progress, Silent
+from nas.reading import ReadOptions
 from nas.result import Outcome
 from nas.run.context import Context
 from nas.run.folder import RESULTS

@@ -12,9 +12,9 @@ import numpy as np
 from nas.data.copies import describe_copies
 from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
-from nas.data.options import ReadOptions
 from nas.data.splits import hold_out
 from nas.errors import DataError, SettingsError, unknown_name
+from nas.reading import ReadOptions
 from supernet.randomness import Stream, generator
 
 READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {

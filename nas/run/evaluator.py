@@ -22,9 +22,9 @@ from torch import Tensor
 
 from nas.data import SearchData, load_data
 from nas.data.batches import EvalBatches
-from nas.data.options import ReadOptions
 from nas.environment import keep_to_usable_cpus
 from nas.errors import CheckpointError, DataError
+from nas.reading import ReadOptions
 from search_spaces import Architecture, load_space
 from supernet.evaluation import evaluate_child
 from supernet.scores import Evaluation

@@ -19,8 +19,8 @@ import numpy as np
 from nas.data.formats.folder_layout import EXPECTED, NO_IMAGES, SPLIT_NAMES, split_folders
 from nas.data.formats.pictures import EXTENSIONS, decode, listed
 from nas.data.images import Images, Source
-from nas.data.options import ReadOptions
 from nas.errors import DataError
+from nas.reading import ReadOptions
 
 Classes = dict[str, list[Path]]
 """Files by class."""

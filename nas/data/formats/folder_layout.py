@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 
 from nas.data.formats.pictures import EXTENSIONS, listed
-from nas.data.options import ReadOptions
 from nas.errors import DataError
+from nas.reading import ReadOptions
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.images import Images, IntArray, PixelArray, Source
-from nas.data.options import ArrayLayout, ReadOptions
 from nas.errors import DataError
+from nas.reading import ArrayLayout, ReadOptions
 
 Array = npt.NDArray[Any]
 

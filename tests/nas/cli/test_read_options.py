@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import Result
 
-from nas.data.options import ReadOptions
+from nas.reading import ReadOptions
 from nas.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas.data.formats.folder import read
-from nas.data.options import ReadOptions
 from nas.errors import DataError
+from nas.reading import ReadOptions
 
 TOPS = ("cat", "dog", "Train", "train", "Test", "val", "seg_test", "tram", ".cache", "fold 1")
 BELOW = ("", "cat", "dog", "2024", "train", "test", ".ipynb_checkpoints")

@@ -13,8 +13,8 @@ from PIL import Image
 from nas.data import load_data
 from nas.data.formats.folder import read
 from nas.data.formats.pictures import decode
-from nas.data.options import ReadOptions
 from nas.errors import DataError
+from nas.reading import ReadOptions
 
 MakeFolder = Callable[..., Path]
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from nas.data import KINDS, Dataset, Images, load_data
-from nas.data.options import ReadOptions
 from nas.errors import DataError, SettingsError, UnknownNameError
+from nas.reading import ReadOptions
 
 
 def _rows(images: Images) -> set[bytes]:

@@ -11,8 +11,8 @@ import pytest
 
 from nas.data import load_data
 from nas.data.formats.npz import read
-from nas.data.options import ReadOptions
 from nas.errors import DataError
+from nas.reading import ReadOptions
 
 MakeNpz = Callable[..., Path]
 

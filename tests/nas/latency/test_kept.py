@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from multiprocessing import get_context
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,18 +73,20 @@ def test_a_file_that_another_process_holds_for_long_is_not_removed(tmp_path: Pat
     assert kept.read(["a"]) == {"a": b"1"}
 
 
-def _write(path: Path, name: int) -> None:
-    for i in range(20):
-        Kept(path).write({f"{name} {i}": b"1", "shared": b"2"})
+WRITER = """
+import sys
+from pathlib import Path
+from nas.latency.kept import Kept
+
+for i in range(20):
+    Kept(Path(sys.argv[1])).write({f"{sys.argv[2]} {i}": b"1", "shared": b"2"})
+"""
 
 
 def test_processes_write_at_once(tmp_path: Path) -> None:
-    context = get_context("spawn")
-    writers = [context.Process(target=_write, args=(tmp_path / "file", n)) for n in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "file")]
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [subprocess.Popen([*command, str(n)], env=where) for n in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     keys = [f"{name} {i}" for name in range(3) for i in range(20)]
     assert len(Kept(tmp_path / "file").read([*keys, "shared"])) == 61

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from nas.data import load_data
-from nas.data.options import ReadOptions
 from nas.errors import CheckpointError, DataError
+from nas.reading import ReadOptions
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, EvaluationImages, Loaded
 from nas.run.supernets import evaluator_of
