@@ -14,6 +14,8 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from nas.reading import Fit
+
 PixelArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -123,6 +125,7 @@ class Splits:
         validation: Images to compare architectures on.
         normalisation: From `train` only.
         notes: Sentences a person should read before trusting results.
+        fit: How images that are not square become square.
     """
 
     kind: str
@@ -133,6 +136,7 @@ class Splits:
     validation: Images
     normalisation: Normalisation
     notes: tuple[str, ...]
+    fit: Fit
 
     @property
     def num_classes(self) -> int:

@@ -88,6 +88,8 @@ def load_data(
             *_describe_absent("test", source.classes, test),
             *describe_copies(train, validation, test),
         ),
+        # Arrays are squashed to each architecture's square resolution.
+        fit=options.fit if kind == "folder" else "squash",
         _test=test,
     )
 

@@ -21,6 +21,7 @@ import yaml
 
 from nas.data.images import Splits
 from nas.errors import CheckpointError, SpaceError
+from nas.reading import Fit
 from search_spaces.architecture import Architecture
 
 SCHEMA = 1
@@ -31,9 +32,16 @@ _HEAD = """\
 # A vision network found by architecture search. It runs without the search:
 #     from nas.export import load_exported
 #     network = load_exported("{folder}")      # a plain torch.nn.Module, in eval mode
-# Images: (batch, {channels}, {side}, {side}) float32, resized to {side} x {side} pixels, then
-#     (pixels / scale - mean) / std, per channel. Scores come in the order of `classes`.
+# Images: (batch, {channels}, {side}, {side}) float32. {fit} to {side} x {side} pixels,
+#     then (pixels / scale - mean) / std, per channel. Scores come in the order of `classes`.
 """
+
+
+_FITTED: dict[Fit, str] = {
+    "crop": "Scale the shorter side and crop the centre",
+    "squash": "Resize both sides",
+    "pad": "Scale the longer side and pad with black",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class DataDescription:
         mean: Per channel; subtracted from pixels / scale.
         std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.
+        fit: How images that are not square become square: crop, squash or pad.
     """
 
     name: str
@@ -53,12 +62,15 @@ class DataDescription:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     scale: float
+    fit: Fit = "squash"
 
     @classmethod
     def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
-        return cls(data.name, data.classes, data.in_channels, norm.mean, norm.std, norm.scale)
+        return cls(
+            data.name, data.classes, data.in_channels, norm.mean, norm.std, norm.scale, data.fit
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON or YAML."""
@@ -92,7 +104,10 @@ class ExportDescription:
             "architecture": self.architecture.to_dict(),
         }
         head = _HEAD.format(
-            folder=folder, channels=self.data.in_channels, side=self.architecture.resolution
+            folder=folder,
+            channels=self.data.in_channels,
+            side=self.architecture.resolution,
+            fit=_FITTED[self.data.fit],
         )
         return head + yaml.safe_dump(
             document, sort_keys=False, default_flow_style=None, width=98, allow_unicode=True

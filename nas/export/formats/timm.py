@@ -12,6 +12,11 @@ from typing import Any
 
 from nas.export.format import FORMATS, Export, Format, Run
 from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, remember
+from nas.reading import Fit
+
+CROP_MODES: dict[Fit, str] = {"crop": "center", "squash": "squash", "pad": "border"}
+"""timm's word for each way to make images square. Its `border` pads with the mean colour, ours
+with black, so scores of padded photographs can differ a little."""
 
 
 def write(export: Export) -> None:
@@ -44,7 +49,7 @@ def config(export: Export) -> dict[str, Any]:
             "fixed_input_size": False,
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            "crop_mode": "squash",
+            "crop_mode": CROP_MODES[data.fit],
             "mean": list(data.mean),
             "std": list(data.std),
             "num_classes": export.network.num_classes,
