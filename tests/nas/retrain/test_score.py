@@ -42,6 +42,7 @@ def dataset() -> Watched:
         validation=images(20, 1),
         normalisation=Normalisation.of(train),
         notes=(),
+        fit="squash",
         _test=images(25, 2),
     )
 
