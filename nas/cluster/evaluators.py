@@ -222,6 +222,12 @@ class OnWorkers:
         except self._ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
+            if "creation task" in str(error):
+                why = str(error).strip().splitlines()[-1]
+                raise ClusterError(
+                    f"A worker cannot start: {why}. Every node needs the same installation of nas "
+                    "as this machine."
+                ) from None
             return self._replace(slot, error)
         if greeting.versions != (here := versions()):
             raise ClusterError(

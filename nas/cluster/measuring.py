@@ -91,12 +91,12 @@ def _alone(
 
     node = check_hardware(cluster.nodes(), device)
     gpu = check(device).kind == "gpu"
-    task = ray.remote(work).options(
+    alone = ray.remote(max_calls=1)(work)  # the process ends with the task
+    task = alone.options(
         num_cpus=1 if gpu else node.resources.get("CPU", 0),
         num_gpus=min(1, node.resources.get("GPU", 0)) if gpu else 0,
         resources={f"{HARDWARE}{device}": 1},
         scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
-        max_calls=1,  # the process ends with the task
     )
     progress.say(f"measuring on {node.host}, which offers {device}")
     ref, began = task.remote(*arguments), time.monotonic()
