@@ -5,11 +5,11 @@
     OMP_NUM_THREADS=1 python scripts/cluster_search.py faults     nodes and drivers killed
     OMP_NUM_THREADS=1 python scripts/cluster_search.py database   trials a second into PostgreSQL
 
-In `rate` evaluators do nothing. It also gives Ray's own time per
-evaluation: what one takes there and back when it is sent alone. `speedup` runs one and two workers in turn, so
-that a busy machine slows both down alike; its searcher draws at random, so that evaluating is the
-only work. `faults` kills a node (of two) or the driver at random moments and compares the front
-with that of one process. `database` needs a server: --journal postgresql://USER@HOST/DATABASE.
+In `rate` evaluators do nothing. It also gives Ray's own time per evaluation: what one takes there
+and back when it is sent alone. `speedup` runs one and two workers in turn, so that a busy machine
+slows both down alike; its searcher draws at random, so that evaluating is the only work. `faults`
+kills a node (of two) or the driver at random moments and compares the front with that of one
+process. `database` needs a server: --journal postgresql://USER@HOST/DATABASE.
 """
 
 from __future__ import annotations
