@@ -26,6 +26,7 @@ from supernet.supervision.labels import Labels
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
+from supernet.training.workers import Workers
 
 CALIBRATION_BATCHES = 20
 
@@ -48,6 +49,7 @@ def retrain(
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
     supervision: Supervision | None = None,
+    workers: Workers | None = None,
 ) -> Curve:
     """Train `network` in place; at the end it holds averaged weights and is in eval mode.
 
@@ -55,6 +57,7 @@ def retrain(
         seed: Of stochastic depth.
         validate: Called with the averaged weights, in eval mode, after each of about 20 epochs.
         supervision: What it learns from; the labels by default.
+        workers: The processes that share the training; this one alone by default.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
@@ -72,7 +75,7 @@ def retrain(
     taught = supervision or Labels()
     sampler = OneChild(network.architecture)
     curve = run_steps(
-        Teaching(network, maps, data, recipe, sampler, taught, seed),
+        Teaching(network, maps, data, recipe, sampler, taught, seed, workers),
         recipe,
         validate=None if validate is None else validated,
         checkpoints=checkpoints,

@@ -40,7 +40,8 @@ class Checkpoints:
     Args:
         key: Name of the training; a checkpoint of another key is refused.
         read: Returns the last checkpoint's bytes, None at the start.
-        write: Stores the bytes, completely or not at all.
+        write: Stores the bytes, completely or not at all. Every worker calls it at the same step;
+            those that do not lead have no bytes to store.
         seconds: The shortest time between two checkpoints; it does not change the result.
         clock: Returns the present time in seconds.
     """
@@ -72,6 +73,7 @@ def run_steps(
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, those of `validate`.
     """
+    workers = teaching.workers
     training = _Training(teaching, Optimisation(teaching.parameters(), recipe, teaching.steps))
     if checkpoints is not None:
         training.load(checkpoints)
@@ -81,11 +83,11 @@ def run_steps(
         if progress is not None:
             progress(Progress(training.step_number, teaching.steps, loss))
         if training.at_curve_point(recipe.epochs):
-            training.add_curve_point(validate)
+            training.add_curve_point(validate if workers.leads else None)
         if checkpoints is not None and training.step_number < teaching.steps:
             now = checkpoints.clock()
-            if now - saved >= checkpoints.seconds:
-                checkpoints.write(training.to_bytes(checkpoints.key))
+            if workers.agree(now - saved >= checkpoints.seconds):
+                checkpoints.write(training.to_bytes(checkpoints.key) if workers.leads else b"")
                 saved = now
     training.optimisation.adopt_averages()
     return training.curve

@@ -19,7 +19,7 @@ from search_spaces.space import SearchSpace
 from supernet.method import Method, NoOptions, Setup
 from supernet.sampling import SAMPLERS, Child, Moment
 from supernet.supervision import SUPERVISIONS, Step, Supervision
-from supernet.training.step import PartOfBatch
+from supernet.training.workers import PartOfBatch
 
 
 class OwnHead(Supervision):
