@@ -20,6 +20,8 @@ from search_spaces.errors import (
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
+    "ClusterLostError",
     "DataError",
     "ExportError",
     "InfeasibleError",
@@ -73,6 +75,16 @@ class Stopped(KeyboardInterrupt):
 
 class MissingExtraError(NasError, ImportError):
     """An optional package that is not installed."""
+
+
+class ClusterError(NasError, ConnectionError):
+    """A Ray cluster or a database that is not there, does not answer, or lacks what was asked."""
+
+
+class ClusterLostError(ClusterError):
+    """A cluster that stopped answering in the middle of the work."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class ExportError(NasError, RuntimeError):

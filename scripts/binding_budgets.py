@@ -41,9 +41,7 @@ def main() -> None:
         seed=arguments.seed,
     )
     context = Context(base)
-    predictor = predictor_for(
-        context.space, context.target, context.data.in_channels, context.data.num_classes
-    )
+    predictor = predictor_for(context.space, context.target, context.data.shape)
     sampled = context.space.sample(20_000, np.random.default_rng(arguments.seed))
     ms = predictor.predict(sampled).ms
     rows = []

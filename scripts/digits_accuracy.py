@@ -43,7 +43,7 @@ def main() -> None:
             if supernet is None:
                 seed = number + 1
                 context = Context(folder.settings.model_copy(update={"seed": seed}))
-                network = fresh_network(architecture, data.in_channels, data.num_classes, seed)
+                network = fresh_network(architecture, data.shape, seed)
             else:
                 network = supernet.extract(architecture)
             retrain(network, context.retraining_batches(seed), recipe, seed=seed)

@@ -119,10 +119,9 @@ def _children(
     context = Context(settings.model_copy(update={"space": str(Path(path).absolute())}))
     space, data = context.whole_space, context.data
     evaluator = supernet_of(context, Silent()).evaluator
-    images = data.in_channels, data.num_classes
     rng = np.random.default_rng((settings.seed, 1000))
     codes = np.unique(space.sample(2 * arguments.children, rng), axis=0)
-    table = CostTable(space, *images)
+    table = CostTable(space, data.shape)
     if arguments.max_macs is not None:
         codes = codes[table.macs(codes) <= arguments.max_macs]
     codes = rng.permutation(codes)[: arguments.children]
@@ -131,7 +130,7 @@ def _children(
     return {
         "accuracy": np.array([score.accuracy for score in scores]),
         "macs": table.macs(codes),
-        "ms": np.asarray(predictor_for(space, target, *images).predict(codes).ms),
+        "ms": np.asarray(predictor_for(space, target, data.shape).predict(codes).ms),
     }
 
 

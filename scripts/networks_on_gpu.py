@@ -40,6 +40,7 @@ from nas.progress import Silent
 from nas.settings import Settings
 from nas.storage import read_json
 from search_spaces import build_network, load_space
+from search_spaces.data_shape import DataShape
 
 MODELS = (
     "resnet50",
@@ -172,7 +173,7 @@ def _after(found: list[Row], names: list[str], device: str, space: Any, codes: A
         The profile that was measured.
     """
     target = Target(device)
-    population = predictor_for(space, target, 3, 10, progress=Silent())
+    population = predictor_for(space, target, DataShape(3, 10), progress=Silent())
     print(population, flush=True)
     told = population.predict(codes)
     settings = Settings(hardware=device)

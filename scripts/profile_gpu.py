@@ -42,6 +42,7 @@ from nas.latency.tracing.calls import Call
 from nas.latency.tracing.operations import Precision
 from nas.storage import append_line, read_lines
 from search_spaces import build_network, load_space
+from search_spaces.data_shape import DataShape
 
 SPACES = ("hybrid-tiny", "hybrid-cifar", "hybrid-224")
 PRECISIONS = ("fp16", "bf16", "fp32")
@@ -125,7 +126,11 @@ def _launch_jobs(
     rng = np.random.default_rng(arguments.seed)
     calls: list[Call] = []
     for name in SPACES:
-        parts = [part for part in load_space(name).part_index(3, 10).parts if part is not None]
+        parts = [
+            part
+            for part in load_space(name).part_index(DataShape(3, 10)).parts
+            if part is not None
+        ]
         chosen = [parts[i] for i in rng.permutation(len(parts))[: arguments.parts]]
         calls += [call for batch in BATCHES for call in calls_in(chosen, batch)]
     distinct = list({call.key: call for call in calls}.values())

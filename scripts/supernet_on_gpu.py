@@ -103,7 +103,7 @@ def main() -> None:
     space, data = run.context.whole_space, run.context.data
     print(f"{data.name}: {len(data.train)} + {len(data.validation)} images", flush=True)
     _images_per_second(run)
-    supernet = Supernet(space, data.in_channels, data.num_classes).to(run.device)
+    supernet = Supernet(space, data.shape).to(run.device)
     seconds_per_step = _tried(run, supernet)
     run.write()
     supernet = _trained(run, supernet, seconds_per_step)
@@ -250,7 +250,7 @@ def _evaluated(run: Run, supernet: Supernet, children: list[Architecture]) -> li
     begin, rows = time.monotonic(), []
     for child in children:
         found = run.context.evaluation_images.evaluate(supernet, child)
-        cost = cost_of(child, supernet.in_channels, supernet.num_classes)
+        cost = cost_of(child, supernet.data_shape)
         row: Document = {"id": child.id, "accuracy": found.accuracy, "loss": found.loss}
         rows.append(row | {"macs": cost.macs, "params": cost.params, "child": child})
         if run.left < 0:
@@ -284,7 +284,7 @@ def _trained_alone(run: Run, rows: list[Document]) -> None:
     for row in chosen:
         begin = time.monotonic()
         if not found:  # the first one says how many epochs there is time for
-            tried = fresh_network(row["child"], data.in_channels, data.num_classes, 0)
+            tried = fresh_network(row["child"], data.shape, 0)
             tried.to(run.device)
             few = Clocked(batches, min(steps, 20))
             retrain(tried, few, recipe)
@@ -294,7 +294,7 @@ def _trained_alone(run: Run, rows: list[Document]) -> None:
                 print(f"{run.left:.0f} s left: too little to train children alone")
                 return
             recipe = recipe.model_copy(update={"epochs": epochs})
-        network = fresh_network(row["child"], data.in_channels, data.num_classes, 0)
+        network = fresh_network(row["child"], data.shape, 0)
         network.to(run.device)
         retrain(network, batches, recipe)
         alone = score_validation(network, data).accuracy

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search_spaces.architecture import Architecture
+    from search_spaces.data_shape import DataShape
     from search_spaces.network import Network, build_network
     from search_spaces.parts import Part, parts_of
     from search_spaces.space import SearchSpace, load_space, space_names
 
 _HOMES = {
     "Architecture": "architecture",
+    "DataShape": "data_shape",
     "Network": "network",
     "Part": "parts",
     "SearchSpace": "space",
@@ -27,6 +29,7 @@ _HOMES = {
 
 __all__ = [
     "Architecture",
+    "DataShape",
     "Network",
     "Part",
     "SearchSpace",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.parts import parts_of
 
 
@@ -16,11 +17,11 @@ class Network(nn.Module):
     names such as `stages.0.blocks.1.mixer.body.q.weight`.
     """
 
-    def __init__(self, architecture: Architecture, in_channels: int, num_classes: int) -> None:
+    def __init__(self, architecture: Architecture, data_shape: DataShape) -> None:
         super().__init__()
         self.architecture = architecture
-        self.in_channels, self.num_classes = in_channels, num_classes
-        parts = parts_of(architecture, in_channels, num_classes)
+        self.data_shape = data_shape
+        parts = parts_of(architecture, data_shape)
         self.part_names = tuple(parts)
         for name, part in parts.items():
             plant(self, name, part.build())
@@ -30,11 +31,11 @@ class Network(nn.Module):
         """Class scores.
 
         Args:
-            x: Images, (B, in_channels, R, R).
+            x: Images, (B, C, R, R).
             drop_path_rate: Stochastic depth of the last block; earlier ones have less, linearly.
 
         Returns:
-            Scores, (B, num_classes).
+            Scores, (B, classes).
         """
         x = x.contiguous(memory_format=torch.channels_last)
         for name, slope in zip(self.part_names, self.rates, strict=True):
@@ -42,11 +43,9 @@ class Network(nn.Module):
         return x
 
 
-def build_network(
-    architecture: Architecture, in_channels: int = 3, num_classes: int = 10
-) -> Network:
+def build_network(architecture: Architecture, data_shape: DataShape = DataShape()) -> Network:
     """A freshly initialised network for images with that many channels and classes."""
-    return Network(architecture, in_channels, num_classes)
+    return Network(architecture, data_shape)
 
 
 def drop_path_slopes(names: tuple[str, ...]) -> list[float]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Choice
+from search_spaces.data_shape import DataShape
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
 from search_spaces.layers import drop_path, make_norm
 from search_spaces.registry import Registry
@@ -153,14 +154,14 @@ class Trunk(nn.Module):
         return y
 
 
-def parts_of(architecture: Architecture, in_channels: int, num_classes: int) -> dict[str, Part]:
+def parts_of(architecture: Architecture, data_shape: DataShape) -> dict[str, Part]:
     """The parts of a network by name, in the order in which they run."""
-    return dict(_walk(architecture, in_channels, num_classes))
+    return dict(_walk(architecture, data_shape))
 
 
-def _walk(a: Architecture, in_channels: int, num_classes: int) -> Iterator[tuple[str, Part]]:
+def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part]]:
     stride: int = getattr(a.stem.options, "stride", 1)
-    stem = Part("stem", a.stem, in_channels, a.stem_width, a.resolution, stride, a.norm)
+    stem = Part("stem", a.stem, data_shape.channels, a.stem_width, a.resolution, stride, a.norm)
     yield "stem", stem
     dim, size = stem.out_dim, stem.out_size
     for i, stage in enumerate(a.stages):
@@ -179,4 +180,4 @@ def _walk(a: Architecture, in_channels: int, num_classes: int) -> Iterator[tuple
             if block.channel_mixer.kind != "none":
                 channel = Part("channel_mixer", block.channel_mixer, dim, dim, size, 1, a.norm)
                 yield f"stages.{i}.blocks.{j}.channel_mixer", channel
-    yield "head", Part("head", a.head, dim, num_classes, size, 1, a.norm)
+    yield "head", Part("head", a.head, dim, data_shape.classes, size, 1, a.norm)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from search_spaces.architecture import Choice
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import SpaceDefinition
 from search_spaces.parts import Part
 
@@ -26,7 +27,7 @@ class OpenSlot(NamedTuple):
     """The depth gene and the number of the block; the slot is empty at smaller depths."""
 
 
-def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iterator[OpenSlot]:
+def slots_of(space: SpaceDefinition, data_shape: DataShape) -> Iterator[OpenSlot]:
     """Every slot, in the order in which a network runs."""
     base = ("resolution", "stem")
     last = len(space.stages) - 1
@@ -35,11 +36,11 @@ def slots_of(space: SpaceDefinition, in_channels: int, num_classes: int) -> Iter
     def stem(resolution: int, choice: Choice, width: int = 0) -> Part:
         stride: int = getattr(choice.options, "stride", 1)
         dim = fixed or width
-        return Part("stem", choice, in_channels, dim, resolution, stride, space.norm)
+        return Part("stem", choice, data_shape.channels, dim, resolution, stride, space.norm)
 
     def head(resolution: int, stem_choice: Choice, width: int, choice: Choice) -> Part:
         side = space.side(resolution, stem_choice, last + 1)
-        return Part("head", choice, width, num_classes, side, 1, space.norm)
+        return Part("head", choice, width, data_shape.classes, side, 1, space.norm)
 
     yield OpenSlot("stem", base if fixed else (*base, "stages.0.width"), stem)
     for i, stage in enumerate(space.stages):

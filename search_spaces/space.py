@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Architecture, Block, Choice, Stage
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import SpaceDefinition, flat, read_file
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
@@ -60,7 +61,7 @@ class SearchSpace:
         self.genes = tuple(_genes(definition))
         self.num_genes = len(self.genes)
         self.cardinalities = np.array([g.cardinality for g in self.genes], dtype=np.int64)
-        self._indices: dict[tuple[int, int], PartIndex] = {}
+        self._indices: dict[DataShape, PartIndex] = {}
         self._place = {gene.name: i for i, gene in enumerate(self.genes)}
         self._depth_gene = np.full(self.num_genes, -1)
         self._block = np.zeros(self.num_genes, dtype=np.int64)
@@ -286,12 +287,12 @@ class SearchSpace:
 
     # Parts
 
-    def part_index(self, in_channels: int = 3, num_classes: int = 10) -> PartIndex:
+    def part_index(self, data_shape: DataShape = DataShape()) -> PartIndex:
         """Tables from codes to the distinct parts of this space."""
-        key = (in_channels, num_classes)
-        if key not in self._indices:
-            self._indices[key] = build_index(self.genes, slots_of(self.definition, *key))
-        return self._indices[key]
+        if data_shape not in self._indices:
+            slots = slots_of(self.definition, data_shape)
+            self._indices[data_shape] = build_index(self.genes, slots)
+        return self._indices[data_shape]
 
     def restrict(self, resolution: int) -> SearchSpace:
         """The part of this space at one resolution.

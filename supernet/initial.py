@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 import torch
 from torch import nn
 
+from search_spaces.data_shape import DataShape
 from search_spaces.family import Options
 from search_spaces.parts import Part
 from search_spaces.slicing import Shape
@@ -20,16 +21,14 @@ from search_spaces.space import SearchSpace
 from supernet.slicing import union
 
 
-def shared_weights(
-    space: SearchSpace, in_channels: int, num_classes: int
-) -> dict[str, nn.Parameter]:
+def shared_weights(space: SearchSpace, data_shape: DataShape) -> dict[str, nn.Parameter]:
     """Freshly initialised shared weights by name, `slot.family.weight`.
 
     Draws from torch's global generator.
     """
     weights: dict[str, nn.Parameter] = {}
     shapes: dict[Part, dict[str, Shape]] = {}
-    for slot, kind, parts in _families(space, in_channels, num_classes):
+    for slot, kind, parts in _families(space, data_shape):
         for part in parts:
             if part not in shapes:
                 shapes[part] = _shapes(part)
@@ -44,11 +43,9 @@ def shared_weights(
     return weights
 
 
-def _families(
-    space: SearchSpace, in_channels: int, num_classes: int
-) -> Iterator[tuple[str, str, list[Part]]]:
+def _families(space: SearchSpace, data_shape: DataShape) -> Iterator[tuple[str, str, list[Part]]]:
     """Each slot and family with its distinct modules, and one with the most expensive options."""
-    index = space.part_index(in_channels, num_classes)
+    index = space.part_index(data_shape)
     for slot in index.slots:
         by_kind: dict[str, dict[Part, None]] = defaultdict(dict)
         for i in sorted(set(slot.index.ravel().tolist())):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, build_network, drop_path_slopes, plant_parameter
 from search_spaces.parts import Part, parts_of
 from search_spaces.slicing import Cut
@@ -46,19 +47,18 @@ class Supernet(nn.Module):
 
     Args:
         space: The space of its architectures.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
+        data_shape: Channels of the images and number of classes.
         seed: Of the initial weights.
     """
 
     def __init__(
-        self, space: SearchSpace, in_channels: int = 3, num_classes: int = 10, seed: int = 0
+        self, space: SearchSpace, data_shape: DataShape = DataShape(), seed: int = 0
     ) -> None:
         super().__init__()
         self.space = space
-        self.in_channels, self.num_classes = in_channels, num_classes
+        self.data_shape = data_shape
         with seeded(seed, Stream.SHARED_WEIGHTS):
-            for name, parameter in shared_weights(space, in_channels, num_classes).items():
+            for name, parameter in shared_weights(space, data_shape).items():
                 plant_parameter(self, name, parameter)
         self._shared = dict(self.named_parameters())
         self._plans: dict[tuple[str, Part, torch.device, torch.dtype], _Plan] = {}
@@ -73,14 +73,14 @@ class Supernet(nn.Module):
         """Class scores of one child.
 
         Args:
-            x: Images, (B, in_channels, R, R).
+            x: Images, (B, C, R, R).
             architecture: The child; it must belong to the space.
             statistics: Its batch-norm statistics from `calibrate`; without them batch norms use
                 the batch's own.
             drop_path_rate: Stochastic depth of the last block; earlier ones have less, linearly.
 
         Returns:
-            Scores, (B, num_classes).
+            Scores, (B, classes).
         """
         maps = self.maps(x, architecture, statistics, drop_path_rate)
         _, scores = deque(maps, maxlen=1).pop()
@@ -131,7 +131,7 @@ class Supernet(nn.Module):
     def extract(self, architecture: Architecture, statistics: Statistics | None = None) -> Network:
         """The child as a stand-alone network with copies of its weights, in eval mode."""
         like = next(iter(self._shared.values()))
-        network = build_network(architecture, self.in_channels, self.num_classes)
+        network = build_network(architecture, self.data_shape)
         network.to(device=like.device, dtype=like.dtype)
         own = dict(network.named_parameters())
         for name, part in self._parts(architecture).items():
@@ -162,7 +162,7 @@ class Supernet(nn.Module):
         return {full: steps for plan in plans for _, full, steps in plan.weights}
 
     def _parts(self, architecture: Architecture) -> dict[str, Part]:
-        return parts_of(architecture, self.in_channels, self.num_classes)
+        return parts_of(architecture, self.data_shape)
 
     def _plan(self, name: str, part: Part) -> _Plan:
         """The part's skeleton and cuts, made once for each slot and module."""

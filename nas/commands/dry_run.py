@@ -27,10 +27,15 @@ from nas.search.feasibility import SAMPLES, Feasibility
 from nas.search.protocol import Codes
 from nas.settings import Settings
 from nas.units import format_ms
+from search_spaces.data_shape import DataShape
 
-IMAGES = {"digits": (1, 10), "fashion-mnist": (1, 10), "cifar10": (3, 10)}
+IMAGES = {
+    "digits": DataShape(1, 10),
+    "fashion-mnist": DataShape(1, 10),
+    "cifar10": DataShape(3, 10),
+}
 """Channels and classes of data that are known without being read."""
-ASSUMED = (3, 10)
+ASSUMED = DataShape()
 """Assumed for other data on GPUs: both change only stem and head, by little."""
 
 
@@ -74,17 +79,15 @@ def dry_run(settings: Settings, *, console: Progress) -> Outcome:
     """
     context = Context(settings)
     context.check_names()
-    images = _images_of(context)
-    predictors = predictors_of(context, *images, console, measure=False)
-    costs = CostTable(context.space, *images) if context.budgets.costs() else None
+    shape = _data_shape(context)
+    predictors = predictors_of(context, shape, console, measure=False)
+    costs = CostTable(context.space, shape) if context.budgets.costs() else None
     feasibility = feasibility_of(Known(predictors, costs), context.budgets)
     found = [
         (predictor, extremes_of(predictor, name))
         for predictor, name in zip(predictors, context.target_names, strict=True)
     ]
-    return Outcome(
-        tuple(_lines(found, feasibility, *images)), _document(found, feasibility, *images)
-    )
+    return Outcome(tuple(_lines(found, feasibility, shape)), _document(found, feasibility, shape))
 
 
 def extremes_of(predictor: Predictor, target: str) -> Extremes:
@@ -104,23 +107,26 @@ def extremes_of(predictor: Predictor, target: str) -> Extremes:
     )
 
 
-def _images_of(context: Context) -> tuple[int, int]:
+def _data_shape(context: Context) -> DataShape:
     """Channels and classes of the images."""
     kind, _ = parse_spec(context.settings.data)
     if kind in IMAGES:
         return IMAGES[kind]
     if all(check(target.device).kind == "gpu" for target in context.targets):
         return ASSUMED
-    return context.data.in_channels, context.data.num_classes  # a profile is for these
+    return context.data.shape  # a profile is for these
 
 
 Found = Sequence[tuple[Predictor, Extremes]]
 """Each target's predictor and the latencies that it predicted for the space."""
 
 
-def _lines(found: Found, feasibility: Feasibility, channels: int, classes: int) -> list[str]:
+def _lines(found: Found, feasibility: Feasibility, data_shape: DataShape) -> list[str]:
     space = found[0][0].space
-    images = f"{channels} image channel{'s' if channels > 1 else ''} and {classes} classes"
+    channels = data_shape.channels
+    images = (
+        f"{channels} image channel{'s' if channels > 1 else ''} and {data_shape.classes} classes"
+    )
     checked = " Budgets are compared with the upper end of the interval."
     lines = [f"{space.name}: {space.size():.3g} architectures, with {images}"]
     for predictor, extremes in found:
@@ -134,15 +140,13 @@ def _lines(found: Found, feasibility: Feasibility, channels: int, classes: int) 
     return [*lines, "Nothing was trained. To search, leave out --dry-run."]
 
 
-def _document(
-    found: Found, feasibility: Feasibility, channels: int, classes: int
-) -> dict[str, Any]:
+def _document(found: Found, feasibility: Feasibility, data_shape: DataShape) -> dict[str, Any]:
     budgets, space = feasibility.budgets, found[0][0].space
     return {
         "space": space.name,
         "architectures": space.size(),
-        "in_channels": channels,
-        "num_classes": classes,
+        "in_channels": data_shape.channels,
+        "num_classes": data_shape.classes,
         "confidence": found[0][0].confidence,
         "targets": [
             {

@@ -48,7 +48,7 @@ def evolve_space(
         request,
         generations,
         folder,
-        images=(context.data.in_channels, context.data.num_classes),
+        data_shape=context.data.shape,
         judge=judge or supernets(context, console),
         console=console,
     )

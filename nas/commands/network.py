@@ -20,10 +20,9 @@ from nas.run.folder import read_run
 from nas.search.front_file import read_front
 from nas.settings import Settings
 from search_spaces import Architecture, build_network
+from search_spaces.data_shape import DataShape
 
 TIMM = "timm:"
-_IN_CHANNELS, _NUM_CLASSES = 3, 10
-"""Channels of an architecture's images if no data is named."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def timm_model(name: str, context: Context) -> Network:
     timm_library.check_name(model)
     side, channels, classes = context.settings.resolution, None, None
     if "data" in context.settings.model_fields_set:
-        channels, classes = context.data.in_channels, context.data.num_classes
+        channels, classes = context.data.shape.channels, context.data.shape.classes
     module = timm_library.shapes_only(model, side, channels, classes)
     own_channels, height, width = timm_library.input_shape(module)
     return Network(module, (channels or own_channels, side or height, side or width))
@@ -130,8 +129,7 @@ def network_of(architecture: Architecture, context: Context) -> Network:
             f"{context.settings.resolution}: leave --resolution out. The resolution is part "
             "of the architecture; to change it, edit its file."
         )
-    channels, classes = _IN_CHANNELS, _NUM_CLASSES
-    if "data" in context.settings.model_fields_set:
-        channels, classes = context.data.in_channels, context.data.num_classes
-    module = build_network(architecture, channels, classes)
-    return Network(module, (channels, side, side), architecture.id)
+    asked = "data" in context.settings.model_fields_set
+    data_shape = context.data.shape if asked else DataShape()
+    module = build_network(architecture, data_shape)
+    return Network(module, (data_shape.channels, side, side), architecture.id)

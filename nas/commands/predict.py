@@ -90,8 +90,8 @@ def _was_measured(named: NamedArchitecture, settings: Settings) -> bool:
     context = Context(named.completed(settings))
     if not profiles_of(context.target.device):
         return False  # and the data need not be read
-    images = context.data.in_channels, context.data.num_classes
-    return Subject(context.space, context.target, *images).path.exists()
+    images = context.data.shape
+    return Subject(context.space, context.target, images).path.exists()
 
 
 def _from_profile(
@@ -106,8 +106,7 @@ def _from_profile(
     predictor = predictor_for(
         context.space,
         context.target,
-        context.data.in_channels,
-        context.data.num_classes,
+        context.data.shape,
         confidence=confidence,
         progress=console,
     )

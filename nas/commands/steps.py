@@ -72,8 +72,7 @@ def measure(
     predictor = measured_predictor(
         context.space,
         context.target,
-        data.in_channels,
-        data.num_classes,
+        data.shape,
         again=check(context.target.device).kind != "board",
         progress=console,
         plan=plan if seconds is None else plan.within(seconds),
@@ -92,7 +91,7 @@ def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome
     data = context.data
     kit = kits.write_kit(
         folder,
-        Subject(context.space, context.target, data.in_channels, data.num_classes),
+        Subject(context.space, context.target, data.shape),
         seed=settings.seed,
         progress=console,
     )
@@ -110,14 +109,13 @@ def import_times(settings: Settings, times: Path, folder: Path, *, console: Prog
     """
     context = Context(settings)
     data = context.data
-    subject = Subject(context.space, context.target, data.in_channels, data.num_classes)
+    subject = Subject(context.space, context.target, data.shape)
     kit_times.import_times(times, folder, subject)
     return _profiled(
         measured_predictor(
             context.space,
             context.target,
-            data.in_channels,
-            data.num_classes,
+            data.shape,
             measure=False,
             progress=console,
         )

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.reading import Fit
+from search_spaces.data_shape import DataShape
 
 PixelArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -139,14 +140,9 @@ class Splits:
     fit: Fit
 
     @property
-    def num_classes(self) -> int:
-        """How many classes there are."""
-        return len(self.classes)
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of an image, the networks' `in_channels`."""
-        return self.train.channels
+    def shape(self) -> DataShape:
+        """Channels of an image and number of classes, as networks need them."""
+        return DataShape(self.train.channels, len(self.classes))
 
     @property
     def native_size(self) -> tuple[int, int]:
@@ -156,7 +152,7 @@ class Splits:
     @property
     def class_counts(self) -> tuple[int, ...]:
         """Training images of each class."""
-        return count_classes(self.train.labels, self.num_classes)
+        return count_classes(self.train.labels, len(self.classes))
 
 
 @final

@@ -23,6 +23,7 @@ from nas.data.images import Splits
 from nas.errors import CheckpointError, SpaceError
 from nas.reading import Fit
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 
 SCHEMA = 1
 ARCHITECTURE_FILE = "architecture.yaml"
@@ -69,8 +70,13 @@ class DataDescription:
         """The description of a data set."""
         norm = data.normalisation
         return cls(
-            data.name, data.classes, data.in_channels, norm.mean, norm.std, norm.scale, data.fit
+            data.name, data.classes, data.shape.channels, norm.mean, norm.std, norm.scale, data.fit
         )
+
+    @property
+    def shape(self) -> DataShape:
+        """Channels of an image and number of classes."""
+        return DataShape(self.in_channels, len(self.classes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON or YAML."""

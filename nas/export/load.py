@@ -32,7 +32,7 @@ def load_exported(path: Path | str) -> Network:
             f"'{ARCHITECTURE_FILE}': it is damaged or belongs to another network. Export it anew."
         )
     data = description.data
-    network = build_network(description.architecture, data.in_channels, len(data.classes))
+    network = build_network(description.architecture, data.shape)
     try:
         network.load_state_dict(safetensors.torch.load(content))
     except (safetensors.SafetensorError, RuntimeError) as error:

@@ -17,6 +17,7 @@ from nas.export.description import read_architecture
 from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, exports
 from nas.timm_library import build_model_with_cfg, is_model, register_model
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.network import Network
 
 default_cfgs: dict[str, dict[str, Any]] = {}
@@ -37,8 +38,9 @@ class TimmNetwork(Network):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
-        super().__init__(architecture, in_chans, max(1, num_classes))
+        super().__init__(architecture, DataShape(in_chans, max(1, num_classes)))
         self.drop_rate, self.drop_path_rate = drop_rate, drop_path_rate
+        self.num_classes = self.data_shape.classes
         self.num_features = self.head_hidden_size = self._linear().in_features
         if num_classes < 1:
             self.reset_classifier(0)

@@ -53,7 +53,7 @@ def random_images(network: Network, count: int = max(BATCH_SIZES)) -> Tensor:
     """Random images of the network's resolution, the same ones each time."""
     side = network.architecture.resolution
     generator = torch.Generator().manual_seed(count)
-    return torch.randn(count, network.in_channels, side, side, generator=generator)
+    return torch.randn(count, network.data_shape.channels, side, side, generator=generator)
 
 
 def _other(network: Network, what: str, how: str) -> ExportError:

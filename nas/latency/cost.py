@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas.latency import part_work
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.parts import parts_of
 from search_spaces.space import SearchSpace
 
@@ -33,9 +34,9 @@ class Cost:
     memory_mib: float
 
 
-def cost_of(architecture: Architecture, in_channels: int = 3, num_classes: int = 10) -> Cost:
+def cost_of(architecture: Architecture, data_shape: DataShape = DataShape()) -> Cost:
     """Costs of one network for one image."""
-    parts = parts_of(architecture, in_channels, num_classes).values()
+    parts = parts_of(architecture, data_shape).values()
     macs, params, memory = part_work.costs(list(parts)).T
     return Cost(int(macs.sum()), int(params.sum()), float(memory.max()) / MIB)
 
@@ -43,9 +44,9 @@ def cost_of(architecture: Architecture, in_channels: int = 3, num_classes: int =
 class CostTable:
     """Costs of whole populations of a space, from a table of its parts."""
 
-    def __init__(self, space: SearchSpace, in_channels: int = 3, num_classes: int = 10) -> None:
+    def __init__(self, space: SearchSpace, data_shape: DataShape = DataShape()) -> None:
         self.space = space
-        self.index = space.part_index(in_channels, num_classes)
+        self.index = space.part_index(data_shape)
         parts = [part for part in self.index.parts if part is not None]
         costs = np.concatenate([np.zeros((1, 3)), part_work.costs(parts)])
         self._macs, self._params, self._memory = costs.T / [[1], [1], [MIB]]

@@ -35,6 +35,7 @@ from nas.latency.tracing.operations import (
 from nas.latency.tracing.trace import trace
 from nas.storage import cache_dir
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
 from search_spaces.network import build_network
 from search_spaces.parts import Part, parts_of
@@ -59,13 +60,12 @@ class WholeNetwork:
     """A network that is traced in one piece, for what its parts save where they meet."""
 
     architecture: Architecture
-    in_channels: int
-    num_classes: int
+    data_shape: DataShape
 
     def input_shape(self, batch_size: int) -> tuple[int, int, int, int]:
         """Shape of the input, (B, C, H, W)."""
         side = self.architecture.resolution
-        return batch_size, self.in_channels, side, side
+        return batch_size, self.data_shape.channels, side, side
 
 
 Piece = Part | WholeNetwork
@@ -175,7 +175,7 @@ def _programs(piece: Piece) -> str:
     if isinstance(piece, Part):
         parts: Sequence[Part] = (piece,)
     else:
-        parts = tuple(parts_of(piece.architecture, piece.in_channels, piece.num_classes).values())
+        parts = tuple(parts_of(piece.architecture, piece.data_shape).values())
     families = {_REGISTRIES[part.role][part.kind] for part in parts}
     homes = {each.__module__ for f in families for each in (f.module, f.options)}
     own = {home.rpartition(".")[0] or home for home in homes}
@@ -187,7 +187,7 @@ def _module(piece: Piece) -> nn.Module:
     if isinstance(piece, Part):
         return _part_module(piece.module_key())
     with without_memory():
-        return build_network(piece.architecture, piece.in_channels, piece.num_classes)
+        return build_network(piece.architecture, piece.data_shape)
 
 
 @lru_cache(maxsize=1024)

@@ -24,14 +24,14 @@ from nas.latency.target import Target
 from nas.latency.timing.machine import Machine
 from nas.progress import Progress, Silent
 from nas.storage import lock
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 
 def predictor_for(
     space: SearchSpace,
     target: Target,
-    in_channels: int = 3,
-    num_classes: int = 10,
+    data_shape: DataShape = DataShape(),
     *,
     confidence: float = COVERAGE,
     measure: bool = True,
@@ -54,16 +54,13 @@ def predictor_for(
             `measured_predictor`.
     """
     if check(target.device).kind == "gpu":
-        subject = _subject(space, target, in_channels, num_classes)
+        subject = _subject(space, target, data_shape)
         if not subject.path.exists():
-            return GpuPredictor(
-                subject.space, target, in_channels, num_classes, confidence=confidence
-            )
+            return GpuPredictor(subject.space, target, data_shape, confidence=confidence)
     return measured_predictor(
         space,
         target,
-        in_channels,
-        num_classes,
+        data_shape,
         confidence=confidence,
         measure=measure,
         progress=progress,
@@ -74,8 +71,7 @@ def predictor_for(
 def measured_predictor(
     space: SearchSpace,
     target: Target,
-    in_channels: int = 3,
-    num_classes: int = 10,
+    data_shape: DataShape = DataShape(),
     *,
     confidence: float = COVERAGE,
     measure: bool = True,
@@ -101,7 +97,7 @@ def measured_predictor(
         MissingExtraError: the target's runtime is not installed.
         ExportError: the runtime cannot run a network of the space.
     """
-    subject = _subject(space, target, in_channels, num_classes)
+    subject = _subject(space, target, data_shape)
     space, path = subject.space, subject.path
     if again or not path.exists():
         _require_measurable(subject, measure)
@@ -111,9 +107,9 @@ def measured_predictor(
                 calibrate(subject, plan or Plan(), progress or Silent(), machine).save(path)
     if check(target.device).kind == "gpu":
         found = GpuProfile.load(path)
-        return MeasuredGpuPredictor(space, target, found, in_channels, num_classes, confidence)
+        return MeasuredGpuPredictor(space, target, found, data_shape, confidence)
     profile = PartsProfile.load(path)
-    return PartsPredictor(space, target, profile, in_channels, num_classes, confidence)
+    return PartsPredictor(space, target, profile, data_shape, confidence)
 
 
 def _calibration(
@@ -129,8 +125,8 @@ def _require_measurable(subject: Subject, measure: bool) -> None:
     """Raise NotFittedError if a target without a profile is not to be measured here."""
     target = subject.target
     what = (
-        f"'{subject.space.name}' on {target} with {subject.in_channels} image channels and "
-        f"{subject.num_classes} classes"
+        f"'{subject.space.name}' on {target} with {subject.data_shape.channels} image channels "
+        f"and {subject.data_shape.classes} classes"
     )
     if check(target.device).kind == "board":
         raise NotFittedError(
@@ -143,6 +139,6 @@ def _require_measurable(subject: Subject, measure: bool) -> None:
         )
 
 
-def _subject(space: SearchSpace, target: Target, in_channels: int, num_classes: int) -> Subject:
+def _subject(space: SearchSpace, target: Target, data_shape: DataShape) -> Subject:
     restricted = space if target.resolution is None else space.restrict(target.resolution)
-    return Subject(restricted, target, in_channels, num_classes)
+    return Subject(restricted, target, data_shape)

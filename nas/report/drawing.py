@@ -27,6 +27,7 @@ from nas.report.style import (
     png,
 )
 from search_spaces.architecture import Architecture, Choice
+from search_spaces.data_shape import DataShape
 from search_spaces.parts import parts_of
 
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
@@ -44,7 +45,7 @@ def architecture(chosen: Architecture | None) -> bytes | None:
     axes.set_axis_off()
     axes.set_xlim(_LEFT, max(width, 6.0 / 1.15 + _LEFT) + 0.02)
     axes.set_ylim(-rows, 0)
-    parts = parts_of(chosen, 1, 1)
+    parts = parts_of(chosen, DataShape())
     stem = parts["stem"]
     _row_label(axes, 0, "stem", f"{stem.out_size} x {stem.out_size}\n{stem.out_dim} channels")
     _box(axes, 0, 0, [chosen.stem], GREY)

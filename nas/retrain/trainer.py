@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, build_network
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
@@ -31,12 +32,10 @@ from supernet.training.workers import Workers
 CALIBRATION_BATCHES = 20
 
 
-def fresh_network(
-    architecture: Architecture, in_channels: int, num_classes: int, seed: int
-) -> Network:
+def fresh_network(architecture: Architecture, data_shape: DataShape, seed: int) -> Network:
     """A network whose initial weights depend on the seed alone."""
     with seeded(seed, Stream.OWN_WEIGHTS):
-        return build_network(architecture, in_channels, num_classes)
+        return build_network(architecture, data_shape)
 
 
 def retrain(

@@ -162,7 +162,7 @@ class Context:
 
     def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
         data = self.data
-        return TrainBatches(data.train, data.normalisation, augmentation, data.num_classes, seed)
+        return TrainBatches(data.train, data.normalisation, augmentation, data.shape.classes, seed)
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:

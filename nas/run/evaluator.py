@@ -124,7 +124,7 @@ class ChildEvaluator:
                 f"The data '{self.data}' is not what the supernet {self.key} was trained on "
                 f"({data.id} instead of {self.data_id}). Put the images back, or start a new run."
             )
-        supernet = Supernet(load_space(self.space), data.in_channels, data.num_classes)
+        supernet = Supernet(load_space(self.space), data.shape)
         load_supernet(supernet, self.weights, self.key)
         supernet.to(torch.device(self.device))
         return Loaded(supernet, EvaluationImages(data, self.validation))

@@ -19,6 +19,7 @@ from nas.search.feasibility import Feasibility, check_feasible
 from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Codes, Floats
 from search_spaces import SearchSpace
+from search_spaces.data_shape import DataShape
 
 SEED = 1
 
@@ -54,14 +55,13 @@ class Known:
 def known_of(context: Context, console: Progress) -> Known:
     """Predictors of the run's targets, measured now if need be, and the table of costs."""
     data = context.data
-    predictors = predictors_of(context, data.in_channels, data.num_classes, console)
-    return Known(predictors, CostTable(context.space, data.in_channels, data.num_classes))
+    predictors = predictors_of(context, data.shape, console)
+    return Known(predictors, CostTable(context.space, data.shape))
 
 
 def predictors_of(
     context: Context,
-    in_channels: int,
-    num_classes: int,
+    data_shape: DataShape,
     console: Progress,
     *,
     measure: bool = True,
@@ -70,8 +70,7 @@ def predictors_of(
 
     Args:
         context: What the settings name.
-        in_channels: Channels of the images.
-        num_classes: Number of classes.
+        data_shape: Channels of the images and number of classes.
         console: Shows the progress.
         measure: Whether to measure the processor at hand if it was not measured before.
 
@@ -82,8 +81,7 @@ def predictors_of(
         predictor_for(
             context.space,
             target,
-            in_channels,
-            num_classes,
+            data_shape,
             confidence=context.settings.confidence,
             measure=measure,
             progress=console,

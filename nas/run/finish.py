@@ -81,7 +81,7 @@ def retrained(work: Work, member: FrontMember) -> Trained:
     tensors, description = from_bytes(path.read_bytes(), str(path))
     if description["id"] != member.id:
         raise SettingsError(f"'{path}' holds network {description['id']}. Delete its folder.")
-    network = build_network(member.architecture, data.in_channels, data.num_classes)
+    network = build_network(member.architecture, data.shape)
     network.load_state_dict(tensors)
     result = NetworkResult.from_dict(read_json(folder / "result.json"))
     scores = {
@@ -119,7 +119,7 @@ def _retrain(
     data, folder = work.context.data, network_folder(work.path, member.id)
     recipe = _recipe(len(data.train), start is None, epochs)
     network = (
-        fresh_network(member.architecture, data.in_channels, data.num_classes, seed)
+        fresh_network(member.architecture, data.shape, seed)
         if start is None
         else start.supernet.extract(member.architecture)
     ).to(work.context.device)

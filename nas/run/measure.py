@@ -149,8 +149,7 @@ def finalists_on(
     found = measure_finalists(
         [member.architecture for member in members],
         target,
-        data.in_channels,
-        data.num_classes,
+        data.shape,
         progress=work.console,
         machine=machine_of(target),
     )

@@ -57,7 +57,7 @@ def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
     seed = context.settings.seed
-    supernet = Supernet(context.whole_space, data.in_channels, data.num_classes, seed=seed)
+    supernet = Supernet(context.whole_space, data.shape, seed=seed)
     supernet.to(context.device)
     with lock(folder / "lock"):
         if final.exists():
@@ -163,6 +163,6 @@ def _macs(context: Context) -> Callable[[NDArray[np.integer]], NDArray[np.float6
     @cache
     def table() -> CostTable:
         data = context.data
-        return CostTable(context.whole_space, data.in_channels, data.num_classes)
+        return CostTable(context.whole_space, data.shape)
 
     return lambda codes: table().macs(codes)

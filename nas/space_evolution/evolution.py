@@ -37,6 +37,7 @@ from nas.space_evolution.plain import Plain, plain_of, to_yaml
 from nas.space_evolution.request import Judge, JudgeOf, Request
 from nas.storage import append_line, atomic_write, lock, read_json, read_lines, storing
 from search_spaces import SearchSpace, load_space
+from search_spaces.data_shape import DataShape
 
 
 def evolve_space(
@@ -44,7 +45,7 @@ def evolve_space(
     generations: int,
     folder: Path,
     *,
-    images: tuple[int, int],
+    data_shape: DataShape,
     judge: JudgeOf,
     console: Progress,
 ) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def evolve_space(
             atomic_write(folder / "space-0.yaml", to_yaml(plain_of(space.definition)))
             document = {"schema": 1, "asked": asked}  # last: with it the folder is an evolution
             atomic_write(folder / "evolution.json", json.dumps(document, indent=2) + "\n")
-        evolution = _Evolution(request, folder, space.name, images, judge, console)
+        evolution = _Evolution(request, folder, space.name, data_shape, judge, console)
         try:
             return evolution.generations(generations)[:generations]
         except BaseException as error:
@@ -87,7 +88,7 @@ class _Evolution:
     folder: Path
     name: str
     """The space's at the beginning."""
-    images: tuple[int, int]
+    data_shape: DataShape
     judge: JudgeOf
     console: Progress
 
@@ -152,17 +153,17 @@ class _Evolution:
 
     def _costs(self, space: SearchSpace) -> Costs:
         """What is known of a space's architectures without evaluating them."""
-        request, images = self.request, self.images
+        request, data_shape = self.request, self.data_shape
         predictor = None
         if request.target is not None:
             predictor = predictor_for(
                 space,
                 request.target,
-                *images,
+                data_shape,
                 confidence=request.confidence,
                 progress=self.console,
             )
-        return Costs(space, CostTable(space, *images), predictor, request.limits)
+        return Costs(space, CostTable(space, data_shape), predictor, request.limits)
 
     def _errors(self, number: int, codes: Codes, trained: Judge) -> Floats:
         """Errors of all codes, NaN where one failed; what is on file is not evaluated again."""

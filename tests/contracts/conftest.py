@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet import Supernet
@@ -82,7 +83,9 @@ def small_space() -> SearchSpace:
 
 def setup_of(space: SearchSpace) -> Setup:
     """Two classes, one channel; the sum of the genes stands for multiply-accumulates."""
-    return Setup(Supernet(space, 1, 2, seed=3), lambda codes: codes.sum(axis=1).astype(float))
+    return Setup(
+        Supernet(space, DataShape(1, 2), seed=3), lambda codes: codes.sum(axis=1).astype(float)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from nas.data.augment import Augmentation
 from nas.data.batches import TrainBatches
 from nas.retrain import fresh_network, score_test, score_validation
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 from search_spaces.family import MIXERS, Family
 from supernet import Supernet
 from supernet.method import Setup, choose
@@ -49,7 +50,7 @@ def test_training_continues_from_a_checkpoint_as_if_it_had_not_stopped() -> None
 
 def test_scores_on_the_gpu_are_those_of_the_processor() -> None:
     data, space = load_data("digits", seed=0), load_space("hybrid-tiny")
-    network = fresh_network(space.decode(space.largest()), 1, 10, seed=0).eval()
+    network = fresh_network(space.decode(space.largest()), DataShape(1, 10), seed=0).eval()
     expected = score_validation(network, data)
     found = score_validation(network.to(CUDA), data)
     assert found.loss == pytest.approx(expected.loss, rel=1e-2)
@@ -59,7 +60,7 @@ def test_scores_on_the_gpu_are_those_of_the_processor() -> None:
 def test_a_supernet_trains_and_its_children_run_on_its_gpu() -> None:
     data, space = load_data("digits", seed=0), load_space("hybrid-tiny")
     batches = TrainBatches(data.train, data.normalisation, Augmentation(), 10)
-    supernet = Supernet(space, 1, 10).to(CUDA)
+    supernet = Supernet(space, DataShape(1, 10)).to(CUDA)
     setup = Setup(supernet, lambda codes: np.zeros(len(codes)))
     sampler, supervision = (
         choose(registry, name, {}).make(setup)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +65,7 @@ def network_of(mixers: Sequence[str], width: int = 40) -> Network:
         }
     )
     torch.manual_seed(0)
-    return build_network(architecture, DATA.in_channels, len(DATA.classes)).eval()
+    return build_network(architecture, DATA.shape).eval()
 
 
 def usable(name: str) -> Format:
@@ -137,41 +135,6 @@ def test_a_format_that_comes_back_as_another_network_is_caught(tmp_path: Path) -
     with pytest.raises(ExportError, match=r"The toy export .* differ by up to 0.001 for a batch"):
         add_file(toy(), Export(other, description, tmp_path, images))
     add_file(toy(), Export(other, description, tmp_path, images, tolerance=1e-2))
-
-
-def test_a_format_is_added_by_adding_a_file(tmp_path: Path) -> None:
-    """The contracts above, run where one more file lies beside the formats."""
-    (tmp_path / "toy.py").write_text(TOY)
-    run = f"""
-import sys
-import pytest
-import nas.export.formats as home
-home.__path__.append({str(tmp_path)!r})
-asked = ["-q", "-k", "toy", "-m", "not slow", "-p", "no:cacheprovider"]
-sys.exit(pytest.main([*asked, {str(Path(__file__))!r}]))
-"""
-    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "skipped" not in done.stdout
-
-
-TOY = """
-from pathlib import Path
-
-from nas.export.format import FORMATS, Export, Format, Run
-from nas.export.load import load_exported
-
-
-def write(export: Export) -> None:
-    (export.folder / "toy.txt").write_text(export.network.architecture.id)
-
-
-def load(file: Path) -> Run:
-    return load_exported(file.parent)
-
-
-FORMATS.register(Format("toy", "toy.txt", write, load, default=True))
-"""
 
 
 def toy(**more: Any) -> Format:

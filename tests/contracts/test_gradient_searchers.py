@@ -12,6 +12,7 @@ import torch
 from nas.errors import SettingsError
 from nas.search import SEARCHERS, Brief, make_searcher
 from nas.search.gradients.supernet_gradients import SupernetGradients
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet.supernet import Supernet
@@ -100,7 +101,7 @@ class Problem:
 
     def __init__(self, text: str) -> None:
         self.space = SearchSpace(read_definition(text, "test"))
-        supernet = Supernet(self.space, 1, 2)
+        supernet = Supernet(self.space, DataShape(1, 2))
         self.gradients = Remembered(SupernetGradients(self.space, supernet, blobs, batch_size=4))
         rng = np.random.default_rng(7)
         count = self.space.features(self.space.largest()[None]).shape[1]

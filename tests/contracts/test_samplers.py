@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -177,34 +175,3 @@ def test_a_child_sees_at_least_one_image(small_space: SearchSpace) -> None:
     assert [len(range(8)[rows]) for rows in thirds] == [3, 2, 3]
     assert Child(child, 0.99, 1.0).rows(4) == slice(3, 4)
     assert Child(child, 0.0, 0.01).rows(4) == slice(0, 1)
-
-
-NEW = """
-from supernet.method import Method, NoOptions
-from supernet.sampling import SAMPLERS, Child
-
-
-class Smallest:
-    def __init__(self, space):
-        self.space = space
-
-    def children(self, moment, rng):
-        return [Child(self.space.decode(self.space.smallest(rng)))]
-
-
-make = lambda setup, options: Smallest(setup.supernet.space)
-SAMPLERS.register(Method("smallest", NoOptions, make))
-"""
-
-
-def test_one_new_file_is_a_sampler_that_passes_every_contract(tmp_path: Path) -> None:
-    (tmp_path / "smallest.py").write_text(NEW)
-    code = f"""
-import sys, pytest, supernet.sampling
-supernet.sampling.__path__.append({str(tmp_path)!r})
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", {__file__!r}, "-k", "smallest or files"]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
-    )
-    assert done.returncode == 0, done.stdout

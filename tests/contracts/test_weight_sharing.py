@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, Family, Options
 from search_spaces.mixers.attention.spatial_reduction import (
@@ -78,7 +79,7 @@ SPACES = _spaces()
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_running_a_child_equals_its_extracted_copy(name: str, dtype: torch.dtype) -> None:
     space = SPACES[name]
-    supernet = Supernet(space, in_channels=2, num_classes=3, seed=1).to(dtype)
+    supernet = Supernet(space, DataShape(2, 3), seed=1).to(dtype)
     x = torch.randn(2, 2, 8, 8, dtype=dtype)
     codes = np.array(list(np.ndindex(*space.cardinalities)), dtype=np.int16)
     codes = codes[space.contains(codes)]
@@ -111,12 +112,12 @@ def _written_out(part: Part, name: str, weight: Tensor, shape: Shape) -> Tensor:
 @pytest.mark.parametrize("name", SPACES)
 def test_extracted_weights_are_leading_in_channels_and_central_in_space(name: str) -> None:
     space = SPACES[name]
-    supernet = Supernet(space, in_channels=2, num_classes=3, seed=1)
+    supernet = Supernet(space, DataShape(2, 3), seed=1)
     shared = dict(supernet.named_parameters())
     for code in space.sample(8, np.random.default_rng(0)):
         child = space.decode(code)
         subnet = supernet.extract(child)
-        parts = parts_of(child, 2, 3)
+        parts = parts_of(child, DataShape(2, 3))
         seen = 0
         for part_name, part in parts.items():
             for own, weight in subnet.get_submodule(part_name).named_parameters():

@@ -28,6 +28,7 @@ from nas.latency.profiles.parts import PartsProfile
 from nas.progress import Silent
 from nas.settings import Settings
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 
 KILLER = """
 import os, signal, sys
@@ -62,7 +63,9 @@ BRIEF = Plan(
 @pytest.fixture(scope="module")
 def home(home: Path) -> Path:
     """The same with a latency profile in its cache."""
-    predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=BRIEF)
+    predictor_for(
+        load_space(home / "minute.yaml"), Target("cpu", threads=1), DataShape(1, 3), plan=BRIEF
+    )
     return home
 
 

@@ -19,6 +19,7 @@ from nas.progress import Silent
 from nas.result import RunResult
 from nas.run.context import Context
 from nas.settings import Settings
+from search_spaces.data_shape import DataShape
 
 
 def _settings(home: Path, **changes: object) -> Settings:
@@ -38,7 +39,7 @@ def _settings(home: Path, **changes: object) -> Settings:
 def budget(home: Path) -> float:
     """Half of the space keeps it."""
     context = Context(_settings(home))
-    predictor = predictor_for(context.space, context.target, 1, 3)
+    predictor = predictor_for(context.space, context.target, DataShape(1, 3))
     codes = context.space.sample(500, np.random.default_rng(0))
     return float(np.median(predictor.predict(codes).high_ms))
 

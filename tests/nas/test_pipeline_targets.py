@@ -24,6 +24,7 @@ from nas.search.front_file import read_front
 from nas.search.objectives import Budgets
 from nas.settings import Settings
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,9 @@ def home(home: Path) -> Path:
     """The same with a latency profile in its cache."""
     brief = Effort(0.0, least=2, most=2)
     plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
-    predictor_for(load_space(home / "minute.yaml"), Target("cpu", threads=1), 1, 3, plan=plan)
+    predictor_for(
+        load_space(home / "minute.yaml"), Target("cpu", threads=1), DataShape(1, 3), plan=plan
+    )
     return home
 
 
@@ -52,7 +55,7 @@ def _settings(home: Path, **changes: object) -> Settings:
 def budgets(home: Path) -> list[float]:
     """What a tenth and what half of the space keeps on the GPU."""
     context = Context(_settings(home))
-    predictor = predictor_for(context.space, context.target, 1, 3)
+    predictor = predictor_for(context.space, context.target, DataShape(1, 3))
     codes = context.space.sample(500, np.random.default_rng(0))
     return [float(ms) for ms in np.quantile(predictor.predict(codes).high_ms, [0.1, 0.5])]
 

@@ -11,6 +11,7 @@ from nas.errors import CheckpointError, SettingsError, SpaceError
 from nas.export import DataDescription, export_network
 from nas.export.timm_index import exports
 from search_spaces import Architecture, Network, build_network
+from search_spaces.data_shape import DataShape
 
 ARCHITECTURE = Architecture.from_dict(
     {
@@ -52,7 +53,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def network() -> Network:
     torch.manual_seed(0)
-    network = build_network(ARCHITECTURE, 2, 3)
+    network = build_network(ARCHITECTURE, DataShape(2, 3))
     network(torch.randn(64, 2, 8, 8))  # fills the batch norms' buffers
     return network.eval()
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from search_spaces import SearchSpace, build_network, load_space
+from search_spaces.data_shape import DataShape
 
 PUBLISHED = {
     "00000000": 387_882,
@@ -76,7 +77,7 @@ def test_its_stages_have_two_three_and_three_layers(space: SearchSpace) -> None:
 def test_a_network_has_the_published_number_of_parameters(space: SearchSpace, word: str) -> None:
     architecture = space.decode(codes_of(space, [word])[0])
     with torch.device("meta"):
-        network = build_network(architecture, in_channels=3, num_classes=10)
+        network = build_network(architecture, DataShape(3, 10))
     assert sum(p.numel() for p in network.parameters()) == PUBLISHED[word]
 
 
@@ -88,7 +89,7 @@ def test_every_architecture_has_the_published_number_of_parameters(space: Search
         pytest.skip(f"no {table}; set NAS_TEST_DATA to the folder that holds nas_tables")
     rows = list(csv.DictReader(io.StringIO(gzip.decompress(table.read_bytes()).decode())))
     assert len(rows) == 6561
-    index = space.part_index(in_channels=3, num_classes=10)
+    index = space.part_index(DataShape(3, 10))
     counts = np.zeros(len(index.parts))
     with torch.device("meta"):
         for i, part in enumerate(index.parts):

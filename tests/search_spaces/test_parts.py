@@ -17,6 +17,7 @@ from search_spaces import (
     parts_of,
     space_names,
 )
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.layers import drop_path
 from search_spaces.network import drop_path_slopes, plant, plant_parameter
@@ -59,8 +60,8 @@ def sampled(space: SearchSpace, n: int) -> list[Architecture]:
 
 def test_a_network_runs_its_parts_on_maps_of_the_sizes_they_name(space: SearchSpace) -> None:
     for architecture in sampled(space, 6):
-        parts = parts_of(architecture, in_channels=3, num_classes=7)
-        network = build_network(architecture, in_channels=3, num_classes=7).eval()
+        parts = parts_of(architecture, DataShape(3, 7))
+        network = build_network(architecture, DataShape(3, 7)).eval()
         seen = []
         for name in parts:
             network.get_submodule(name).register_forward_hook(
@@ -76,13 +77,13 @@ def test_a_network_runs_its_parts_on_maps_of_the_sizes_they_name(space: SearchSp
 
 def test_parts_follow_one_another(space: SearchSpace) -> None:
     for architecture in sampled(space, 50):
-        for before, after in pairwise(parts_of(architecture, 3, 10).values()):
+        for before, after in pairwise(parts_of(architecture, DataShape(3, 10)).values()):
             assert (before.out_dim, before.out_size) == (after.in_dim, after.size)
 
 
 def test_the_index_gives_the_parts_of_every_architecture(space: SearchSpace) -> None:
     codes = space.sample(200, np.random.default_rng(1))
-    index = space.part_index(in_channels=3, num_classes=10)
+    index = space.part_index(DataShape(3, 10))
     assert index.parts[0] is None
     assert len(set(index.parts)) == len(index.parts)
     for code in codes:
@@ -91,18 +92,18 @@ def test_the_index_gives_the_parts_of_every_architecture(space: SearchSpace) -> 
             part = index.parts[slot.index[tuple(code[list(slot.genes)])]]
             if part is not None:
                 found[slot.name] = part
-        expected = parts_of(space.decode(code), 3, 10)
+        expected = parts_of(space.decode(code), DataShape(3, 10))
         assert found == expected
         assert list(found) == list(expected)
 
 
 def test_sums_and_maxima_over_parts_equal_a_loop(space: SearchSpace) -> None:
     codes = space.sample(300, np.random.default_rng(2))
-    index = space.part_index(in_channels=3, num_classes=10)
+    index = space.part_index(DataShape(3, 10))
     values = np.random.default_rng(3).uniform(size=len(index.parts))
     values[0] = 0.0
     worth = dict(zip(index.parts, values, strict=True))
-    own = [[worth[p] for p in parts_of(space.decode(c), 3, 10).values()] for c in codes]
+    own = [[worth[p] for p in parts_of(space.decode(c), DataShape(3, 10)).values()] for c in codes]
     np.testing.assert_allclose(index.sums(codes, values), [sum(row) for row in own])
     np.testing.assert_array_equal(index.maxima(codes, values), [max(row) for row in own])
 
@@ -147,7 +148,7 @@ def test_the_gradient_reaches_every_parameter_of_a_network(space: SearchSpace) -
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_maps_stay_in_channels_last_memory(channels: int) -> None:
     space = load_space("macro")  # batch norm keeps whatever format it is given
-    network = build_network(space.decode(space.largest()), channels).eval()
+    network = build_network(space.decode(space.largest()), DataShape(channels)).eval()
     strides = []
 
     def watch(module: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 from supernet import Supernet
 
@@ -40,7 +41,7 @@ def test_equal_seeds_give_equal_weights_whatever_the_global_state(space: SearchS
 
 
 def test_a_step_touches_only_the_weights_of_its_child(space: SearchSpace) -> None:
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     child = space.decode(space.smallest())
     supernet(torch.randn(2, 1, 6, 6), child).sum().backward()
     touched = {name for name, p in supernet.named_parameters() if p.grad is not None}
@@ -49,7 +50,7 @@ def test_a_step_touches_only_the_weights_of_its_child(space: SearchSpace) -> Non
 
 
 def test_a_forward_leaves_no_state_behind(batch_norm_space: SearchSpace) -> None:
-    supernet = Supernet(batch_norm_space, 1, 2)
+    supernet = Supernet(batch_norm_space, DataShape(1, 2))
     small, large = (
         batch_norm_space.decode(code)
         for code in (batch_norm_space.smallest(), batch_norm_space.largest())
@@ -65,7 +66,7 @@ def test_a_forward_leaves_no_state_behind(batch_norm_space: SearchSpace) -> None
 def test_batch_norm_children_use_the_batch_until_they_are_calibrated(
     batch_norm_space: SearchSpace,
 ) -> None:
-    supernet = Supernet(batch_norm_space, 1, 2)
+    supernet = Supernet(batch_norm_space, DataShape(1, 2))
     child = batch_norm_space.decode(batch_norm_space.largest())
     x = torch.randn(8, 1, 8, 8) * 2 + 1
     with torch.no_grad():
@@ -81,7 +82,7 @@ def test_batch_norm_children_use_the_batch_until_they_are_calibrated(
 
 
 def test_calibration_is_free_without_batch_norm(space: SearchSpace) -> None:
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
 
     def never() -> torch.Tensor:
         raise AssertionError("no image is needed")
@@ -93,11 +94,11 @@ def test_calibration_is_free_without_batch_norm(space: SearchSpace) -> None:
 def test_a_child_of_another_space_is_refused(space: SearchSpace) -> None:
     other = load_space("hybrid-tiny")
     with pytest.raises(ValueError, match=r"is not in the supernet of 'small'|does not fit"):
-        Supernet(space, 1, 2)(torch.randn(1, 1, 16, 16), other.decode(other.largest()))
+        Supernet(space, DataShape(1, 2))(torch.randn(1, 1, 16, 16), other.decode(other.largest()))
 
 
 def test_drop_path_follows_the_callers_generator(space: SearchSpace) -> None:
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     child = space.decode(space.largest())
     x = torch.randn(4, 1, 8, 8)
     with torch.no_grad():

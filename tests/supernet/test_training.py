@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from search_spaces.data_shape import DataShape
 from search_spaces.errors import CheckpointError
 from search_spaces.space import SearchSpace
 from supernet import Supernet
@@ -36,7 +37,7 @@ def _train(supernet: Supernet, data: TrainingData, recipe: Recipe = RECIPE, **ho
 def _weights(
     space: SearchSpace, data: TrainingData, checkpoints: Checkpoints | None = None
 ) -> dict[str, torch.Tensor]:
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     _train(supernet, data, seed=1, checkpoints=checkpoints)
     return supernet.state_dict()
 
@@ -46,7 +47,7 @@ def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 
 
 def test_all_children_learn(space: SearchSpace, blobs: TrainingData) -> None:
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     recipe = Recipe(epochs=20, batch_size=16, learning_rate=1e-2)
     curve = _train(supernet, blobs, recipe)
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
@@ -79,7 +80,7 @@ def test_a_killed_training_continues_to_the_very_bits(
             raise Killed
 
     checkpoints = Checkpoints("key", lambda: kept[-1] if kept else None, kept.append, seconds=0)
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     with pytest.raises(Killed):
         _train(supernet, blobs, seed=1, checkpoints=checkpoints, progress=kill)
     assert _same(_weights(space, blobs), _weights(space, blobs, checkpoints))
@@ -90,7 +91,9 @@ def test_the_curve_survives_a_kill(space: SearchSpace, blobs: TrainingData) -> N
 
     def run(progress: Callable[[Progress], None] | None) -> list[dict[str, float]]:
         checkpoints = Checkpoints("k", lambda: kept[-1] if kept else None, kept.append, 0)
-        return _train(Supernet(space, 1, 2), blobs, checkpoints=checkpoints, progress=progress)
+        return _train(
+            Supernet(space, DataShape(1, 2)), blobs, checkpoints=checkpoints, progress=progress
+        )
 
     def kill(now: Progress) -> None:
         if now.step == 7:
@@ -122,7 +125,7 @@ def test_validation_sees_the_averaged_weights_and_leaves_training_alone(
         seen.append(float(next(supernet.parameters()).detach().sum()))
         return {"accuracy": 1.0}
 
-    supernet = Supernet(space, 1, 2)
+    supernet = Supernet(space, DataShape(1, 2))
     curve = _train(supernet, blobs, seed=1, validate=validate)
     assert [entry["accuracy"] for entry in curve] == [1.0] * 3
     assert seen[-1] == float(next(supernet.parameters()).detach().sum())
@@ -136,7 +139,9 @@ def test_checkpoints_are_written_after_so_many_seconds(
     kept: list[bytes] = []
     ticks = (i * seconds_a_step for i in range(100))
     checkpoints = Checkpoints("key", lambda: None, kept.append, 3.0, lambda: next(ticks))
-    _train(Supernet(space, 1, 2), blobs, checkpoints=checkpoints)  # 12 steps, none after the last
+    _train(
+        Supernet(space, DataShape(1, 2)), blobs, checkpoints=checkpoints
+    )  # 12 steps, none after the last
     assert len(kept) == written
 
 

@@ -38,7 +38,7 @@ def config(export: Export) -> dict[str, Any]:
     data, architecture = export.description.data, export.description.architecture
     return {
         "architecture": ENTRY,
-        "num_classes": export.network.num_classes,
+        "num_classes": export.network.data_shape.classes,
         "num_features": export.network.get_submodule(CLASSIFIER).in_features,
         "label_names": list(data.classes),
         "model_args": {"architecture": architecture.to_dict()},
@@ -52,7 +52,7 @@ def config(export: Export) -> dict[str, Any]:
             "crop_mode": CROP_MODES[data.fit],
             "mean": list(data.mean),
             "std": list(data.std),
-            "num_classes": export.network.num_classes,
+            "num_classes": export.network.data_shape.classes,
             "pool_size": None,
             "first_conv": None,
             "classifier": CLASSIFIER,

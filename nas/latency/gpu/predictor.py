@@ -61,6 +61,7 @@ from nas.latency.tracing.operations import (
     unknown,
 )
 from nas.latency.tracing.trace import trace
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 Floats = NDArray[np.float64]
@@ -218,8 +219,7 @@ class GpuPredictor(PopulationPredictor):
         self,
         space: SearchSpace,
         target: Target,
-        in_channels: int = 3,
-        num_classes: int = 10,
+        data_shape: DataShape = DataShape(),
         model: Model | None = None,
         confidence: float = COVERAGE,
     ) -> None:
@@ -227,8 +227,8 @@ class GpuPredictor(PopulationPredictor):
         self.space, self.target, self.confidence = space, target, confidence
         self.gpu = GpuModel(target, model)
         self._log_half_width = self.gpu.half_width(confidence)
-        self.index = space.part_index(in_channels, num_classes)
-        self._in_channels, self._num_classes = in_channels, num_classes
+        self.index = space.part_index(data_shape)
+        self._data_shape = data_shape
         self._device, self._host = self._tables()
 
     @property
@@ -272,7 +272,7 @@ class GpuPredictor(PopulationPredictor):
         """
         codes = self.space.sample(JOINED, np.random.default_rng(0))
         networks = [
-            WholeNetwork(architecture, self._in_channels, self._num_classes)
+            WholeNetwork(architecture, self._data_shape)
             for architecture in map(self.space.decode, codes)
         ]
         whole_device, whole_host = self.gpu.sums(self.gpu.launches_of_pieces(networks))

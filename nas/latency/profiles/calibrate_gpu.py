@@ -89,8 +89,7 @@ def corrected(
     coefficients = dict(zip(TERMS, map(float, found.coefficients), strict=True))
     records = measured.records(found.held_out_ms)
     networks = [
-        WholeNetwork(subject.space.decode(code), subject.in_channels, subject.num_classes)
-        for code in measured.codes
+        WholeNetwork(subject.space.decode(code), subject.data_shape) for code in measured.codes
     ]
     of_whole = terms_of(gpu, sums_of_pieces(gpu, networks))
     return GpuProfile(

@@ -117,7 +117,7 @@ def network_features(parts: NDArray[np.int64], parts_ms: Floats, parts_mib: Floa
 def _whole_codes(subject: Subject, rng: np.random.Generator, n: int) -> Codes:
     """Networks to time as a whole, spread over the counted work of the space."""
     codes = subject.space.sample(RANDOM_NETWORKS, rng)
-    macs = CostTable(subject.space, subject.in_channels, subject.num_classes).macs(codes)
+    macs = CostTable(subject.space, subject.data_shape).macs(codes)
     return stratified_codes(subject.space, rng, n, np.sqrt(macs), codes)
 
 

@@ -30,6 +30,7 @@ from nas.latency.timing.onnx import onnx_bytes
 from nas.progress import Progress
 from nas.storage import atomic_write, read_json
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.network import build_network
 
 SCHEMA = 1
@@ -91,8 +92,8 @@ def write_kit(
     conditions = {
         "space": space.name,
         "parts": parts_hash(subject.index),
-        "in_channels": subject.in_channels,
-        "num_classes": subject.num_classes,
+        "in_channels": subject.data_shape.channels,
+        "num_classes": subject.data_shape.classes,
         "batch_size": target.images,
         "resolution": target.resolution,
         "torch": version("torch"),
@@ -126,12 +127,12 @@ def _export(
     progress: Progress,
 ) -> None:
     """Write each network by its id, for the batch of the conditions."""
-    in_channels, num_classes = conditions["in_channels"], conditions["num_classes"]
+    data_shape = DataShape(conditions["in_channels"], conditions["num_classes"])
     with progress.task("Exporting networks", len(architectures)) as advance:
         for i, (name, architecture) in enumerate(architectures.items()):
-            network = build_network(architecture, in_channels, num_classes).eval()
+            network = build_network(architecture, data_shape).eval()
             side = architecture.resolution
-            images = torch.zeros(conditions["batch_size"], in_channels, side, side)
+            images = torch.zeros(conditions["batch_size"], data_shape.channels, side, side)
             atomic_write(folder / _file(name), onnx_bytes(network, images))
             advance(i + 1, name)
 

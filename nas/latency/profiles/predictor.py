@@ -9,6 +9,7 @@ from nas.latency.identity import parts_hash
 from nas.latency.prediction import COVERAGE, PopulationPredictor, widened
 from nas.latency.profiles.profile import Profile
 from nas.latency.target import Target
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 P = TypeVar("P", bound=Profile)
@@ -22,8 +23,7 @@ class MeasuredPredictor(PopulationPredictor, Generic[P]):
         space: SearchSpace,
         target: Target,
         profile: P,
-        in_channels: int = 3,
-        num_classes: int = 10,
+        data_shape: DataShape = DataShape(),
         confidence: float = COVERAGE,
     ) -> None:
         """A profile keeps the half width of 90 % intervals; `widened` converts it to others.
@@ -35,7 +35,7 @@ class MeasuredPredictor(PopulationPredictor, Generic[P]):
         self.space, self.target, self.profile = space, target, profile
         self.confidence = confidence
         self._log_half_width = widened(profile.log_half_width, confidence)
-        self.index = space.part_index(in_channels, num_classes)
+        self.index = space.part_index(data_shape)
         if profile.conditions["parts"] != parts_hash(self.index):
             raise CheckpointError(
                 f"This latency profile is of the space '{profile.conditions['space']}' as it was "

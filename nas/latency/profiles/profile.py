@@ -28,6 +28,7 @@ from nas.latency.timing.measure import measure_finalists
 from nas.latency.timing.samples import Measurement
 from nas.progress import Progress
 from nas.storage import atomic_write, cache_dir
+from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, build_network
 from search_spaces.part_index import PartIndex
 from search_spaces.space import Codes, SearchSpace
@@ -128,18 +129,17 @@ class Subject:
 
     space: SearchSpace
     target: Target
-    in_channels: int = 3
-    num_classes: int = 10
+    data_shape: DataShape = DataShape()
 
     @cached_property
     def index(self) -> PartIndex:
         """The parts of the space."""
-        return self.space.part_index(self.in_channels, self.num_classes)
+        return self.space.part_index(self.data_shape)
 
     def build(self, code: Codes) -> Network:
         """The network of a code, (genes,)."""
         architecture = self.space.decode(code)
-        return build_network(architecture, self.in_channels, self.num_classes)
+        return build_network(architecture, self.data_shape)
 
     def measure(
         self, codes: Codes, effort: Effort, progress: Progress, machine: Machine
@@ -148,8 +148,7 @@ class Subject:
         return measure_finalists(
             [self.space.decode(code) for code in codes],
             self.target,
-            self.in_channels,
-            self.num_classes,
+            self.data_shape,
             effort=effort,
             progress=progress,
             machine=machine,
@@ -184,8 +183,8 @@ class Subject:
         return {
             "target": self.target.to_dict(),
             "parts": parts_hash(self.index),
-            "in_channels": self.in_channels,
-            "num_classes": self.num_classes,
+            "in_channels": self.data_shape.channels,
+            "num_classes": self.data_shape.classes,
         }
 
 

@@ -16,6 +16,7 @@ from nas.latency.profiles.parts import PartsPredictor
 from nas.latency.timing.machine import Effort, Machine
 from nas.latency.timing.measure import measure_finalists
 from nas.progress import Progress
+from search_spaces.data_shape import DataShape
 
 FRESH = datetime.timedelta(hours=1)
 """A profile younger than this is trusted without a check."""
@@ -60,8 +61,7 @@ def speed_now(
     measured = measure_finalists(
         [predictor.space.decode(np.array(anchor["code"])) for anchor in anchors],
         predictor.target,
-        conditions["in_channels"],
-        conditions["num_classes"],
+        DataShape(conditions["in_channels"], conditions["num_classes"]),
         effort=EFFORT,
         progress=progress,
         machine=machine,

@@ -34,6 +34,7 @@ from nas.latency.timing.samples import (
 )
 from nas.progress import Progress, Silent
 from search_spaces.architecture import Architecture
+from search_spaces.data_shape import DataShape
 from search_spaces.network import build_network
 
 Floats = NDArray[np.float64]
@@ -43,8 +44,7 @@ TITLE = "Measuring networks"
 def measure_finalists(
     architectures: Sequence[Architecture],
     target: Target,
-    in_channels: int = 3,
-    num_classes: int = 10,
+    data_shape: DataShape = DataShape(),
     *,
     effort: Effort | None = None,
     seed: int = 0,
@@ -52,9 +52,9 @@ def measure_finalists(
     machine: Machine | None = None,
 ) -> Measurement:
     """Measure architectures as whole networks with new weights; see `measure_networks`."""
-    networks = [build_network(a, in_channels, num_classes) for a in architectures]
+    networks = [build_network(a, data_shape) for a in architectures]
     shapes = [
-        (target.images, in_channels, side, side)
+        (target.images, data_shape.channels, side, side)
         for side in (target.resolution or a.resolution for a in architectures)
     ]
     return measure_networks(

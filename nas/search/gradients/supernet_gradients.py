@@ -73,7 +73,7 @@ class SupernetGradients:
     ) -> None:
         self.space, self.supernet = space, supernet
         self._batches, self._batch_size = batches, batch_size
-        self._index = space.part_index(supernet.in_channels, supernet.num_classes)
+        self._index = space.part_index(supernet.data_shape)
         self._device = next(supernet.parameters()).device
 
     def loss(self, architecture: Architecture, step: int) -> Tensor:

@@ -27,6 +27,7 @@ from nas.search.objectives import Budgets
 from nas.settings import Settings
 from nas.timm_library import shapes_only
 from search_spaces import Architecture, SearchSpace, load_space
+from search_spaces.data_shape import DataShape
 
 Run = Callable[..., Result]
 SMALL = """
@@ -234,10 +235,10 @@ def test_an_architecture_is_predicted_from_times_that_were_imported_for_its_gpu(
     Path("a.yaml").write_text(yaml.safe_dump(architecture.to_dict()))
     arguments = ("a.yaml", "--space", "small.yaml", "--hardware", "jetson-orin", "--batch-size")
     assert _document(run, *arguments, "2")["basis"] != "measured"
-    plain = predictor_for(space, target, 1, 10).predict(space.smallest()[None])
+    plain = predictor_for(space, target, DataShape(1, 10)).predict(space.smallest()[None])
     _import_times(space, target, slower=1.4)
     found = _document(run, *arguments, "2")
-    predicted = predictor_for(space, target, 1, 10).predict(space.smallest()[None])
+    predicted = predictor_for(space, target, DataShape(1, 10)).predict(space.smallest()[None])
     assert predicted.ms == pytest.approx(1.4 * plain.ms, rel=0.03)
     assert found["basis"] == "measured"
     assert "measured on NVIDIA Jetson" in found["rests_on"]
@@ -273,8 +274,8 @@ def test_networks_of_timm_are_corrected_by_what_was_measured_under_their_target(
 def _import_times(space: SearchSpace, target: Target, slower: float) -> None:
     """What `nas measure --import` leaves in the cache."""
     codes = np.unique(space.sample(50, np.random.default_rng(0)), axis=0)
-    ms = slower * np.array(predictor_for(space, target, 1, 10).predict(codes).ms)
-    subject = Subject(space, target, 1, 10)
+    ms = slower * np.array(predictor_for(space, target, DataShape(1, 10)).predict(codes).ms)
+    subject = Subject(space, target, DataShape(1, 10))
     conditions = subject.conditions({"model": "NVIDIA Jetson"})
     measured = MeasuredNetworks(codes, ms, ms[:, None], 0 * ms)
     corrected(subject, measured, conditions, math.inf).save(subject.path)

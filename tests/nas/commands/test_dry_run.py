@@ -19,6 +19,7 @@ from nas.run.feasibility import Known, feasibility_of
 from nas.search.objectives import Budgets
 from nas.settings import Settings
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def predictor(cache: None) -> Predictor:
-    return predictor_for(load_space("macro"), Target("a100"), 1, 10)
+    return predictor_for(load_space("macro"), Target("a100"), DataShape(1, 10))
 
 
 def _dry_run(**changes: Any) -> dict[str, Any]:
@@ -118,13 +119,13 @@ def test_counted_budgets_are_checked_too(cache: None) -> None:
 
 
 def test_data_are_not_read_for_a_gpu(cache: None) -> None:
-    for data, images in (
-        ("fashion-mnist:/nowhere", (1, 10)),
-        ("cifar10:/nowhere", (3, 10)),
+    for data, shape in (
+        ("fashion-mnist:/nowhere", DataShape(1, 10)),
+        ("cifar10:/nowhere", DataShape(3, 10)),
         ("folder:/nowhere", ASSUMED),
     ):
         found = _dry_run(data=data)
-        assert (found["in_channels"], found["num_classes"]) == images
+        assert (found["in_channels"], found["num_classes"]) == (shape.channels, shape.classes)
 
 
 def test_a_processor_is_not_measured_for_a_dry_run(cache: None) -> None:

@@ -202,7 +202,7 @@ def test_evaluation_shows_every_image_in_order() -> None:
 
 def test_digits_batch_at_any_resolution(digits: Dataset) -> None:
     batches = TrainBatches(
-        digits.train, digits.normalisation, default_augmentation(digits), digits.num_classes
+        digits.train, digits.normalisation, default_augmentation(digits), digits.shape.classes
     )
     for resolution in (16, 24, 32):
         batch = batches.batch(0, 64, resolution)

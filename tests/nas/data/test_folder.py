@@ -28,7 +28,7 @@ def test_classes_are_the_folders_in_order(make_folder: MakeFolder) -> None:
     data = load_data(f"folder:{make_folder({'dog': 10, 'cat': 20})}")
     assert data.classes == ("cat", "dog") and data.name == "images"
     assert data.class_counts == (14, 7)
-    assert (data.in_channels, data.native_size) == (3, (12, 12))
+    assert (data.shape.channels, data.native_size) == (3, (12, 12))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from nas.data import KINDS, Dataset, Images, load_data
 from nas.errors import DataError, SettingsError, UnknownNameError
 from nas.reading import ReadOptions
+from search_spaces.data_shape import DataShape
 
 
 def _rows(images: Images) -> set[bytes]:
@@ -36,7 +37,7 @@ def test_every_class_gives_the_same_share(digits: Dataset) -> None:
 def test_digits_use_the_whole_range_of_a_byte(digits: Dataset) -> None:
     assert digits.train.pixels.dtype == np.uint8
     assert (digits.train.pixels.min(), digits.train.pixels.max()) == (0, 255)
-    assert digits.num_classes == 10 and digits.in_channels == 1 and digits.native_size == (8, 8)
+    assert digits.shape == DataShape(1, 10) and digits.native_size == (8, 8)
 
 
 def test_the_split_ignores_global_generators(digits: Dataset) -> None:
@@ -70,7 +71,7 @@ def test_a_search_sees_everything_else(digits: Dataset) -> None:
     for name in ("kind", "name", "id", "classes", "train", "validation", "normalisation", "notes"):
         assert getattr(view, name) is getattr(digits, name)
     assert view.class_counts == digits.class_counts
-    assert (view.num_classes, view.in_channels, view.native_size) == (10, 1, (8, 8))
+    assert (view.shape, view.native_size) == (DataShape(1, 10), (8, 8))
 
 
 def test_normalisation_comes_from_the_training_images_alone(digits: Dataset) -> None:

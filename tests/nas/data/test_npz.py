@@ -41,7 +41,7 @@ def test_numbers_that_are_no_bytes_become_float32_as_they_are(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 2, (12, 4, 4, 9)).astype(dtype)
     data = load_data(f"npz:{make_npz(images=images, labels=LABELS)}")
-    assert data.train.pixels.dtype == np.float32 and data.in_channels == 9
+    assert data.train.pixels.dtype == np.float32 and data.shape.channels == 9
     assert set(np.unique(data.train.pixels)) == {0.0, 1.0}
     assert data.normalisation.scale == 1.0 and len(data.normalisation.mean) == 9
     assert any("kept as float32" in note for note in data.notes)

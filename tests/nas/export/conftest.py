@@ -46,7 +46,7 @@ def small(norm: str = "layer", head: str = "linear") -> Architecture:
 def random_network(architecture: Architecture) -> Network:
     """Random weights and batch-norm statistics, so that no part of a network does nothing."""
     torch.manual_seed(0)
-    network = build_network(architecture, DATA.in_channels, len(DATA.classes))
+    network = build_network(architecture, DATA.shape)
     for value in network.state_dict().values():
         if value.is_floating_point():
             value.copy_(torch.rand_like(value) * 0.5 + 0.1 if value.ndim == 1 else value)

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas.latency import CostTable, cost_of, trace
 from nas.latency.tracing.operations import peak_activation_bytes
+from search_spaces.data_shape import DataShape
 from search_spaces.network import build_network
 from search_spaces.space import load_space
 
@@ -40,12 +41,12 @@ def test_costs_of_whole_networks_are_those_that_torch_counts(name: str) -> None:
     space = load_space(name)
     for code in space.sample(3, np.random.default_rng(7)):
         architecture = space.decode(code)
-        network = build_network(architecture, 1, 7).eval()
+        network = build_network(architecture, DataShape(1, 7)).eval()
         params = sum(p.numel() for p in network.parameters())
         side = architecture.resolution
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network.to("meta")(torch.empty(1, 1, side, side, device="meta"))
-        cost = cost_of(architecture, 1, 7)
+        cost = cost_of(architecture, DataShape(1, 7))
         assert (cost.macs, cost.params) == (counter.get_total_flops() // 2, params)
 
 

@@ -21,6 +21,7 @@ from nas.latency.tracing.operations import Operation, peak_activation_bytes
 from nas.latency.tracing.trace import trace
 from search_spaces import load_space
 from search_spaces.architecture import Choice
+from search_spaces.data_shape import DataShape
 from search_spaces.family import MIXERS, Family, Options
 from search_spaces.parts import Part
 
@@ -121,12 +122,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 def test_a_network_is_kept_like_a_part(tracer: Counting) -> None:
     space = load_space("macro")
-    networks = [WholeNetwork(space.decode(space.largest()), 3, 10)]
+    networks = [WholeNetwork(space.decode(space.largest()), DataShape(3, 10))]
     first = part_work.launches(networks, "compile", Conditions())
     assert _same(part_work.launches(networks, "compile", Conditions(), tracer), first)
     assert tracer.calls == 0
     other = part_work.launches(
-        [dataclasses.replace(networks[0], num_classes=7)], "compile", Conditions()
+        [dataclasses.replace(networks[0], data_shape=DataShape(3, 7))], "compile", Conditions()
     )
     assert not _same(other, first)
 

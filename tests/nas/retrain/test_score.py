@@ -9,6 +9,7 @@ from nas.data import Dataset, Images, Normalisation
 from nas.errors import CheckpointError
 from nas.retrain import NetworkResult, fresh_network, score_test, score_validation
 from search_spaces import Architecture
+from search_spaces.data_shape import DataShape
 from supernet.scores import Evaluation
 from supernet.training.recipe import Recipe
 
@@ -50,7 +51,7 @@ def dataset() -> Watched:
 def test_the_test_split_is_opened_exactly_once(
     architecture: Architecture, dataset: Watched
 ) -> None:
-    network = fresh_network(architecture, 1, 3, seed=0)
+    network = fresh_network(architecture, DataShape(1, 3), seed=0)
     score_validation(network, dataset)
     assert Watched.opened == 0
     score_test(network, dataset, batch_size=7)
@@ -60,7 +61,7 @@ def test_the_test_split_is_opened_exactly_once(
 def test_scores_do_not_depend_on_the_batch_size_and_leave_the_mode(
     architecture: Architecture, dataset: Watched
 ) -> None:
-    network = fresh_network(architecture, 1, 3, seed=0).train()
+    network = fresh_network(architecture, DataShape(1, 3), seed=0).train()
     one, other = score_test(network, dataset, 25), score_test(network, dataset, 4)
     assert one.accuracy == other.accuracy
     assert one.loss == pytest.approx(other.loss)

@@ -7,6 +7,7 @@ import torch
 
 from nas.retrain import fresh_network, retrain
 from search_spaces import Architecture, Network
+from search_spaces.data_shape import DataShape
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
 from supernet.supervision import Step, Supervision
@@ -17,7 +18,7 @@ RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=1e-2, drop_path=0.2, ema_
 
 
 def trained(architecture: Architecture, data: TrainingData, recipe: Recipe = RECIPE) -> Network:
-    network = fresh_network(architecture, 1, 3, seed=1)
+    network = fresh_network(architecture, DataShape(1, 3), seed=1)
     retrain(network, data, recipe, seed=7)
     return network
 
@@ -31,7 +32,7 @@ def assert_equal(one: Network, other: Network) -> None:
 def test_training_lowers_the_loss_and_tells_it_by_epoch(
     architecture: Architecture, data: TrainingData
 ) -> None:
-    network = fresh_network(architecture, 1, 3, seed=1)
+    network = fresh_network(architecture, DataShape(1, 3), seed=1)
     curve = retrain(network, data, RECIPE.model_copy(update={"epochs": 20}), seed=0)
     assert [entry["epoch"] for entry in curve] == list(range(1, 21))
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
@@ -51,7 +52,7 @@ def test_the_global_generator_changes_nothing_and_is_left_alone(
 
 
 def test_another_seed_drops_other_paths(architecture: Architecture, data: TrainingData) -> None:
-    one, other = trained(architecture, data), fresh_network(architecture, 1, 3, seed=1)
+    one, other = trained(architecture, data), fresh_network(architecture, DataShape(1, 3), seed=1)
     retrain(other, data, RECIPE, seed=8)
     assert any(
         not torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True)
@@ -80,14 +81,14 @@ def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
         x = data.batch(99, 8, 8).images
         return {"sum": float(network(x).sum())}
 
-    whole = fresh_network(architecture, 1, 3, seed=1)
+    whole = fresh_network(architecture, DataShape(1, 3), seed=1)
     curve = retrain(whole, data, RECIPE, seed=7, validate=validate)
-    cut = fresh_network(architecture, 1, 3, seed=1)
+    cut = fresh_network(architecture, DataShape(1, 3), seed=1)
     with pytest.raises(Stopped):
         retrain(
             cut, data, RECIPE, seed=7, validate=validate, checkpoints=checkpoints, progress=halt
         )
-    resumed = fresh_network(architecture, 1, 3, seed=2)
+    resumed = fresh_network(architecture, DataShape(1, 3), seed=2)
     resumed_curve = retrain(
         resumed, data, RECIPE, seed=7, validate=validate, checkpoints=checkpoints
     )
@@ -98,7 +99,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
 def test_validating_does_not_change_what_is_learnt(
     architecture: Architecture, data: TrainingData
 ) -> None:
-    network = fresh_network(architecture, 1, 3, seed=1)
+    network = fresh_network(architecture, DataShape(1, 3), seed=1)
     retrain(network, data, RECIPE, seed=7, validate=lambda net: {"one": 1.0})
     assert_equal(network, trained(architecture, data))
 
@@ -135,7 +136,7 @@ class AlwaysFirst(Supervision):
 
 
 def test_a_network_can_be_taught_otherwise(architecture: Architecture, data: TrainingData) -> None:
-    network = fresh_network(architecture, 1, 3, seed=1)
+    network = fresh_network(architecture, DataShape(1, 3), seed=1)
     recipe = RECIPE.model_copy(update={"epochs": 8, "learning_rate": 0.05})
     teacher = AlwaysFirst()
     retrain(network, data, recipe, seed=0, supervision=teacher)
@@ -147,7 +148,7 @@ def test_a_network_can_be_taught_otherwise(architecture: Architecture, data: Tra
 def test_the_parts_maps_end_in_the_networks_own_scores(
     architecture: Architecture, data: TrainingData
 ) -> None:
-    network = fresh_network(architecture, 1, 3, seed=1).train()
+    network = fresh_network(architecture, DataShape(1, 3), seed=1).train()
     x = data.batch(0, 8, 8).images
     seen: list[torch.Tensor] = []
 
@@ -167,8 +168,8 @@ def test_the_parts_maps_end_in_the_networks_own_scores(
 
 def test_equal_seeds_give_equal_fresh_networks(architecture: Architecture) -> None:
     torch.manual_seed(3)
-    one = fresh_network(architecture, 1, 3, seed=5)
+    one = fresh_network(architecture, DataShape(1, 3), seed=5)
     torch.manual_seed(4)
-    assert_equal(one, fresh_network(architecture, 1, 3, seed=5))
-    weight = next(fresh_network(architecture, 1, 3, seed=6).parameters())
+    assert_equal(one, fresh_network(architecture, DataShape(1, 3), seed=5))
+    weight = next(fresh_network(architecture, DataShape(1, 3), seed=6).parameters())
     assert not torch.equal(weight, next(one.parameters()))

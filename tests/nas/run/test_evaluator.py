@@ -21,6 +21,7 @@ from nas.run.supernets import evaluator_of
 from nas.settings import Settings
 from nas.storage import atomic_write
 from search_spaces import Architecture, load_space
+from search_spaces.data_shape import DataShape
 from supernet.calibration import calibrate
 from supernet.evaluation import evaluate
 from supernet.supernet import Statistics, Supernet
@@ -46,7 +47,7 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> ChildEvaluator:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (240, 8, 8), dtype=np.uint8)
     np.savez(folder / "images.npz", images=images, labels=np.arange(240) % 3)
-    supernet = Supernet(load_space(folder / "minute.yaml"), 1, 3, seed=5)
+    supernet = Supernet(load_space(folder / "minute.yaml"), DataShape(1, 3), seed=5)
     weights = {name: p for name, p in supernet.named_parameters()}
     atomic_write(folder / "supernet.safetensors", to_bytes(weights, {"key": "abc", "curve": []}))
     spec = f"npz:{folder / 'images.npz'}"
@@ -85,7 +86,7 @@ def test_another_process_finds_equal_numbers(evaluator: ChildEvaluator, tmp_path
 
 def test_a_pickle_is_the_description_alone(evaluator: ChildEvaluator) -> None:
     data = load_data(evaluator.data, seed=2).search_view()
-    supernet = Supernet(load_space(evaluator.space), 1, 3)
+    supernet = Supernet(load_space(evaluator.space), DataShape(1, 3))
     ready = dataclasses.replace(evaluator, loaded=Loaded(supernet, EvaluationImages(data)))
     ready(_children(evaluator)[0])
     content = pickle.dumps(ready)
@@ -96,7 +97,9 @@ def test_a_pickle_is_the_description_alone(evaluator: ChildEvaluator) -> None:
 
 def test_what_is_in_memory_is_not_read(evaluator: ChildEvaluator, tmp_path: Path) -> None:
     data = load_data(evaluator.data, seed=2).search_view()
-    loaded = Loaded(Supernet(load_space(evaluator.space), 1, 3, seed=5), EvaluationImages(data))
+    loaded = Loaded(
+        Supernet(load_space(evaluator.space), DataShape(1, 3), seed=5), EvaluationImages(data)
+    )
     ready = dataclasses.replace(evaluator, weights=tmp_path / "none", loaded=loaded)
     child = _children(evaluator)[0]
     assert ready(child) == evaluator(child)
@@ -128,7 +131,10 @@ def test_a_child_is_built_once_and_calibrated_on_training_images(
     evaluator: ChildEvaluator,
 ) -> None:
     data = load_data(evaluator.data, seed=2).search_view()
-    supernet, images = Counted(load_space(evaluator.space), 1, 3), EvaluationImages(data)
+    supernet, images = (
+        Counted(load_space(evaluator.space), DataShape(1, 3)),
+        EvaluationImages(data),
+    )
     (child, *_) = _children(evaluator)
     found = images.evaluate(supernet, child)
     assert supernet.built == 1
@@ -157,8 +163,8 @@ def test_another_process_reads_the_data_the_same_way(
         space=evaluator.space, data=f"npz:{tmp_path / 'nchw.npz'}", reading=reading
     )
     context = Context(settings)
-    assert context.data.in_channels == 3
-    supernet = Supernet(context.whole_space, 3, 3)
+    assert context.data.shape.channels == 3
+    supernet = Supernet(context.whole_space, DataShape(3, 3))
     made = evaluator_of(context, supernet, tmp_path / "supernet.safetensors", "abc")
     weights = {name: p for name, p in supernet.named_parameters()}
     atomic_write(made.weights, to_bytes(weights, {"key": "abc", "curve": []}))

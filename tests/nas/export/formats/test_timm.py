@@ -15,6 +15,7 @@ from nas.export import DataDescription, export_network, load_exported
 from nas.reading import Fit, ReadOptions
 from nas.timm_library import create_model
 from search_spaces import build_network, load_space
+from search_spaces.data_shape import DataShape
 
 SIDE = 16
 
@@ -43,7 +44,7 @@ def test_timms_transform_prepares_photographs_as_they_were_scored(
     monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
     data = load_data(f"folder:{photographs}", options=ReadOptions(fit=fit))
     space = load_space("hybrid-tiny").restrict(SIDE)
-    network = build_network(space.decode(space.smallest()), 3, 2).eval()
+    network = build_network(space.decode(space.smallest()), DataShape(3, 2)).eval()
     export_network(
         network, tmp_path / "net", data=DataDescription.of(data), scores={}, formats=("timm",)
     )

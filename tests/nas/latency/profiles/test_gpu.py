@@ -23,6 +23,7 @@ from nas.latency.timing.gpu import GpuMachine
 from nas.latency.timing.machine import Machine
 from nas.progress import Silent
 from search_spaces import build_network, load_space
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 MadeUp = Callable[[Target], Machine]
@@ -81,7 +82,7 @@ def test_ten_networks_tell_how_a_gpu_differs_from_the_model(
 
 def test_parts_add_up_to_the_network(tiny: SearchSpace) -> None:
     target = Target("a100", batch_size=8)
-    gpu, index = GpuModel(target), tiny.part_index(3, 10)
+    gpu, index = GpuModel(target), tiny.part_index(DataShape(3, 10))
     codes = tiny.sample(3, np.random.default_rng(0))
     parts = sums_of_parts(gpu, index)
     summed = np.stack([index.sums(codes, column) for column in parts.T], axis=1)

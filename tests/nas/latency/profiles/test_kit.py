@@ -24,6 +24,7 @@ from nas.latency.profiles.part_features import ROWS, PartFeatures
 from nas.latency.profiles.profile import Subject
 from nas.progress import Silent
 from nas.settings import Settings
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.space import Codes, SearchSpace
 
@@ -67,14 +68,14 @@ def kit(quarter: SearchSpace, target: Target, tmp_path_factory: pytest.TempPathF
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("kits") / "kit"
-    write_kit(folder, Subject(quarter, target, 1, 10), probes=6, progress=Silent())
+    write_kit(folder, Subject(quarter, target, DataShape(1, 10)), probes=6, progress=Silent())
     return folder
 
 
 def _times(kit: Path, space: SearchSpace, file: Path) -> Path:
     """What a made-up device takes, with a price for every launch, GFLOP and MiB."""
     codes = read_kit(kit).codes
-    features = PartFeatures.of(space.part_index(1, 10), 2)
+    features = PartFeatures.of(space.part_index(DataShape(1, 10)), 2)
     prices = np.array([0.1, *np.tile([0.01, 2.0, 0.2], len(ROWS))])
     ms = features.networks(np.array(list(codes.values()))) @ prices
     file.write_text("id,ms\n" + "".join(f"{n},{t}\n" for n, t in zip(codes, ms, strict=True)))
@@ -113,10 +114,10 @@ def test_times_that_come_back_predict_the_device(
     kit: Path, quarter: SearchSpace, target: Target, tmp_path: Path
 ) -> None:
     with pytest.raises(NotFittedError, match=f"--kit DIR --hardware {DEVICE}"):
-        measured_predictor(quarter, target, 1, 10)
+        measured_predictor(quarter, target, DataShape(1, 10))
     times = _times(kit, quarter, tmp_path / "times.csv")
-    import_times(times, kit, Subject(quarter, target, 1, 10))
-    predictor = predictor_for(quarter, target, 1, 10)
+    import_times(times, kit, Subject(quarter, target, DataShape(1, 10)))
+    predictor = predictor_for(quarter, target, DataShape(1, 10))
     assert isinstance(predictor, PartsPredictor)
     measured = read_times(times, read_kit(kit).codes)
     codes = np.array([read_kit(kit).codes[name] for name in measured])
@@ -133,13 +134,13 @@ def test_times_of_a_gpu_correct_what_is_predicted_for_it(
     codes = np.unique(quarter.sample(50, np.random.default_rng(0)), axis=0)
     (tmp_path / "kit").mkdir()
     kit = _written(tmp_path / "kit", quarter, codes)
-    before = predictor_for(quarter, target, 1, 10)
+    before = predictor_for(quarter, target, DataShape(1, 10))
     assert isinstance(before, GpuPredictor)
     ms = 1.4 * before.predict(codes).ms
     rows = "".join(f"{name},{t}\n" for name, t in zip(read_kit(kit).codes, ms, strict=True))
     (tmp_path / "times.csv").write_text(f"id,ms\n{rows}")
-    import_times(tmp_path / "times.csv", kit, Subject(quarter, target, 1, 10))
-    after = predictor_for(quarter, target, 1, 10)
+    import_times(tmp_path / "times.csv", kit, Subject(quarter, target, DataShape(1, 10)))
+    after = predictor_for(quarter, target, DataShape(1, 10))
     assert isinstance(after, MeasuredGpuPredictor)
     assert after.predict(codes).ms == pytest.approx(ms, rel=0.03)
     assert after.interval_factor < before.interval_factor
@@ -148,7 +149,7 @@ def test_times_of_a_gpu_correct_what_is_predicted_for_it(
 
 def _written(folder: Path, space: SearchSpace, codes: Codes) -> Path:
     """A kit of these networks, without their ONNX files."""
-    index = space.part_index(1, 10)
+    index = space.part_index(DataShape(1, 10))
     conditions = {
         **{"space": space.name, "parts": parts_hash(index), "in_channels": 1},
         **{"num_classes": 10, "batch_size": 2, "resolution": None},
@@ -164,18 +165,20 @@ def test_a_kit_is_imported_for_what_it_was_written(
 ) -> None:
     times = _times(kit, quarter, tmp_path / "times.csv")
     with pytest.raises(SettingsError, match="belong to another device, and 'cpu' is"):
-        import_times(times, kit, Subject(quarter, Target("cpu", batch_size=2), 1, 10))
+        import_times(times, kit, Subject(quarter, Target("cpu", batch_size=2), DataShape(1, 10)))
     with pytest.raises(SettingsError, match=r"space quarter \(not minute\)"):
-        import_times(times, kit, Subject(space, target, 1, 10))
+        import_times(times, kit, Subject(space, target, DataShape(1, 10)))
     with pytest.raises(SettingsError, match=r"batch size 2 \(not 1\)"):
-        import_times(times, kit, Subject(quarter, Target(DEVICE, runtime="onnxruntime"), 1, 10))
+        import_times(
+            times, kit, Subject(quarter, Target(DEVICE, runtime="onnxruntime"), DataShape(1, 10))
+        )
     with pytest.raises(SettingsError, match=r"in channels 1 \(not 3\), num classes 10 \(not 2\)"):
-        import_times(times, kit, Subject(quarter, target, 3, 2))
+        import_times(times, kit, Subject(quarter, target, DataShape(3, 2)))
     wider = SearchSpace(
         read_definition(SPACE.replace("[8, 16]\n  depth", "[8, 24]\n  depth"), "quarter")
     )
     with pytest.raises(SettingsError, match="which has other parts now"):
-        import_times(times, kit, Subject(wider, target, 1, 10))
+        import_times(times, kit, Subject(wider, target, DataShape(1, 10)))
 
 
 def test_the_command_says_what_the_profile_rests_on(
@@ -235,7 +238,7 @@ def test_a_folder_that_is_in_use_is_left_alone(
 ) -> None:
     (tmp_path / "mine.txt").write_text("")
     with pytest.raises(RunError, match="is not empty. Give --kit a new folder"):
-        write_kit(tmp_path, Subject(quarter, target, 1, 10), progress=Silent())
+        write_kit(tmp_path, Subject(quarter, target, DataShape(1, 10)), progress=Silent())
 
 
 def test_a_kit_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from nas.latency.profiles.held_out import judge, leave_one_out
 from nas.latency.profiles.least_squares import fit_non_negative
 from nas.latency.profiles.part_features import ROWS, operation_features, parts_in
 from nas.latency.tracing.trace import trace
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace, load_space
 
 TARGET = Target("cpu", threads=1)
@@ -180,8 +181,8 @@ def test_a_profile_of_another_space_is_refused(space: SearchSpace, plan: Plan) -
 def test_the_hash_of_a_space_sees_its_parts(space: SearchSpace) -> None:
     hashes = {
         parts_hash(space.part_index()),
-        parts_hash(space.part_index(1, 10)),
-        parts_hash(space.part_index(3, 11)),
+        parts_hash(space.part_index(DataShape(1, 10))),
+        parts_hash(space.part_index(DataShape(3, 11))),
         parts_hash(space.restrict(8).part_index()),
     }
     assert len(hashes) == 4

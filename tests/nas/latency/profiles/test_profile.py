@@ -14,6 +14,7 @@ from nas.latency.identity import seal
 from nas.latency.profiles.gpu import GpuProfile
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.profile import CONDITIONS, Profile, Subject
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 
@@ -126,7 +127,7 @@ def test_what_changes_a_latency_changes_where_it_is_stored(
         Subject(space, target).path,
         Subject(space, Target("cpu", threads=2)).path,
         Subject(space, Target("cpu", threads=1, batch_size=2)).path,
-        Subject(space, target, in_channels=1).path,
+        Subject(space, target, DataShape(1)).path,
         Subject(space.restrict(8), target).path,
     ]
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from nas.search.gradients.supernet_gradients import SupernetGradients
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.parts import parts_of
 from search_spaces.space import SearchSpace
@@ -52,7 +53,7 @@ def batches(step: int, batch_size: int, resolution: int) -> Batch:
 def gradients_of(norm: str = "layer") -> SupernetGradients:
     """SupernetGradients on weights far from their start, so that branches matter."""
     space = SearchSpace(read_definition(TEXT.format(norm=norm), "test"))
-    supernet = Supernet(space, 1, 2).double()
+    supernet = Supernet(space, DataShape(1, 2)).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in supernet.parameters():
@@ -82,13 +83,11 @@ def changed(space: SearchSpace, code, gene: int, choice: int):
 def mixed_loss(gradients: SupernetGradients, code, other, share: float, step: int) -> float:
     """The loss with `share` of another child's parts in the slots where the two differ."""
     net, space = gradients.supernet, gradients.space
-    own, others = (
-        parts_of(space.decode(c), net.in_channels, net.num_classes) for c in (code, other)
-    )
+    own, others = (parts_of(space.decode(c), net.data_shape) for c in (code, other))
     images, targets = batches(step, 5, space.decode(code).resolution)
     x = images.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        for slot in space.part_index(net.in_channels, net.num_classes).slots:
+        for slot in space.part_index(net.data_shape).slots:
             p, q = own.get(slot.name), others.get(slot.name)
             y = x if p is None else net.run_part(slot.name, p, x)
             if p != q:

@@ -17,6 +17,7 @@ from nas.search.searchers.differentiable import Differentiable
 from nas.search.searchers.primal_dual import PrimalDual
 from nas.search.searchers.saliency import Saliency
 from search_spaces import load_space
+from search_spaces.data_shape import DataShape
 from supernet.batches import Batch
 from supernet.supernet import Supernet
 
@@ -155,7 +156,7 @@ def test_saliencies_are_the_second_order_of_taylor_terms() -> None:
 
 
 def test_a_block_that_does_nothing_has_no_saliency() -> None:
-    supernet = Supernet(SPACE, 1, 2)
+    supernet = Supernet(SPACE, DataShape(1, 2))
     with torch.no_grad():
         for name, parameter in supernet.named_parameters():
             if name.startswith("stages.1.blocks.2") and name.endswith(".scale"):

@@ -13,6 +13,7 @@ from nas.latency.gpu.fit.kernels import COPIES, PASSES, LaunchClock, calls_in, l
 from nas.latency.gpu.fusion import launches_of
 from nas.latency.tracing.calls import calls_of
 from nas.latency.tracing.trace import trace
+from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace
 
 SHAPE = (2, 3, 12, 12)
@@ -60,7 +61,7 @@ def test_what_is_several_launches_is_not_asked_for() -> None:
 
 
 def test_the_operations_of_a_space_are_listed_once(space: SearchSpace) -> None:
-    parts = [part for part in space.part_index(3, 10).parts if part is not None]
+    parts = [part for part in space.part_index(DataShape(3, 10)).parts if part is not None]
     calls = calls_in(parts, 2)
     assert len({call.key for call in calls}) == len(calls) > 3
     assert calls_in([*parts, *parts], 2)[0].key == calls[0].key
