@@ -34,6 +34,7 @@ __all__ = [
     "Stopped",
     "StorageError",
     "TrainingError",
+    "TrialError",
     "UnknownNameError",
     "did_you_mean",
     "missing_extra",
@@ -83,6 +84,12 @@ class ClusterError(NasError, ConnectionError):
 
 class ClusterLostError(ClusterError):
     """A cluster that stopped answering in the middle of the work."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class TrialError(NasError, RuntimeError):
+    """A training on a cluster that failed too often or ran into its time limit."""
 
     exit_code: ClassVar[int] = 1
 

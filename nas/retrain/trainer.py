@@ -48,6 +48,7 @@ def retrain(
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
     supervision: Supervision | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,
 ) -> Curve:
     """Train `network` in place; at the end it holds averaged weights and is in eval mode.
@@ -56,6 +57,7 @@ def retrain(
         seed: Of stochastic depth.
         validate: Called with the averaged weights, in eval mode, after each of about 20 epochs.
         supervision: What it learns from; the labels by default.
+        point: Called with each new entry of the curve, by every worker.
         workers: The processes that share the training; this one alone by default.
 
     Returns:
@@ -79,6 +81,7 @@ def retrain(
         validate=None if validate is None else validated,
         checkpoints=checkpoints,
         progress=progress,
+        point=point,
     )
     _calibrate(network, data, recipe)
     return curve

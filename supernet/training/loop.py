@@ -60,6 +60,7 @@ def run_steps(
     validate: Validate | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Curve:
     """Train a network in place; at the end its weights are their moving averages.
 
@@ -69,6 +70,7 @@ def run_steps(
         validate: Called with the averaged weights in place, after each of about 20 epochs.
         checkpoints: Reads the last checkpoint and writes new ones.
         progress: Called after each step.
+        point: Called with each new entry of the curve, by every worker.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, those of `validate`.
@@ -84,6 +86,8 @@ def run_steps(
             progress(Progress(training.step_number, teaching.steps, loss))
         if training.at_curve_point(recipe.epochs):
             training.add_curve_point(validate if workers.leads else None)
+            if point is not None:
+                point(training.curve[-1])
         if checkpoints is not None and training.step_number < teaching.steps:
             now = checkpoints.clock()
             if workers.agree(now - saved >= checkpoints.seconds):

@@ -30,6 +30,7 @@ def train(
     validate: Callable[[Supernet], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,
 ) -> Curve:
     """Train the shared weights in place; at the end they are their moving averages.
@@ -44,6 +45,7 @@ def train(
         validate: Called with the averaged weights after each of about 20 epochs.
         checkpoints: Reads the last checkpoint and writes new ones.
         progress: Called after each step.
+        point: Called with each new entry of the curve, by every worker.
         workers: The processes that share the training; this one alone by default.
 
     Returns:
@@ -66,4 +68,5 @@ def train(
         validate=None if validate is None else lambda: validate(supernet),
         checkpoints=checkpoints,
         progress=progress,
+        point=point,
     )

@@ -89,8 +89,7 @@ class _BatchNorm(Function):
     ) -> Tensor:
         exact = x if x.dtype == torch.float64 else x.float()
         var, mean = torch.var_mean(exact, _all_but_channels(x), correction=0)
-        channels = len(mean)
-        means, vars = gathered_vectors(torch.cat([mean, var])).split(channels, dim=1)
+        means, vars = gathered_vectors(torch.cat([mean, var])).chunk(2, dim=1)
         counts = counts.to(exact.dtype)
         shares = (counts / counts.sum())[:, None]
         mean = (shares * means).sum(0)
@@ -102,7 +101,7 @@ class _BatchNorm(Function):
         return y.to(x.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         normal, weight, scale, count = ctx.saved_tensors
         exact, dims = dy.to(normal.dtype), _all_but_channels(dy)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 import torch.distributed as dist
 
+from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.errors import TrainingError
 from search_spaces.space import SearchSpace
@@ -120,7 +121,7 @@ def trained(how):
     kind = getattr(torch, how.get("dtype", "float64"))
     text = TEXT.replace("NORM", how["norm"])
     space = SearchSpace(read_definition(text, "test"))
-    supernet = Supernet(space, 1, 2, seed=3).to(kind)
+    supernet = Supernet(space, DataShape(1, 2), seed=3).to(kind)
     sampler = (Telling if how.get("telling", True) else Sandwich)(space, SandwichOptions())
     in_place = InPlaceDistillation(InPlaceOptions())
     supervision = Features().to(kind) if how.get("features") else in_place
