@@ -16,7 +16,7 @@ from typing import Any
 from nas.cluster.connection import Cluster
 from nas.cluster.mailbox import Watch, mailbox
 from nas.cluster.storage import Storage
-from nas.cluster.worker import FINISHED, Job, Orders, work
+from nas.cluster.training_worker import FINISHED, Job, Orders, work
 from nas.errors import TrialError
 from nas.progress import Progress
 from supernet.training.loop import CHECKPOINT_SECONDS

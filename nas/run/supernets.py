@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nas.cluster.connection import Cluster
 from nas.cluster.storage import Storage
 from nas.cluster.training import train_on
-from nas.cluster.worker import Worker
+from nas.cluster.training_worker import Worker
 from nas.errors import CheckpointError
 from nas.latency.cost import CostTable
 from nas.progress import Progress
