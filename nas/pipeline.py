@@ -13,6 +13,8 @@ import contextlib
 import logging
 from pathlib import Path
 
+from nas.cluster.connection import connected_if
+from nas.cluster.resources import RayChoice
 from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
@@ -73,6 +75,7 @@ def run(
     until: Step | None = None,
     console: Progress | None = None,
     machine_of: MachineOf = machine_of,
+    ray: RayChoice | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
 
@@ -82,21 +85,26 @@ def run(
         until: The last step to take.
         console: Shows the progress.
         machine_of: Finds the machine that measures the front on a target.
+        ray: The cluster to work on; None for this process. The result does not depend on it.
 
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
     context = Context(settings)
     context.check()
-    with open_run(settings, out) as folder:
-        work = Work(folder, context, console or Silent(), until or STEPS[-1])
+    with connected_if(ray) as cluster, open_run(settings, out) as folder:
+        work = Work(folder, context, console or Silent(), until or STEPS[-1], cluster)
         return _finished(work, machine_of)
 
 
-def resume(path: Path, *, console: Progress | None = None) -> RunResult:
-    """Continue an interrupted run with the settings it was started with."""
-    with resume_run(path) as folder:
-        return _finished(Work(folder, Context(folder.settings), console or Silent()), machine_of)
+def resume(
+    path: Path, *, console: Progress | None = None, ray: RayChoice | None = None
+) -> RunResult:
+    """Continue an interrupted run with the settings it was started with, here or on a cluster."""
+    with connected_if(ray) as cluster, resume_run(path) as folder:
+        context = Context(folder.settings)
+        work = Work(folder, context, console or Silent(), cluster=cluster)
+        return _finished(work, machine_of)
 
 
 def _finished(work: Work, machine_of: MachineOf) -> RunResult:

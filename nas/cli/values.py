@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nas.errors import SettingsError, did_you_mean
 from nas.reading import ArrayLayout, Fit, ReadOptions
+
+if TYPE_CHECKING:
+    from nas.cluster.resources import RayChoice
 
 Value = TypeVar("Value")
 
@@ -21,6 +24,39 @@ def checked_hardware(name: str) -> str:
     from nas.latency.devices import check
 
     return check(name).name
+
+
+def ray_choice(
+    address: str | None, workers: str | None, cpus: float | None, gpus: float | None
+) -> RayChoice | None:
+    """The cluster that the options name; None without `--ray`.
+
+    Raises:
+        SettingsError: an option about workers goes without `--ray`, or is no number of workers.
+    """
+    from nas.cluster.resources import RayChoice
+
+    given = {"--workers": workers, "--worker-cpus": cpus, "--worker-gpus": gpus}
+    if address is None:
+        if named := [name for name, value in given.items() if value is not None]:
+            raise SettingsError(
+                f"{', '.join(named)} says how to work on a Ray cluster; add --ray local or "
+                "--ray ADDRESS."
+            )
+        return None
+    fewest, most = _counts(workers) if workers is not None else (None, None)
+    return RayChoice(address, fewest, most, 1.0 if cpus is None else cpus, gpus or 0.0)
+
+
+def _counts(workers: str) -> tuple[int, int]:
+    """`4` or `4-32`."""
+    first, dash, last = workers.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise SettingsError(f"--workers '{workers}': write a number, such as 4, or 4-32.")
+    fewest, most = int(first), int(last or first)
+    if not 1 <= fewest <= most:
+        raise SettingsError(f"--workers '{workers}': the fewest come first, and at least 1.")
+    return fewest, most
 
 
 def target_choice(spec: str) -> dict[str, str | int]:

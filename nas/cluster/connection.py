@@ -87,12 +87,17 @@ def connected(choice: RayChoice) -> Iterator[Cluster]:
     """
     with contextlib.ExitStack() as held:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
-        if choice.address == LOCAL:
-            ray = _started(choice, held)
-        else:
-            ray = _joined(choice.address, held)
+        local = choice.address == LOCAL
+        ray = _started(choice, held) if local else _joined(choice.address, held)
         workers = check_room(_nodes(ray), choice)
         yield Cluster(choice, ray.get_runtime_context().gcs_address, workers)
+
+
+@contextlib.contextmanager
+def connected_if(choice: RayChoice | None) -> Iterator[Cluster | None]:
+    """As `connected`, or nothing if no cluster was chosen."""
+    with contextlib.nullcontext() if choice is None else connected(choice) as cluster:
+        yield cluster
 
 
 def ray_module() -> ModuleType:
