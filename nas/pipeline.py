@@ -20,11 +20,13 @@ from nas.progress import Progress, Silent
 from nas.result import RunResult
 from nas.run.context import Context
 from nas.run.feasibility import know_latencies
-from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrain_all
+from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrained
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
+from nas.run.retrain import retrain_all
+from nas.run.retraining import Retraining
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
@@ -58,8 +60,9 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
     with work.step("measure"):
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
-        best, start = measured.chosen(s.retrain_top), None if s.from_scratch else supernet
-        networks = retrain_all(work, best, start, epochs=s.retrain_epochs, seed=s.seed)
+        best, start = measured.chosen(s.retrain_top), None if s.from_scratch else lambda: supernet
+        retrain_all(work, best, start, Retraining(s.seed, s.retrain_epochs))
+        networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
@@ -130,7 +133,7 @@ def _say_space(work: Work) -> None:
 
 def _supernet(work: Work) -> TrainedSupernet:
     """The trained supernet; shows its children's validation accuracies."""
-    trained = supernet_of(work.context, work.console)
+    trained = supernet_of(work.context, work.console, work.cluster)
     last = trained.curve[-1]
     said = ", ".join(f"{k} {last[k]:.1%}" for k in ("largest", "smallest", "random"))
     work.console.say(f"validation accuracy of children: {said}")

@@ -66,10 +66,10 @@ class Storage:
             "folder that all nodes see: --storage file:///PATH."
         )
 
-    def read(self, name: str) -> bytes:
-        """The content of a file below it."""
-        files, path = self._open()
-        with files.open_input_stream(f"{path}/{name}") as file:
+    def read_at(self, path: str) -> bytes:
+        """The content of a file, by its path as Ray gives it: without the kind of storage."""
+        files, _ = self._open()
+        with files.open_input_stream(path) as file:
             content: bytes = file.read()
         return content
 

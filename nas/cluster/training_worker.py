@@ -31,9 +31,7 @@ class Worker:
     """What a job gets: the other workers, the checkpoints, and someone to tell."""
 
     workers: Workers
-    progress: Callable[[Progress], None]
-    point: Callable[[Mapping[str, float]], None]
-    """To be called by every worker with each point of the curve."""
+    teller: Teller
     shared: Callable[[str], Any]
     """Values that the driver shares with all workers, by name."""
     device: torch.device
@@ -44,8 +42,16 @@ class Worker:
         """Those of the training of that name."""
         return Checkpoints(key, _read, self._write, self.seconds)
 
+    def progress(self, now: Progress) -> None:
+        """To be called after each step."""
+        self.teller.progress(now)
+
+    def point(self, entry: Mapping[str, float]) -> None:
+        """To be called by every worker with each point of the curve."""
+        self.teller.report(entry)
+
     def _write(self, content: bytes) -> None:
-        report({}, CHECKPOINT, content if self.workers.leads else None)
+        self.teller.report({}, CHECKPOINT, content if self.workers.leads else None)
 
 
 Job = Callable[[Worker], bytes]
@@ -76,35 +82,15 @@ def work(config: Mapping[str, Orders]) -> None:
     if _read(FINISHED) is not None:
         return
     workers = _workers(orders.apart)
-    teller = _Teller(orders, workers)
     worker = Worker(
         workers=workers,
-        progress=teller.progress,
-        point=lambda entry: report(dict(entry)),
+        teller=Teller(orders, workers),
         shared=lambda name: ray.get(orders.shared[name]),
         device=_device(orders.gpus),
         seconds=orders.seconds,
     )
     content = orders.job(worker)
-    report(teller.last, FINISHED, content if workers.leads else None)
-
-
-def report(metrics: dict[str, Any], name: str = "", content: bytes | None = None) -> None:
-    """Tell Ray about the training; every worker has to call it at the same moment.
-
-    Args:
-        metrics: Numbers.
-        name: The file of the checkpoint, if this is about one.
-        content: Its content, from the first worker alone.
-    """
-    from ray import train
-
-    if content is None:
-        train.report(metrics)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / name).write_bytes(content)
-        train.report(metrics, checkpoint=train.Checkpoint.from_directory(folder))
+    worker.teller.report({}, FINISHED, content if workers.leads else None)
 
 
 def _read(name: str = CHECKPOINT) -> bytes | None:
@@ -142,24 +128,44 @@ def _device(gpus: bool) -> torch.device:
     return device
 
 
-class _Teller:
-    """Tells the driver how far the training is, from the first worker."""
+class Teller:
+    """Tells Ray about checkpoints and the curve, and the driver how far the training is."""
 
     def __init__(self, orders: Orders, workers: Workers) -> None:
         from ray import train
 
         self._orders, self._leads = orders, workers.leads
         self._told = 0.0
-        self.last: dict[str, Any] = {}
+        self._metrics = {"epoch": 0.0, "accuracy": 0.0}  # schedulers want both in every report
         if self._leads:
             self._send("workers", train.get_context().get_world_size())
 
     def progress(self, now: Progress) -> None:
-        """Called after each step."""
-        self.last = {"step": now.step, "loss": now.loss}
+        """Tell the driver, not too often."""
         if self._leads and time.monotonic() - self._told >= _SHOWN_EVERY:
             self._send("progress", now)
             self._told = time.monotonic()
+
+    def report(
+        self, metrics: Mapping[str, float], name: str = "", content: bytes | None = None
+    ) -> None:
+        """Tell Ray; every worker has to call it at the same moment.
+
+        Args:
+            metrics: Numbers that have changed.
+            name: The file of the checkpoint, if this is about one.
+            content: Its content, from the first worker alone.
+        """
+        from ray import train
+
+        self._metrics |= metrics
+        if content is None:
+            train.report(dict(self._metrics))
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).write_bytes(content)
+            checkpoint = train.Checkpoint.from_directory(folder)
+            train.report(dict(self._metrics), checkpoint=checkpoint)
 
     def _send(self, kind: str, value: object) -> None:
         # Not waited for: a mailbox that died with its driver must not hold up the training.

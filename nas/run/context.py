@@ -151,14 +151,18 @@ class Context:
         """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
+    @cached_property
+    def retraining_augmentation(self) -> Augmentation:
+        """Augmentation of the images of a network that is trained alone."""
+        return self.training.change(retrain_augmentation(default_augmentation(self.data)))
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
     def retraining_batches(self, seed: int) -> TrainBatches:
         """Augmented images for a network that is trained alone, which needs more variation."""
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed)
+        return self._batches(self.retraining_augmentation, seed)
 
     def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
         data = self.data

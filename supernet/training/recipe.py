@@ -1,8 +1,8 @@
 """A recipe: how a network or a supernet is trained. Its values can be set by name.
 
-AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth,
-lower rates in earlier blocks, stochastic depth, clipping by norm and a moving average of the weights. A sampler or a supervision
-has options of its own, which are not here.
+AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth, lower
+rates in earlier blocks, stochastic depth, clipping by norm and a moving average of the weights. A
+sampler or a supervision has options of its own, which are not here.
 """
 
 from __future__ import annotations
