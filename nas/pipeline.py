@@ -61,7 +61,7 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
         best, start = measured.chosen(s.retrain_top), None if s.from_scratch else lambda: supernet
-        retrain_all(work, best, start, Retraining(s.seed, s.retrain_epochs))
+        retrain_all(work, best, start, Retraining(epochs=s.retrain_epochs))
         networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained

@@ -204,3 +204,13 @@ FromScratch = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Where trainings keep their checkpoints: a folder that all nodes see, or a bucket, "
+        "such as s3://bucket/path.",
+        metavar="FOLDER|URL",
+        show_default="the folder of the run or of the cache",
+        rich_help_panel=CLUSTER,
+    ),
+]

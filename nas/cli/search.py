@@ -133,6 +133,7 @@ def search(
     workers: options.Workers = None,
     worker_cpus: options.WorkerCpus = None,
     worker_gpus: options.WorkerGpus = None,
+    storage: options.Storage = None,
 ) -> None:
     """Find the most accurate networks within a latency budget, retrain the best and export it.
 
@@ -153,7 +154,7 @@ def search(
         "threads": threads,
     }
 
-    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus)
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     settings = Settings(
         space=space,
         data=data,

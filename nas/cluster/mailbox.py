@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,10 +26,18 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
+        self._began: dict[str, float] = {}
 
     def put(self, message: Message) -> None:
         """Add one."""
         self._messages.append(message)
+        name, kind, _ = message
+        if kind == "workers":
+            self._began[name] = time.monotonic()
+
+    def seconds(self, name: str) -> float:
+        """Since the workers of a training last began; 0 before that."""
+        return time.monotonic() - self._began[name] if name in self._began else 0.0
 
     def take(self) -> list[Message]:
         """All that arrived since the last time."""

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -31,8 +30,10 @@ from supernet.training.loop import CHECKPOINT_SECONDS
 Outcome = Literal["done", "over the limit", "failed", "stopped early"]
 METRIC, TIME = "accuracy", "epoch"
 """What trials are compared by, and when."""
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at the clock."""
 _LOGARITHMIC = {"learning_rate", "weight_decay"}
-_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
+_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 
 
 class Tunable(Protocol):
@@ -62,7 +63,8 @@ class Manner:
     workers: int = 1
     """Of each trial."""
     limit_s: float | None = None
-    """The longest time of a trial, by the clock."""
+    """The longest time of a trial by the clock, since its workers last began: neither the wait for
+    room nor what was lost with a crash counts."""
     retries: int = 2
     """Failures of its workers that a trial survives."""
     early: bool = False
@@ -77,7 +79,7 @@ class Tuning:
 
     ranges: Mapping[str, tuple[float, float]]
     trials: int
-    seed: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,15 +160,42 @@ class _Runner:
         from ray import tune
         from ray.tune.integration.ray_train import TuneReportCallback
 
+        orders = self._orders(config)
         trainer = trainer_of(
-            self._orders(config),
+            orders,
             self.storage,
             num_workers=self.manner.workers,
             each=self._choice.each,
             retries=self.manner.retries,
             callbacks=(TuneReportCallback(),),  # type: ignore[no-untyped-call]
         )
-        tune.report(_within(trainer.fit, self.manner.limit_s))
+        tune.report(self._within_limit(trainer.fit, orders.name))
+
+    def _within_limit(self, fit: Any, name: str) -> dict[str, Any]:
+        """The last report of a trial. Its processes end with the one that runs this."""
+        box: dict[str, Any] = {}
+
+        def target() -> None:
+            try:
+                box["result"] = fit()
+            except Exception as error:
+                box["why"] = in_short(error)
+
+        thread = threading.Thread(target=target, daemon=True)
+        thread.start()
+        told: dict[str, Any] = {METRIC: 0.0, TIME: 0.0}
+        while thread.is_alive():
+            thread.join(_LOOK_EVERY)
+            if self._over_the_limit(name):
+                return {**told, "ended": "over the limit"}
+        if "why" in box:
+            return {**told, "ended": "failed", "why": box["why"]}
+        result = box["result"]
+        return {**told, **result.metrics, "ended": "done", "finished": result.checkpoint.path}
+
+    def _over_the_limit(self, name: str) -> bool:
+        limit, ray = self.manner.limit_s, ray_module()
+        return limit is not None and ray.get(self._box.seconds.remote(name)) > limit
 
     def ended(self, result: Any, watch: Watch) -> Ended:
         """What Tune knows of a trial."""
@@ -209,7 +238,8 @@ def _tuner(runner: _Runner, at_a_time: int, tuning: Tuning | None) -> Any:
     from ray import tune
 
     runner_only = tune.with_parameters(_call, runner=runner)
-    trainable = tune.with_resources(runner_only, {"CPU": 0})
+    # Its workers do the computing. Tune refuses a trial that needs nothing: this is one byte.
+    trainable = tune.with_resources(runner_only, {"CPU": 0, "memory": 1})
     names = list(runner.trials)
     ranges = dict(tuning.ranges) if tuning else {}
     name = f"trials-{_digest([names, ranges, tuning.trials if tuning else 0])}"
@@ -240,29 +270,6 @@ def _tuner(runner: _Runner, at_a_time: int, tuning: Tuning | None) -> Any:
 
 def _call(config: Mapping[str, Any], runner: _Runner) -> None:
     runner(config)
-
-
-def _within(fit: Any, limit_s: float | None) -> dict[str, Any]:
-    """The last report of a trial. Its processes end with the one that runs this."""
-    box: dict[str, Any] = {}
-
-    def target() -> None:
-        try:
-            box["result"] = fit()
-        except Exception as error:
-            box["why"] = in_short(error)
-
-    started = time.monotonic()
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    told = {METRIC: 0.0, TIME: 0.0, "seconds": time.monotonic() - started}
-    if thread.is_alive():
-        return {**told, "ended": "over the limit"}
-    if "why" in box:
-        return {**told, "ended": "failed", "why": box["why"]}
-    result = box["result"]
-    return {**told, **result.metrics, "ended": "done", "finished": result.checkpoint.path}
 
 
 def _check_room(cluster: Cluster, manner: Manner) -> int:

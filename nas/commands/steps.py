@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +131,6 @@ def retrain(
     *,
     top: int,
     from_scratch: bool,
-    seed: int | None,
     how: Retraining,
     console: Progress,
     ray: RayChoice | None = None,
@@ -143,13 +141,11 @@ def retrain(
         path: The run.
         top: How many networks for each budget.
         from_scratch: Whether they start from new weights instead of the supernet's.
-        seed: None for the run's.
-        how: Recipe, teacher, and how the cluster is used; its seed is replaced by `seed`.
+        how: Recipe, teacher, and how the cluster is used.
         console: Shows the progress.
         ray: The cluster to train on; None for this process.
     """
     with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
-        how = dataclasses.replace(how, seed=work.settings.seed if seed is None else seed)
         start = None if from_scratch else lambda: supernet_of(work.context, console, cluster)
         retrain_all(work, front.chosen(top), start, how)
         return result_of(work.path, work.context)

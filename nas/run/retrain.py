@@ -74,6 +74,7 @@ class _Plan:
     ) -> None:
         self.work, self.members, self.how = work, members, how
         self._start = start
+        self._seed = work.settings.seed if how.seed is None else how.seed
         self._recipe = recipe_of(len(work.context.data.train), start is None, how)
 
     @cached_property
@@ -88,7 +89,7 @@ class _Plan:
             return None
         supernet = self._start or _no_supernet
         teacher = teacher_named(self.work, self.how.teacher, supernet)
-        return answers_of(self.work, teacher, self._recipe, self.how.seed)
+        return answers_of(self.work, teacher, self._recipe, self._seed)
 
     def job(self, member: FrontMember) -> NetworkJob:
         """The training of one network."""
@@ -97,7 +98,7 @@ class _Plan:
             data_id=self.work.context.data.id,
             architecture=member.architecture,
             recipe=self._recipe,
-            seed=self.how.seed,
+            seed=self._seed,
             start=None if self.supernet is None else self.supernet.key,
             teacher=None if self.answers is None else self.answers[1],
         )

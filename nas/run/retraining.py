@@ -21,8 +21,8 @@ TUNABLE = ("learning_rate", "layer_decay", "drop_path", "weight_decay", "ema_dec
 class Retraining:
     """How networks are retrained."""
 
-    seed: int
-    """Decides new weights, the order of the images and their augmentation."""
+    seed: int | None = None
+    """Decides new weights, the order of the images and their augmentation; None for the run's."""
     epochs: int | None = None
     """None for the recipe's."""
     recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
