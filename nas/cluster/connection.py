@@ -11,8 +11,10 @@ tried before Ray gets it, because `ray.init` alone waits minutes for a head that
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -37,6 +39,7 @@ _REACH_SECONDS = 5.0
 _ANSWER_SECONDS = 12.0
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Set to 0, Ray's processes listen on 127.0.0.1 instead of every interface (Ray 2.60)."""
+_AUTHENTICATION = "RAY_AUTH_MODE"
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -119,6 +122,7 @@ def _started(choice: RayChoice, held: contextlib.ExitStack) -> ModuleType:
     here = _this_machine(choice)
     workers = check_room([here], choice)
     _only_loopback(True)
+    held.enter_context(_token_of_its_own())
     ray = ray_module()
     folder = Path(tempfile.mkdtemp(prefix="nas-ray-", dir=_short_folder()))
     held.enter_context(cleaned_up(folder))
@@ -143,8 +147,8 @@ def _joined(address: str, held: contextlib.ExitStack) -> ModuleType:
         address = _found()
     _check_reachable(address)
     _only_loopback(_on_loopback_alone(address))
-    ray = ray_module()
     _check_answers(address)
+    ray = ray_module()
     try:
         _initialise(ray, held, address=address)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -262,19 +266,49 @@ def _reachable(address: str) -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Ask the head for its version, in a process that can be ended."""
+    """Ask the head for its version; show it this machine's token if it wants one."""
+    why = _refusal(address)
+    if why is not None and "AuthenticationError" in why and _AUTHENTICATION not in os.environ:
+        os.environ[_AUTHENTICATION] = "token"
+        why = _refusal(address)
+    if why is not None and "Authentication" in why:
+        raise ClusterError(
+            f"The Ray cluster at '{address}' wants a token, and this machine has none or another "
+            "one. Copy the head's ~/.ray/auth_token here, or set RAY_AUTH_TOKEN."
+        )
+    if why is not None:
+        raise ClusterError(
+            f"The Ray cluster at '{address}' cannot be used: {why}. Correct --ray, or start the "
+            "head again."
+        )
+
+
+def _refusal(address: str) -> str | None:
+    """Why the head does not answer, asked in a process that can be ended; None if it does."""
+    if importlib.util.find_spec("ray") is None:
+        ray_module()
     program = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         asked = subprocess.run(
             program, timeout=_ANSWER_SECONDS, capture_output=True, text=True, check=False
         )
     except subprocess.TimeoutExpired:
-        why = f"what listens there did not answer as Ray does within {_ANSWER_SECONDS:g} s"
-    else:
-        if asked.returncode == 0:
-            return
-        why = (asked.stderr.strip().splitlines() or ["it is no head of a cluster"])[-1]
-    raise ClusterError(
-        f"The Ray cluster at '{address}' cannot be used: {why}. Correct --ray, or start the head "
-        "again."
-    )
+        return f"what listens there did not answer as Ray does within {_ANSWER_SECONDS:g} s"
+    if asked.returncode == 0:
+        return None
+    return (asked.stderr.strip().splitlines() or ["it is no head of a cluster"])[-1]
+
+
+@contextlib.contextmanager
+def _token_of_its_own() -> Iterator[None]:
+    """A token for the Ray of this process, so that Ray writes none into the home folder."""
+    if _AUTHENTICATION in os.environ or "ray" in sys.modules:  # decided already
+        yield
+        return
+    token = {_AUTHENTICATION: "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    os.environ.update(token)
+    try:
+        yield
+    finally:
+        for name in token:
+            os.environ.pop(name, None)

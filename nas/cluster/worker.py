@@ -45,7 +45,7 @@ class Worker:
         torch.set_num_threads(self._threads)
         self._evaluating = self._make(self._shared)
         here = ray.get_runtime_context()
-        host = ray.util.get_node_ip_address()
+        host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         return Greeting(here.get_node_id(), host, versions())
 
     def evaluate(self, codes: Sequence[Codes]) -> list[Outcome]:

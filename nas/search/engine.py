@@ -145,7 +145,7 @@ class _Running:
         first = len(self._recorded)
         while first not in self._outcomes:
             self._outcomes |= self._evaluators.collect()
-        found = []
+        found: list[Outcome] = []
         while (index := first + len(found)) in self._outcomes:
             found.append(self._outcomes.pop(index))
         records = _records(self._problem, first, self.asked[first : first + len(found)], found)

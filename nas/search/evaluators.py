@@ -1,6 +1,6 @@
 """Who evaluates the candidates of a search: this process, or workers elsewhere.
 
-    submit(0, code)   submit(1, code)   ...        collect() -> {1: outcome}   collect() -> {0: ...}
+    submit(0, code)   submit(1, code)   ...   collect() -> {1: outcome}   collect() -> {0: ...}
 
 Results may arrive in any order; the engine tells them to the searcher in the order of asking. An
 evaluation that fails is tried once more; if it fails again, its scores are NaN and the search
