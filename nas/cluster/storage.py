@@ -16,7 +16,7 @@ from typing import Any
 
 from nas.errors import ClusterError
 
-_SECONDS = 15.0
+_SECONDS = 12.0
 """A bucket that does not answer within this time cannot be used."""
 _TRY = """
 import sys
@@ -47,7 +47,7 @@ class Storage:
         """Write a small file.
 
         Raises:
-            ClusterError: it cannot be written to, or does not answer within 15 s.
+            ClusterError: it cannot be written to, or does not answer within 12 s.
         """
         # In a process of its own, which can be ended: pyarrow has no time limit that holds.
         program = [sys.executable, "-c", _TRY, self._uri]

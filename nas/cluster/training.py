@@ -54,7 +54,6 @@ def train_on(
         TrialError: it failed more often than `retries`.
         ClusterLostError: the cluster stopped answering.
     """
-    storage.check()
     with mailbox() as box, Watch(console, {name: title}) as watch:
         trainer = trainer_of(
             Orders(name, job, box, {}, bool(cluster.choice.gpus), apart, seconds),

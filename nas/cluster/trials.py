@@ -122,12 +122,11 @@ def run_trials(
         tuning: Values to try; None for none.
 
     Raises:
-        ClusterError: the cluster has no room for one trial, or the storage cannot be used.
+        ClusterError: the cluster has no room for one trial.
         ClusterLostError: the cluster stopped answering.
     """
     ray = ray_module()
     at_a_time = _check_room(cluster, manner)
-    storage.check()
     titles = {trial.name: trial.title for trial in trials}
     with mailbox() as box, Watch(console, titles) as watch:
         refs = {name: ray.put(value) for name, value in shared.items()}
