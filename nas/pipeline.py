@@ -60,8 +60,9 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
     with work.step("measure"):
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
-        best, start = measured.chosen(s.retrain_top), None if s.from_scratch else lambda: supernet
-        retrain_all(work, best, start, Retraining(epochs=s.retrain_epochs))
+        best = measured.chosen(s.retrain_top)
+        how = Retraining(epochs=s.retrain_epochs, from_scratch=s.from_scratch)
+        retrain_all(work, best, lambda: supernet, how)
         networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained

@@ -120,15 +120,14 @@ def retrain(
     how = Retraining(
         seed=seed,
         epochs=epochs,
+        from_scratch=from_scratch,
         recipe=recipe_values(recipe),
         teacher=teacher,
         manner=_manner(workers_per_network or 1, limit, early_stop),
         tuning=None if tune is None else _tuning(tune, trials or 16),
     )
     with working() as console:
-        result = commands.retrain(
-            run, top=top, from_scratch=from_scratch, how=how, console=console, ray=cluster
-        )
+        result = commands.retrain(run, top=top, how=how, console=console, ray=cluster)
     show_result(result, json)
 
 

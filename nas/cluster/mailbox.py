@@ -68,6 +68,8 @@ class Watch:
     """What went wrong so far in each training, whether or not it was tried again."""
     _bars: dict[str, Callable[[int, str], None]] = field(default_factory=dict)
     _workers: dict[str, int] = field(default_factory=dict)
+    _fresh: set[str] = field(default_factory=set)
+    """Trainings whose workers have just begun."""
     _held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __enter__(self) -> Watch:
@@ -95,6 +97,7 @@ class Watch:
         title = self.titles.get(name, name)
         if kind == "workers":
             self._workers[name] = value
+            self._fresh.add(name)
             self.console.say(f"{title}: {_count(value)}")
         elif kind == "progress":
             self._advance(name, title, value)
@@ -107,6 +110,9 @@ class Watch:
     def _advance(self, name: str, title: str, now: Steps) -> None:
         if name not in self._bars:
             self._bars[name] = self._held.enter_context(self.console.task(title, now.steps))
+        if name in self._fresh and now.step > 1:
+            self.console.say(f"{title}: goes on from step {now.step - 1} of {now.steps}")
+        self._fresh.discard(name)
         workers = _count(self._workers.get(name, 1))
         self._bars[name](now.step, f"loss {now.loss:.3f}, {workers}")
 

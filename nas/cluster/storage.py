@@ -43,20 +43,20 @@ class Storage:
     def __truediv__(self, name: str) -> Storage:
         return Storage(f"{self.url.rstrip('/')}/{name}")
 
-    def check(self) -> None:
+    def check(self, seconds: float = _SECONDS) -> None:
         """Write a small file.
 
         Raises:
-            ClusterError: it cannot be written to, or does not answer within 12 s.
+            ClusterError: it cannot be written to, or does not answer within that time.
         """
         # In a process of its own, which can be ended: pyarrow has no time limit that holds.
         program = [sys.executable, "-c", _TRY, self._uri]
         try:
             tried = subprocess.run(
-                program, timeout=_SECONDS, capture_output=True, text=True, check=False
+                program, timeout=seconds, capture_output=True, text=True, check=False
             )
         except subprocess.TimeoutExpired:
-            why = f"it did not answer within {_SECONDS:g} s"
+            why = f"it did not answer within {seconds:g} s"
         else:
             if tried.returncode == 0:
                 return

@@ -145,6 +145,7 @@ def _group(cluster: Cluster, apart: bool) -> int | tuple[int, int]:
 
 
 def in_short(error: BaseException) -> str:
-    """An error's kind, and the last line of what it says."""
+    """An error's kind, and the first sentence of the last line that it says."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+    sentence = lines[-1].partition(". ")[0] if lines else ""
+    return f"{type(error).__name__}: {sentence}"[:200]

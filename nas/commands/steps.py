@@ -130,7 +130,6 @@ def retrain(
     path: Path,
     *,
     top: int,
-    from_scratch: bool,
     how: Retraining,
     console: Progress,
     ray: RayChoice | None = None,
@@ -140,14 +139,14 @@ def retrain(
     Args:
         path: The run.
         top: How many networks for each budget.
-        from_scratch: Whether they start from new weights instead of the supernet's.
         how: Recipe, teacher, and how the cluster is used.
         console: Shows the progress.
         ray: The cluster to train on; None for this process.
     """
     with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
-        start = None if from_scratch else lambda: supernet_of(work.context, console, cluster)
-        retrain_all(work, front.chosen(top), start, how)
+        retrain_all(
+            work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
+        )
         return result_of(work.path, work.context)
 
 

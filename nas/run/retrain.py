@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nas.cluster.storage import Storage
 from nas.cluster.trials import Ended, Trial, run_trials
-from nas.errors import SettingsError, TrialError
+from nas.errors import TrialError
 from nas.result import FrontMember
 from nas.retrain import NetworkResult, score_test, score_validation
 from nas.run.front import network_folder
@@ -33,7 +33,7 @@ from supernet.training.loop import Curve
 def retrain_all(
     work: Work,
     members: Sequence[FrontMember],
-    start: Callable[[], TrainedSupernet] | None,
+    supernet: Callable[[], TrainedSupernet],
     how: Retraining,
 ) -> None:
     """Retrain networks; one that was retrained before is left as it is.
@@ -41,7 +41,7 @@ def retrain_all(
     Args:
         work: The run.
         members: The members of its front to retrain.
-        start: Gives the supernet whose weights to start from; None for new weights.
+        supernet: Gives the trained supernet, if it is needed.
         how: Recipe, teacher, and how the cluster is used.
 
     Raises:
@@ -54,7 +54,7 @@ def retrain_all(
     ]
     if not waiting:
         return
-    plan = _Plan(work, waiting, start, how)
+    plan = _Plan(work, waiting, supernet, how)
     if work.cluster is None:
         for member in waiting:
             plan.train_here(member)
@@ -69,26 +69,25 @@ class _Plan:
         self,
         work: Work,
         members: Sequence[FrontMember],
-        start: Callable[[], TrainedSupernet] | None,
+        supernet: Callable[[], TrainedSupernet],
         how: Retraining,
     ) -> None:
         self.work, self.members, self.how = work, members, how
-        self._start = start
+        self._supernet = supernet
         self._seed = work.settings.seed if how.seed is None else how.seed
-        self._recipe = recipe_of(len(work.context.data.train), start is None, how)
+        self._recipe = recipe_of(len(work.context.data.train), how)
 
     @cached_property
-    def supernet(self) -> TrainedSupernet | None:
-        """What the networks start from."""
-        return None if self._start is None else self._start()
+    def start(self) -> TrainedSupernet | None:
+        """The supernet whose weights the networks start from."""
+        return None if self.how.from_scratch else self._supernet()
 
     @cached_property
     def answers(self) -> tuple[bytes, str] | None:
         """The teacher's, with their key."""
         if self.how.teacher is None:
             return None
-        supernet = self._start or _no_supernet
-        teacher = teacher_named(self.work, self.how.teacher, supernet)
+        teacher = teacher_named(self.work, self.how.teacher, self._supernet)
         return answers_of(self.work, teacher, self._recipe, self._seed)
 
     def job(self, member: FrontMember) -> NetworkJob:
@@ -99,7 +98,7 @@ class _Plan:
             architecture=member.architecture,
             recipe=self._recipe,
             seed=self._seed,
-            start=None if self.supernet is None else self.supernet.key,
+            start=None if self.start is None else self.start.key,
             teacher=None if self.answers is None else self.answers[1],
         )
 
@@ -167,9 +166,9 @@ class _Plan:
 
     def _weights(self, member: FrontMember) -> bytes | None:
         """Of the supernet, for one network."""
-        if self.supernet is None:
+        if self.start is None:
             return None
-        return to_bytes(self.supernet.supernet.extract(member.architecture).state_dict(), {})
+        return to_bytes(self.start.supernet.extract(member.architecture).state_dict(), {})
 
 
 def _keep(work: Work, job: NetworkJob, network: Network, curve: Curve, seconds: float) -> None:
@@ -230,10 +229,3 @@ def _name_of(run: Path) -> str:
     if not path.exists():
         atomic_write_json(path, {"name": f"{run.name}-{uuid.uuid4().hex[:8]}"})
     return str(read_json(path)["name"])
-
-
-def _no_supernet() -> TrainedSupernet:
-    raise SettingsError(
-        "The largest child has weights only in a trained supernet. Leave --from-scratch out, or "
-        "name another teacher."
-    )

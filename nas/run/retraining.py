@@ -25,6 +25,8 @@ class Retraining:
     """Decides new weights, the order of the images and their augmentation; None for the run's."""
     epochs: int | None = None
     """None for the recipe's."""
+    from_scratch: bool = False
+    """From new weights instead of the supernet's."""
     recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
     """Changes to the usual recipe."""
     teacher: str | None = None
@@ -35,13 +37,13 @@ class Retraining:
     """On a cluster: values of the recipe to try for each network."""
 
 
-def recipe_of(images: int, from_scratch: bool, how: Retraining) -> Recipe:
+def recipe_of(images: int, how: Retraining) -> Recipe:
     """The recipe for a number of training images.
 
     Raises:
         SettingsError: a value is unknown or wrong, or a range leaves what is allowed.
     """
-    recipe = default_recipe(from_scratch, images)
+    recipe = default_recipe(how.from_scratch, images)
     changes = dict(how.recipe) | ({} if how.epochs is None else {"epochs": how.epochs})
     for name in changes:
         if name not in Recipe.model_fields:

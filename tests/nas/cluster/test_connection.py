@@ -11,7 +11,10 @@ from nas.cluster.connection import connected, connected_if
 from nas.cluster.resources import Node, RayChoice, check_hardware, check_room
 from nas.errors import ClusterError, ClusterLostError
 
-TWO = [Node("a", "h1", {"CPU": 4.0}), Node("b", "h2", {"CPU": 3.0, "GPU": 1.0, "hardware_a100": 1})]
+TWO = [
+    Node("a", "h1", {"CPU": 4.0}),
+    Node("b", "h2", {"CPU": 3.0, "GPU": 1.0, "hardware_a100": 1}),
+]
 
 
 def _free_port() -> int:
