@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nas.cluster.connection import Cluster, connected_if
+from nas.cluster.resources import RayChoice
 from nas.errors import RunError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
@@ -23,24 +25,26 @@ from nas.run.finish import (
     child,
     export_all,
     results_of,
-    retrain_all,
     retrained,
 )
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
 from nas.run.report import report as write_report
+from nas.run.retrain import retrain_all
+from nas.run.retraining import Retraining
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
 from nas.run.work import Work
 from nas.settings import Settings
 
 
-def train(settings: Settings, *, console: Progress) -> Outcome:
+def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
     context = Context(settings)
     say_data(context, console)
-    trained = supernet_of(context, console)
+    with connected_if(ray) as cluster:
+        trained = supernet_of(context, console, cluster)
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
@@ -126,16 +130,23 @@ def retrain(
     path: Path,
     *,
     top: int,
-    from_scratch: bool,
-    epochs: int | None,
-    seed: int | None,
+    how: Retraining,
     console: Progress,
+    ray: RayChoice | None = None,
 ) -> RunResult:
-    """Retrain more members of a run's front; retrained members are left as they are."""
-    with _opened(path, console) as (work, front):
-        start = None if from_scratch else supernet_of(work.context, console)
-        seed = work.settings.seed if seed is None else seed
-        retrain_all(work, front.chosen(top), start, epochs=epochs, seed=seed)
+    """Retrain more members of a run's front; retrained members are left as they are.
+
+    Args:
+        path: The run.
+        top: How many networks for each budget.
+        how: Recipe, teacher, and how the cluster is used.
+        console: Shows the progress.
+        ray: The cluster to train on; None for this process.
+    """
+    with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+        retrain_all(
+            work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
+        )
         return result_of(work.path, work.context)
 
 
@@ -169,14 +180,16 @@ def report(path: Path, *, console: Progress) -> Outcome:
 
 
 @contextmanager
-def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
+def _opened(
+    path: Path, console: Progress, cluster: Cluster | None = None
+) -> Iterator[tuple[Work, Front]]:
     """A run, locked by this process, and its front.
 
     Raises:
         RunError: it has no front yet.
     """
     with resume_run(path) as folder:
-        work = Work(folder, Context(folder.settings), console)
+        work = Work(folder, Context(folder.settings), console, cluster=cluster)
         check_inputs(work)
         front = front_of(work.path, work.context)
         if not front.members:

@@ -151,14 +151,18 @@ class Context:
         """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
+    @cached_property
+    def retraining_augmentation(self) -> Augmentation:
+        """Augmentation of the images of a network that is trained alone."""
+        return self.training.change(retrain_augmentation(default_augmentation(self.data)))
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
     def retraining_batches(self, seed: int) -> TrainBatches:
         """Augmented images for a network that is trained alone, which needs more variation."""
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed)
+        return self._batches(self.retraining_augmentation, seed)
 
     def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
         data = self.data
@@ -175,8 +179,13 @@ class Context:
             self.space, supernet, self.training_batches(self.settings.seed).batch
         )
 
-    def supernet_key(self) -> str:
-        """The name of a trained supernet: a hash of everything that decides its weights."""
+    def supernet_key(self, device: str | None = None, workers: int = 1) -> str:
+        """The name of a trained supernet: a hash of everything that decides its weights.
+
+        Args:
+            device: The kind of device that it is trained on; None for the one at hand.
+            workers: How many workers train it. It matters only if each has children of its own.
+        """
         parts = {
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
@@ -186,8 +195,10 @@ class Context:
             "augmentation": repr(self.augmentation),
             "seed": self.settings.seed,
             "torch": torch.__version__,
-            "device": self.device.type,
+            "device": device or self.device.type,
         }
+        if self.training.own_children and workers > 1:
+            parts["workers"] = workers
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _target(self, choice: TargetChoice) -> Target:
