@@ -121,6 +121,8 @@ CHANNEL_MIXERS.register(
         nested=("dim",),
     )
 )
+
+
 def _axes(options: RatioOptions) -> dict[str, tuple[str, ...]]:
     return {
         "expand": ("hidden", "in"),

@@ -31,6 +31,10 @@ class CheckpointError(NasError, RuntimeError):
     """A checkpoint that is damaged or belongs to something else."""
 
 
+class WeightsError(NasError, ValueError):
+    """Weights that cannot be read, or are not those of the network that was asked for."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """The error for `name`, with the nearest known name and the list of all of them.
 
@@ -53,7 +57,3 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
     return f" Did you mean '{by_lower_case[near[0]]}'?" if near else ""
-
-
-class WeightsError(NasError, ValueError):
-    """Weights that cannot be read, or are not those of the network that was asked for."""

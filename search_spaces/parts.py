@@ -4,8 +4,8 @@
 
 A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
 layout `metaformer` a mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; in
-layout `bare` a mixer that can stride stands alone, with norms of its own, and may change stride and
-width (MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
+layout `bare` a mixer that can stride stands alone, with norms of its own, and may change stride
+and width (MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
 """
 
 from __future__ import annotations

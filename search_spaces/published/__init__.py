@@ -2,9 +2,10 @@
 
 Each file says which architecture a network is and which of its weights is which of ours:
 
-    network = build_network(PUBLISHED["tf_efficientnet_lite0"].architecture(224), DataShape(3, 1000))
-    network.load_state_dict(PUBLISHED["tf_efficientnet_lite0"].weights(state))
-    network(images) == timm's(images)
+    published = PUBLISHED["tf_efficientnet_lite0"]
+    network = build_network(published.architecture(224), DataShape(3, 1000))
+    network.load_state_dict(published.weights(state))        # timm's state_dict()
+    network(images)                                          # timm's scores
 
 To add one, add a file here that ends in `PUBLISHED.register(Published(...))`.
 """
@@ -97,7 +98,7 @@ class Published:
         return weight.flip((2, 3)) if self.turned and weight.ndim == 4 else weight
 
     def _named(self, state: State, source: str) -> dict[str, Tensor]:
-        """The state by timm's names; other names are replaced if the order tells which is which."""
+        """The state by timm's names; other names are replaced by those in the same order."""
         names = list(dict.fromkeys(self.published_names()))
         state = {name: tensor for name, tensor in state.items() if not name.endswith(_COUNTER)}
         if set(names) <= set(state) or len(names) != len(state):

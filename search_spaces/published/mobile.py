@@ -1,6 +1,6 @@
 """EfficientNet, EfficientNet-Lite and MobileNetV2: a chain of MBConv blocks.
 
-    stem 3x3, stride 2 -> stages of MBConv, the first block of each strides -> 1x1 convolution -> mean
+    stem 3x3, stride 2 -> stages of MBConv -> 1x1 convolution -> mean -> classifier
 
 Papers: EfficientNet, Tan and Le 2019, https://arxiv.org/abs/1905.11946; MobileNetV2, Sandler et
 al. 2018, https://arxiv.org/abs/1801.04381. EfficientNet-Lite: https://github.com/tensorflow/tpu

@@ -77,10 +77,12 @@ def test_weights_under_other_names_are_taken_in_order() -> None:
 
 def test_weights_of_another_network_are_refused() -> None:
     state = create_model("tf_efficientnet_lite1").state_dict()
-    with pytest.raises(WeightsError, match="not those of efficientnet_b0: there is no 'blocks.0.0"):
+    with pytest.raises(WeightsError, match="not those of efficientnet_b0: there is no"):
         PUBLISHED["efficientnet_b0"].weights(state)
     with pytest.raises(WeightsError, match="has the shape"):
-        PUBLISHED["tf_efficientnet_lite4"].weights(create_model("tf_efficientnet_lite0").state_dict())
+        PUBLISHED["tf_efficientnet_lite4"].weights(
+            create_model("tf_efficientnet_lite0").state_dict()
+        )
 
 
 def test_the_largest_network_of_a_space_around_a_published_one_is_that_one() -> None:
