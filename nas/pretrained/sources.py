@@ -22,13 +22,13 @@ from torch import Tensor
 
 from nas.errors import WeightsError, missing_extra, unknown_name
 from nas.pretrained.donor import Donor, detached
+from nas.settings import WEIGHT_FILES
 from search_spaces.published import PUBLISHED, Published
 
 PACKAGES = {each.package: each for each in PUBLISHED if each.package}
 """Packages that carry weights, and the network of each."""
 
 TIMM = "timm:"
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _WRAPPERS = ("state_dict", "model", "state_dict_ema", "model_state_dict")
 
 
@@ -46,7 +46,7 @@ def load_donor(spec: str, expected: str | None = None) -> Donor:
     """
     if spec.startswith(TIMM):
         return _from_timm(spec.removeprefix(TIMM))
-    if spec.endswith(_SUFFIXES) or "/" in spec:
+    if spec.endswith(WEIGHT_FILES) or "/" in spec:
         return _from_file(Path(spec).expanduser(), expected)
     if spec in PACKAGES:
         return _from_package(PACKAGES[spec])
