@@ -12,9 +12,18 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
+
+Metric = Literal["accuracy", "balanced_accuracy", "loss"]
+"""What a search maximises; of the loss, it is the least."""
+Shown = Literal["accuracy", "balanced_accuracy"]
+
+
+def shown_metric(metric: Metric) -> Shown:
+    """The score that a person reads: a loss says little to most."""
+    return "accuracy" if metric == "loss" else metric
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,9 @@ class FrontMember:
     """On the test split, after retraining; None before."""
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
         value: float = getattr(self, metric)
-        return value
+        return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -115,7 +124,7 @@ class RunResult:
     confidence: float = 0.9
     """Share of networks whose latency lies within its predicted interval."""
     metric: str = "accuracy"
-    """The score that the search maximised."""
+    """The score to read: the accuracy where the search minimised the loss."""
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `--json` prints."""

@@ -43,7 +43,7 @@ def search(
             rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     out: Annotated[
         Path | None,
@@ -107,17 +107,22 @@ def search(
         ),
     ] = 16,
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What to maximise: accuracy or balanced_accuracy.", rich_help_panel=_SEARCH
+            help="What to maximise: accuracy or balanced_accuracy; or loss, which is minimised.",
+            show_default="the loss with pretrained weights, else the accuracy",
+            rich_help_panel=_SEARCH,
         ),
-    ] = "accuracy",
+    ] = None,
     until: Annotated[
         Step | None,
         typer.Option(
             help=f"Stop after a step: {', '.join(STEPS)}.", metavar="STEP", rich_help_panel=_SEARCH
         ),
     ] = None,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -170,6 +175,9 @@ def search(
         evaluations=evaluations,
         lag=lag,
         metric=metric,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
         retrain_top=retrain_top,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.result import FrontMember, NamedTarget, RunResult
+from nas.result import FrontMember, NamedTarget, RunResult, shown_metric
 from nas.run.context import Context
 from nas.run.finish import results_of
 from nas.run.folder import read_run
@@ -18,7 +18,7 @@ def front_of(path: Path, context: Context) -> Front:
     """The run's front so far; it has no members before the search has finished."""
     file = path / "front.json"
     members = tuple(read_front(file)) if file.exists() else ()
-    front = Front(members, context.budgets, context.settings.metric)
+    front = Front(members, context.budgets, context.metric)
     front = with_measured(front, read_measured(path / "measured.json"))
     return front.with_test_accuracy(
         {id: result.test.accuracy for id, result in results_of(path).items()}
@@ -44,7 +44,7 @@ def result_of(path: Path, context: Context) -> RunResult:
         report=report if report.exists() else None,
         notes=tuple(_notes(path, front, finished, context.target_names)),
         confidence=context.settings.confidence,
-        metric=context.settings.metric,
+        metric=shown_metric(context.metric),
     )
 
 
