@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
 from nas.latency import Target, measure_finalists
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
 from nas.result import FrontMember
 from nas.run.front import Front
@@ -153,6 +154,8 @@ def finalists_on(
     if not members:
         return {}
     data = work.context.data
+    if machine_of is None:
+        tell_load(target, work.console)
     found = measure_finalists(
         [member.architecture for member in members],
         target,

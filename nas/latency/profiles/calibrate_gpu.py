@@ -58,7 +58,7 @@ def calibrate_gpu(
             "--batch-size, or close other programs that use its memory."
         )
     conditions = {**subject.conditions(timed.facts, found), "clocks": timed.clocks}
-    return corrected(subject, measured, conditions, plan.widest)
+    return corrected(subject, measured, conditions, plan.widest_for(target))
 
 
 def corrected(

@@ -27,6 +27,7 @@ from nas.latency.profiles.part_features import operation_features, parts_in
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import MeasuredNetworks, Subject
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.measure import run_job
 from nas.latency.timing.samples import Measurement, Samples, summary
@@ -53,6 +54,8 @@ def calibrate_parts(
     covering = covering_codes(space, index, rng, plan.times, plan.most_networks)
     codes = _whole_codes(subject, rng, plan.whole_networks)
     job = subject.job(np.concatenate([covering, codes]), plan.effort, by_part=len(covering))
+    if machine is None:
+        tell_load(subject.target, progress)
     timed = run_job(job, progress, machine)
     samples = [sample for sample in timed.samples if sample is not None]
     rows = [[int(part) for part in row if part] for row in parts_in(index, covering)]
@@ -79,7 +82,7 @@ def _profile(
         measured.ms,
         measured.repeats_ms,
         change=PROCESSOR_CHANGE,
-        widest=plan.widest,
+        widest=plan.widest_for(target),
         what=f"Measuring '{subject.space.name}' on {target}",
         why=busy(whole),
     )

@@ -29,6 +29,7 @@ from nas.latency.profiles.part_features import PartFeatures
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import MeasuredNetworks, Subject
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.measure import run_job
 from nas.progress import Progress
@@ -55,6 +56,8 @@ def calibrate_whole_networks(
     features = PartFeatures.of(subject.index, target.images)
     n = plan.networks_for(target)
     codes = telling_codes(subject.space, features, np.random.default_rng(0), n)
+    if machine is None:
+        tell_load(target, progress)
     timed = run_job(subject.job(codes, plan.whole_effort), progress, machine)
     found = timed.measurement
     return whole_networks_profile(
@@ -62,7 +65,7 @@ def calibrate_whole_networks(
         MeasuredNetworks.of(codes, found),
         np.arange(len(codes)) < drawn_at_random(len(codes)),
         subject.conditions(timed.facts, found),
-        plan.widest,
+        plan.widest_for(target),
     )
 
 
