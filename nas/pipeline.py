@@ -15,7 +15,6 @@ from pathlib import Path
 
 from nas.cluster.connection import connected_if
 from nas.cluster.resources import RayChoice
-from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
 from nas.run.context import Context
@@ -37,12 +36,13 @@ from nas.settings import Settings
 _LOG = logging.getLogger(__name__)
 
 
-def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
+def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     """Every step in order; each takes the results of earlier ones.
 
     Args:
         work: The run.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
 
     Raises:
         LastStep: the last step that was asked for has finished.
@@ -78,7 +78,7 @@ def run(
     out: Path | None = None,
     until: Step | None = None,
     console: Progress | None = None,
-    machine_of: MachineOf = machine_of,
+    machine_of: MachineOf | None = None,
     ray: RayChoice | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
@@ -88,7 +88,8 @@ def run(
         out: The run's folder; a new one under `results/` by default.
         until: The last step to take.
         console: Shows the progress.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
         ray: The cluster to work on; None for this process. The result does not depend on it.
 
     Raises:
@@ -108,10 +109,10 @@ def resume(
     with connected_if(ray) as cluster, resume_run(path) as folder:
         context = Context(folder.settings)
         work = Work(folder, context, console or Silent(), cluster=cluster)
-        return _finished(work, machine_of)
+        return _finished(work, None)
 
 
-def _finished(work: Work, machine_of: MachineOf) -> RunResult:
+def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
     """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
         check_inputs(work)

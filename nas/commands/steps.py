@@ -35,6 +35,7 @@ from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
+from nas.run.threads import keep_helpful_threads
 from nas.run.work import Work
 from nas.settings import Settings
 
@@ -43,8 +44,14 @@ def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None
     """Train the supernet of a space on its data once; searches reuse it."""
     context = Context(settings)
     say_data(context, console)
-    with connected_if(ray) as cluster:
-        trained = supernet_of(context, console, cluster)
+    if ray is None:
+        keep_helpful_threads(console)
+    try:
+        with connected_if(ray) as cluster:
+            trained = supernet_of(context, console, cluster)
+    except KeyboardInterrupt as error:
+        error.add_note("Run the same command again to continue from its last checkpoint.")
+        raise
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
@@ -144,6 +151,8 @@ def retrain(
         ray: The cluster to train on; None for this process.
     """
     with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+        if cluster is None:
+            keep_helpful_threads(console)
         retrain_all(
             work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
         )
