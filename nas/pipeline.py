@@ -1,9 +1,11 @@
 """The whole flow, from a space to an exported network, as one function to read.
 
-    space -> latency -> supernet -> search -> measure -> retrain -> export -> report
+    space -> latency -> supernet -> search -> measure -> retrain -> export
+          -> baselines -> compare -> report
 
-Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. Each
-step writes its result to the run folder or the cache, and reads it from there when a run is
+Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
+test split is opened when nothing is left to choose: for networks that were retrained, and for all
+of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from there when a run is
 continued. So a run that was stopped at any moment goes on where it was.
 """
 
@@ -16,13 +18,16 @@ from pathlib import Path
 from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
+from nas.run.baselines import stock_networks
+from nas.run.compare import compare
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
 from nas.run.feasibility import know_latencies
-from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrain_all
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
+from nas.run.retrain import recipe_of, retrain_all
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
@@ -57,11 +62,17 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
         best, start = measured.chosen(s.retrain_top), None if s.from_scratch else supernet
-        networks = retrain_all(work, best, start, epochs=s.retrain_epochs, seed=s.seed)
+        networks = retrain_all(work, best, start, recipe_of(work), s.seed)
     with work.step("export"):
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
-        export_all(work, networks, DEFAULT_FORMATS)
+        folders = export_all(work, networks, DEFAULT_FORMATS)
+    with work.step("baselines"):
+        stock = stock_networks(work, measured, machine_of)
+    with work.step("compare"):
+        compare(work, measured, supernet, folders, stock, machine_of)
+        recommended = result_of(work.path, work.context).recommended
+        export_recommended(work, measured, recommended, supernet)
     with work.step("report"):
         work.console.say(f"open {report(work, known, supernet)}")
 

@@ -1,7 +1,7 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
-    cli -> commands -> pipeline -> run -> report -> (retrain, export, bench, space_evolution)
-        -> (search, latency, data) -> (settings, storage, units, ...) -> supernet -> search_spaces
+    cli -> commands -> pipeline -> run -> report -> baselines
+        -> (retrain, export, bench, space_evolution) -> (search, latency, data) -> (settings, storage, units, ...) -> supernet -> search_spaces
 
 A file may import from its own room and from the floors below. Imports inside functions and for
 type checking count too: a reader follows them all the same.
@@ -26,6 +26,7 @@ FLOORS = (
     ("nas.run",),
     ("nas.timm",),
     ("nas.report",),
+    ("nas.baselines",),
     ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
     ("nas.search", "nas.latency", "nas.data"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/

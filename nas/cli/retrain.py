@@ -17,6 +17,7 @@ def retrain(
     ] = 1,
     epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
+    fine_tune: options.FineTune = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Of every random choice.", show_default="the run's"),
@@ -32,6 +33,12 @@ def retrain(
 
     with working() as console:
         result = commands.retrain(
-            run, top=top, from_scratch=from_scratch, epochs=epochs, seed=seed, console=console
+            run,
+            top=top,
+            from_scratch=from_scratch,
+            epochs=epochs,
+            fine_tune=fine_tune,
+            seed=seed,
+            console=console,
         )
     show_result(result, json)

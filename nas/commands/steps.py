@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.errors import RunError
+from nas.errors import RunError, SettingsError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
 from nas.latency.profiles import kit as kits
@@ -16,20 +16,13 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all
 from nas.run.feasibility import known_of
-from nas.run.finish import (
-    DEFAULT_FORMATS,
-    Trained,
-    child,
-    export_all,
-    results_of,
-    retrain_all,
-    retrained,
-)
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
 from nas.run.report import report as write_report
+from nas.run.retrain import Trained, results_of, retrain_all, retrained, retraining_recipe
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
 from nas.run.work import Work
@@ -128,19 +121,46 @@ def retrain(
     top: int,
     from_scratch: bool,
     epochs: int | None,
+    fine_tune: int | None = None,
     seed: int | None,
     console: Progress,
 ) -> RunResult:
-    """Retrain more members of a run's front; retrained members are left as they are."""
+    """Retrain more members of a run's front; retrained members are left as they are.
+
+    Args:
+        path: The run.
+        top: How many members for each budget, the most accurate first.
+        from_scratch: Whether to begin with new weights instead of the supernet's.
+        epochs: Number of epochs; None for the usual number.
+        fine_tune: Epochs of a short training from the supernet's weights, in place of a long one.
+        seed: Of every random choice; None for the run's.
+        console: Shows the progress.
+
+    Raises:
+        SettingsError: a short training is asked for together with new weights or with epochs.
+    """
+    if fine_tune is not None and (from_scratch or epochs is not None):
+        raise SettingsError(
+            "--fine-tune trains shortly from the supernet's weights: leave out --from-scratch and "
+            "--epochs, or --fine-tune."
+        )
     with _opened(path, console) as (work, front):
         start = None if from_scratch else supernet_of(work.context, console)
         seed = work.settings.seed if seed is None else seed
-        retrain_all(work, front.chosen(top), start, epochs=epochs, seed=seed)
+        recipe = retraining_recipe(
+            work, from_scratch=from_scratch, epochs=epochs, fine_tune=fine_tune
+        )
+        retrain_all(work, front.chosen(top), start, recipe, seed)
         return result_of(work.path, work.context)
 
 
 def export(
-    source: Path, *, formats: tuple[str, ...], ids: tuple[str, ...], console: Progress
+    source: Path,
+    *,
+    formats: tuple[str, ...],
+    ids: tuple[str, ...],
+    all_of_them: bool = False,
+    console: Progress,
 ) -> Outcome:
     """Write networks of a run's front to folders of their own.
 
@@ -148,12 +168,18 @@ def export(
         source: The run.
         formats: Besides `architecture.yaml` and `model.safetensors`; if empty, the usual ones.
         ids: Members of the front; if empty, the retrained ones, or else the best.
+        all_of_them: Whether to export every member of the front.
         console: Shows the progress.
 
     Raises:
+        SettingsError: ids are given, and all of them are asked for.
         RunError: an id is not on the front, or there is no front to export from.
     """
+    if ids and all_of_them:
+        raise SettingsError("--all exports every network of the front: leave out --id, or --all.")
     with _opened(source, console) as (work, front):
+        if all_of_them:
+            ids = tuple(member.id for member in front.members)
         networks = _networks(work, _wanted(work, front, ids))
         folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)

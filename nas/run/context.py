@@ -9,10 +9,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import torch
 
-from nas.data import Dataset, SearchData, load_data
+from nas.baselines.networks import check_names as check_stock_names
+from nas.data import Dataset, Normalisation, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
 from nas.environment import keep_to_usable_cpus
@@ -34,6 +36,10 @@ from supernet.training.recipe import Recipe
 SUPERNET_STEPS = 900
 """Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
+SMALL_IMAGES = 40
+"""Pixels of a side up to which nobody would use a stock network, so none is compared with."""
+
+Baselines = Literal["auto"] | tuple[str, ...]
 
 
 class Context:
@@ -59,7 +65,7 @@ class Context:
             NasError: a name, a path or a value is wrong.
         """
         self.check_names()
-        _ = self.data, self.recipe, self.augmentation
+        _ = self.data, self.recipe, self.augmentation, self.baselines
 
     def check_names(self) -> None:
         """Make every object that needs no data, for the same reason."""
@@ -69,6 +75,7 @@ class Context:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
         _ = self.training
+        check_stock_names(self.settings.named_baselines)
 
     @cached_property
     def whole_space(self) -> SearchSpace:
@@ -151,18 +158,36 @@ class Context:
         """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Which stock networks to compare with: some are chosen, those named, or none."""
+        asked = self.settings.baselines
+        if asked != ("auto",):
+            return self.settings.named_baselines
+        return "auto" if min(self.data.native_size) > SMALL_IMAGES else ()
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
-    def retraining_batches(self, seed: int) -> TrainBatches:
-        """Augmented images for a network that is trained alone, which needs more variation."""
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed)
+    def retraining_batches(
+        self, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
+        """Augmented images for a network that is trained alone, which needs more variation.
 
-    def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
+        Args:
+            seed: Decides their order and augmentation.
+            normalisation: That of published weights; None for the data's.
+        """
+        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
+        return self._batches(varied, seed, normalisation)
+
+    def _batches(
+        self, augmentation: Augmentation, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
         data = self.data
-        return TrainBatches(data.train, data.normalisation, augmentation, data.shape.classes, seed)
+        normalisation = normalisation or data.normalisation
+        return TrainBatches(data.train, normalisation, augmentation, data.shape.classes, seed)
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:

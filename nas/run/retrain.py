@@ -1,4 +1,4 @@
-"""From the front to finished networks: retrained, scored once on the test split, exported.
+"""Members of the front, trained alone and scored on the test split.
 
 networks/<id>/checkpoint.safetensors   while it trains
 networks/<id>/network.safetensors      trained weights
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import SettingsError
-from nas.export import DataDescription, default_formats, export_network
 from nas.result import FrontMember
 from nas.retrain import (
     NetworkResult,
     default_recipe,
+    fine_tune_recipe,
+    fitted,
     fresh_network,
     retrain,
     score_test,
@@ -27,13 +28,11 @@ from nas.run.front import network_folder
 from nas.run.supernets import TrainedSupernet, checkpoints_at
 from nas.run.work import Work
 from nas.storage import atomic_write, read_json
+from nas.units import format_accuracy
 from search_spaces import Network, build_network
-from supernet.calibration import calibrate
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Progress as Steps
 from supernet.training.recipe import Recipe
-
-DEFAULT_FORMATS = default_formats()
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def retrain_all(
     work: Work,
     members: Sequence[FrontMember],
     start: TrainedSupernet | None,
-    *,
-    epochs: int | None,
+    recipe: Recipe,
     seed: int,
 ) -> list[Trained]:
     """Retrain networks; one that was retrained before is read from its folder.
@@ -59,13 +57,42 @@ def retrain_all(
         work: The run.
         members: The members of its front to retrain.
         start: The supernet whose weights to start from; None for new weights.
-        epochs: Number of epochs; None for the recipe's.
+        recipe: How they are trained.
         seed: Decides new weights, the order of the images and their augmentation.
     """
     for member in members:
         if not (network_folder(work.path, member.id) / "result.json").exists():
-            _retrain(work, member, start, epochs, seed)
+            _retrain(work, member, start, recipe, seed)
     return [retrained(work, member) for member in members]
+
+
+def recipe_of(work: Work) -> Recipe:
+    """How the run's settings ask to retrain."""
+    s = work.settings
+    return retraining_recipe(
+        work, from_scratch=s.from_scratch, epochs=s.retrain_epochs, fine_tune=s.fine_tune
+    )
+
+
+def retraining_recipe(
+    work: Work, *, from_scratch: bool, epochs: int | None = None, fine_tune: int | None = None
+) -> Recipe:
+    """A recipe for the run's training images.
+
+    Args:
+        work: The run.
+        from_scratch: Whether training begins with new weights.
+        epochs: Number of epochs; None for the usual number.
+        fine_tune: Number of epochs of a short training from the shared weights; None for a long
+            one.
+    """
+    images = len(work.context.data.train)
+    if fine_tune is not None:
+        return fitted(fine_tune_recipe(fine_tune), images)
+    recipe = default_recipe(from_scratch, images)
+    if epochs is not None:
+        recipe = recipe.model_copy(update={"epochs": epochs})
+    return fitted(recipe, images)
 
 
 def results_of(run: Path) -> dict[str, NetworkResult]:
@@ -91,33 +118,11 @@ def retrained(work: Work, member: FrontMember) -> Trained:
     return Trained(network.eval(), scores)
 
 
-def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
-    """A network with the supernet's weights, not retrained."""
-    context = work.context
-    network = trained.supernet.extract(member.architecture)
-    images = context.evaluation_images.calibration(member.architecture.resolution)
-    calibrate(network, (x.to(context.device) for x in images))
-    return Trained(network, {"validation_accuracy": member.accuracy})
-
-
-def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
-    """Write each network to its folder: architecture and weights, then the other `formats`."""
-    data = DataDescription.of(work.context.data)
-    folders = []
-    for each in networks:
-        folder = network_folder(work.path, each.network.architecture.id)
-        export_network(each.network, folder, data=data, scores=each.scores, formats=tuple(formats))
-        work.console.say(f"exported to {folder}")
-        folders.append(folder)
-    return folders
-
-
 def _retrain(
-    work: Work, member: FrontMember, start: TrainedSupernet | None, epochs: int | None, seed: int
+    work: Work, member: FrontMember, start: TrainedSupernet | None, recipe: Recipe, seed: int
 ) -> None:
     """Train one network, score it and keep it."""
     data, folder = work.context.data, network_folder(work.path, member.id)
-    recipe = _recipe(len(data.train), start is None, epochs)
     network = (
         fresh_network(member.architecture, data.shape, seed)
         if start is None
@@ -138,20 +143,11 @@ def _retrain(
     atomic_write(folder / "network.safetensors", to_bytes(network.state_dict(), {"id": member.id}))
     atomic_write(folder / "result.json", result.to_json())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    judged, tested = len(data.validation), len(work.context.dataset.open_test())
     work.console.say(
-        f"{member.id}: {result.validation.accuracy:.2%} of the validation images, "
-        f"{result.test.accuracy:.2%} of the test images"
+        f"{member.id}: {format_accuracy(result.validation.accuracy, judged)} of the validation "
+        f"images, {format_accuracy(result.test.accuracy, tested)} of the test images"
     )
-
-
-def _recipe(images: int, from_scratch: bool, epochs: int | None) -> Recipe:
-    """The recipe for a number of training images."""
-    recipe = default_recipe(from_scratch, images)
-    if epochs is not None:
-        recipe = recipe.model_copy(update={"epochs": epochs})
-    if images < recipe.batch_size:
-        recipe = recipe.model_copy(update={"batch_size": max(2, images)})
-    return recipe
 
 
 def _train(
