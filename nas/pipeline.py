@@ -5,8 +5,8 @@
 
 Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
 test split is opened when nothing is left to choose: for networks that were retrained, and for all
-of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from there when a run is
-continued. So a run that was stopped at any moment goes on where it was.
+of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from
+there when a run is continued. So a run that was stopped at any moment goes on where it was.
 """
 
 from __future__ import annotations

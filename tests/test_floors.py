@@ -1,7 +1,8 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
     cli -> commands -> pipeline -> run -> report -> baselines
-        -> (retrain, export, bench, space_evolution) -> (search, latency, data) -> (settings, storage, units, ...) -> supernet -> search_spaces
+        -> (retrain, export, bench, space_evolution) -> (search, latency, data)
+        -> (settings, storage, units, ...) -> supernet -> search_spaces
 
 A file may import from its own room and from the floors below. Imports inside functions and for
 type checking count too: a reader follows them all the same.

@@ -6,9 +6,10 @@ Written to `compared.json`, once:
      "shared": {id: {"accuracy", "right"}},       each member of the front on the shared weights
      "networks": {key: {"accuracy", "right", "ms": {target: {"ms", "measured"}}}}}
 
-`right` says which test images a network has right, in hexadecimal digits. A key is the id of one of our networks, or the folder of a stock one. Accuracy and latency of a
-network come from the same exported file, and all networks are measured taking turns. This is where
-the test split is opened for the whole front, after every choice was made.
+`right` says which test images a network has right, in hexadecimal digits. A key is the id of one
+of our networks, or the folder of a stock one. Accuracy and latency of a network come from the same
+exported file, and all networks are measured taking turns. Every choice was made before the test
+split is opened here for the whole front.
 """
 
 from __future__ import annotations

@@ -56,6 +56,10 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         confidence=result.confidence,
         notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
+        recommended=result.recommended,
+        stock=result.stock,
+        validation_images=result.validation_images,
+        test_images=result.test_images,
     )
     return write_report(work.path, content)
 
