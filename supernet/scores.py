@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 SURE = 0.9
 """Share of the cases in which a true accuracy lies within its interval."""
-_HALF_WIDTH = 1.6448536269514722
-"""Standard deviations to either side that hold `SURE` of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +51,33 @@ class Difference:
 def difference(ours: Sequence[bool], theirs: Sequence[bool]) -> Difference:
     """The difference of two accuracies on the same images, with its interval.
 
-    Only images that one of the two has right tell something, so the interval is narrower than
-    that of two accuracies on different images.
+    Only images that one of the two alone has right tell which network is better. With `m` such
+    images, of which the first network has `g`, the interval is that of the share g / m:
+
+        difference = (2 g / m - 1) m / n
+
+    It leaves out 0 if and only if McNemar's exact test finds the networks different, so a handful
+    of images proves nothing. Where the two agree on every image it says how rare a disagreement
+    has to be.
 
     Args:
         ours: Which images the first network has right, (n,), at least one.
         theirs: The same for the second.
 
-    Method: Agresti and Min 2005, https://doi.org/10.1002/sim.1781: Wald's interval for paired
-    shares, with half an image added to each of the four counts.
+    Method: McNemar 1947, https://doi.org/10.1007/BF02295996, with the interval of Clopper and
+    Pearson 1934, https://doi.org/10.1093/biomet/26.4.404
     """
+    from scipy.stats import binomtest
+
     pairs = list(zip(ours, theirs, strict=True))
-    gained = sum(a and not b for a, b in pairs) + 0.5
-    lost = sum(b and not a for a, b in pairs) + 0.5
-    count = len(pairs) + 2
-    middle = (gained - lost) / count
-    half = _HALF_WIDTH * math.sqrt(gained + lost - (gained - lost) ** 2 / count) / count
-    return Difference((gained - lost) / len(pairs), middle - half, middle + half)
+    gained = sum(a and not b for a, b in pairs)
+    apart = sum(a != b for a, b in pairs)
+    if not apart:
+        rare = float(binomtest(0, len(pairs)).proportion_ci(SURE).high)
+        return Difference(0.0, -rare, rare)
+    ends = binomtest(gained, apart).proportion_ci(SURE)
+    value, low, high = (
+        float(2 * share - 1) * apart / len(pairs)
+        for share in (gained / apart, ends.low, ends.high)
+    )
+    return Difference(value, low, high)

@@ -105,7 +105,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "id")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "network"))
     for row in rows:
         table.add_row(*row)
     Terminal(markup=False, highlight=False).print(table)
@@ -120,15 +120,15 @@ def _front_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     rows = [[member.id, _scored(result, member)] for member in result.front]
     for number, target in enumerate(result.targets):
         latencies = [member.latencies[number] for member in result.front]
-        on, space = (f" on {target.name}", "\n") if several else ("", " ")
+        on = f" on {target.name}" if several else ""
         columns.append(f"predicted ms ({100 * result.confidence:g} %){on}")
         for row, at in zip(rows, latencies, strict=True):
-            row.append(f"{at.predicted_ms:.3g}{space}({at.low_ms:.3g} to {at.high_ms:.3g})")
+            row.append(f"{at.predicted_ms:.3g}\n({at.low_ms:.3g} to {at.high_ms:.3g})")
         if not several or any(at.measured_ms is not None for at in latencies):
             columns.append(f"measured ms{on}")
             for row, at in zip(rows, latencies, strict=True):
                 row.append("-" if at.measured_ms is None else f"{at.measured_ms:.3g}")
-    if not several:
+    if not several and not result.test_images:
         columns += ["params", "MACs"]
         for row, member in zip(rows, result.front, strict=True):
             row += [format_count(member.params), format_count(member.macs)]
@@ -185,7 +185,7 @@ def _stock_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
         ]
         rows.append(
             [
-                stock.title,
+                f"{stock.name}\n{stock.resolution} px",
                 stock.start,
                 *latencies,
                 format_count(stock.params),
@@ -204,9 +204,9 @@ def _recommended(result: RunResult) -> list[str]:
     for each in result.recommended:
         within = limits_in_words(each.limits_ms, names)
         title = f"Recommended within {within}" if within else "Recommended"
-        lines.append(f"{title}: {each.id or 'none'}, {each.reason}")
-        lines += [f"  {each.path}"] if each.path else []
-        lines += [each.verdict] if each.verdict else []
+        said = (each.reason, each.verdict, each.path)
+        lines.append(f"{title}: {each.id or 'none'}")
+        lines += [f"  {line}" for line in said if line]
     return lines
 
 
@@ -227,6 +227,7 @@ def _scored(result: RunResult, member: FrontMember) -> str:
 
 
 def _share(accuracy: float | None, images: int) -> str:
+    """An accuracy with its interval below it, to fit a terminal."""
     from nas.units import format_accuracy
 
-    return "-" if accuracy is None else format_accuracy(accuracy, images)
+    return "-" if accuracy is None else format_accuracy(accuracy, images).replace(" (", "\n(")

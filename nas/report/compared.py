@@ -13,9 +13,10 @@ from nas.report.tables import NOTHING, Table, milliseconds, share
 from nas.units import format_count
 from supernet.scores import accuracy_interval
 
+TRAINED = "trained alone"
 LOOKS = {
     "shared weights": (BLUE, "o", 5, "front, the supernet's weights"),
-    "trained alone": (GREEN, "*", 12, "trained alone"),
+    TRAINED: (GREEN, "*", 12, "its own"),
     "pretrained": (VERMILLION, "s", 6, "stock network, pretrained"),
     "scratch": (ORANGE, "D", 5, "stock network, from scratch"),
 }
@@ -35,6 +36,11 @@ class Point:
     measured: Sequence[bool]
     params: int
 
+    @property
+    def title(self) -> str:
+        """What its row is called: a network of ours can be there twice."""
+        return f"{self.name}, {self.kind}" if self.kind == TRAINED else self.name
+
 
 def points(content: ReportContent) -> list[Point]:
     """Every network that was scored on the test split, ours first."""
@@ -44,7 +50,7 @@ def points(content: ReportContent) -> list[Point]:
         measured = [at.measured_ms is not None for at in member.latencies]
         for kind, accuracy, validation in (
             ("shared weights", member.shared_test_accuracy, member.accuracy),
-            ("trained alone", member.test_accuracy, member.trained_accuracy),
+            (TRAINED, member.test_accuracy, member.trained_accuracy),
         ):
             if accuracy is not None:
                 validation = accuracy if validation is None else validation
@@ -79,12 +85,10 @@ def figure(content: ReportContent, target: int = 0) -> bytes | None:
         chosen = [each for each in known if each.kind == kind]
         if chosen:
             _draw(axes, content, chosen, target, color, marker, size, label)
-    recommended = {each.id for each in content.recommended}
-    best = [each for each in known if each.name in recommended and each.kind == _kind(each, known)]
-    if best:
+    if best := _recommended(content, known):
         x, y = [each.ms[target] for each in best], [each.accuracy for each in best]
         look = {"facecolors": "none", "edgecolors": INK, "marker": "o"}
-        axes.scatter(x, y, s=320, lw=1.4, zorder=5, label="recommended", **look)  # type: ignore[arg-type]
+        axes.scatter(x, y, s=190, lw=1.4, zorder=5, label="recommended", **look)  # type: ignore[arg-type]
     for limits in content.budgets.budget_sets:
         if (limit := limits[target]) is not None:
             axes.axvline(limit, color=INK, lw=1.2, ls="--")
@@ -102,7 +106,7 @@ def table(content: ReportContent) -> Table:
     head = ("network", "weights", "test accuracy", "validation", *latencies, "parameters")
     rows = [
         (
-            each.name,
+            each.title,
             LOOKS[each.kind][3].removeprefix("front, ").removeprefix("stock network, "),
             share(each.accuracy, content.test_images),
             share(each.validation, content.validation_images),
@@ -120,14 +124,18 @@ def table(content: ReportContent) -> Table:
         "All networks on the same images, with 90 % intervals. Finished networks and stock "
         "networks were measured taking turns, from their files."
     )
-    recommended = [each.id for each in content.recommended if each.id]
-    return Table(caption, head, rows, recommended[0] if recommended else None)
+    best = _recommended(content, points(content))
+    return Table(caption, head, rows, best[0].title if best else None)
 
 
-def _kind(point: Point, known: Sequence[Point]) -> str:
-    """The weights that a network is recommended with: its own if it has some."""
-    kinds = {each.kind for each in known if each.name == point.name}
-    return "trained alone" if "trained alone" in kinds else "shared weights"
+def _recommended(content: ReportContent, known: Sequence[Point]) -> list[Point]:
+    """The recommended networks, with the weights that they are recommended with."""
+    wanted = {each.id for each in content.recommended}
+    chosen = {each.name: each for each in known if each.name in wanted}
+    chosen |= {
+        name: each for each in known if (name := each.name) in wanted and each.kind == TRAINED
+    }
+    return list(chosen.values())
 
 
 def _draw(
@@ -149,8 +157,22 @@ def _draw(
         alpha=0.85, capsize=2, label=label, zorder=4 if marker == "*" else 3,
     )  # fmt: skip
     if chosen[0].kind in ("pretrained", "scratch"):
-        for each, left, accuracy in zip(chosen, x, y, strict=True):
-            axes.annotate(
-                each.name, (left, accuracy), xytext=(6, 5), textcoords="offset points",
-                fontsize=7, color=color,
-            )  # fmt: skip
+        _name(axes, chosen, x, y, color)
+
+
+def _name(
+    axes: Axes, chosen: Sequence[Point], x: Sequence[float], y: Sequence[float], color: str
+) -> None:
+    """Write the networks' names beside them, by turns above and below, inside the plot."""
+    for number, (each, left, up) in enumerate(zip(chosen, x, y, strict=True)):
+        right = left > 0.5 * axes.get_xlim()[1]
+        axes.annotate(
+            each.name.replace(" at ", "\n"),
+            (left, up),
+            xytext=(-6 if right else 6, 4 if number % 2 else -4),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="bottom" if number % 2 else "top",
+            fontsize=7,
+            color=color,
+        )

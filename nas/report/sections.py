@@ -112,7 +112,7 @@ def _recommended(content: ReportContent, pictures: Mapping[str, bytes]) -> Secti
     said: list[str] = []
     for each in content.recommended:
         within = f"Within {content.within(each)}: " if content.within(each) else ""
-        said.append(f"{within}{each.id or 'no network'}, {each.reason}.")
+        said.append(f"{within}{each.id or 'no network'}. {each.reason}")
         said += [each.verdict] if each.verdict else []
     captions = [
         "All networks on the test images, each with its 90 % interval, at its latency. Networks "

@@ -90,7 +90,9 @@ def _chosen(work: Work, front: Front, machine_of: MachineOf) -> list[Stock]:
         return [Stock(**each) for each in read_json(file)["chosen"]]
     asked, sides = context.baselines, sides_for(context.data.native_size)
     names = candidates() if asked == "auto" else list(asked)
-    work.console.say(f"timing {len(names)} stock networks at {sides[0]} and {sides[-1]} px")
+    work.console.say(
+        f"timing stock networks at {sides[0]} and {sides[-1]} px, {len(names)} in all"
+    )
     growth = growth_of(names, sides, context.targets, context.data.shape, machine_of, work.console)
     limits = _limits(front)
     if asked == "auto":
@@ -98,7 +100,11 @@ def _chosen(work: Work, front: Front, machine_of: MachineOf) -> list[Stock]:
         chosen = choose(growth, sides, limits, pretrained)
     else:
         chosen = [at_largest(name, growth, sides, limits[-1]) for name in names]
-    atomic_write_json(file, {"chosen": [dataclasses.asdict(stock) for stock in chosen]})
+    document = {
+        "chosen": [dataclasses.asdict(stock) for stock in chosen],
+        "timed": {name: dataclasses.asdict(found) for name, found in growth.items()},
+    }
+    atomic_write_json(file, document)
     return chosen
 
 
