@@ -16,11 +16,18 @@ from supernet.scores import accuracy_interval
 TRAINED = "trained alone"
 LOOKS = {
     "shared weights": (BLUE, "o", 5, "front, the supernet's weights"),
-    TRAINED: (GREEN, "*", 12, "its own"),
+    TRAINED: (GREEN, "*", 12, "trained alone"),
     "pretrained": (VERMILLION, "s", 6, "stock network, pretrained"),
     "scratch": (ORANGE, "D", 5, "stock network, from scratch"),
 }
 """Colour, marker, size and name of each kind of network."""
+WORDS = {
+    "shared weights": "the supernet's",
+    TRAINED: "its own",
+    "pretrained": "pretrained",
+    "scratch": "from scratch",
+}
+"""Where the weights of each kind come from."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ def table(content: ReportContent) -> Table:
     rows = [
         (
             each.title,
-            LOOKS[each.kind][3].removeprefix("front, ").removeprefix("stock network, "),
+            WORDS[each.kind],
             share(each.accuracy, content.test_images),
             share(each.validation, content.validation_images),
             *(
