@@ -12,6 +12,7 @@ from search_spaces.errors import (
     NasError,
     SpaceError,
     UnknownNameError,
+    WeightsError,
     did_you_mean,
     unknown_name,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Stopped",
     "StorageError",
     "UnknownNameError",
+    "WeightsError",
     "did_you_mean",
     "missing_extra",
     "unknown_name",

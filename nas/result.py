@@ -12,10 +12,19 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
 from supernet.scores import accuracy_interval
+
+Metric = Literal["accuracy", "balanced_accuracy", "loss"]
+"""What a search maximises; of the loss, it is the least."""
+Shown = Literal["accuracy", "balanced_accuracy"]
+
+
+def shown_metric(metric: Metric) -> Shown:
+    """The score that a person reads: a loss says little to most."""
+    return "accuracy" if metric == "loss" else metric
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,9 @@ class FrontMember:
     """On the test split with the supernet's weights; None until the whole front was scored."""
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
         value: float = getattr(self, metric)
-        return value
+        return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -188,7 +197,7 @@ class RunResult:
     confidence: float = 0.9
     """Share of networks whose latency lies within its predicted interval."""
     metric: str = "accuracy"
-    """The score that the search maximised."""
+    """The score to read: the accuracy where the search minimised the loss."""
     recommended: tuple[Recommendation, ...] = ()
     """One per budget set."""
     stock: tuple[StockNetwork, ...] = ()

@@ -29,7 +29,7 @@ FLOORS = (
     ("nas.report",),
     ("nas.baselines",),
     ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
-    ("nas.search", "nas.latency", "nas.data"),
+    ("nas.search", "nas.latency", "nas.data", "nas.pretrained"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/
     ("supernet",),
     ("search_spaces",),

@@ -43,7 +43,7 @@ def search(
             rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     out: Annotated[
         Path | None,
@@ -99,17 +99,22 @@ def search(
         typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
     ] = 200,
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What to maximise: accuracy or balanced_accuracy.", rich_help_panel=_SEARCH
+            help="What to maximise: accuracy or balanced_accuracy; or loss, which is minimised.",
+            show_default="the loss with pretrained weights, else the accuracy",
+            rich_help_panel=_SEARCH,
         ),
-    ] = "accuracy",
+    ] = None,
     until: Annotated[
         Step | None,
         typer.Option(
             help=f"Stop after a step: {', '.join(STEPS)}.", metavar="STEP", rich_help_panel=_SEARCH
         ),
     ] = None,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -175,6 +180,9 @@ def search(
         searcher=searcher,
         evaluations=evaluations,
         metric=metric,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
         retrain_top=retrain_top,

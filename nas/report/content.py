@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from nas.result import Answer, FrontMember, Latency, NamedTarget, Recommendation, StockNetwork
+from nas.result import (
+    Answer,
+    FrontMember,
+    Latency,
+    Metric,
+    NamedTarget,
+    Recommendation,
+    StockNetwork,
+)
 from nas.retrain.result import NetworkResult
 from nas.search.front import hypervolume_curve
 from nas.search.front_file import within
 from nas.search.objectives import Budgets, limits_in_words
-from nas.search.problem import Metric
 from nas.search.protocol import Floats
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.result import Answer, FrontMember
+from nas.result import Answer, FrontMember, Metric
 from nas.retrain import NetworkResult
 from nas.search.front_file import ranked, within
 from nas.search.objectives import Budgets
-from nas.search.problem import Metric
 
 
 @dataclass(frozen=True)

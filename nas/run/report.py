@@ -9,7 +9,7 @@ import numpy as np
 from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.report import ReportContent, write_report
-from nas.result import Latency
+from nas.result import Latency, shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.retrain import results_of
@@ -42,7 +42,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         front=result.front,
         budgets=context.budgets,
         answers=result.answers,
-        metric=work.settings.metric,
+        metric=shown_metric(work.context.metric),
         searcher=work.settings.searcher,
         random_records=read_records(work.path / "random.jsonl"),
         held_out=held_out(known, context),
@@ -104,4 +104,4 @@ def _reference(context: Context, trained: TrainedSupernet) -> tuple[float, ...] 
         return None
     space = context.space
     smallest = trained.evaluator(space.decode(space.smallest()))
-    return float(getattr(smallest, context.settings.metric)), *limits
+    return float(getattr(smallest, shown_metric(context.metric))), *limits

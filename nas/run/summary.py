@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.result import FrontMember, NamedTarget, RunResult, StockLatency, StockNetwork
+from nas.result import (
+    FrontMember,
+    NamedTarget,
+    RunResult,
+    StockLatency,
+    StockNetwork,
+    shown_metric,
+)
 from nas.run.baselines import folder_of, stock_results
 from nas.run.compare import Comparison, read_comparison
 from nas.run.context import Context
@@ -23,7 +30,7 @@ def front_of(path: Path, context: Context) -> Front:
     """The run's front so far; it has no members before the search has finished."""
     file = path / "front.json"
     members = tuple(read_front(file)) if file.exists() else ()
-    front = Front(members, context.budgets, context.settings.metric)
+    front = Front(members, context.budgets, context.metric)
     front = with_measured(front, read_measured(path / "measured.json"))
     return read_comparison(path).applied(front.with_retrained(results_of(path)))
 
@@ -53,7 +60,7 @@ def result_of(path: Path, context: Context) -> RunResult:
         report=report if report.exists() else None,
         notes=tuple(_notes(path, front, finished, context.target_names)),
         confidence=context.settings.confidence,
-        metric=context.settings.metric,
+        metric=shown_metric(context.metric),
         recommended=tuple(recommend(known)) if comparison.test_images else (),
         stock=stock,
         validation_images=judged,

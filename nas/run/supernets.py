@@ -14,14 +14,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.latency.cost import CostTable
 from nas.progress import Progress
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
+from nas.run.teaching import teacher_of, teaching_key
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
+from supernet.donor import STEPS, adopt, new_choices, teach_new_choices
 from supernet.method import Setup
+from supernet.ordering import sort_channels
 from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
@@ -53,7 +57,7 @@ def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
     Raises:
         CheckpointError: a cached file is damaged.
     """
-    key, data = context.supernet_key(), context.data
+    key, data = context.supernet_key(teaching_key(context)), context.data
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
     seed = context.settings.seed
@@ -86,10 +90,9 @@ def _checkpoint(folder: Path) -> Path:
 
 def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
     """What judges the children of a trained supernet, here and in other processes."""
-    """What judges the children of a trained supernet, here and in other processes."""
     settings = context.settings
     return ChildEvaluator(
-        space=settings.space,
+        space=context.chosen_space.name,
         data=settings.data,
         seed=settings.seed,
         data_id=context.data.id,
@@ -97,7 +100,7 @@ def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) 
         key=key,
         device=str(context.device),
         validation=context.judged_by,
-        reading=settings.reading,
+        reading=context.reading,
         loaded=Loaded(supernet, context.evaluation_images),
     )
 
@@ -107,7 +110,9 @@ def _train(
 ) -> Curve:
     recipe, seed = context.recipe, context.settings.seed
     data = context.training_batches(seed)
-    setup = Setup(supernet, _macs(context))
+    start_from_donor(context, console, supernet)
+    teacher = teacher_of(context, console)
+    setup = Setup(supernet, _macs(context), context.donor_architecture, teacher)
     sampler = context.training.sampler.make(setup)
     with seeded(seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
@@ -142,12 +147,44 @@ def _train(
         )
 
 
+def start_from_donor(context: Context, console: Progress, supernet: Supernet) -> None:
+    """Give a new supernet the donor's weights; teach what the donor has not. Nothing without one.
+
+    A training that continues from a checkpoint overwrites them, so nothing is lost by it.
+    """
+    donor, architecture, seed = context.donor, context.donor_architecture, context.settings.seed
+    if donor is None or architecture is None:
+        return
+    console.say(f"weights of {donor.published.name} from {donor.source}; licence: {donor.licence}")
+    adapts = donor.adapts(supernet.data_shape.channels)
+    if adapts:
+        console.say(adapts)
+    network = donor.network(architecture.resolution, supernet.data_shape, seed)
+    sort_channels(network)
+    adopt(supernet, network.to(context.device))
+    batches, size = context.training_batches(seed), context.recipe.batch_size
+
+    def images(step: int) -> Tensor:
+        return batches.batch(step, size, architecture.resolution).images.to(context.device)
+
+    if new_choices(supernet, architecture):
+        with console.task("teaching what the donor has not", STEPS) as advance:
+            losses = teach_new_choices(
+                supernet, architecture, images, progress=lambda n: advance(n, "")
+            )
+        mean = sum(losses.values()) / len(losses)
+        console.say(
+            f"{len(losses)} choices that {donor.published.name} has not learnt from its blocks: "
+            f"{1 - mean:.0%} of what those do"
+        )
+
+
 def _followed(context: Context) -> dict[str, list[Architecture]]:
     """The children whose accuracy the validation curve shows."""
     space = context.whole_space
     drawn = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
     return {
-        "largest": [space.decode(space.largest())],
+        "largest": [context.donor_architecture or space.decode(space.largest())],
         "smallest": [space.decode(space.smallest())],
         "random": [space.decode(code) for code in drawn],
     }

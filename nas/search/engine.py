@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import RunError
-from nas.result import Latency
+from nas.result import Latency, shown_metric
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
 from nas.search.records import Record
@@ -80,7 +80,7 @@ def search(
         latencies = [latency.predicted_ms for latency in result.latencies]
         searcher.tell(code[None], problem.objectives(evaluation, latencies)[None])
         if progress is not None:
-            best = best_score(done, problem.metric)
+            best = best_score(done, shown_metric(problem.metric))
             progress(Progress(len(done), evaluations, result, best, replayed))
 
     while len(asked) < evaluations:

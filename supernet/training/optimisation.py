@@ -7,6 +7,7 @@ skips weights without a gradient, so that a large space takes more memory but no
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from supernet.training.recipe import Recipe
 
+_BLOCK = re.compile(r"stages\.\d+(\.blocks\.\d+)?")
 FINAL_SHARE = 0.01
 """The learning rate at the end, as a share of its peak."""
 
@@ -32,13 +34,24 @@ class Optimisation:
         self.step_number = 0
         self.parameters = dict(parameters)
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
-        decayed = [p for p in self.parameters.values() if p.ndim > 1]
-        plain = [p for p in self.parameters.values() if p.ndim <= 1]
         groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {"params": params, "weight_decay": recipe.weight_decay * decays, "share": share}
+            for (share, decays), params in self._groups(recipe.layer_decay).items()
         ]
         self.adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
+
+    def _groups(self, layer_decay: float) -> dict[tuple[float, bool], list[nn.Parameter]]:
+        """Parameters by their share of the learning rate, and whether their weights decay."""
+        layers = dict.fromkeys(_layer(name) for name in self.parameters)
+        shares = {
+            layer: layer_decay**i for i, layer in enumerate(sorted(layers, key=_place)[::-1])
+        }
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for decays in (True, False):
+            for name, parameter in self.parameters.items():
+                if (parameter.ndim > 1) == decays:
+                    groups.setdefault((shares[_layer(name)], decays), []).append(parameter)
+        return groups
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then a cosine from the peak down to a hundredth of it."""
@@ -55,7 +68,7 @@ class Optimisation:
         touched = {n: p for n, p in self.parameters.items() if p.grad is not None}
         nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
         for group in self.adamw.param_groups:
-            group["lr"] = self.learning_rate(self.step_number)
+            group["lr"] = group["share"] * self.learning_rate(self.step_number)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.step_number += 1
@@ -104,3 +117,16 @@ class Optimisation:
             weight = parameter.detach().clone()
             parameter.copy_(self.averages[name])
             self.averages[name].copy_(weight)
+
+
+def _layer(name: str) -> str:
+    """The block, stem, downsampling or head that a parameter belongs to."""
+    block = _BLOCK.match(name)
+    return block.group() if block else name.partition(".")[0]
+
+
+def _place(layer: str) -> tuple[int, ...]:
+    """Where a layer stands in the network: the stem first, what is not of the network last."""
+    if layer == "stem":
+        return (-1,)
+    return tuple(int(step) for step in layer.split(".") if step.isdigit()) or (10**6,)

@@ -27,3 +27,5 @@ class Recipe(BaseModel):
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema_decay: Share = 0.99
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Learning rate of each block over that of the block after it; 1: all learn alike."""
