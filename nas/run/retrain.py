@@ -34,6 +34,9 @@ from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Progress as Steps
 from supernet.training.recipe import Recipe
 
+FINE_TUNE_EPOCHS = 4
+"""Of a network whose weights go back to a donor's, if the settings do not say how many."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -84,9 +87,11 @@ def retraining_recipe(
         from_scratch: Whether training begins with new weights.
         epochs: Number of epochs; None for the usual number.
         fine_tune: Number of epochs of a short training from the shared weights; None for a long
-            one.
+            one, unless the shared weights go back to a donor's, which a long one would replace.
     """
     images = len(work.context.data.train)
+    if fine_tune is None and not from_scratch and work.context.donor is not None:
+        fine_tune = epochs or FINE_TUNE_EPOCHS
     if fine_tune is not None:
         return fitted(fine_tune_recipe(fine_tune), images)
     recipe = default_recipe(from_scratch, images)
