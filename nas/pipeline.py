@@ -1,10 +1,12 @@
 """The whole flow, from a space to an exported network, as one function to read.
 
-    space -> latency -> supernet -> search -> measure -> retrain -> export -> report
+    space -> latency -> supernet -> search -> measure -> retrain -> export
+          -> baselines -> compare -> report
 
-Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. Each
-step writes its result to the run folder or the cache, and reads it from there when a run is
-continued. So a run that was stopped at any moment goes on where it was.
+Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
+test split is opened when nothing is left to choose: for networks that were retrained, and for all
+of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from
+there when a run is continued. So a run that was stopped at any moment goes on where it was.
 """
 
 from __future__ import annotations
@@ -17,19 +19,22 @@ from nas.cluster.connection import connected_if
 from nas.cluster.resources import RayChoice
 from nas.progress import Progress, Silent
 from nas.result import RunResult
+from nas.run.baselines import stock_networks
+from nas.run.compare import compare
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
 from nas.run.feasibility import know_latencies
-from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrained
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.retrain import retrain_all
-from nas.run.retraining import Retraining
+from nas.run.retraining import asked_by
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
 from nas.run.supernets import TrainedSupernet, supernet_of
+from nas.run.trained import retrained
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
 
@@ -61,13 +66,18 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
         best = measured.chosen(s.retrain_top)
-        how = Retraining(epochs=s.retrain_epochs, from_scratch=s.from_scratch)
-        retrain_all(work, best, lambda: supernet, how)
+        retrain_all(work, best, lambda: supernet, asked_by(s))
         networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
-        export_all(work, networks, DEFAULT_FORMATS)
+        folders = export_all(work, networks, DEFAULT_FORMATS)
+    with work.step("baselines"):
+        stock = stock_networks(work, measured, machine_of)
+    with work.step("compare"):
+        compare(work, measured, supernet, folders, stock, machine_of)
+        recommended = result_of(work.path, work.context).recommended
+        export_recommended(work, measured, recommended, supernet)
     with work.step("report"):
         work.console.say(f"open {report(work, known, supernet)}")
 

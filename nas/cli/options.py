@@ -249,3 +249,13 @@ Storage = Annotated[
         rich_help_panel=CLUSTER,
     ),
 ]
+FineTune = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of a short training of the best networks from the supernet's weights, in "
+        "place of the long one.",
+        show_default="the long one",
+        rich_help_panel=_TRAINING,
+    ),
+]

@@ -20,6 +20,7 @@ from nas.cli.values import (
 from nas.run.steps import STEPS, Step
 
 _SEARCH = "The search"
+_STOCK = "Stock networks to compare with"
 
 
 def search(
@@ -134,6 +135,26 @@ def search(
     ] = 1,
     retrain_epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
+    fine_tune: options.FineTune = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            help="Stock networks to train on the same images and to compare with: auto (a few "
+            "that fit the budget, for images larger than 40 px), none, or names of timm's models, "
+            "such as mobilenetv4_conv_small,lcnet_100.",
+            metavar="auto|none|NAME[,NAME]",
+            rich_help_panel=_STOCK,
+        ),
+    ] = "auto",
+    baseline_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of each stock network.",
+            show_default="as many as the best network has had",
+            rich_help_panel=_STOCK,
+        ),
+    ] = None,
     ray: options.Ray = None,
     workers: options.Workers = None,
     worker_cpus: options.WorkerCpus = None,
@@ -183,6 +204,9 @@ def search(
         retrain_top=retrain_top,
         retrain_epochs=retrain_epochs,
         from_scratch=from_scratch,
+        fine_tune=fine_tune,
+        baselines=tuple(name.strip() for name in baselines.split(",")),
+        baseline_epochs=baseline_epochs,
     )
 
     from nas.cli.console import show_outcome, show_result, working

@@ -10,10 +10,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import torch
 
-from nas.data import Dataset, Images, SearchData, load_data
+from nas.baselines.networks import check_names as check_stock_names
+from nas.data import Dataset, Images, Normalisation, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
 from nas.data.load import normalisation_for
@@ -43,6 +45,10 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 DONOR_STEPS = 400
 """The same for a supernet that starts from a donor."""
 FEWEST_DONOR_EPOCHS = 3
+SMALL_IMAGES = 40
+"""Pixels of a side up to which nobody would use a stock network, so none is compared with."""
+
+Baselines = Literal["auto"] | tuple[str, ...]
 
 
 class Context:
@@ -68,7 +74,7 @@ class Context:
             NasError: a name, a path or a value is wrong.
         """
         self.check_names()
-        _ = self.data, self.recipe, self.augmentation
+        _ = self.data, self.recipe, self.augmentation, self.baselines
 
     def check_names(self) -> None:
         """Make every object that needs no data, for the same reason."""
@@ -78,6 +84,7 @@ class Context:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
         _ = self.training, self.donor
+        check_stock_names(self.settings.named_baselines)
 
     @cached_property
     def whole_space(self) -> SearchSpace:
@@ -241,13 +248,28 @@ class Context:
         """Augmentation of the images of a network that is trained alone."""
         return self.training.change(retrain_augmentation(default_augmentation(self.data)))
 
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Which stock networks to compare with: some are chosen, those named, or none."""
+        asked = self.settings.baselines
+        if asked != ("auto",):
+            return self.settings.named_baselines
+        return "auto" if min(self.data.native_size) > SMALL_IMAGES else ()
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
-    def retraining_batches(self, seed: int) -> TrainBatches:
-        """Augmented images for a network that is trained alone, which needs more variation."""
-        return self._batches(self.retraining_augmentation, seed)
+    def retraining_batches(
+        self, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
+        """Augmented images for a network that is trained alone, which needs more variation.
+
+        Args:
+            seed: Decides their order and augmentation.
+            normalisation: That of published weights; None for the data's.
+        """
+        return self._batches(self.retraining_augmentation, seed, normalisation)
 
     def batches_of(self, images: Images, seed: int) -> TrainBatches:
         """Other images by step number, varied like the supernet's."""
@@ -256,9 +278,12 @@ class Context:
             images, data.normalisation, self.augmentation, data.shape.classes, seed
         )
 
-    def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
+    def _batches(
+        self, augmentation: Augmentation, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
         data = self.data
-        return TrainBatches(data.train, data.normalisation, augmentation, data.shape.classes, seed)
+        normalisation = normalisation or data.normalisation
+        return TrainBatches(data.train, normalisation, augmentation, data.shape.classes, seed)
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:

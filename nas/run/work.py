@@ -6,6 +6,9 @@ Files that the steps leave in the folder:
     measured.json                                     measure
     networks/<id>/{checkpoint.safetensors,result.json,network.safetensors}    retrain
     networks/<id>/{architecture.yaml,model.safetensors,config.json}           export
+    baselines/{chosen.json,<name>/{checkpoint.safetensors,result.json,network.safetensors}}
+                                                                              baselines
+    compared.json                                                             compare
     random.jsonl  figures/*.png  report.html          report
 """
 
