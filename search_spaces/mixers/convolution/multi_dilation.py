@@ -78,7 +78,8 @@ class MultiDilation(nn.Module):
         u = u + self.detail[:, None, None] * (u - u.mean((2, 3), keepdim=True))
         near, wide = self.filters[self.kernels](u)
         y: Tensor = self.project_near(self.excite_near(near))
-        return y + self.project_wide(self.excite_wide(wide))
+        y = y + self.project_wide(self.excite_wide(wide))
+        return y
 
 
 MIXERS.register(
