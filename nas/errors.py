@@ -11,7 +11,9 @@ from search_spaces.errors import (
     CheckpointError,
     NasError,
     SpaceError,
+    TrainingError,
     UnknownNameError,
+    WeightsError,
     did_you_mean,
     unknown_name,
 )
@@ -32,7 +34,10 @@ __all__ = [
     "SpaceError",
     "Stopped",
     "StorageError",
+    "TrainingError",
+    "TrialError",
     "UnknownNameError",
+    "WeightsError",
     "did_you_mean",
     "missing_extra",
     "unknown_name",
@@ -81,6 +86,12 @@ class ClusterError(NasError, ConnectionError):
 
 class ClusterLostError(ClusterError):
     """A cluster that stopped answering in the middle of the work."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class TrialError(NasError, RuntimeError):
+    """A training on a cluster that failed too often or ran into its time limit."""
 
     exit_code: ClassVar[int] = 1
 

@@ -104,7 +104,7 @@ def bench(
     rows, notes = read_table(table, code_columns, maximize=maximize or [], minimize=minimize or [])
     task = Task(rows, budget)
     results = []
-    choice = ray_choice(ray, workers, worker_cpus, worker_gpus)
+    choice = ray_choice(ray, workers, worker_cpus, worker_gpus, None)
     with working() as console, connected_if(choice) as cluster:
         what = f"{rows.size():,} rows, {rows.num_genes} genes"
         within = f", {int(task.feasible.sum()):,} within the budget" if budget is not None else ""

@@ -114,7 +114,10 @@ def measure(
     with working() as console:
         if kit is None:
             outcome = commands.measure(
-                settings, seconds=seconds, console=console, ray=ray_choice(ray, None, None, None)
+                settings,
+                seconds=seconds,
+                console=console,
+                ray=ray_choice(ray, None, None, None, None),
             )
         elif times is None:
             outcome = commands.write_kit(settings, kit, console=console)

@@ -14,6 +14,7 @@ def resume(
     worker_cpus: options.WorkerCpus = None,
     worker_gpus: options.WorkerGpus = None,
     journal: options.Journal = None,
+    storage: options.Storage = None,
 ) -> None:
     """Continue a run from where it stopped, with the settings it was started with.
 
@@ -25,7 +26,7 @@ def resume(
     from nas import pipeline
     from nas.cli.console import show_result, working
 
-    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus)
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     with working() as console:
         result = pipeline.resume(run, console=console, ray=cluster, journal=journal)
     show_result(result, json)

@@ -27,7 +27,11 @@ def checked_hardware(name: str) -> str:
 
 
 def ray_choice(
-    address: str | None, workers: str | None, cpus: float | None, gpus: float | None
+    address: str | None,
+    workers: str | None,
+    cpus: float | None,
+    gpus: float | None,
+    storage: str | None,
 ) -> RayChoice | None:
     """The cluster that the options name; None without `--ray`.
 
@@ -37,6 +41,7 @@ def ray_choice(
     from nas.cluster.resources import RayChoice
 
     given = {"--workers": workers, "--worker-cpus": cpus, "--worker-gpus": gpus}
+    given["--storage"] = storage
     if address is None:
         if named := [name for name, value in given.items() if value is not None]:
             raise SettingsError(
@@ -45,7 +50,8 @@ def ray_choice(
             )
         return None
     fewest, most = _counts(workers) if workers is not None else (None, None)
-    return RayChoice(address, fewest, most, 1.0 if cpus is None else cpus, gpus or 0.0)
+    each = 1.0 if cpus is None else cpus
+    return RayChoice(address, fewest, most, each, gpus or 0.0, storage)
 
 
 def _counts(workers: str) -> tuple[int, int]:
@@ -57,6 +63,29 @@ def _counts(workers: str) -> tuple[int, int]:
     if not 1 <= fewest <= most:
         raise SettingsError(f"--workers '{workers}': the fewest come first, and at least 1.")
     return fewest, most
+
+
+def tuned_ranges(text: str) -> dict[str, tuple[float, float]]:
+    """The values to try, from `learning_rate=1e-3..1e-2,drop_path=0..0.2`.
+
+    Raises:
+        SettingsError: a range is not written in this way, or its ends are no range.
+    """
+    ranges: dict[str, tuple[float, float]] = {}
+    for part in text.split(","):
+        name, _, ends = (word.strip() for word in part.partition("="))
+        low, _, high = ends.partition("..")
+        try:
+            first, last = float(low), float(high)
+        except ValueError:
+            first, last = 1.0, 0.0
+        if not name or name in ranges or not first < last:
+            raise SettingsError(
+                f"--tune '{text}': write NAME=LOW..HIGH for each value, once, such as "
+                "learning_rate=1e-3..1e-2,drop_path=0..0.2."
+            )
+        ranges[name] = first, last
+    return ranges
 
 
 def target_choice(spec: str) -> dict[str, str | int]:

@@ -29,6 +29,7 @@ from typing import Any
 
 from nas.cluster.cleaner import cleaned_up, marked
 from nas.cluster.resources import HARDWARE, Node, RayChoice, check_room
+from nas.cluster.storage import Storage
 from nas.environment import usable_cpus
 from nas.errors import ClusterError, ClusterLostError, missing_extra
 
@@ -86,8 +87,11 @@ def connected(choice: RayChoice) -> Iterator[Cluster]:
 
     Raises:
         MissingExtraError: Ray is not installed.
-        ClusterError: no cluster is at the address, it does not answer, or it is too small.
+        ClusterError: no cluster is at the address, it does not answer, or it is too small; or
+            the storage cannot be written to.
     """
+    if choice.storage is not None:
+        Storage.at(choice.storage).check()
     with contextlib.ExitStack() as held:
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         local = choice.address == LOCAL

@@ -18,7 +18,8 @@ from nas.latency.predictors import measured_predictor
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import Subject
 from nas.latency.target import Target
-from nas.latency.timing.measure import machine_of, measure_finalists
+from nas.latency.timing.machines import machine_of
+from nas.latency.timing.measure import measure_finalists
 from nas.latency.timing.samples import Measurement
 from nas.progress import Progress
 from nas.storage import atomic_write

@@ -29,6 +29,9 @@ class RayChoice:
     """Processors of each worker."""
     gpus: float = 0.0
     """GPUs of each worker; a fraction shares one."""
+    storage: str | None = None
+    """Where trainings keep their checkpoints: a folder that all nodes see, or a URL of a bucket;
+    None for the folder of the run or of the cache."""
 
     @property
     def needed(self) -> int:
@@ -39,6 +42,11 @@ class RayChoice:
     def each(self) -> dict[str, float]:
         """The resources of one worker, as Ray names them."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    @property
+    def device(self) -> str:
+        """The kind of device that a worker computes on, as torch names it."""
+        return "cuda" if self.gpus else "cpu"
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas.errors import ClusterError
+from nas.result import shown_metric
 from nas.run.work import Work
 from nas.search.records import Record
 from nas.search.study import mirror
@@ -45,8 +46,9 @@ class RunningStudy:
         """Bring the study up to date. A database that fails now is only told: it is a copy."""
         began, context = time.monotonic(), self._work.context
         genes, names = context.space.genes, context.target_names
+        metric = shown_metric(context.metric)
         try:
-            mirror(self._work.study, self._records, genes, context.settings.metric, names)
+            mirror(self._work.study, self._records, genes, metric, names)
         except ClusterError as error:
             _LOG.warning("the study was not written", exc_info=error)
             self._work.console.say(f"Warning: the study lacks the latest evaluations. {error}")

@@ -29,7 +29,7 @@ def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Prob
         measures=known.measures,
         budgets=context.budgets,
         identify=lambda code: space.decode(code).id,
-        metric=context.settings.metric,
+        metric=context.metric,
         targets=context.target_names,
     )
 
@@ -45,7 +45,7 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
         )
         study.update()
         _write(work, records, known, trained.key)
-    front = Front(tuple(read_front(path)), context.budgets, work.settings.metric)
+    front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")
     return front
 
@@ -95,8 +95,9 @@ def search_children(
 
 def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
     """`front.json`."""
-    context, metric = work.context, work.settings.metric
-    space, names = context.space, context.target_names
+    context, metric = work.context, work.context.metric
+    names = context.target_names
+    space = context.space
     front = front_members(
         records, context.budgets, metric, lambda code: space.decode(np.array(code))
     )
