@@ -157,7 +157,12 @@ class StudyDatabase:
         with quiet_optuna():
             return RDBStorage(
                 url.render_as_string(hide_password=False),
-                engine_kwargs={"connect_args": {"connect_timeout": _CONNECT_SECONDS}},
+                engine_kwargs={
+                    "connect_args": {
+                        "connect_timeout": _CONNECT_SECONDS,
+                        "options": "-c synchronous_commit=off",  # the study is a copy
+                    }
+                },
             )
 
     def _disconnect(self) -> None:
