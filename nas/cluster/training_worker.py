@@ -90,6 +90,7 @@ def work(config: Mapping[str, Orders]) -> None:
         seconds=orders.seconds,
     )
     content = orders.job(worker)
+    worker.teller.finished()
     worker.teller.report({}, FINISHED, content if workers.leads else None)
 
 
@@ -145,6 +146,11 @@ class Teller:
         if self._leads and time.monotonic() - self._told >= _SHOWN_EVERY:
             self._send("progress", now)
             self._told = time.monotonic()
+
+    def finished(self) -> None:
+        """Tell the driver that only the last report is left."""
+        if self._leads:
+            self._send("finished", None)
 
     def report(
         self, metrics: Mapping[str, float], name: str = "", content: bytes | None = None

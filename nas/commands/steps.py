@@ -41,9 +41,9 @@ from nas.settings import Settings
 
 def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
-    context = Context(settings)
-    say_data(context, console)
     with connected_if(ray) as cluster:
+        context = Context(settings)
+        say_data(context, console)
         trained = supernet_of(context, console, cluster)
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
