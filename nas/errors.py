@@ -13,6 +13,7 @@ from search_spaces.errors import (
     SpaceError,
     TrainingError,
     UnknownNameError,
+    WeightsError,
     did_you_mean,
     unknown_name,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "TrainingError",
     "TrialError",
     "UnknownNameError",
+    "WeightsError",
     "did_you_mean",
     "missing_extra",
     "unknown_name",

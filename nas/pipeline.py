@@ -1,10 +1,12 @@
 """The whole flow, from a space to an exported network, as one function to read.
 
-    space -> latency -> supernet -> search -> measure -> retrain -> export -> report
+    space -> latency -> supernet -> search -> measure -> retrain -> export
+          -> baselines -> compare -> report
 
-Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. Each
-step writes its result to the run folder or the cache, and reads it from there when a run is
-continued. So a run that was stopped at any moment goes on where it was.
+Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
+test split is opened when nothing is left to choose: for networks that were retrained, and for all
+of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from
+there when a run is continued. So a run that was stopped at any moment goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,34 +17,37 @@ from pathlib import Path
 
 from nas.cluster.connection import connected_if
 from nas.cluster.resources import RayChoice
-from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
+from nas.run.baselines import stock_networks
+from nas.run.compare import compare
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
 from nas.run.feasibility import know_latencies
-from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrained
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.retrain import retrain_all
-from nas.run.retraining import Retraining
+from nas.run.retraining import asked_by
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
 from nas.run.supernets import TrainedSupernet, supernet_of
+from nas.run.trained import retrained
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
 
-def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
+def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     """Every step in order; each takes the results of earlier ones.
 
     Args:
         work: The run.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
 
     Raises:
         LastStep: the last step that was asked for has finished.
@@ -61,13 +66,18 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
         best = measured.chosen(s.retrain_top)
-        how = Retraining(epochs=s.retrain_epochs, from_scratch=s.from_scratch)
-        retrain_all(work, best, lambda: supernet, how)
+        retrain_all(work, best, lambda: supernet, asked_by(s))
         networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
-        export_all(work, networks, DEFAULT_FORMATS)
+        folders = export_all(work, networks, DEFAULT_FORMATS)
+    with work.step("baselines"):
+        stock = stock_networks(work, measured, machine_of)
+    with work.step("compare"):
+        compare(work, measured, supernet, folders, stock, machine_of)
+        recommended = result_of(work.path, work.context).recommended
+        export_recommended(work, measured, recommended, supernet)
     with work.step("report"):
         work.console.say(f"open {report(work, known, supernet)}")
 
@@ -78,7 +88,7 @@ def run(
     out: Path | None = None,
     until: Step | None = None,
     console: Progress | None = None,
-    machine_of: MachineOf = machine_of,
+    machine_of: MachineOf | None = None,
     ray: RayChoice | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
@@ -88,7 +98,8 @@ def run(
         out: The run's folder; a new one under `results/` by default.
         until: The last step to take.
         console: Shows the progress.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
         ray: The cluster to work on; None for this process. The result does not depend on it.
 
     Raises:
@@ -108,10 +119,10 @@ def resume(
     with connected_if(ray) as cluster, resume_run(path) as folder:
         context = Context(folder.settings)
         work = Work(folder, context, console or Silent(), cluster=cluster)
-        return _finished(work, machine_of)
+        return _finished(work, None)
 
 
-def _finished(work: Work, machine_of: MachineOf) -> RunResult:
+def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
     """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
         check_inputs(work)

@@ -35,6 +35,10 @@ class CheckpointError(NasError, RuntimeError):
     """A checkpoint that is damaged or belongs to something else."""
 
 
+class WeightsError(NasError, ValueError):
+    """Weights that cannot be read, or are not those of the network that was asked for."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """The error for `name`, with the nearest known name and the list of all of them.
 

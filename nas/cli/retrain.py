@@ -21,6 +21,7 @@ def retrain(
         int,
         typer.Option(min=1, help="How many networks for each budget, the most accurate first."),
     ] = 1,
+    fine_tune: options.FineTune = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Of every random choice.", show_default="the run's"),
@@ -121,6 +122,7 @@ def retrain(
         seed=seed,
         epochs=epochs,
         from_scratch=from_scratch,
+        fine_tune=fine_tune,
         recipe=recipe_values(recipe),
         teacher=teacher,
         manner=_manner(workers_per_network or 1, limit, early_stop),

@@ -20,6 +20,7 @@ from nas.cli.values import (
 from nas.run.steps import STEPS, Step
 
 _SEARCH = "The search"
+_STOCK = "Stock networks to compare with"
 
 
 def search(
@@ -43,7 +44,7 @@ def search(
             rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     out: Annotated[
         Path | None,
@@ -107,17 +108,22 @@ def search(
         ),
     ] = 16,
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What to maximise: accuracy or balanced_accuracy.", rich_help_panel=_SEARCH
+            help="What to maximise: accuracy or balanced_accuracy; or loss, which is minimised.",
+            show_default="the loss with pretrained weights, else the accuracy",
+            rich_help_panel=_SEARCH,
         ),
-    ] = "accuracy",
+    ] = None,
     until: Annotated[
         Step | None,
         typer.Option(
             help=f"Stop after a step: {', '.join(STEPS)}.", metavar="STEP", rich_help_panel=_SEARCH
         ),
     ] = None,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -129,6 +135,26 @@ def search(
     ] = 1,
     retrain_epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
+    fine_tune: options.FineTune = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            help="Stock networks to train on the same images and to compare with: auto (a few "
+            "that fit the budget, for images larger than 40 px), none, or names of timm's models, "
+            "such as mobilenetv4_conv_small,lcnet_100.",
+            metavar="auto|none|NAME[,NAME]",
+            rich_help_panel=_STOCK,
+        ),
+    ] = "auto",
+    baseline_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of each stock network.",
+            show_default="as many as the best network has had",
+            rich_help_panel=_STOCK,
+        ),
+    ] = None,
     ray: options.Ray = None,
     workers: options.Workers = None,
     worker_cpus: options.WorkerCpus = None,
@@ -170,11 +196,17 @@ def search(
         evaluations=evaluations,
         lag=lag,
         metric=metric,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
         retrain_top=retrain_top,
         retrain_epochs=retrain_epochs,
         from_scratch=from_scratch,
+        fine_tune=fine_tune,
+        baselines=tuple(name.strip() for name in baselines.split(",")),
+        baseline_epochs=baseline_epochs,
     )
 
     from nas.cli.console import show_outcome, show_result, working

@@ -7,9 +7,12 @@ from nas.cli.values import ray_choice, read_options, recipe_values
 
 
 def train(
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     seed: options.Seed = 0,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -36,6 +39,9 @@ def train(
         data=data,
         reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
     )

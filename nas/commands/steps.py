@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.cluster.connection import Cluster, connected_if
 from nas.cluster.resources import RayChoice
-from nas.errors import RunError
+from nas.errors import RunError, SettingsError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
 from nas.latency.profiles import kit as kits
@@ -18,15 +18,8 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all
 from nas.run.feasibility import known_of
-from nas.run.finish import (
-    DEFAULT_FORMATS,
-    Trained,
-    child,
-    export_all,
-    results_of,
-    retrained,
-)
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
@@ -35,16 +28,24 @@ from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
+from nas.run.threads import keep_helpful_threads
+from nas.run.trained import Trained, results_of, retrained
 from nas.run.work import Work
 from nas.settings import Settings
 
 
 def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
-    with connected_if(ray) as cluster:
-        context = Context(settings)
-        say_data(context, console)
-        trained = supernet_of(context, console, cluster)
+    try:
+        with connected_if(ray) as cluster:
+            context = Context(settings)
+            say_data(context, console)
+            if cluster is None:
+                keep_helpful_threads(console)
+            trained = supernet_of(context, console, cluster)
+    except KeyboardInterrupt as error:
+        error.add_note("Run the same command again to continue from its last checkpoint.")
+        raise
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
@@ -144,6 +145,8 @@ def retrain(
         ray: The cluster to train on; None for this process.
     """
     with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+        if cluster is None:
+            keep_helpful_threads(console)
         retrain_all(
             work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
         )
@@ -151,7 +154,12 @@ def retrain(
 
 
 def export(
-    source: Path, *, formats: tuple[str, ...], ids: tuple[str, ...], console: Progress
+    source: Path,
+    *,
+    formats: tuple[str, ...],
+    ids: tuple[str, ...],
+    all_of_them: bool = False,
+    console: Progress,
 ) -> Outcome:
     """Write networks of a run's front to folders of their own.
 
@@ -159,12 +167,18 @@ def export(
         source: The run.
         formats: Besides `architecture.yaml` and `model.safetensors`; if empty, the usual ones.
         ids: Members of the front; if empty, the retrained ones, or else the best.
+        all_of_them: Whether to export every member of the front.
         console: Shows the progress.
 
     Raises:
+        SettingsError: ids are given, and all of them are asked for.
         RunError: an id is not on the front, or there is no front to export from.
     """
+    if ids and all_of_them:
+        raise SettingsError("--all exports every network of the front: leave out --id, or --all.")
     with _opened(source, console) as (work, front):
+        if all_of_them:
+            ids = tuple(member.id for member in front.members)
         networks = _networks(work, _wanted(work, front, ids))
         folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)

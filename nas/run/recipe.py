@@ -29,6 +29,13 @@ from supernet.training.recipe import Recipe
 
 OWN_CHILDREN = "own_children"
 DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
+DONOR_RECIPE: Mapping[str, RecipeValue] = {
+    "learning_rate": 1e-3,
+    "weight_decay": 0.02,
+    "drop_path": 0.0,
+    "ema_decay": 0.98,
+}
+"""Of a supernet that starts from a donor; a higher rate would undo what the donor knows."""
 
 T = TypeVar("T")
 
@@ -52,21 +59,30 @@ class TrainingChoices:
         return dataclasses.replace(base, **self.augmentation)  # type: ignore[arg-type]
 
 
-def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
+def read_recipe(
+    values: Mapping[str, RecipeValue], donor: bool = False, teacher: bool = False
+) -> TrainingChoices:
     """The training choices in the settings' `recipe`.
+
+    Args:
+        values: The settings' `recipe`.
+        donor: Whether the supernet starts from a donor, which needs a lower rate.
+        teacher: Whether an external teacher is the usual supervision.
 
     Raises:
         SettingsError: a key is unknown or a value is wrong.
         UnknownNameError: there is no such sampler or supervision.
     """
     sampler, sampler_keys = _method(SAMPLERS, DEFAULT_SAMPLER, values)
-    supervision, supervision_keys = _method(SUPERVISIONS, DEFAULT_SUPERVISION, values)
+    usual = "teacher" if teacher else DEFAULT_SUPERVISION
+    supervision, supervision_keys = _method(SUPERVISIONS, usual, values)
     varied = [field.name for field in dataclasses.fields(Augmentation)]
     known = [*Recipe.model_fields, *varied, *sampler_keys, *supervision_keys, OWN_CHILDREN]
     _check_names(values, known)
     own = {key: value for key, value in values.items() if key in Recipe.model_fields}
+    usual_values = DONOR_RECIPE if donor else {}
     try:
-        recipe = Recipe(**own)  # type: ignore[arg-type]  # pydantic checks the types
+        recipe = Recipe(**{**usual_values, **own})  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
         raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
     return TrainingChoices(

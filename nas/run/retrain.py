@@ -25,6 +25,7 @@ from nas.run.supernets import TrainedSupernet, checkpoints_at
 from nas.run.teacher import answers_of, teacher_named
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
+from nas.units import format_accuracy
 from search_spaces import Network, build_network
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Curve
@@ -75,7 +76,7 @@ class _Plan:
         self.work, self.members, self.how = work, members, how
         self._supernet = supernet
         self._seed = work.settings.seed if how.seed is None else how.seed
-        self._recipe = recipe_of(len(work.context.data.train), how)
+        self._recipe = recipe_of(work.context, how)
 
     @cached_property
     def start(self) -> TrainedSupernet | None:
@@ -187,9 +188,10 @@ def _keep(work: Work, job: NetworkJob, network: Network, curve: Curve, seconds: 
     folder = network_folder(work.path, id)
     atomic_write(folder / "network.safetensors", to_bytes(network.state_dict(), {"id": id}))
     atomic_write(folder / "result.json", result.to_json())
+    judged, tested = len(context.data.validation), len(context.dataset.open_test())
     work.console.say(
-        f"{id}: {result.validation.accuracy:.2%} of the validation images, "
-        f"{result.test.accuracy:.2%} of the test images"
+        f"{id}: {format_accuracy(result.validation.accuracy, judged)} of the validation images, "
+        f"{format_accuracy(result.test.accuracy, tested)} of the test images"
     )
 
 

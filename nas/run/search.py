@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.result import shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.front import Front
@@ -27,7 +28,7 @@ def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Prob
         measures=known.measures,
         budgets=context.budgets,
         identify=lambda code: space.decode(code).id,
-        metric=context.settings.metric,
+        metric=context.metric,
         targets=context.target_names,
     )
 
@@ -41,7 +42,7 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
             work, problem, trained, work.settings.searcher, "evaluations.jsonl"
         )
         _write(work, records, known, trained.key)
-    front = Front(tuple(read_front(path)), context.budgets, work.settings.metric)
+    front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")
     return front
 
@@ -83,9 +84,9 @@ def search_children(
 
 def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
     """`study.journal` and `front.json`."""
-    context, metric = work.context, work.settings.metric
+    context, metric = work.context, work.context.metric
     space, names = context.space, context.target_names
-    mirror(work.path / "study.journal", records, space.genes, metric, names)
+    mirror(work.path / "study.journal", records, space.genes, shown_metric(metric), names)
     front = front_members(
         records, context.budgets, metric, lambda code: space.decode(np.array(code))
     )

@@ -22,13 +22,15 @@ from nas.cluster.training import train_on
 from nas.cluster.training_worker import Worker
 from nas.errors import CheckpointError
 from nas.latency.cost import CostTable
-from nas.progress import Progress
+from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
+from nas.run.start import start_from_donor
+from nas.run.teaching import teacher_of, teaching_key
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
-from supernet.method import Setup
+from supernet.method import ExternalTeacher, Setup
 from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
@@ -112,15 +114,17 @@ class SupernetJob:
         """
         context = Context(self.settings)
         context.device = worker.device
-        if context.supernet_key(self.device, self.apart) != self.key:
+        if context.supernet_key(teaching_key(context), self.device, self.apart) != self.key:
             raise CheckpointError(
                 f"{platform.node()} would train another supernet than the one that was asked for: "
                 "its images, its space or its version of torch differ. Make them equal."
             )
         supernet = new_supernet(context)
+        start_from_donor(context, Silent(), supernet)
         curve = train_supernet(
             context,
             supernet,
+            teacher_of(context, Silent()),
             checkpoints=worker.checkpoints(self.key),
             progress=worker.progress,
             workers=worker.workers,
@@ -145,7 +149,7 @@ def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) 
     """What judges the children of a trained supernet, here and in other processes."""
     settings = context.settings
     return ChildEvaluator(
-        space=settings.space,
+        space=context.chosen_space.name,
         data=settings.data,
         seed=settings.seed,
         data_id=context.data.id,
@@ -153,7 +157,7 @@ def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) 
         key=key,
         device=str(context.device),
         validation=context.judged_by,
-        reading=settings.reading,
+        reading=context.reading,
         loaded=Loaded(supernet, context.evaluation_images),
     )
 
@@ -161,13 +165,14 @@ def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) 
 def train_supernet(
     context: Context,
     supernet: Supernet,
+    teacher: ExternalTeacher | None,
     *,
     checkpoints: Checkpoints,
     progress: Callable[[Steps], None],
     workers: Workers | None = None,
 ) -> Curve:
     """Train a supernet as the settings say; returns its validation curve."""
-    setup = Setup(supernet, _macs(context))
+    setup = Setup(supernet, _macs(context), context.donor_architecture, teacher)
     sampler = context.training.sampler.make(setup)
     with seeded(context.settings.seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
@@ -194,22 +199,26 @@ def train_supernet(
 
 
 def _key(context: Context, cluster: Cluster | None) -> str:
+    teaching = teaching_key(context)
     if cluster is None:
-        return context.supernet_key()
-    return context.supernet_key(cluster.choice.device, cluster.workers)
+        return context.supernet_key(teaching)
+    return context.supernet_key(teaching, cluster.choice.device, cluster.workers)
 
 
 def _train_here(
     context: Context, console: Progress, supernet: Supernet, checkpoint: Path, key: str
 ) -> bytes:
-    steps = _steps(context)
-    with console.task("training the supernet", steps) as advance:
+    start_from_donor(context, console, supernet)
+    teacher = teacher_of(context, console)
+    with console.task("training the supernet", _steps(context)) as advance:
 
         def progress(now: Steps) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
 
         checkpoints = checkpoints_at(checkpoint, key)
-        curve = train_supernet(context, supernet, checkpoints=checkpoints, progress=progress)
+        curve = train_supernet(
+            context, supernet, teacher, checkpoints=checkpoints, progress=progress
+        )
     return _content(supernet, key, curve)
 
 
@@ -250,7 +259,7 @@ def _followed(context: Context) -> dict[str, list[Architecture]]:
     space = context.whole_space
     drawn = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
     return {
-        "largest": [space.decode(space.largest())],
+        "largest": [context.donor_architecture or space.decode(space.largest())],
         "smallest": [space.decode(space.smallest())],
         "random": [space.decode(code) for code in drawn],
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.errors import RunError
-from nas.result import Latency
+from nas.result import Latency, shown_metric
 from nas.search.evaluators import Evaluators, Here, Outcome
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
@@ -128,7 +128,7 @@ class _Running:
         latencies = [latency.predicted_ms for latency in result.latencies]
         told = self._problem.objectives(evaluation, latencies)
         self._searcher.tell(self.asked[index][None], told[None])
-        self._best = float(np.fmax(self._best, result.score(self._problem.metric)))
+        self._best = float(np.fmax(self._best, result.score(shown_metric(self._problem.metric))))
         if self._progress is not None:
             now = Progress(
                 done=len(self.done),

@@ -142,7 +142,7 @@ def test_a_supernet_whose_worker_is_killed_is_what_one_process_makes(
     curve = train_supernet(
         context, supernet, checkpoints=NOWHERE, progress=lambda now: losses.append(now.loss)
     )
-    heard, key = Heard(), context.supernet_key("cpu")
+    heard, key = Heard(), context.supernet_key(device="cpu")
     content = train_on(
         local_ray,
         Faulty(SupernetJob(context.settings, key, "cpu", 1), "crashes", tmp_path / "flag"),

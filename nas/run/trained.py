@@ -1,24 +1,18 @@
-"""Finished networks: read from their folders, or taken from the supernet, and exported."""
+"""Retrained networks of a run, read from their folders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import SettingsError
-from nas.export import DataDescription, default_formats, export_network
 from nas.result import FrontMember
 from nas.retrain import NetworkResult
 from nas.run.front import network_folder
-from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
 from nas.storage import read_json
 from search_spaces import Network, build_network
-from supernet.calibration import calibrate
 from supernet.training.checkpoint import from_bytes
-
-DEFAULT_FORMATS = default_formats()
 
 
 @dataclass(frozen=True)
@@ -51,24 +45,3 @@ def retrained(work: Work, member: FrontMember) -> Trained:
         "test_accuracy": result.test.accuracy,
     }
     return Trained(network.eval(), scores)
-
-
-def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
-    """A network with the supernet's weights, not retrained."""
-    context = work.context
-    network = trained.supernet.extract(member.architecture)
-    images = context.evaluation_images.calibration(member.architecture.resolution)
-    calibrate(network, (x.to(context.device) for x in images))
-    return Trained(network, {"validation_accuracy": member.accuracy})
-
-
-def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
-    """Write each network to its folder: architecture and weights, then the other `formats`."""
-    data = DataDescription.of(work.context.data)
-    folders = []
-    for each in networks:
-        folder = network_folder(work.path, each.network.architecture.id)
-        export_network(each.network, folder, data=data, scores=each.scores, formats=tuple(formats))
-        work.console.say(f"exported to {folder}")
-        folders.append(folder)
-    return folders
