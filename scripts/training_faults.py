@@ -55,7 +55,7 @@ from supernet import Supernet
 from supernet.sampling.sandwich import Sandwich, SandwichOptions
 from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
 from supernet.training.recipe import Recipe
-from supernet.training.together import Together
+from supernet.training.parallel.together import Together
 from supernet.training.train import train
 
 worker, workers, meet, space, kind, out = json.loads(sys.argv[1])

@@ -19,7 +19,7 @@ import torch
 
 from nas.cluster.connection import ray_module
 from supernet.training.loop import CHECKPOINT_SECONDS, Checkpoints, Progress
-from supernet.training.workers import Alone, Workers
+from supernet.training.parallel.workers import Alone, Workers
 
 CHECKPOINT, FINISHED = "checkpoint.safetensors", "finished.safetensors"
 _SHOWN_EVERY = 0.5
@@ -112,8 +112,8 @@ def _workers(apart: bool) -> Workers:
 
     if train.get_context().get_world_size() == 1:
         return Alone()
-    from supernet.training.apart import Apart
-    from supernet.training.together import Together
+    from supernet.training.parallel.apart import Apart
+    from supernet.training.parallel.together import Together
 
     return Apart() if apart else Together()
 

@@ -27,8 +27,8 @@ from nas.run.supernets import SupernetJob, new_supernet, train_supernet
 from nas.settings import Settings
 from supernet.training.checkpoint import from_bytes
 from supernet.training.loop import Checkpoints, Progress
+from supernet.training.parallel.workers import Alone
 from supernet.training.recipe import Recipe
-from supernet.training.workers import Alone
 
 pytestmark = [
     pytest.mark.ray,
