@@ -118,6 +118,12 @@ class Settings(BaseModel):
     retrain_top: Annotated[int, Field(ge=0)] = 1
     retrain_epochs: Whole | None = None
     from_scratch: bool = False
+    fine_tune: Whole | None = None
+    """Epochs of a short training from the shared weights, in place of the long one."""
+
+    # Stock networks to compare with: `auto`, `none`, or models of timm.
+    baselines: tuple[str, ...] = ("auto",)
+    baseline_epochs: Whole | None = None
 
     def __init__(self, **values: Any) -> None:
         """Raises SettingsError: unknown or wrong fields, all of them together."""
@@ -179,6 +185,27 @@ class Settings(BaseModel):
             for target in self.targets
         ]
         return tuple(zip(*columns, strict=True))
+
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Settings:
+        if self.fine_tune is not None and (self.from_scratch or self.retrain_epochs is not None):
+            raise ValueError(
+                "fine_tune trains shortly from the shared weights: leave out from_scratch and "
+                "retrain_epochs, or fine_tune"
+            )
+        return self
+
+    @property
+    def named_baselines(self) -> tuple[str, ...]:
+        """The stock networks that were asked for by name."""
+        return () if self.baselines in (("auto",), ("none",)) else self.baselines
+
+    @field_validator("baselines")
+    @classmethod
+    def _either_a_word_or_names(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
+        if not baselines or (len(baselines) > 1 and {"auto", "none"} & set(baselines)):
+            raise ValueError("give auto, none, or names of timm's models")
+        return tuple(dict.fromkeys(baselines))
 
     @field_validator("space")
     @classmethod

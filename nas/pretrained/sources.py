@@ -64,23 +64,23 @@ def load_donor(spec: str, expected: str | None = None) -> Donor:
 
 def package_installed(published: Published) -> bool:
     """Whether the package that carries a network's weights is installed."""
-    return published.package is not None and _package_file(published.package) is not None
+    return published.package is not None and package_file(published.package) is not None
 
 
 def _from_package(published: Published) -> Donor:
     assert published.package is not None
-    path = _package_file(published.package)
+    path = package_file(published.package)
     if path is None:
         raise missing_extra(published.package, "pretrained", f"The start from {published.name}")
     version = importlib.metadata.version(published.package)
     source = f"the package {published.package} {version}"
-    state = _read(path)
+    state = read_weights(path)
     return _donor(
         published, state, source, "not stated by the package; the network's is Apache-2.0"
     )
 
 
-def _package_file(package: str) -> Path | None:
+def package_file(package: str) -> Path | None:
     """The file with the weights; the package itself is not imported."""
     found = importlib.util.find_spec(package.replace("-", "_"))
     for folder in (found and found.submodule_search_locations) or ():
@@ -98,7 +98,7 @@ def _from_file(path: Path, expected: str | None) -> Donor:
     if not path.is_file():
         raise WeightsError(f"The weights '{path}' do not exist. Check --pretrained.")
     return _donor(
-        PUBLISHED[expected], _read(path), f"the file {path.name}", "not stated by the file"
+        PUBLISHED[expected], read_weights(path), f"the file {path.name}", "not stated by the file"
     )
 
 
@@ -133,7 +133,7 @@ def _donor(published: Published, state: Mapping[str, Tensor], source: str, licen
     return Donor(published, detached(weights), source, licence)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name; other entries, such as an epoch, are left out."""
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError

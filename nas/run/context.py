@@ -10,10 +10,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import torch
 
-from nas.data import Dataset, Images, SearchData, load_data
+from nas.baselines.networks import check_names as check_stock_names
+from nas.data import Dataset, Images, Normalisation, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
 from nas.data.load import normalisation_for
@@ -43,6 +45,10 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 DONOR_STEPS = 400
 """The same for a supernet that starts from a donor."""
 FEWEST_DONOR_EPOCHS = 3
+SMALL_IMAGES = 40
+"""Pixels of a side up to which nobody would use a stock network, so none is compared with."""
+
+Baselines = Literal["auto"] | tuple[str, ...]
 
 
 class Context:
@@ -68,7 +74,7 @@ class Context:
             NasError: a name, a path or a value is wrong.
         """
         self.check_names()
-        _ = self.space, self.donor, self.data, self.recipe, self.augmentation
+        _ = self.space, self.donor, self.data, self.recipe, self.augmentation, self.baselines
         if self.settings.teacher is not None:
             check_teacher(self.settings.teacher)
 
@@ -81,7 +87,8 @@ class Context:
         for target in self.targets:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
-        read_recipe(self.settings.recipe)
+        read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
+        check_stock_names(self.settings.named_baselines)
 
     @cached_property
     def whole_space(self) -> SearchSpace:
@@ -240,14 +247,33 @@ class Context:
         """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
+    @cached_property
+    def retraining_augmentation(self) -> Augmentation:
+        """Augmentation of the images of a network that is trained alone."""
+        return self.training.change(retrain_augmentation(default_augmentation(self.data)))
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Which stock networks to compare with: some are chosen, those named, or none."""
+        asked = self.settings.baselines
+        if asked != ("auto",):
+            return self.settings.named_baselines
+        return "auto" if min(self.data.native_size) > SMALL_IMAGES else ()
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
-    def retraining_batches(self, seed: int) -> TrainBatches:
-        """Augmented images for a network that is trained alone, which needs more variation."""
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed)
+    def retraining_batches(
+        self, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
+        """Augmented images for a network that is trained alone, which needs more variation.
+
+        Args:
+            seed: Decides their order and augmentation.
+            normalisation: That of published weights; None for the data's.
+        """
+        return self._batches(self.retraining_augmentation, seed, normalisation)
 
     def batches_of(self, images: Images, seed: int) -> TrainBatches:
         """Other images by step number, varied like the supernet's."""
@@ -256,9 +282,12 @@ class Context:
             images, data.normalisation, self.augmentation, data.shape.classes, seed
         )
 
-    def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
+    def _batches(
+        self, augmentation: Augmentation, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
         data = self.data
-        return TrainBatches(data.train, data.normalisation, augmentation, data.shape.classes, seed)
+        normalisation = normalisation or data.normalisation
+        return TrainBatches(data.train, normalisation, augmentation, data.shape.classes, seed)
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:
@@ -271,11 +300,15 @@ class Context:
             self.space, supernet, self.training_batches(self.settings.seed).batch
         )
 
-    def supernet_key(self, teacher: str | None = None) -> str:
+    def supernet_key(
+        self, teacher: str | None = None, device: str | None = None, workers: int = 1
+    ) -> str:
         """The name of a trained supernet: a hash of everything that decides its weights.
 
         Args:
             teacher: What decides the answers of an external teacher.
+            device: The kind of device that it is trained on; None for the one at hand.
+            workers: How many workers train it. It matters only if each has children of its own.
         """
         parts = {
             "space": self.whole_space.fingerprint,
@@ -288,8 +321,10 @@ class Context:
             "donor": None if self.donor is None else self.donor.digest,
             "teacher": teacher,
             "torch": torch.__version__,
-            "device": self.device.type,
+            "device": device or self.device.type,
         }
+        if self.training.own_children and workers > 1:
+            parts["workers"] = workers
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _target(self, choice: TargetChoice) -> Target:

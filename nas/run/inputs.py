@@ -7,6 +7,7 @@ packages that change numbers, and the latency profiles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nas.data import SearchData
@@ -90,6 +91,12 @@ def check_inputs(work: Work) -> None:
                 f"installed now: its numbers may differ from those so far. For equal ones install "
                 f"{name}=={old}, or start a new run."
             )
+
+
+def validation_images(run: Path) -> int:
+    """The number of images that a run's validation accuracies were found on; 0 if not known."""
+    path = run / "inputs.json"
+    return int(read_json(path)["data"]["validation"]) if path.exists() else 0
 
 
 def check_profiles(work: Work, known: Known) -> None:

@@ -12,10 +12,10 @@ from nas.report import ReportContent, write_report
 from nas.result import Latency, shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
-from nas.run.finish import results_of
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
+from nas.run.trained import results_of
 from nas.run.work import Work
 from nas.search.engine import read_records
 from nas.search.problem import Problem
@@ -56,6 +56,10 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         confidence=result.confidence,
         notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
+        recommended=result.recommended,
+        stock=result.stock,
+        validation_images=result.validation_images,
+        test_images=result.test_images,
     )
     return write_report(work.path, content)
 
