@@ -15,7 +15,6 @@ import contextlib
 import logging
 from pathlib import Path
 
-from nas.latency.timing.measure import machine_of
 from nas.progress import Progress, Silent
 from nas.result import RunResult
 from nas.run.baselines import stock_networks
@@ -38,12 +37,13 @@ from nas.settings import Settings
 _LOG = logging.getLogger(__name__)
 
 
-def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
+def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     """Every step in order; each takes the results of earlier ones.
 
     Args:
         work: The run.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
 
     Raises:
         LastStep: the last step that was asked for has finished.
@@ -83,7 +83,7 @@ def run(
     out: Path | None = None,
     until: Step | None = None,
     console: Progress | None = None,
-    machine_of: MachineOf = machine_of,
+    machine_of: MachineOf | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
 
@@ -92,7 +92,8 @@ def run(
         out: The run's folder; a new one under `results/` by default.
         until: The last step to take.
         console: Shows the progress.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
 
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
@@ -107,10 +108,10 @@ def run(
 def resume(path: Path, *, console: Progress | None = None) -> RunResult:
     """Continue an interrupted run with the settings it was started with."""
     with resume_run(path) as folder:
-        return _finished(Work(folder, Context(folder.settings), console or Silent()), machine_of)
+        return _finished(Work(folder, Context(folder.settings), console or Silent()), None)
 
 
-def _finished(work: Work, machine_of: MachineOf) -> RunResult:
+def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
     """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
         check_inputs(work)

@@ -25,6 +25,7 @@ from nas.run.report import report as write_report
 from nas.run.retrain import Trained, results_of, retrain_all, retrained, retraining_recipe
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
+from nas.run.threads import keep_helpful_threads
 from nas.run.work import Work
 from nas.settings import Settings
 
@@ -33,7 +34,12 @@ def train(settings: Settings, *, console: Progress) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
     context = Context(settings)
     say_data(context, console)
-    trained = supernet_of(context, console)
+    keep_helpful_threads(console)
+    try:
+        trained = supernet_of(context, console)
+    except KeyboardInterrupt as error:
+        error.add_note("Run the same command again to continue from its last checkpoint.")
+        raise
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
@@ -147,6 +153,7 @@ def retrain(
     with _opened(path, console) as (work, front):
         start = None if from_scratch else supernet_of(work.context, console)
         seed = work.settings.seed if seed is None else seed
+        keep_helpful_threads(console)
         recipe = retraining_recipe(
             work, from_scratch=from_scratch, epochs=epochs, fine_tune=fine_tune
         )

@@ -25,9 +25,12 @@ from nas.progress import Progress
 from nas.run.context import Context
 from nas.run.folder import RunFolder
 from nas.run.steps import STEPS, Step
+from nas.run.threads import keep_helpful_threads
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+TRAINING: tuple[Step, ...] = ("supernet", "search", "retrain")
+"""Steps that train networks or run many."""
 
 
 class LastStep(Exception):
@@ -70,6 +73,8 @@ class Work:
         """
         self.console.step(name)
         started = time.monotonic()
+        if name in TRAINING and not self.folder.finished(name):
+            keep_helpful_threads(self.console)
         yield
         if not self.folder.finished(name):
             seconds = time.monotonic() - started
