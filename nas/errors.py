@@ -11,6 +11,7 @@ from search_spaces.errors import (
     CheckpointError,
     NasError,
     SpaceError,
+    TrainingError,
     UnknownNameError,
     WeightsError,
     did_you_mean,
@@ -20,6 +21,8 @@ from search_spaces.errors import (
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
+    "ClusterLostError",
     "DataError",
     "ExportError",
     "InfeasibleError",
@@ -31,6 +34,8 @@ __all__ = [
     "SpaceError",
     "Stopped",
     "StorageError",
+    "TrainingError",
+    "TrialError",
     "UnknownNameError",
     "WeightsError",
     "did_you_mean",
@@ -73,6 +78,22 @@ class Stopped(KeyboardInterrupt):
 
 class MissingExtraError(NasError, ImportError):
     """An optional package that is not installed."""
+
+
+class ClusterError(NasError, ConnectionError):
+    """A Ray cluster or a database that is not there, does not answer, or lacks what was asked."""
+
+
+class ClusterLostError(ClusterError):
+    """A cluster that stopped answering in the middle of the work."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class TrialError(NasError, RuntimeError):
+    """A training on a cluster that failed too often or ran into its time limit."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class ExportError(NasError, RuntimeError):

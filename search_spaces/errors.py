@@ -27,6 +27,10 @@ class UnknownNameError(NasError, ValueError):
     """A name that is not among the known ones."""
 
 
+class TrainingError(NasError, ValueError):
+    """A training that cannot be done in the way that was asked for."""
+
+
 class CheckpointError(NasError, RuntimeError):
     """A checkpoint that is damaged or belongs to something else."""
 

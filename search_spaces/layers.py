@@ -76,6 +76,31 @@ def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.C
     return nn.Conv2d(dim, dim, kernel, stride, kernel // 2, groups=dim, bias=bias)
 
 
+def taps(x: Tensor, kernel: int, dilation: int = 1) -> list[Tensor]:
+    """What each entry of a kernel sees: k*k views of the zero-padded map, row by row.
+
+    For kernels that differ between images or positions, which a convolution does not take.
+    (B, H, W, C) -> k*k times (B, H, W, C)
+    """
+    height, width = x.shape[1:3]
+    border = kernel // 2 * dilation
+    padded = F.pad(x, (0, 0, border, border, border, border))
+    starts = range(0, kernel * dilation, dilation)
+    return [padded[:, i : i + height, j : j + width] for i in starts for j in starts]
+
+
+def averages(length: int, bins: int, like: Tensor) -> Tensor:
+    """The matrix (bins, length) of adaptive average pooling; bin i ends where i + 1 begins.
+
+    A bin that begins or ends within a position has all of it, and the matrix works for any length.
+    """
+    position = torch.arange(length, device=like.device)
+    edge = torch.arange(bins, device=like.device)[:, None]
+    first, last = edge * length // bins, ((edge + 1) * length + bins - 1) // bins
+    inside = ((position >= first) & (position < last)).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)
+
+
 def channels_last(x: Tensor) -> Tensor:
     """The same map in channels-last memory; a convolution of a grey image may leave another."""
     return x.contiguous(memory_format=torch.channels_last)

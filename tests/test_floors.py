@@ -1,6 +1,6 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
-    cli -> commands -> pipeline -> run -> report -> baselines
+    cli -> commands -> pipeline -> run -> cluster -> report -> baselines
         -> (retrain, export, bench, space_evolution) -> (search, latency, data)
         -> (settings, storage, units, ...) -> supernet -> search_spaces
 
@@ -25,6 +25,7 @@ FLOORS = (
     ("nas.commands",),
     ("nas.pipeline",),
     ("nas.run",),
+    ("nas.cluster",),
     ("nas.timm",),
     ("nas.report",),
     ("nas.baselines",),
@@ -49,6 +50,7 @@ LATENCY_FLOORS = (
 )
 SEARCH_FLOORS = (
     ("nas.search.engine", "nas.search.front_file", "nas.search.study"),
+    ("nas.search.evaluators",),
     ("nas.search.searchers",),
     ("nas.search.gradients",),
     ("nas.search.surrogates", "nas.search.foreign", "nas.search.feasibility"),

@@ -12,6 +12,7 @@ from nas.cli.values import (
     checked_hardware,
     latency_budgets,
     parsed,
+    ray_choice,
     read_options,
     recipe_values,
     target_choice,
@@ -98,6 +99,14 @@ def search(
         int,
         typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
     ] = 200,
+    lag: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Architectures that are evaluated at once at most. It changes what is found.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = 16,
     metric: Annotated[
         str | None,
         typer.Option(
@@ -146,6 +155,11 @@ def search(
             rich_help_panel=_STOCK,
         ),
     ] = None,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    worker_cpus: options.WorkerCpus = None,
+    worker_gpus: options.WorkerGpus = None,
+    storage: options.Storage = None,
 ) -> None:
     """Find the most accurate networks within a latency budget, retrain the best and export it.
 
@@ -166,6 +180,7 @@ def search(
         "threads": threads,
     }
 
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     settings = Settings(
         space=space,
         data=data,
@@ -179,6 +194,7 @@ def search(
         confidence=confidence,
         searcher=searcher,
         evaluations=evaluations,
+        lag=lag,
         metric=metric,
         pretrained=pretrained,
         teacher=teacher,
@@ -207,7 +223,7 @@ def search(
     from nas import pipeline
 
     with working() as console:
-        result = pipeline.run(settings, out=out, until=until, console=console)
+        result = pipeline.run(settings, out=out, until=until, console=console, ray=cluster)
     return show_result(result, json)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.cli import options
-from nas.cli.values import read_options, recipe_values
+from nas.cli.values import ray_choice, read_options, recipe_values
 
 
 def train(
@@ -21,6 +21,11 @@ def train(
     skip_unreadable: options.SkipUnreadable = False,
     layout_of_arrays: options.LayoutOfArrays = None,
     json: options.Json = False,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    worker_cpus: options.WorkerCpus = None,
+    worker_gpus: options.WorkerGpus = None,
+    storage: options.Storage = None,
 ) -> None:
     """Train the supernet of a space and data; later searches find it in the cache.
 
@@ -28,6 +33,7 @@ def train(
     """
     from nas.settings import Settings
 
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     settings = Settings(
         space=space,
         data=data,
@@ -44,5 +50,5 @@ def train(
     from nas.commands import steps as commands
 
     with working() as console:
-        outcome = commands.train(settings, console=console)
+        outcome = commands.train(settings, console=console, ray=cluster)
     show_outcome(outcome, json)

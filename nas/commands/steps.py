@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from nas.cluster.connection import Cluster, connected_if
+from nas.cluster.resources import RayChoice
 from nas.errors import RunError, SettingsError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
@@ -22,21 +24,25 @@ from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
 from nas.run.report import report as write_report
-from nas.run.retrain import Trained, results_of, retrain_all, retrained, retraining_recipe
+from nas.run.retrain import retrain_all
+from nas.run.retraining import Retraining
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
 from nas.run.threads import keep_helpful_threads
+from nas.run.trained import Trained, results_of, retrained
 from nas.run.work import Work
 from nas.settings import Settings
 
 
-def train(settings: Settings, *, console: Progress) -> Outcome:
+def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
     context = Context(settings)
     say_data(context, console)
-    keep_helpful_threads(console)
+    if ray is None:
+        keep_helpful_threads(console)
     try:
-        trained = supernet_of(context, console)
+        with connected_if(ray) as cluster:
+            trained = supernet_of(context, console, cluster)
     except KeyboardInterrupt as error:
         error.add_note("Run the same command again to continue from its last checkpoint.")
         raise
@@ -125,39 +131,25 @@ def retrain(
     path: Path,
     *,
     top: int,
-    from_scratch: bool,
-    epochs: int | None,
-    fine_tune: int | None = None,
-    seed: int | None,
+    how: Retraining,
     console: Progress,
+    ray: RayChoice | None = None,
 ) -> RunResult:
     """Retrain more members of a run's front; retrained members are left as they are.
 
     Args:
         path: The run.
-        top: How many members for each budget, the most accurate first.
-        from_scratch: Whether to begin with new weights instead of the supernet's.
-        epochs: Number of epochs; None for the usual number.
-        fine_tune: Epochs of a short training from the supernet's weights, in place of a long one.
-        seed: Of every random choice; None for the run's.
+        top: How many networks for each budget.
+        how: Recipe, teacher, and how the cluster is used.
         console: Shows the progress.
-
-    Raises:
-        SettingsError: a short training is asked for together with new weights or with epochs.
+        ray: The cluster to train on; None for this process.
     """
-    if fine_tune is not None and (from_scratch or epochs is not None):
-        raise SettingsError(
-            "--fine-tune trains shortly from the supernet's weights: leave out --from-scratch and "
-            "--epochs, or --fine-tune."
+    with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+        if cluster is None:
+            keep_helpful_threads(console)
+        retrain_all(
+            work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
         )
-    with _opened(path, console) as (work, front):
-        start = None if from_scratch else supernet_of(work.context, console)
-        seed = work.settings.seed if seed is None else seed
-        keep_helpful_threads(console)
-        recipe = retraining_recipe(
-            work, from_scratch=from_scratch, epochs=epochs, fine_tune=fine_tune
-        )
-        retrain_all(work, front.chosen(top), start, recipe, seed)
         return result_of(work.path, work.context)
 
 
@@ -202,14 +194,16 @@ def report(path: Path, *, console: Progress) -> Outcome:
 
 
 @contextmanager
-def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
+def _opened(
+    path: Path, console: Progress, cluster: Cluster | None = None
+) -> Iterator[tuple[Work, Front]]:
     """A run, locked by this process, and its front.
 
     Raises:
         RunError: it has no front yet.
     """
     with resume_run(path) as folder:
-        work = Work(folder, Context(folder.settings), console)
+        work = Work(folder, Context(folder.settings), console, cluster=cluster)
         check_inputs(work)
         front = front_of(work.path, work.context)
         if not front.members:

@@ -48,13 +48,6 @@ def fine_tune_recipe(epochs: int) -> Recipe:
     )
 
 
-def fitted(recipe: Recipe, images: int) -> Recipe:
-    """The recipe with batches that are no larger than the number of training images."""
-    if images >= recipe.batch_size:
-        return recipe
-    return recipe.model_copy(update={"batch_size": max(2, images)})
-
-
 def retrain_augmentation(base: Augmentation) -> Augmentation:
     """The augmentation of the data, with mixup and label smoothing where it has none.
 

@@ -25,7 +25,7 @@ from nas.baselines.weights import Weights, weights_of
 from nas.data import Normalisation
 from nas.run.front import Front
 from nas.run.measure import MachineOf
-from nas.run.retrain import recipe_of
+from nas.run.retraining import asked_by, recipe_of
 from nas.run.supernets import checkpoints_at
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
@@ -122,7 +122,7 @@ def _epochs(work: Work) -> int:
     s, context = work.settings, work.context
     if s.baseline_epochs is not None:
         return s.baseline_epochs
-    return context.recipe.epochs + (recipe_of(work).epochs if s.retrain_top else 0)
+    return context.recipe.epochs + (recipe_of(context, asked_by(s)).epochs if s.retrain_top else 0)
 
 
 def _train(work: Work, stock: Stock, epochs: int) -> None:

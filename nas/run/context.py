@@ -244,6 +244,11 @@ class Context:
         return self.training.change(default_augmentation(self.data))
 
     @cached_property
+    def retraining_augmentation(self) -> Augmentation:
+        """Augmentation of the images of a network that is trained alone."""
+        return self.training.change(retrain_augmentation(default_augmentation(self.data)))
+
+    @cached_property
     def baselines(self) -> Baselines:
         """Which stock networks to compare with: some are chosen, those named, or none."""
         asked = self.settings.baselines
@@ -264,8 +269,7 @@ class Context:
             seed: Decides their order and augmentation.
             normalisation: That of published weights; None for the data's.
         """
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed, normalisation)
+        return self._batches(self.retraining_augmentation, seed, normalisation)
 
     def batches_of(self, images: Images, seed: int) -> TrainBatches:
         """Other images by step number, varied like the supernet's."""
@@ -292,11 +296,15 @@ class Context:
             self.space, supernet, self.training_batches(self.settings.seed).batch
         )
 
-    def supernet_key(self, teacher: str | None = None) -> str:
+    def supernet_key(
+        self, teacher: str | None = None, device: str | None = None, workers: int = 1
+    ) -> str:
         """The name of a trained supernet: a hash of everything that decides its weights.
 
         Args:
             teacher: What decides the answers of an external teacher.
+            device: The kind of device that it is trained on; None for the one at hand.
+            workers: How many workers train it. It matters only if each has children of its own.
         """
         parts = {
             "space": self.whole_space.fingerprint,
@@ -309,8 +317,10 @@ class Context:
             "donor": None if self.donor is None else self.donor.digest,
             "teacher": teacher,
             "torch": torch.__version__,
-            "device": self.device.type,
+            "device": device or self.device.type,
         }
+        if self.training.own_children and workers > 1:
+            parts["workers"] = workers
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _target(self, choice: TargetChoice) -> Target:

@@ -8,8 +8,8 @@ from pathlib import Path
 from nas.export import DataDescription, default_formats, export_network
 from nas.result import FrontMember, Recommendation
 from nas.run.front import Front, network_folder
-from nas.run.retrain import Trained
 from nas.run.supernets import TrainedSupernet
+from nas.run.trained import Trained
 from nas.run.work import Work
 from supernet.calibration import calibrate
 

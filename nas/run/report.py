@@ -12,10 +12,10 @@ from nas.report import ReportContent, write_report
 from nas.result import Latency, shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
-from nas.run.retrain import results_of
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
+from nas.run.trained import results_of
 from nas.run.work import Work
 from nas.search.engine import read_records
 from nas.search.problem import Problem

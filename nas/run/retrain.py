@@ -1,6 +1,6 @@
-"""Members of the front, trained alone and scored on the test split.
+"""Retraining members of a front: in this process one after the other, or on a cluster.
 
-networks/<id>/checkpoint.safetensors   while it trains
+networks/<id>/checkpoint.safetensors   while it trains here; on a cluster Ray keeps checkpoints
 networks/<id>/network.safetensors      trained weights
 networks/<id>/result.json              validation and test scores, recipe, curve
 """
@@ -8,177 +8,226 @@ networks/<id>/result.json              validation and test scores, recipe, curve
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from nas.errors import SettingsError
+from nas.cluster.storage import Storage
+from nas.cluster.trials import Ended, Trial, run_trials
+from nas.errors import TrialError
 from nas.result import FrontMember
-from nas.retrain import (
-    NetworkResult,
-    default_recipe,
-    fine_tune_recipe,
-    fitted,
-    fresh_network,
-    retrain,
-    score_test,
-    score_validation,
-)
+from nas.retrain import NetworkResult, score_test, score_validation
 from nas.run.front import network_folder
+from nas.run.network_job import TEACHER, NetworkJob
+from nas.run.retraining import Retraining, recipe_of
 from nas.run.supernets import TrainedSupernet, checkpoints_at
+from nas.run.teacher import answers_of, teacher_named
 from nas.run.work import Work
-from nas.storage import atomic_write, read_json
+from nas.storage import atomic_write, atomic_write_json, read_json
 from nas.units import format_accuracy
 from search_spaces import Network, build_network
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Progress as Steps
-from supernet.training.recipe import Recipe
-
-FINE_TUNE_EPOCHS = 4
-"""Of a network whose weights go back to a donor's, if the settings do not say how many."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A network with its weights."""
-
-    network: Network
-    scores: dict[str, float]
-    """`validation_accuracy`, and `test_accuracy` if it was retrained."""
+from supernet.training.loop import Curve
 
 
 def retrain_all(
     work: Work,
     members: Sequence[FrontMember],
-    start: TrainedSupernet | None,
-    recipe: Recipe,
-    seed: int,
-) -> list[Trained]:
-    """Retrain networks; one that was retrained before is read from its folder.
+    supernet: Callable[[], TrainedSupernet],
+    how: Retraining,
+) -> None:
+    """Retrain networks; one that was retrained before is left as it is.
 
     Args:
         work: The run.
         members: The members of its front to retrain.
-        start: The supernet whose weights to start from; None for new weights.
-        recipe: How they are trained.
-        seed: Decides new weights, the order of the images and their augmentation.
+        supernet: Gives the trained supernet, if it is needed.
+        how: Recipe, teacher, and how the cluster is used.
+
+    Raises:
+        TrialError: a network failed on the cluster, or took too long; the others are kept.
     """
-    for member in members:
-        if not (network_folder(work.path, member.id) / "result.json").exists():
-            _retrain(work, member, start, recipe, seed)
-    return [retrained(work, member) for member in members]
+    waiting = [
+        member
+        for member in members
+        if not (network_folder(work.path, member.id) / "result.json").exists()
+    ]
+    if not waiting:
+        return
+    plan = _Plan(work, waiting, supernet, how)
+    if work.cluster is None:
+        for member in waiting:
+            plan.train_here(member)
+    else:
+        plan.train_there()
 
 
-def recipe_of(work: Work) -> Recipe:
-    """How the run's settings ask to retrain."""
-    s = work.settings
-    return retraining_recipe(
-        work, from_scratch=s.from_scratch, epochs=s.retrain_epochs, fine_tune=s.fine_tune
-    )
+class _Plan:
+    """The networks that are to be retrained, with what they start from and learn from."""
 
+    def __init__(
+        self,
+        work: Work,
+        members: Sequence[FrontMember],
+        supernet: Callable[[], TrainedSupernet],
+        how: Retraining,
+    ) -> None:
+        self.work, self.members, self.how = work, members, how
+        self._supernet = supernet
+        self._seed = work.settings.seed if how.seed is None else how.seed
+        self._recipe = recipe_of(work.context, how)
 
-def retraining_recipe(
-    work: Work, *, from_scratch: bool, epochs: int | None = None, fine_tune: int | None = None
-) -> Recipe:
-    """A recipe for the run's training images.
+    @cached_property
+    def start(self) -> TrainedSupernet | None:
+        """The supernet whose weights the networks start from."""
+        return None if self.how.from_scratch else self._supernet()
 
-    Args:
-        work: The run.
-        from_scratch: Whether training begins with new weights.
-        epochs: Number of epochs; None for the usual number.
-        fine_tune: Number of epochs of a short training from the shared weights; None for a long
-            one, unless the shared weights go back to a donor's, which a long one would replace.
-    """
-    images = len(work.context.data.train)
-    if fine_tune is None and not from_scratch and work.context.donor is not None:
-        fine_tune = epochs or FINE_TUNE_EPOCHS
-    if fine_tune is not None:
-        return fitted(fine_tune_recipe(fine_tune), images)
-    recipe = default_recipe(from_scratch, images)
-    if epochs is not None:
-        recipe = recipe.model_copy(update={"epochs": epochs})
-    return fitted(recipe, images)
+    @cached_property
+    def answers(self) -> tuple[bytes, str] | None:
+        """The teacher's, with their key."""
+        if self.how.teacher is None:
+            return None
+        teacher = teacher_named(self.work, self.how.teacher, self._supernet)
+        return answers_of(self.work, teacher, self._recipe, self._seed)
 
-
-def results_of(run: Path) -> dict[str, NetworkResult]:
-    """The results of a run's retrained networks, by id."""
-    found = sorted((run / "networks").glob("*/result.json"))
-    return {path.parent.name: NetworkResult.from_dict(read_json(path)) for path in found}
-
-
-def retrained(work: Work, member: FrontMember) -> Trained:
-    """A retrained network, read from its folder."""
-    folder, data = network_folder(work.path, member.id), work.context.data
-    path = folder / "network.safetensors"
-    tensors, description = from_bytes(path.read_bytes(), str(path))
-    if description["id"] != member.id:
-        raise SettingsError(f"'{path}' holds network {description['id']}. Delete its folder.")
-    network = build_network(member.architecture, data.shape)
-    network.load_state_dict(tensors)
-    result = NetworkResult.from_dict(read_json(folder / "result.json"))
-    scores = {
-        "validation_accuracy": result.validation.accuracy,
-        "test_accuracy": result.test.accuracy,
-    }
-    return Trained(network.eval(), scores)
-
-
-def _retrain(
-    work: Work, member: FrontMember, start: TrainedSupernet | None, recipe: Recipe, seed: int
-) -> None:
-    """Train one network, score it and keep it."""
-    data, folder = work.context.data, network_folder(work.path, member.id)
-    network = (
-        fresh_network(member.architecture, data.shape, seed)
-        if start is None
-        else start.supernet.extract(member.architecture)
-    ).to(work.context.device)
-    started = time.monotonic()
-    curve = _train(work, member, network, recipe, seed, from_scratch=start is None)
-    result = NetworkResult(
-        id=member.id,
-        validation=score_validation(network, data),
-        test=score_test(network, work.context.dataset),
-        from_scratch=start is None,
-        seed=seed,
-        recipe=recipe,
-        curve=curve,
-        seconds=round(time.monotonic() - started, 1),
-    )
-    atomic_write(folder / "network.safetensors", to_bytes(network.state_dict(), {"id": member.id}))
-    atomic_write(folder / "result.json", result.to_json())
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    judged, tested = len(data.validation), len(work.context.dataset.open_test())
-    work.console.say(
-        f"{member.id}: {format_accuracy(result.validation.accuracy, judged)} of the validation "
-        f"images, {format_accuracy(result.test.accuracy, tested)} of the test images"
-    )
-
-
-def _train(
-    work: Work,
-    member: FrontMember,
-    network: Network,
-    recipe: Recipe,
-    seed: int,
-    from_scratch: bool,
-) -> list[dict[str, float]]:
-    """Train, or continue from the checkpoint; returns the validation curve."""
-    batches = work.context.retraining_batches(seed)
-    key = f"network {member.id}, {recipe.model_dump_json()}, {from_scratch=}, {seed=}"
-    path = network_folder(work.path, member.id) / "checkpoint.safetensors"
-    steps = batches.steps_per_epoch(recipe.batch_size) * recipe.epochs
-    with work.console.task(f"training {member.id}", steps) as advance:
-
-        def progress(now: Steps) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
-
-        return retrain(
-            network,
-            batches,
-            recipe,
-            seed=seed,
-            validate=lambda net: {"accuracy": score_validation(net, work.context.data).accuracy},
-            checkpoints=checkpoints_at(path, key),
-            progress=progress,
+    def job(self, member: FrontMember) -> NetworkJob:
+        """The training of one network."""
+        return NetworkJob(
+            settings=self.work.settings,
+            data_id=self.work.context.data.id,
+            architecture=member.architecture,
+            recipe=self._recipe,
+            seed=self._seed,
+            start=None if self.start is None else self.start.key,
+            teacher=None if self.answers is None else self.answers[1],
         )
+
+    def train_here(self, member: FrontMember) -> None:
+        """Train one network in this process, or continue it."""
+        context, job = self.work.context, self.job(member)
+        network = job.begin(context, self._weights(member))
+        path = network_folder(self.work.path, member.id) / "checkpoint.safetensors"
+        steps = context.retraining_batches(job.seed).steps_per_epoch(job.recipe.batch_size)
+        title = f"training {member.id}"
+        started = time.monotonic()
+        with self.work.console.task(title, steps * job.recipe.epochs) as advance:
+            curve = job.train(
+                context,
+                network,
+                None if self.answers is None else self.answers[0],
+                checkpoints=checkpoints_at(path, job.key),
+                progress=lambda now: advance(now.step, f"loss {now.loss:.3f}"),
+            )
+        _keep(self.work, job, network, curve, time.monotonic() - started)
+        path.unlink(missing_ok=True)
+
+    def train_there(self) -> None:
+        """Train all networks on the cluster, or continue them."""
+        assert self.work.cluster is not None
+        storage = Storage.at(self.work.cluster.choice.storage or self.work.path / "cluster")
+        shared = {} if self.answers is None else {TEACHER: self.answers[0]}
+        shared |= {m.id: w for m in self.members if (w := self._weights(m)) is not None}
+        trials = [self._trial(member) for member in self.members]
+        ended: list[Ended] = []
+        # Values are tuned for one network after the other; else all networks are trials of one.
+        for group in [[trial] for trial in trials] if self.how.tuning else [trials]:
+            started = time.monotonic()
+            found = run_trials(
+                self.work.cluster,
+                group,
+                self.how.manner,
+                storage=storage,
+                shared=shared,
+                console=self.work.console,
+                tuning=self.how.tuning,
+            )
+            for each in _best(found) if self.how.tuning else found:
+                ended.append(each)
+                self._keep(each, time.monotonic() - started)
+            for each in found:
+                if each.outcome == "done":
+                    (storage / each.name).delete()
+        _say_failures(self.work, ended)
+
+    def _trial(self, member: FrontMember) -> Trial:
+        name = f"{_name_of(self.work.path)}-{member.id}"
+        return Trial(name, f"training {member.id}", self.job(member))
+
+    def _keep(self, ended: Ended, seconds: float) -> None:
+        """Score and keep a network that was trained on the cluster."""
+        if ended.content is None:
+            return
+        job = ended.trial.job.changed(ended.values)
+        tensors, description = from_bytes(ended.content, f"of {ended.trial.name}")
+        network = build_network(job.architecture, self.work.context.data.shape)
+        network.load_state_dict(tensors)
+        network.to(self.work.context.device)
+        _keep(self.work, job, network.eval(), description["curve"], seconds)
+
+    def _weights(self, member: FrontMember) -> bytes | None:
+        """Of the supernet, for one network."""
+        if self.start is None:
+            return None
+        return to_bytes(self.start.supernet.extract(member.architecture).state_dict(), {})
+
+
+def _keep(work: Work, job: NetworkJob, network: Network, curve: Curve, seconds: float) -> None:
+    """Score a trained network once on the test split, and write its files."""
+    context, id = work.context, job.architecture.id
+    result = NetworkResult(
+        id=id,
+        validation=score_validation(network, context.data),
+        test=score_test(network, context.dataset),
+        from_scratch=job.start is None,
+        seed=job.seed,
+        recipe=job.recipe,
+        curve=curve,
+        seconds=round(seconds, 1),
+    )
+    folder = network_folder(work.path, id)
+    atomic_write(folder / "network.safetensors", to_bytes(network.state_dict(), {"id": id}))
+    atomic_write(folder / "result.json", result.to_json())
+    judged, tested = len(context.data.validation), len(context.dataset.open_test())
+    work.console.say(
+        f"{id}: {format_accuracy(result.validation.accuracy, judged)} of the validation images, "
+        f"{format_accuracy(result.test.accuracy, tested)} of the test images"
+    )
+
+
+def _best(ended: Sequence[Ended]) -> list[Ended]:
+    """The best of one network's trials; one that failed if none was done."""
+    done = [each for each in ended if each.outcome == "done"]
+    return [max(done, key=lambda each: each.score)] if done else list(ended[:1])
+
+
+def _say_failures(work: Work, ended: Sequence[Ended]) -> None:
+    """Tell what went wrong.
+
+    Raises:
+        TrialError: a network has no result.
+    """
+    lost = []
+    for each in ended:
+        if each.failures and each.outcome == "done":
+            work.console.say(
+                f"{each.trial.title}: done, after {len(each.failures)} failures of its workers"
+            )
+        if each.outcome in ("failed", "over the limit"):
+            why = f" ({each.failures[-1]})" if each.failures else ""
+            lost.append(f"{each.trial.job.architecture.id} {each.outcome}{why}")
+        elif each.outcome == "stopped early":
+            work.console.say(f"{each.trial.title}: stopped early, because others were better")
+    if lost:
+        raise TrialError(
+            f"{len(lost)} of {len(ended)} networks were not retrained: {'; '.join(lost)}. The "
+            "others are kept. Run the same command again to continue these from their checkpoints."
+        )
+
+
+def _name_of(run: Path) -> str:
+    """A name that no other run has, for its checkpoints in a storage that runs share."""
+    path = run / "cluster.json"
+    if not path.exists():
+        atomic_write_json(path, {"name": f"{run.name}-{uuid.uuid4().hex[:8]}"})
+    return str(read_json(path)["name"])

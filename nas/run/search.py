@@ -10,6 +10,7 @@ from nas.run.feasibility import Known
 from nas.run.front import Front
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
+from nas.run.workers import evaluators_of
 from nas.search.engine import Progress, search
 from nas.search.front_file import front_members, read_front, write_front
 from nas.search.problem import Problem
@@ -62,10 +63,13 @@ def search_children(
     gradients = work.context.gradients(trained.supernet)
     brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
     asking = make_searcher(searcher, brief)
-    with work.console.task(f"searching ({searcher})", total) as advance:
+    with (
+        work.console.task(f"searching ({searcher})", total) as advance,
+        evaluators_of(work, problem, trained, record) as evaluators,
+    ):
 
         def progress(now: Progress) -> None:
-            advance(now.done, f"best {now.best:.2%}")
+            advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))
 
         return search(
             problem,
@@ -74,6 +78,7 @@ def search_children(
             record=work.path / record,
             lag=work.settings.lag,
             progress=progress,
+            evaluators=evaluators,
         )
 
 

@@ -20,7 +20,7 @@ from nas.run.front import Front
 from nas.run.inputs import validation_images
 from nas.run.measure import only_predicted, read_measured, unanswered, with_measured
 from nas.run.recommend import Finished, recommend
-from nas.run.retrain import results_of
+from nas.run.trained import results_of
 from nas.search.engine import read_records
 from nas.search.front_file import read_front
 from supernet.scores import difference

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.cluster.connection import Cluster
 from nas.progress import Progress
 from nas.run.context import Context
 from nas.run.folder import RunFolder
@@ -46,6 +47,8 @@ class Work:
     console: Progress
     until: Step = STEPS[-1]
     """The last step to take."""
+    cluster: Cluster | None = None
+    """Where to evaluate, measure and train; None for this process."""
 
     @property
     def path(self) -> Path:

@@ -7,15 +7,15 @@ skips weights without a gradient, so that a large space takes more memory but no
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from supernet.training.depth import rate_shares
 from supernet.training.recipe import Recipe
 
-_BLOCK = re.compile(r"stages\.\d+(\.blocks\.\d+)?")
 FINAL_SHARE = 0.01
 """The learning rate at the end, as a share of its peak."""
 
@@ -34,24 +34,7 @@ class Optimisation:
         self.step_number = 0
         self.parameters = dict(parameters)
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
-        groups = [
-            {"params": params, "weight_decay": recipe.weight_decay * decays, "share": share}
-            for (share, decays), params in self._groups(recipe.layer_decay).items()
-        ]
-        self.adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
-
-    def _groups(self, layer_decay: float) -> dict[tuple[float, bool], list[nn.Parameter]]:
-        """Parameters by their share of the learning rate, and whether their weights decay."""
-        layers = dict.fromkeys(_layer(name) for name in self.parameters)
-        shares = {
-            layer: layer_decay**i for i, layer in enumerate(sorted(layers, key=_place)[::-1])
-        }
-        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-        for decays in (True, False):
-            for name, parameter in self.parameters.items():
-                if (parameter.ndim > 1) == decays:
-                    groups.setdefault((shares[_layer(name)], decays), []).append(parameter)
-        return groups
+        self.adamw = torch.optim.AdamW(self._groups(), lr=recipe.learning_rate, foreach=True)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then a cosine from the peak down to a hundredth of it."""
@@ -76,6 +59,21 @@ class Optimisation:
         decay = min(self.recipe.ema_decay, self.step_number / (self.step_number + 10))
         averages = [self.averages[name] for name in touched]
         torch._foreach_lerp_(averages, list(touched.values()), 1 - decay)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with the same rate and weight decay; vectors and scalars do not decay."""
+        shares = rate_shares(self.parameters, self.recipe.layer_decay)
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.parameters.items():
+            groups.setdefault((shares[name], parameter.ndim > 1), []).append(parameter)
+        return [
+            {
+                "params": members,
+                "share": share,
+                "weight_decay": self.recipe.weight_decay if decays else 0.0,
+            }
+            for (share, decays), members in groups.items()
+        ]
 
     def state(self) -> dict[str, Tensor]:
         """All tensors of the training by name: weights, averages and both moments."""
@@ -117,16 +115,3 @@ class Optimisation:
             weight = parameter.detach().clone()
             parameter.copy_(self.averages[name])
             self.averages[name].copy_(weight)
-
-
-def _layer(name: str) -> str:
-    """The block, stem, downsampling or head that a parameter belongs to."""
-    block = _BLOCK.match(name)
-    return block.group() if block else name.partition(".")[0]
-
-
-def _place(layer: str) -> tuple[int, ...]:
-    """Where a layer stands in the network: the stem first, what is not of the network last."""
-    if layer == "stem":
-        return (-1,)
-    return tuple(int(step) for step in layer.split(".") if step.isdigit()) or (10**6,)
