@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import attend, heads_of, maps, merge_heads, split_heads, tokens
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class StripAttention(nn.Module):
         z = tokens(self.reduce(F.pad(x, (0, right, 0, down)) if down or right else x))
         q = split_heads(self.q(tokens(x)), self.heads)
         k, v = split_heads(self.k(z), self.heads), split_heads(self.v(z), self.heads)
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
+        y = attend(q, k, v)  # (B, heads, N, head_dim)
         return maps(self.project(merge_heads(y)), height, width)
 
 

@@ -16,10 +16,8 @@ def pooled(x: Tensor, side: int) -> Tensor:
     """Means over groups of side x side positions, over those that are on the map."""
     rows = []
     for i in range(0, x.shape[2], side):
-        row = [
-            x[:, :, i : i + side, j : j + side].mean((2, 3)) for j in range(0, x.shape[3], side)
-        ]
-        rows.append(torch.stack(row, 2))
+        groups = [x[:, :, i : i + side, j : j + side] for j in range(0, x.shape[3], side)]
+        rows.append(torch.stack([group.mean((2, 3)) for group in groups], 2))
     return torch.stack(rows, 2)
 
 

@@ -30,11 +30,8 @@ def start_of(i: int, length: int, size: int, dilation: int) -> int:
 def neighbours(i: int, length: int, size: int, dilation: int) -> list[int]:
     if length < size * dilation:  # NATTEN refuses such maps: all there are, at most `size` of them
         group = list(range(i % dilation, length, dilation))
-        place, count = group.index(i), min(size, len(group))
-        first = sorted(
-            (abs(place - first - size // 2), first) for first in range(len(group) - count + 1)
-        )
-        return group[first[0][1] : first[0][1] + count]
+        first = max(0, min(group.index(i) - size // 2, len(group) - size))
+        return group[first : first + size]
     start = start_of(i, length, size, dilation)
     return list(range(start, start + size * dilation, dilation))
 
@@ -47,13 +44,9 @@ def expected(own: NeighborhoodAttention, x: Tensor, size: int, dilation: int) ->
     y = torch.empty_like(q)
     for i in range(height):
         for j in range(width):
-            rows, columns = (
-                neighbours(i, height, size, dilation),
-                neighbours(j, width, size, dilation),
-            )
             scores, values = [], []
-            for row in rows:
-                for column in columns:
+            for row in neighbours(i, height, size, dilation):
+                for column in neighbours(j, width, size, dilation):
                     down, right = (row - i) // dilation, (column - j) // dilation
                     score = (q[:, i, j] * k[:, row, column]).sum(2) / 4
                     scores.append(score + own.bias[:, down + size - 1, right + size - 1])

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from search_spaces.mixers.attention.retention import Retention, RetentionOptions, _fraction
 
 HEIGHT, WIDTH = 3, 4
+Turned = list[list[complex]]
 
 
-def turned(t: Tensor) -> list[list[list[complex]]]:
+def turned(t: Tensor) -> list[Turned]:
     """Channels i and i + d/2 of each head as a complex number times e^(i n theta)."""
     heads = []
     for head in range(t.shape[1] // 16):
@@ -27,9 +28,7 @@ def turned(t: Tensor) -> list[list[list[complex]]]:
     return heads
 
 
-def attention(
-    q: list[list[complex]], k: list[list[complex]], at: list[int], kept: float
-) -> Tensor:
+def attention(q: Turned, k: Turned, at: list[int], kept: float) -> Tensor:
     """Softmax scores among some positions, times the decay over the Manhattan distance."""
     scores = torch.zeros(len(at), len(at), dtype=torch.float64)
     decay = torch.zeros_like(scores)
