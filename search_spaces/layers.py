@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS = ("layer", "batch")
+NORMS = ("layer", "batch", "batch-1e-3")
+"""Kinds of norm; the last is batch norm with the epsilon of TensorFlow's published networks."""
 
 
 class LayerNorm2d(nn.Module):
@@ -42,12 +43,31 @@ class PointwiseLinear(nn.Linear):
 
 def make_norm(kind: str, dim: int) -> nn.Module:
     """The norm of that kind over `dim` channels of a map."""
-    return nn.BatchNorm2d(dim) if kind == "batch" else LayerNorm2d(dim)
+    return nn.BatchNorm2d(dim) if is_batch(kind) else LayerNorm2d(dim)
+
+
+def is_batch(kind: str) -> bool:
+    """Whether a kind of norm is batch norm, which makes the bias before it useless."""
+    return kind.startswith("batch")
+
+
+def set_epsilon(module: nn.Module, kind: str) -> None:
+    """Give every batch norm within a module the epsilon of the network's kind of norm."""
+    if kind == "batch-1e-3":
+        for each in module.modules():
+            if isinstance(each, nn.BatchNorm2d):
+                each.eps = 1e-3
 
 
 def make_activation(kind: str) -> nn.Module:
-    """'gelu', 'relu' or 'none'."""
-    kinds: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "none": nn.Identity}
+    """'gelu', 'relu', 'relu6' (at most 6), 'silu' or 'none'."""
+    kinds: dict[str, type[nn.Module]] = {
+        "gelu": nn.GELU,
+        "relu": nn.ReLU,
+        "relu6": nn.ReLU6,
+        "silu": nn.SiLU,
+        "none": nn.Identity,
+    }
     return kinds[kind]()
 
 

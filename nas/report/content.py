@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from nas.result import Answer, FrontMember, Latency, NamedTarget
+from nas.result import (
+    Answer,
+    FrontMember,
+    Latency,
+    Metric,
+    NamedTarget,
+    Recommendation,
+    StockNetwork,
+)
 from nas.retrain.result import NetworkResult
 from nas.search.front import hypervolume_curve
 from nas.search.front_file import within
 from nas.search.objectives import Budgets, limits_in_words
-from nas.search.problem import Metric
 from nas.search.protocol import Floats
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit
@@ -41,6 +48,10 @@ class ReportContent:
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
         exported: Folders of exported networks.
+        recommended: What to use within each set of budgets.
+        stock: Published networks, trained on the same images.
+        validation_images: Number of images behind a validation accuracy; 0 if not known.
+        test_images: Number of images behind a test accuracy.
     """
 
     title: str
@@ -63,6 +74,10 @@ class ReportContent:
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+    recommended: Sequence[Recommendation] = ()
+    stock: Sequence[StockNetwork] = ()
+    validation_images: int = 0
+    test_images: int = 0
 
     def held_out_on(self, target: int) -> list[Latency]:
         """The held-out networks of one target."""
@@ -83,7 +98,7 @@ class ReportContent:
         """What is said after a latency: ` on cpu`, nothing where there is one target only."""
         return f" on {self.targets[target].name}" if len(self.targets) > 1 else ""
 
-    def within(self, answer: Answer) -> str:
+    def within(self, answer: Answer | Recommendation) -> str:
         """The budgets of an answer in words."""
         return limits_in_words(answer.limits_ms, [target.name for target in self.targets])
 

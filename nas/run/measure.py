@@ -15,8 +15,8 @@ from typing import Any
 
 from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
 from nas.latency import Target, measure_finalists
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
-from nas.latency.timing.measure import machine_of
 from nas.result import FrontMember
 from nas.run.front import Front
 from nas.run.work import Work
@@ -29,8 +29,14 @@ SCHEMA = 2
 MachineOf = Callable[[Target], Machine]
 
 
-def measure(work: Work, front: Front, machine_of: MachineOf = machine_of) -> Front:
+def measure(work: Work, front: Front, machine_of: MachineOf | None = None) -> Front:
     """The front with its members' latencies on each target that can be measured here.
+
+    Args:
+        work: The run.
+        front: What to measure.
+        machine_of: Finds the machine of a target, to measure in this process; by default a new
+            process measures.
 
     Raises:
         InfeasibleError: every member was measured beyond the budgets.
@@ -124,7 +130,9 @@ def unanswered(front: Front, names: Sequence[str]) -> list[str]:
     return said
 
 
-def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) -> dict[str, Any]:
+def _on_target(
+    work: Work, front: Front, target: Target, machine_of: MachineOf | None
+) -> dict[str, Any]:
     """The measured latencies on one target, or the reason why nothing was measured."""
     try:
         networks = finalists_on(work, front.members, target, machine_of)
@@ -136,7 +144,7 @@ def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) 
 
 
 def finalists_on(
-    work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf
+    work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf | None
 ) -> dict[str, dict[str, float]]:
     """Measured latencies of the front's best members on a target, by id.
 
@@ -146,12 +154,14 @@ def finalists_on(
     if not members:
         return {}
     data = work.context.data
+    if machine_of is None:
+        tell_load(target, work.console)
     found = measure_finalists(
         [member.architecture for member in members],
         target,
         data.shape,
         progress=work.console,
-        machine=machine_of(target),
+        machine=machine_of(target) if machine_of else None,
     )
     work.console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
     return {

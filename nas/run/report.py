@@ -9,13 +9,13 @@ import numpy as np
 from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.report import ReportContent, write_report
-from nas.result import Latency
+from nas.result import Latency, shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
-from nas.run.finish import results_of
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
+from nas.run.trained import results_of
 from nas.run.work import Work
 from nas.search.engine import read_records
 from nas.search.problem import Problem
@@ -42,7 +42,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         front=result.front,
         budgets=context.budgets,
         answers=result.answers,
-        metric=work.settings.metric,
+        metric=shown_metric(work.context.metric),
         searcher=work.settings.searcher,
         random_records=read_records(work.path / "random.jsonl"),
         held_out=held_out(known, context),
@@ -56,6 +56,10 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         confidence=result.confidence,
         notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
+        recommended=result.recommended,
+        stock=result.stock,
+        validation_images=result.validation_images,
+        test_images=result.test_images,
     )
     return write_report(work.path, content)
 
@@ -100,4 +104,4 @@ def _reference(context: Context, trained: TrainedSupernet) -> tuple[float, ...] 
         return None
     space = context.space
     smallest = trained.evaluator(space.decode(space.smallest()))
-    return float(getattr(smallest, context.settings.metric)), *limits
+    return float(getattr(smallest, shown_metric(context.metric))), *limits

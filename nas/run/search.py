@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from nas.result import shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.front import Front
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
+from nas.run.workers import evaluators_of
 from nas.search.engine import Progress, search
 from nas.search.front_file import front_members, read_front, write_front
 from nas.search.problem import Problem
@@ -26,7 +28,7 @@ def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Prob
         measures=known.measures,
         budgets=context.budgets,
         identify=lambda code: space.decode(code).id,
-        metric=context.settings.metric,
+        metric=context.metric,
         targets=context.target_names,
     )
 
@@ -40,7 +42,7 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
             work, problem, trained, work.settings.searcher, "evaluations.jsonl"
         )
         _write(work, records, known, trained.key)
-    front = Front(tuple(read_front(path)), context.budgets, work.settings.metric)
+    front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")
     return front
 
@@ -61,10 +63,13 @@ def search_children(
     gradients = work.context.gradients(trained.supernet)
     brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
     asking = make_searcher(searcher, brief)
-    with work.console.task(f"searching ({searcher})", total) as advance:
+    with (
+        work.console.task(f"searching ({searcher})", total) as advance,
+        evaluators_of(work, problem, trained, record) as evaluators,
+    ):
 
         def progress(now: Progress) -> None:
-            advance(now.done, f"best {now.best:.2%}")
+            advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))
 
         return search(
             problem,
@@ -73,14 +78,15 @@ def search_children(
             record=work.path / record,
             lag=work.settings.lag,
             progress=progress,
+            evaluators=evaluators,
         )
 
 
 def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
     """`study.journal` and `front.json`."""
-    context, metric = work.context, work.settings.metric
+    context, metric = work.context, work.context.metric
     space, names = context.space, context.target_names
-    mirror(work.path / "study.journal", records, space.genes, metric, names)
+    mirror(work.path / "study.journal", records, space.genes, shown_metric(metric), names)
     front = front_members(
         records, context.budgets, metric, lambda code: space.decode(np.array(code))
     )

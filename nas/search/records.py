@@ -38,9 +38,9 @@ class Record:
         return math.isnan(self.accuracy)
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
         value: float = getattr(self, metric)
-        return value
+        return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: null instead."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nas.result import Metric
 from nas.search.foreign.optuna import quiet_optuna
 from nas.search.foreign.tool import NamedGene, words_of
-from nas.search.problem import Metric
 from nas.search.records import Record
 from nas.storage import storing
 

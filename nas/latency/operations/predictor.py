@@ -27,7 +27,7 @@ from nas.latency.operations.timer import Pace, Timer, time_calls
 from nas.latency.operations.times import OperationTimes
 from nas.latency.prediction import COVERAGE, PROCESSOR_CHANGE, Prediction, widened
 from nas.latency.profiles.correction import Prior, fit
-from nas.latency.profiles.held_out import WIDEST, busy, judge
+from nas.latency.profiles.held_out import WIDEST_HERE, busy, judge
 from nas.latency.target import Target
 from nas.latency.timing.machine import Effort, Machine
 from nas.latency.timing.measure import measure_networks
@@ -122,7 +122,7 @@ class OperationsPredictor:
             if not predictor.store.fitted:  # another process may have fitted it meanwhile
                 progress.say(f"Measuring this machine once, for any network on {target}")
                 networks = networks or reference_networks(target)
-                predictor._fit(networks, effort, widest or WIDEST, machine, progress)
+                predictor._fit(networks, effort, widest or WIDEST_HERE, machine, progress)
         return predictor
 
     def predict(

@@ -27,6 +27,9 @@ from nas.latency.timing.samples import Measurement
 Floats = NDArray[np.float64]
 WIDEST = 2.0
 """A 90 % interval of more than this factor to either side is refused."""
+WIDEST_HERE = 10.0
+"""The same for the processor at hand. Other programs often keep it busy, and a wide interval is of
+use all the same: finalists are measured again."""
 WRONG_TIMES = (
     "Either another program slowed the device down, or the times belong to other networks. "
     "Measure again."

@@ -23,10 +23,9 @@ from nas.errors import CheckpointError
 from nas.latency.devices import fingerprint
 from nas.latency.identity import cache_name, parts_hash, read_sealed, seal, short_id
 from nas.latency.target import Target
-from nas.latency.timing.machine import Effort, Machine
-from nas.latency.timing.measure import measure_finalists
+from nas.latency.timing.job import Job
+from nas.latency.timing.machine import Effort
 from nas.latency.timing.samples import Measurement
-from nas.progress import Progress
 from nas.storage import atomic_write, cache_dir
 from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, build_network
@@ -141,18 +140,10 @@ class Subject:
         architecture = self.space.decode(code)
         return build_network(architecture, self.data_shape)
 
-    def measure(
-        self, codes: Codes, effort: Effort, progress: Progress, machine: Machine
-    ) -> Measurement:
-        """Measure networks as a whole, (n, genes)."""
-        return measure_finalists(
-            [self.space.decode(code) for code in codes],
-            self.target,
-            self.data_shape,
-            effort=effort,
-            progress=progress,
-            machine=machine,
-        )
+    def job(self, codes: Codes, effort: Effort, by_part: int = 0) -> Job:
+        """The job of measuring networks, (n, genes), the first `by_part` of them by part."""
+        architectures = tuple(self.space.decode(code) for code in codes)
+        return Job(architectures, self.target, self.data_shape, effort, by_part=by_part)
 
     def conditions(
         self, device: dict[str, Any], measured: Measurement | None = None

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,16 @@ class Samples:
     """During which passes the system interrupted this process, (passes,)."""
     drift: Floats
     """Logarithm of the machine's slowdown at each pass, (passes,)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Samples:
+        """What `to_dict` gave."""
+        disturbed = np.array(data["disturbed"], dtype=bool)
+        return cls(np.array(data["ms"], float), disturbed, np.array(data["drift"], float))
 
     def typical(self) -> Floats:
         """Median of each piece over the calm passes, corrected for the drift, (pieces,)."""

@@ -1,0 +1,6 @@
+"""Donors: published networks with their weights, from a package, a file or timm's hub."""
+
+from nas.pretrained.donor import Donor
+from nas.pretrained.sources import PACKAGES, load_donor, package_installed
+
+__all__ = ["PACKAGES", "Donor", "load_donor", "package_installed"]
