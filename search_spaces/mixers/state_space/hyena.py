@@ -86,8 +86,8 @@ class Hyena(nn.Module):
         wide = torch.promote_types(u.dtype, torch.float32)
         kernel = torch.fft.rfft2(self._kernel(height, width).to(wide))  # (C, 2H, W + 1)
         padded = nn.functional.pad(u.to(wide), (0, width, 0, height))
-        y = torch.fft.irfft2(torch.fft.rfft2(padded) * kernel, s=size)[..., :height, :width]
-        return y.to(u.dtype).contiguous(memory_format=torch.channels_last)
+        y: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * kernel, s=size)
+        return y[..., :height, :width].to(u.dtype).contiguous(memory_format=torch.channels_last)
 
     def _kernel(self, height: int, width: int) -> Tensor:
         """The sum of the directions' kernels, (C, 2H, 2W), beginning with distance 0."""
