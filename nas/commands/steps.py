@@ -37,12 +37,12 @@ from nas.settings import Settings
 
 def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
-    context = Context(settings)
-    say_data(context, console)
-    if ray is None:
-        keep_helpful_threads(console)
     try:
         with connected_if(ray) as cluster:
+            context = Context(settings)
+            say_data(context, console)
+            if cluster is None:
+                keep_helpful_threads(console)
             trained = supernet_of(context, console, cluster)
     except KeyboardInterrupt as error:
         error.add_note("Run the same command again to continue from its last checkpoint.")

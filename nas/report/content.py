@@ -50,6 +50,7 @@ class ReportContent:
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
         exported: Folders of exported networks.
+        origin: What the supernet started from, in sentences; empty for random weights.
         recommended: What to use within each set of budgets.
         stock: Published networks, trained on the same images.
         validation_images: Number of images behind a validation accuracy; 0 if not known.
@@ -77,6 +78,7 @@ class ReportContent:
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+    origin: str = ""
     recommended: Sequence[Recommendation] = ()
     stock: Sequence[StockNetwork] = ()
     validation_images: int = 0

@@ -96,7 +96,7 @@ def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Sect
         _best(content, pictures),
         _search(content, pictures),
         _latency(content, pictures),
-        _supernet(pictures),
+        _supernet(content, pictures),
         _workers(content),
         Section("Notes", notes=content.notes),
         _conditions(content),
@@ -232,13 +232,13 @@ def _held_out(content: ReportContent, target: int) -> str:
     return caption
 
 
-def _supernet(pictures: Mapping[str, bytes]) -> Section:
+def _supernet(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     caption = (
         "Accuracy on the validation split of children of the supernet, with the moving averages "
         "of the shared weights."
     )
     drawn = _figure(pictures, "supernet", "Validation accuracy of children over epochs", caption)
-    return Section("The supernet", figures=_known([drawn]))
+    return Section("The supernet", text=content.origin, figures=_known([drawn]))
 
 
 def _workers(content: ReportContent) -> Section:
