@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nas.cluster.connection import Cluster, ray_module
+from nas.cluster.pace import Pace
 from nas.cluster.worker import Greeting, Make, Worker, versions
 from nas.errors import ClusterError, ClusterLostError
 from nas.search.evaluators import FAILED, TRIES, Hope, Identify, Outcome
@@ -93,7 +94,7 @@ class OnWorkers:
         self._chunks: dict[Any, _Chunk] = {}
         self._starting: dict[Any, _Slot] = {}
         self._failures: Counter[int] = Counter()
-        self._hope, self._pace = Hope(), _Pace()
+        self._hope, self._pace = Hope(), Pace()
         self._deaths_in_row, self._silent_since = 0, time.monotonic()
         self.events: list[str] = []
         """What went wrong, in words."""
@@ -316,36 +317,6 @@ class OnWorkers:
     def _forget(self, index: int) -> None:
         del self._codes[index]
         self._cost.pop(index, None)
-
-
-class _Pace:
-    """How fast the workers are."""
-
-    def __init__(self) -> None:
-        self._began: float | None = None
-        self._cost = 0.0
-        self.done, self.worker_seconds, self.seconds = 0, 0.0, 0.0
-
-    def learn(self, cost: float, outcomes: list[Outcome]) -> None:
-        """Take note of a chunk with this predicted cost."""
-        now = time.monotonic()
-        took = sum(outcome.seconds for outcome in outcomes)
-        self._began = now - took if self._began is None else self._began
-        self._cost += cost
-        self.done += len(outcomes)
-        self.worker_seconds += took
-        self.seconds = now - self._began
-
-    @property
-    def per_second(self) -> float:
-        """Evaluations per second, of all workers together."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
-
-    def cost_in(self, seconds: float) -> float:
-        """The predicted cost that a worker gets done in some seconds; infinite at the start."""
-        if self.worker_seconds <= 0:
-            return float("inf")
-        return self._cost / self.worker_seconds * seconds
 
 
 @contextlib.contextmanager
