@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from nas.data.images import EIGHT_BITS, MARGIN
 from nas.errors import DataError
 from nas.reading import Fit, ReadOptions
 
@@ -55,11 +56,13 @@ class Decoded:
     Attributes:
         pixels: (N, side, side, C) uint8.
         read: (N,), False for files that could not be read.
+        levels: Of files with more than 8 bits: the least level, and the range made 0 to 255.
     """
 
     pixels: npt.NDArray[np.uint8]
     read: npt.NDArray[np.bool_]
     notes: tuple[str, ...]
+    levels: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,29 @@ def decode(
         names = listed([str(failure.path) for failure in failures])
         notes.append(f"{len(failures)} of {len(paths)} files cannot be read, left out: {names}")
     dark = _describe_dark(headers, pixels)
-    return Decoded(pixels, np.array([failure is None for failure in found]), (*notes, *dark))
+    read = np.array([failure is None for failure in found])
+    return Decoded(pixels, read, (*notes, *dark), (levels.low, levels.size))
+
+
+def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BITS) -> Image.Image:
+    """One image file as a data set reads it, before it becomes square: upright, grey or RGB.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for RGB.
+        levels: See `Decoded`.
+
+    Raises:
+        DataError: the file cannot be read, or images have other channels.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"Image files have 1 or 3 channels, but {channels} are needed.")
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            return _flatten(upright, "L" if channels == 1 else "RGB", _Levels(*levels))
+    except _UNREADABLE as error:
+        raise DataError(f"'{path}' cannot be read: {_reason(error)}.") from error
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -179,8 +204,19 @@ _CUBIC = Image.Resampling.BICUBIC
 _FITS: dict[Fit, Callable[[Image.Image, int], Image.Image]] = {
     "crop": lambda image, side: ImageOps.fit(image, (side, side), _CUBIC),
     "squash": lambda image, side: image.resize((side, side), _CUBIC),
-    "pad": lambda image, side: ImageOps.pad(image, (side, side), _CUBIC),
+    "pad": lambda image, side: _padded(image, side),
 }
+
+
+def _padded(image: Image.Image, side: int) -> Image.Image:
+    """The whole image in the middle of a grey square, placed as timm places it."""
+    ratio = side / max(image.size)
+    width, height = (max(1, round(length * ratio)) for length in image.size)
+    square = Image.new(image.mode, (side, side), (MARGIN,) * len(image.getbands()))
+    square.paste(
+        image.resize((width, height), _CUBIC), ((side - width) // 2, (side - height) // 2)
+    )
+    return square
 
 
 def _flatten(image: Image.Image, mode: str, levels: _Levels) -> Image.Image:
@@ -230,7 +266,7 @@ def _describe_sizes(headers: Sequence[_Header], side: int, fit: Fit) -> tuple[st
     done = {
         "crop": "scaled and centre-cropped",
         "squash": "squashed",
-        "pad": "scaled and padded with black",
+        "pad": "scaled and padded with grey",
     }
     return (f"images of {found} were {done[fit]} to {side}x{side}",)
 
