@@ -81,7 +81,7 @@ def load_data(
         classes=source.classes,
         train=train,
         validation=validation,
-        normalisation=Normalisation.of(train, fit),
+        normalisation=normalisation_for(train, options, fit),
         notes=(
             _describe_size(train),
             *notes,
@@ -94,6 +94,13 @@ def load_data(
         levels=source.levels,
         _test=test,
     )
+
+
+def normalisation_for(train: Images, options: ReadOptions, fit: Fit) -> Normalisation:
+    """Of the training images, or as the options say; arrays of other values are left to theirs."""
+    if options.normalisation is None or train.pixels.dtype != np.uint8:
+        return Normalisation.of(train, fit)
+    return Normalisation(*options.normalisation, 255.0)
 
 
 def parse_spec(spec: str) -> tuple[str, Path | None]:

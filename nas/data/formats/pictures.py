@@ -114,14 +114,14 @@ def decode(
             raise _corrupt([r for r in results if isinstance(r, _Failure)], len(paths))
         mode = "L" if all(header.mode in _GREY_MODES for header in headers) else "RGB"
         side = _common_side(headers, len(mode), memory_limit)
-        levels = _levels_of(headers)
+        levels, margin = _levels_of(headers), _margin(options, len(mode))
         pixels = np.empty((len(paths), side, side, len(mode)), dtype=np.uint8)
 
         def fill(position: int) -> _Failure | None:
             result = results[position]
             if isinstance(result, _Failure):
                 return result
-            return _read_into(pixels[position], paths[position], mode, options.fit, levels)
+            return _read_into(pixels[position], paths[position], mode, options.fit, levels, margin)
 
         found = list(pool.map(fill, range(len(paths))))
     failures = [failure for failure in found if failure]
@@ -184,7 +184,12 @@ def _read_header(path: Path) -> _Header | _Failure:
 
 
 def _read_into(
-    pixels: npt.NDArray[np.uint8], path: Path, mode: str, fit: Fit, levels: _Levels
+    pixels: npt.NDArray[np.uint8],
+    path: Path,
+    mode: str,
+    fit: Fit,
+    levels: _Levels,
+    margin: tuple[int, ...],
 ) -> _Failure | None:
     """Decode a file into its place in the array."""
     side = len(pixels)
@@ -193,7 +198,7 @@ def _read_into(
             if fit == "crop":
                 image.draft(mode, (side, side))  # lets a JPEG decode at a fraction of its size
             upright = ImageOps.exif_transpose(image)
-            square = _FITS[fit](_flatten(upright, mode, levels), side)
+            square = _FITS[fit](_flatten(upright, mode, levels), side, margin)
             pixels[...] = np.asarray(square).reshape(pixels.shape)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
@@ -201,18 +206,24 @@ def _read_into(
 
 
 _CUBIC = Image.Resampling.BICUBIC
-_FITS: dict[Fit, Callable[[Image.Image, int], Image.Image]] = {
-    "crop": lambda image, side: ImageOps.fit(image, (side, side), _CUBIC),
-    "squash": lambda image, side: image.resize((side, side), _CUBIC),
-    "pad": lambda image, side: _padded(image, side),
+_FITS: dict[Fit, Callable[[Image.Image, int, tuple[int, ...]], Image.Image]] = {
+    "crop": lambda image, side, margin: ImageOps.fit(image, (side, side), _CUBIC),
+    "squash": lambda image, side, margin: image.resize((side, side), _CUBIC),
+    "pad": lambda image, side, margin: _padded(image, side, margin),
 }
 
 
-def _padded(image: Image.Image, side: int) -> Image.Image:
-    """The whole image in the middle of a grey square, placed as timm places it."""
+def _margin(options: ReadOptions, channels: int) -> tuple[int, ...]:
+    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
+    mean = options.normalisation[0] if options.normalisation else ()
+    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
+
+
+def _padded(image: Image.Image, side: int, margin: tuple[int, ...]) -> Image.Image:
+    """The whole image in the middle of a square, placed as timm places it."""
     ratio = side / max(image.size)
     width, height = (max(1, round(length * ratio)) for length in image.size)
-    square = Image.new(image.mode, (side, side), (MARGIN,) * len(image.getbands()))
+    square = Image.new(image.mode, (side, side), margin)
     square.paste(
         image.resize((width, height), _CUBIC), ((side - width) // 2, (side - height) // 2)
     )
