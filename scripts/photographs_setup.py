@@ -67,7 +67,8 @@ class Photographs(Context):
     def child(self, supernet: Supernet, architecture: Architecture) -> Network:
         """A child as a network of its own, its statistics calibrated on training images."""
         network = supernet.extract(architecture)
-        some = self.data.train.select(np.arange(min(len(self.data.train), CALIBRATION_IMAGES)))
+        drawn = np.random.default_rng(0).permutation(len(self.data.train))[:CALIBRATION_IMAGES]
+        some = self.data.train.select(drawn)
         batches = EvalBatches(some, self.data.normalisation)
         calibrate(network, (x for x, _ in batches.batches(architecture.resolution, BATCH_SIZE)))
         return network

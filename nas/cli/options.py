@@ -185,6 +185,16 @@ Workers = Annotated[
         rich_help_panel=CLUSTER,
     ),
 ]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        help="A PostgreSQL database for the study that optuna-dashboard shows, such as "
+        "postgresql://nas@db/nas; put the password into PGPASSWORD or ~/.pgpass.",
+        metavar="URL",
+        show_default="a file in the run's folder",
+        rich_help_panel=CLUSTER,
+    ),
+]
 WorkerCpus = Annotated[
     float | None,
     typer.Option(

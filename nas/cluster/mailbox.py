@@ -34,9 +34,11 @@ class Mailbox:
         name, kind, _ = message
         if kind == "workers":
             self._began[name] = time.monotonic()
+        elif kind == "finished":
+            self._began.pop(name, None)
 
     def seconds(self, name: str) -> float:
-        """Since the workers of a training last began; 0 before that."""
+        """Since the workers of a training last began; 0 before that and after the end."""
         return time.monotonic() - self._began[name] if name in self._began else 0.0
 
     def take(self) -> list[Message]:
@@ -101,7 +103,7 @@ class Watch:
             self.console.say(f"{title}: {_count(value)}")
         elif kind == "progress":
             self._advance(name, title, value)
-        else:
+        elif kind == "failure":
             for rank, why in value.items():
                 self.failures.setdefault(name, []).append(why)
                 self.console.say(f"{title}: worker {rank} failed ({why})")

@@ -19,7 +19,7 @@ import torch
 
 from nas.cluster.connection import ray_module
 from supernet.training.loop import CHECKPOINT_SECONDS, Checkpoints, Progress
-from supernet.training.workers import Alone, Workers
+from supernet.training.parallel.workers import Alone, Workers
 
 CHECKPOINT, FINISHED = "checkpoint.safetensors", "finished.safetensors"
 _SHOWN_EVERY = 0.5
@@ -90,6 +90,7 @@ def work(config: Mapping[str, Orders]) -> None:
         seconds=orders.seconds,
     )
     content = orders.job(worker)
+    worker.teller.finished()
     worker.teller.report({}, FINISHED, content if workers.leads else None)
 
 
@@ -111,8 +112,8 @@ def _workers(apart: bool) -> Workers:
 
     if train.get_context().get_world_size() == 1:
         return Alone()
-    from supernet.training.apart import Apart
-    from supernet.training.together import Together
+    from supernet.training.parallel.apart import Apart
+    from supernet.training.parallel.together import Together
 
     return Apart() if apart else Together()
 
@@ -145,6 +146,11 @@ class Teller:
         if self._leads and time.monotonic() - self._told >= _SHOWN_EVERY:
             self._send("progress", now)
             self._told = time.monotonic()
+
+    def finished(self) -> None:
+        """Tell the driver that only the last report is left."""
+        if self._leads:
+            self._send("finished", None)
 
     def report(
         self, metrics: Mapping[str, float], name: str = "", content: bytes | None = None

@@ -19,6 +19,7 @@ from nas.report.tables import (
     settings_table,
     share,
     surrogates_table,
+    workers_table,
 )
 from nas.search.objectives import limits_in_words
 
@@ -96,6 +97,7 @@ def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Sect
         _search(content, pictures),
         _latency(content, pictures),
         _supernet(content, pictures),
+        _workers(content),
         Section("Notes", notes=content.notes),
         _conditions(content),
     )
@@ -237,6 +239,11 @@ def _supernet(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     )
     drawn = _figure(pictures, "supernet", "Validation accuracy of children over epochs", caption)
     return Section("The supernet", text=content.origin, figures=_known([drawn]))
+
+
+def _workers(content: ReportContent) -> Section:
+    failures = [failure for done in content.on_cluster for failure in done["failures"]]
+    return Section("The workers", notes=failures, tables=[workers_table(content)])
 
 
 def _conditions(content: ReportContent) -> Section:

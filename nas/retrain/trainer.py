@@ -25,9 +25,9 @@ from supernet.sampling import Child, Moment
 from supernet.supervision import Supervision
 from supernet.supervision.labels import Labels
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
-from supernet.training.workers import Workers
 
 CALIBRATION_BATCHES = 20
 

@@ -16,8 +16,8 @@ from supernet.supervision import Supervision
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import Checkpoints, Curve
 from supernet.training.loop import Progress as Steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
-from supernet.training.workers import Workers
 
 TEACHER = "teacher"
 """The name of the teacher's answers among what workers share."""

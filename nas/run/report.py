@@ -17,11 +17,12 @@ from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
 from nas.run.trained import results_of
 from nas.run.work import Work
+from nas.run.workers import FILE as CLUSTER_FILE
 from nas.search.engine import read_records
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit, assess
-from nas.storage import read_json
+from nas.storage import read_json, read_lines
 from search_spaces import Architecture, build_network
 
 
@@ -50,6 +51,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         surrogates=_surrogates(problem, records),
         reference=_reference(context, trained),
         supernet_curve=trained.curve,
+        on_cluster=read_lines(work.path / CLUSTER_FILE),
         retrained=list(results_of(work.path).values()),
         best=best[0].architecture if best else None,
         settings=work.settings.model_dump(),

@@ -36,8 +36,8 @@ from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Checkpoints, Curve
 from supernet.training.loop import Progress as Steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.train import train
-from supernet.training.workers import Workers
 
 CURVE_CHILDREN = 6
 """Number of random children on the validation curve."""

@@ -45,7 +45,7 @@ class SharpnessAware(InPlaceDistillation):
         """
         yield from super().losses(step)
         touched = [p for p in self._supernet[0].parameters() if p.grad is not None]
-        gradients = [p.grad for p in touched if p.grad is not None]
+        gradients = step.gradients(touched)
         length = torch.stack([gradient.norm() for gradient in gradients]).norm()
         uphill = [gradient * (self.radius / (length + 1e-12)) for gradient in gradients]
         before = [parameter.detach().clone() for parameter in touched]

@@ -80,6 +80,7 @@ def run_steps(
     if checkpoints is not None:
         training.load(checkpoints)
         saved = checkpoints.clock()
+    training.align()
     while training.step_number < teaching.steps:
         loss = training.step()
         if progress is not None:
@@ -136,6 +137,15 @@ class _Training:
             finally:
                 self.optimisation.swap_averages()
         self.curve.append(entry)
+
+    def align(self) -> None:
+        """Give all workers the weights, averages and buffers of the first one."""
+        parts = (
+            self.optimisation.parameters,
+            self.optimisation.averages,
+            self.teaching.memory()[0],
+        )
+        self.teaching.workers.align([tensor for part in parts for tensor in part.values()])
 
     def to_bytes(self, key: str) -> bytes:
         """A checkpoint."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from supernet.batches import Batch
 from supernet.sampling import Child, Moment
-from supernet.training.workers import PartOfBatch, Workers
+from supernet.training.parallel.workers import PartOfBatch, Workers
 
 Maps = Callable[[Tensor, Architecture], Iterator[tuple[str, Tensor]]]
 """Runs an architecture on images: the name and the output of each part, the scores last."""
@@ -68,6 +68,10 @@ class RunningStep:
         maps = {name: self._workers.whole(part, len(x)) for name, part in maps.items()}
         self._noted(child, images, maps[last])
         return maps
+
+    def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Gradients of the step so far, of parameters that have one."""
+        return self._workers.summed([p.grad for p in parameters if p.grad is not None])
 
     def losses(self) -> list[float]:
         """Cross entropy of each child with its labels; NaN for a child that was not run."""

@@ -16,9 +16,9 @@ from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
+from supernet.training.parallel.workers import Alone, Workers
 from supernet.training.recipe import Recipe
 from supernet.training.step import Maps, RunningStep
-from supernet.training.workers import Alone, Workers
 
 
 class Teaching:

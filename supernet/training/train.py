@@ -14,9 +14,9 @@ from supernet.sampling import Sampler
 from supernet.supernet import Supernet
 from supernet.supervision import Supervision
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
-from supernet.training.workers import Workers
 
 
 def train(

@@ -19,7 +19,7 @@ from supernet.method import Method, NoOptions, Setup
 from supernet.sampling import SAMPLERS, Child, Moment
 from supernet.supervision import SUPERVISIONS, Step, Supervision
 from supernet.supervision.alpha_divergence import divergence, pull
-from supernet.training.workers import PartOfBatch
+from supernet.training.parallel.workers import PartOfBatch
 
 
 class OwnHead(Supervision):

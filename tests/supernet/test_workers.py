@@ -23,12 +23,14 @@ from search_spaces.definition import read_definition
 from search_spaces.errors import TrainingError
 from search_spaces.space import SearchSpace
 from supernet import Supernet
+from supernet.method import Setup
 from supernet.sampling.sandwich import Sandwich, SandwichOptions
 from supernet.supervision import Supervision
 from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
-from supernet.training.apart import Apart
+from supernet.supervision.sharpness_aware import SharpnessAware, SharpnessAwareOptions
+from supernet.training.parallel.apart import Apart
 from supernet.training.recipe import Recipe
-from supernet.training.together import Together
+from supernet.training.parallel.together import Together
 from supernet.training.train import train
 
 orders = json.loads(sys.argv[1])
@@ -83,7 +85,7 @@ class Features(Supervision):
 
     def __init__(self):
         super().__init__()
-        torch.manual_seed(5)
+        torch.manual_seed(5 + number)
         self.head = torch.nn.Linear(8, 2)
         self.register_buffer("average", torch.zeros(4))
 
@@ -121,10 +123,13 @@ def trained(how):
     kind = getattr(torch, how.get("dtype", "float64"))
     text = TEXT.replace("NORM", how["norm"])
     space = SearchSpace(read_definition(text, "test"))
-    supernet = Supernet(space, DataShape(1, 2), seed=3).to(kind)
+    supernet = Supernet(space, DataShape(1, 2), seed=3 + number).to(kind)  # see `align`
     sampler = (Telling if how.get("telling", True) else Sandwich)(space, SandwichOptions())
     in_place = InPlaceDistillation(InPlaceOptions())
     supervision = Features().to(kind) if how.get("features") else in_place
+    if how.get("sharp"):
+        setup = Setup(supernet, lambda codes: codes.sum(axis=1).astype(float))
+        supervision = SharpnessAware(setup, SharpnessAwareOptions())
     recipe = Recipe(
         epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2
     )
@@ -158,6 +163,7 @@ FIFTY = {
     "layer": {"norm": "layer", "epochs": 5},
     "batch": {"norm": "batch", "epochs": 5},
     "features": {"norm": "batch", "epochs": 1, "features": True},
+    "sharp": {"norm": "layer", "epochs": 1, "sharp": True},
 }
 """Trainings that any number of workers does alike."""
 ONLY_SEVERAL = {
@@ -227,11 +233,11 @@ def test_all_workers_end_alike_and_the_first_one_validates(
     assert "sum" in first["curve"][-1] and "sum" not in second["curve"][-1]
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize(("kind", "workers"), [("features", 2), ("features", 3), ("sharp", 2)])
 def test_losses_that_are_no_means_over_images_are_the_same_as_well(
-    trained: Callable[..., Found], workers: int
+    trained: Callable[..., Found], kind: str, workers: int
 ) -> None:
-    alone, first = trained(1)[0]["features"], trained(workers)[0]["features"]
+    alone, first = trained(1)[0][kind], trained(workers)[0][kind]
     assert furthest(alone, first, "losses") < 1e-10  # seven images do not divide evenly
     assert furthest(alone, first, "weights") < 1e-9
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import depthwise, maps, tokens
+from search_spaces.layers import attend, depthwise, maps, tokens
 from search_spaces.windows import from_windows, to_windows
 
 KEY = 16  # channels of queries and keys in every published model
@@ -58,8 +58,7 @@ class Head(nn.Module):
         bias = table.flatten()[_offsets(x, rows, columns, table.device)]
         bias = bias.reshape(rows * columns, rows * columns)
         q, k, v = (tokens(part)[:, None] for part in (q, k, v))  # one head, (B * windows, 1, N, d)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return maps(y[:, 0], rows, columns)
+        return maps(attend(q, k, v, bias)[:, 0], rows, columns)
 
 
 class CascadedGroupAttention(nn.Module):

@@ -24,7 +24,7 @@ def test_a_search_without_options_has_the_default_settings(
     run: Callable[..., Result], called: Recorder
 ) -> None:
     assert run("search").exit_code == 0
-    assert called.calls == [("run", (Settings(),), {"out": None, "until": None})]
+    assert called.calls == [("run", (Settings(),), {"out": None, "until": None, "ray": None})]
 
 
 def test_every_option_of_a_search_reaches_the_settings(
@@ -64,7 +64,9 @@ def test_every_option_of_a_search_reaches_the_settings(
         retrain_epochs=5,
         from_scratch=True,
     )
-    assert called.calls == [("run", (settings,), {"out": Path("mine"), "until": "search"})]
+    assert called.calls == [
+        ("run", (settings,), {"out": Path("mine"), "until": "search", "ray": None})
+    ]
     unchanged = {name for name, value in Settings() if value == getattr(settings, name)}
     assert unchanged == {"lag"}
 
@@ -72,7 +74,7 @@ def test_every_option_of_a_search_reaches_the_settings(
 @pytest.mark.parametrize(
     ("text", "name", "arguments", "options"),
     [
-        ("resume r", "resume", (Path("r"),), {}),
+        ("resume r", "resume", (Path("r"),), {"ray": None}),
         ("report r", "report", (Path("r"),), {}),
         (
             "retrain r --top 3 --from-scratch --epochs 9 --seed 1",

@@ -104,6 +104,17 @@ def full() -> ReportContent:
             {"epoch": e, "loss": 1.0, "largest": 0.9, "smallest": 0.5, "random": 0.7}
             for e in (1.0, 2.0)
         ],
+        on_cluster=[
+            {
+                "search": "evaluations.jsonl",
+                "workers": 4,
+                "nodes": ["10.0.0.1", "10.0.0.2"],
+                "evaluations": 1200,
+                "seconds": 60.0,
+                "worker_seconds": 180.0,
+                "failures": ["worker 3 on 10.0.0.2 died"],
+            }
+        ],
         retrained=[NetworkResult(ARCHITECTURE.id, score, score, False, 4, Recipe(), [], 61.0)],
         best=ARCHITECTURE,
         settings={"space": "tiny", "threads": None, "recipe": {}},

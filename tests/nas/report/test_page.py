@@ -102,6 +102,13 @@ def test_the_page_says_the_target_the_numbers_and_how_to_go_on(
     assert "No random search was run" not in words
 
 
+def test_the_workers_of_a_cluster_are_shown(full: ReportContent, tmp_path: Path) -> None:
+    page = write_report(tmp_path, full).read_text()
+    assert "The workers" in page
+    for shown in ("1,200", "20", "75%", "worker 3 on 10.0.0.2 died"):
+        assert shown in page
+
+
 def test_headers_name_rows_and_columns(full: ReportContent, tmp_path: Path) -> None:
     page = written(full, tmp_path)
     assert page.all("html")[0]["lang"] == "en"

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol
 
@@ -72,6 +72,17 @@ class Workers(Protocol):
         """
         ...
 
+    def summed(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """What `add_up` would make of gradients, in the middle of a step; they stay as they are.
+
+        A process whose children are its own gets its own gradients.
+        """
+        ...
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Give all processes the tensors of the one that leads, before the first step."""
+        ...
+
     def mean(self, loss: float) -> float:
         """The loss over all images of a step, from those of all processes."""
         ...
@@ -107,6 +118,13 @@ class Alone:
 
     def add_up(self, network: Iterable[nn.Parameter], own: Iterable[nn.Parameter]) -> None:
         """There is nothing to add."""
+
+    def summed(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients themselves."""
+        return list(gradients)
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """There is nothing to align."""
 
     def mean(self, loss: float) -> float:
         """The loss itself."""

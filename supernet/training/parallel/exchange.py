@@ -1,11 +1,11 @@
 """Tensors that several processes exchange, through the default group of `torch.distributed`.
 
-Gradients are copied into a few long vectors first, because each exchange has a fixed cost.
+Tensors are copied into a few long vectors first, because each exchange has a fixed cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,12 +19,12 @@ BUCKET_MIB = 25
 
 def add_up(gradients: Sequence[Tensor]) -> None:
     """Replace each gradient by the sum over all processes, which must have the same ones."""
-    for bucket in _buckets(gradients):
-        flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
-        dist.all_reduce(flat)
-        parts = torch.split(flat, [gradient.numel() for gradient in bucket])
-        for gradient, part in zip(bucket, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+    _exchange(gradients, dist.all_reduce)
+
+
+def take_first(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by the first process's; all must have the same ones."""
+    _exchange(tensors, lambda flat: dist.broadcast(flat, src=0))
 
 
 def gathered(part: Tensor, rows: slice, images: int) -> Tensor:
@@ -65,15 +65,25 @@ class _Gathered(Function):
         return gradient[ctx.rows], None, None
 
 
-def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Gradients of one type, in order, up to the size of a bucket."""
+@torch.no_grad()
+def _exchange(tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
+    for bucket in _buckets(tensors):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        exchange(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in bucket])
+        for tensor, part in zip(bucket, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one type, in order, up to the size of a bucket."""
     bucket: list[Tensor] = []
     size = 0
-    for gradient in gradients:
-        if bucket and (gradient.dtype != bucket[0].dtype or size >= BUCKET_MIB * 2**20):
+    for tensor in tensors:
+        if bucket and (tensor.dtype != bucket[0].dtype or size >= BUCKET_MIB * 2**20):
             yield bucket
             bucket, size = [], 0
-        bucket.append(gradient)
-        size += gradient.numel() * gradient.element_size()
+        bucket.append(tensor)
+        size += tensor.numel() * tensor.element_size()
     if bucket:
         yield bucket

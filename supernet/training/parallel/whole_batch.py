@@ -21,7 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-from supernet.training.exchange import gathered_vectors
+from supernet.training.parallel.exchange import gathered_vectors
 
 
 class WholeBatch(TorchFunctionMode):

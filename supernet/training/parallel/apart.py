@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from search_spaces.errors import TrainingError
 from supernet.sampling import LearningSampler, Sampler
 from supernet.supervision import Supervision
-from supernet.training.exchange import add_up
-from supernet.training.together import device_of_exchanges, first_says
-from supernet.training.workers import PartOfBatch, rows_of
+from supernet.training.parallel.exchange import add_up, take_first
+from supernet.training.parallel.together import device_of_exchanges, first_says
+from supernet.training.parallel.workers import PartOfBatch, rows_of
 
 
 class Apart:
@@ -75,6 +75,14 @@ class Apart:
         touched = touched.to(device_of_exchanges())
         dist.all_reduce(touched, op=dist.ReduceOp.MAX)
         add_up(self._scaled([p for p, used in zip(parameters, touched, strict=True) if used]))
+
+    def summed(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """The worker's own: no other worker runs these children."""
+        return list(gradients)
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Those of the first worker."""
+        take_first(list(tensors))
 
     def mean(self, loss: float) -> float:
         """The mean over all images."""

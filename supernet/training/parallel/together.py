@@ -10,7 +10,7 @@ do not divide evenly. A worker makes the whole batch, because mixed images need 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from search_spaces.errors import TrainingError
 from supernet.sampling import Sampler
 from supernet.supervision import Supervision
-from supernet.training.exchange import add_up, gathered
-from supernet.training.whole_batch import WholeBatch
-from supernet.training.workers import PartOfBatch, rows_of
+from supernet.training.parallel.exchange import add_up, gathered, take_first
+from supernet.training.parallel.whole_batch import WholeBatch
+from supernet.training.parallel.workers import PartOfBatch, rows_of
 
 
 class Together:
@@ -64,8 +64,22 @@ class Together:
         return gathered(part, rows_of(self.number, self.count, images), images)
 
     def add_up(self, network: Iterable[nn.Parameter], own: Iterable[nn.Parameter]) -> None:
-        """Add up those of the network; each worker already has the supervision's."""
+        """Add up those of the network; each worker already has the supervision's.
+
+        Machines may round the latter differently, and all must take the same step.
+        """
         add_up([each.grad for each in network if each.grad is not None])
+        take_first([each.grad for each in own if each.grad is not None])
+
+    def summed(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Sums over all workers."""
+        sums = [gradient.clone() for gradient in gradients]
+        add_up(sums)
+        return sums
+
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Those of the first worker."""
+        take_first(list(tensors))
 
     def mean(self, loss: float) -> float:
         """Every worker has it."""
