@@ -25,7 +25,7 @@ from search_spaces import load_space
 from search_spaces.data_shape import DataShape
 from supernet.scores import accuracy_interval
 
-VALIDATION, TEST = 31, 36
+VALIDATION, TEST = 30, 36
 
 
 @pytest.fixture(scope="module")
