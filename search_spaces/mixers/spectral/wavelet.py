@@ -94,7 +94,7 @@ class WaveletAttention(nn.Module):
 
     def _composed(self, *bands: Tensor) -> Tensor:
         """The inverse of `_analysed`."""
-        low, high = (composed(*bands[i : i + 2], 2, self.filters) for i in (0, 2))
+        low, high = (composed(bands[i], bands[i + 1], 2, self.filters) for i in (0, 2))
         return composed(low, high, 1, self.filters)
 
 
