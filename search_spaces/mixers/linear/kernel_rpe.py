@@ -77,9 +77,9 @@ class KernelRpeAttention(nn.Module):
         wide = torch.promote_types(u.dtype, torch.float32)
         table: Tensor = self.bias
         rows, columns = (_circle(u, side, u.device) for side in (height, width))
-        kernel = torch.exp(table[:, rows][:, :, columns].to(wide))  # (heads, 2 H, 2 W)
+        kernel = torch.exp(table[:, rows][:, :, columns].to(wide))[:, None, None]
         padded = F.pad(u.to(wide), (0, width, 0, height))
-        spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel).conj()[:, None, None]
+        spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel)
         y: Tensor = torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))
         return y[..., :height, :width].to(u.dtype)
 
@@ -94,9 +94,9 @@ def _directions(count: int, dim: int) -> np.ndarray:
 
 @constants
 def _circle(side: int, device: torch.device) -> Tensor:
-    """Entry of the table for each offset along an axis: 0, 1, ..., then the negative ones."""
-    offset = torch.arange(2 * side, device=device)
-    offset = torch.where(offset < side, offset, offset - 2 * side)
+    """Entry of the table for each offset along an axis: 0, -1, -2, ..., then the positive ones."""
+    step = torch.arange(2 * side, device=device)
+    offset = torch.where(step < side, -step, 2 * side - step)
     return offset.clamp(1 - REACH, REACH - 1) + REACH - 1
 
 
