@@ -11,7 +11,9 @@ from search_spaces.errors import (
     CheckpointError,
     NasError,
     SpaceError,
+    TrainingError,
     UnknownNameError,
+    WeightsError,
     did_you_mean,
     unknown_name,
 )
@@ -19,6 +21,8 @@ from search_spaces.errors import (
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
+    "ClusterLostError",
     "DataError",
     "ExportError",
     "InfeasibleError",
@@ -30,7 +34,10 @@ __all__ = [
     "SpaceError",
     "Stopped",
     "StorageError",
+    "TrainingError",
+    "TrialError",
     "UnknownNameError",
+    "WeightsError",
     "did_you_mean",
     "missing_extra",
     "unknown_name",
@@ -71,6 +78,22 @@ class Stopped(KeyboardInterrupt):
 
 class MissingExtraError(NasError, ImportError):
     """An optional package that is not installed."""
+
+
+class ClusterError(NasError, ConnectionError):
+    """A Ray cluster or a database that is not there, does not answer, or lacks what was asked."""
+
+
+class ClusterLostError(ClusterError):
+    """A cluster that stopped answering in the middle of the work."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class TrialError(NasError, RuntimeError):
+    """A training on a cluster that failed too often or ran into its time limit."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class ExportError(NasError, RuntimeError):

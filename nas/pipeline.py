@@ -1,10 +1,12 @@
 """The whole flow, from a space to an exported network, as one function to read.
 
-    space -> latency -> supernet -> search -> measure -> retrain -> export -> report
+    space -> latency -> supernet -> search -> measure -> retrain -> export
+          -> baselines -> compare -> report
 
-Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. Each
-step writes its result to the run folder or the cache, and reads it from there when a run is
-continued. So a run that was stopped at any moment goes on where it was.
+Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
+test split is opened when nothing is left to choose: for networks that were retrained, and for all
+of them in `compare`. Each step writes its result to the run folder or the cache, and reads it from
+there when a run is continued. So a run that was stopped at any moment goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,32 +15,40 @@ import contextlib
 import logging
 from pathlib import Path
 
-from nas.latency.timing.measure import machine_of
+from nas.cluster.connection import connected_if
+from nas.cluster.resources import RayChoice
 from nas.progress import Progress, Silent
 from nas.result import RunResult
+from nas.run.baselines import stock_networks
+from nas.run.compare import compare
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
 from nas.run.feasibility import know_latencies
-from nas.run.finish import DEFAULT_FORMATS, child, export_all, retrain_all
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
+from nas.run.journal import check_journal, journal_of
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
+from nas.run.retrain import retrain_all
+from nas.run.retraining import asked_by
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
 from nas.run.supernets import TrainedSupernet, supernet_of
+from nas.run.trained import retrained
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
 
 
-def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
+def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     """Every step in order; each takes the results of earlier ones.
 
     Args:
         work: The run.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
 
     Raises:
         LastStep: the last step that was asked for has finished.
@@ -56,12 +66,19 @@ def flow(work: Work, machine_of: MachineOf = machine_of) -> None:
     with work.step("measure"):
         measured = measure(work, front, machine_of)
     with work.step("retrain"):
-        best, start = measured.chosen(s.retrain_top), None if s.from_scratch else supernet
-        networks = retrain_all(work, best, start, epochs=s.retrain_epochs, seed=s.seed)
+        best = measured.chosen(s.retrain_top)
+        retrain_all(work, best, lambda: supernet, asked_by(s))
+        networks = [retrained(work, member) for member in best]
     with work.step("export"):
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
-        export_all(work, networks, DEFAULT_FORMATS)
+        folders = export_all(work, networks, DEFAULT_FORMATS)
+    with work.step("baselines"):
+        stock = stock_networks(work, measured, machine_of)
+    with work.step("compare"):
+        compare(work, measured, supernet, folders, stock, machine_of)
+        recommended = result_of(work.path, work.context).recommended
+        export_recommended(work, measured, recommended, supernet)
     with work.step("report"):
         work.console.say(f"open {report(work, known, supernet)}")
 
@@ -72,7 +89,9 @@ def run(
     out: Path | None = None,
     until: Step | None = None,
     console: Progress | None = None,
-    machine_of: MachineOf = machine_of,
+    machine_of: MachineOf | None = None,
+    ray: RayChoice | None = None,
+    journal: str | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
 
@@ -81,25 +100,45 @@ def run(
         out: The run's folder; a new one under `results/` by default.
         until: The last step to take.
         console: Shows the progress.
-        machine_of: Finds the machine that measures the front on a target.
+        machine_of: Finds the machine that measures the front on a target, in this process; by
+            default a process of its own measures.
+        ray: The cluster to work on; None for this process. The result does not depend on it.
+        journal: A PostgreSQL database for the study; None for a file in the folder.
 
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
     context = Context(settings)
     context.check()
-    with open_run(settings, out) as folder:
-        work = Work(folder, context, console or Silent(), until or STEPS[-1])
+    check_journal(journal)
+    with (
+        connected_if(ray) as cluster,
+        open_run(settings, out) as folder,
+        journal_of(folder.path, journal) as study,
+    ):
+        work = Work(folder, context, console or Silent(), until or STEPS[-1], cluster, study)
         return _finished(work, machine_of)
 
 
-def resume(path: Path, *, console: Progress | None = None) -> RunResult:
-    """Continue an interrupted run with the settings it was started with."""
-    with resume_run(path) as folder:
-        return _finished(Work(folder, Context(folder.settings), console or Silent()), machine_of)
+def resume(
+    path: Path,
+    *,
+    console: Progress | None = None,
+    ray: RayChoice | None = None,
+    journal: str | None = None,
+) -> RunResult:
+    """Continue an interrupted run with the settings it was started with, here or on a cluster."""
+    with (
+        connected_if(ray) as cluster,
+        resume_run(path) as folder,
+        journal_of(folder.path, journal) as study,
+    ):
+        context = Context(folder.settings)
+        work = Work(folder, context, console or Silent(), cluster=cluster, journal=study)
+        return _finished(work, None)
 
 
-def _finished(work: Work, machine_of: MachineOf) -> RunResult:
+def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
     """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
         check_inputs(work)
@@ -122,7 +161,7 @@ def _say_space(work: Work) -> None:
 
 def _supernet(work: Work) -> TrainedSupernet:
     """The trained supernet; shows its children's validation accuracies."""
-    trained = supernet_of(work.context, work.console)
+    trained = supernet_of(work.context, work.console, work.cluster)
     last = trained.curve[-1]
     said = ", ".join(f"{k} {last[k]:.1%}" for k in ("largest", "smallest", "random"))
     work.console.say(f"validation accuracy of children: {said}")

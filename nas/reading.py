@@ -26,6 +26,8 @@ class ReadOptions:
             `{"train": "."}` every folder is a class, whatever it is called.
         skip_unreadable: Leave out files that cannot be read; otherwise they are an error.
         array_layout: Order of the axes of arrays; None: told by their shape.
+        normalisation: Mean and standard deviation per channel on a scale of 0 to 1, for pictures
+            that go into a network trained on others; None: those of the training images.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -34,6 +36,7 @@ class ReadOptions:
     splits: Mapping[str, str] = field(default_factory=dict)
     skip_unreadable: bool = False
     array_layout: ArrayLayout | None = None
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Raises SettingsError for an unknown word."""

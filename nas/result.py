@@ -12,9 +12,19 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.architecture import Architecture
+from supernet.scores import accuracy_interval
+
+Metric = Literal["accuracy", "balanced_accuracy", "loss"]
+"""What a search maximises; of the loss, it is the least."""
+Shown = Literal["accuracy", "balanced_accuracy"]
+
+
+def shown_metric(metric: Metric) -> Shown:
+    """The score that a person reads: a loss says little to most."""
+    return "accuracy" if metric == "loss" else metric
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,16 @@ class FrontMember:
     params: int
     memory_mib: float
     test_accuracy: float | None = None
-    """On the test split, after retraining; None before."""
+    """On the test split, after training alone; None before."""
+    trained_accuracy: float | None = None
+    """On the validation split, after training alone; None before."""
+    shared_test_accuracy: float | None = None
+    """On the test split with the supernet's weights; None until the whole front was scored."""
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
         value: float = getattr(self, metric)
-        return value
+        return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -75,6 +89,74 @@ class FrontMember:
         values["architecture"] = Architecture.from_dict(values["architecture"])
         values["latencies"] = tuple(Latency(**latency) for latency in values["latencies"])
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class StockLatency:
+    """Latency of a stock network on one target, in ms per batch."""
+
+    target: str
+    """The target in short, as in `Latency`."""
+    ms: float
+    measured: bool
+    """Whether it was measured beside our networks; otherwise it is predicted."""
+
+
+@dataclass(frozen=True)
+class StockNetwork:
+    """A published network that was trained on the same images, to compare with."""
+
+    name: str
+    """As timm calls it."""
+    resolution: int
+    pretrained: str | None
+    """Where its first weights came from; None for new ones."""
+    epochs: int
+    validation_accuracy: float
+    test_accuracy: float | None
+    latencies: tuple[StockLatency, ...]
+    """Of the targets on which it is known."""
+    params: int
+    seconds: float
+    """How long it was trained."""
+    path: Path
+
+    @property
+    def title(self) -> str:
+        """Name and resolution."""
+        return f"{self.name} at {self.resolution} px"
+
+    @property
+    def start(self) -> str:
+        """Where its first weights came from, in a word."""
+        return "scratch" if self.pretrained is None else "pretrained"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        document = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        document["latencies"] = [dataclasses.asdict(latency) for latency in self.latencies]
+        document["path"] = str(self.path)
+        return document
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The network to use within one budget set, and why."""
+
+    limits_ms: tuple[float | None, ...]
+    """One per target; None is no limit."""
+    id: str | None
+    """A member of the front; None if none is within the limits."""
+    reason: str
+    """A sentence."""
+    verdict: str = ""
+    """Whether the search paid, in a sentence; empty without stock networks to compare with."""
+    path: Path | None = None
+    """Its exported folder."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**dataclasses.asdict(self), "path": None if self.path is None else str(self.path)}
 
 
 @dataclass(frozen=True)
@@ -115,18 +197,50 @@ class RunResult:
     confidence: float = 0.9
     """Share of networks whose latency lies within its predicted interval."""
     metric: str = "accuracy"
-    """The score that the search maximised."""
+    """The score to read: the accuracy where the search minimised the loss."""
+    recommended: tuple[Recommendation, ...] = ()
+    """One per budget set."""
+    stock: tuple[StockNetwork, ...] = ()
+    """Published networks trained on the same images."""
+    validation_images: int = 0
+    test_images: int = 0
+    """How many images an accuracy was found on."""
 
     def to_dict(self) -> dict[str, Any]:
         """The document that `--json` prints."""
         document = {name: getattr(self, name) for name in self.__dataclass_fields__}
         document["path"] = str(self.path)
         document["targets"] = [dataclasses.asdict(target) for target in self.targets]
-        document["front"] = [member.to_dict() for member in self.front]
+        document["front"] = [
+            with_intervals(member.to_dict(), self.validation_images, self.test_images)
+            for member in self.front
+        ]
+        document["recommended"] = [each.to_dict() for each in self.recommended]
+        document["stock"] = [
+            with_intervals(each.to_dict(), self.validation_images, self.test_images)
+            for each in self.stock
+        ]
         document["answers"] = [dataclasses.asdict(answer) for answer in self.answers]
         document["exported"] = [str(path) for path in self.exported]
         document["report"] = None if self.report is None else str(self.report)
         return document
+
+
+def with_intervals(document: dict[str, Any], validation: int, test: int) -> dict[str, Any]:
+    """The document with the 90 % interval of each accuracy in it, as `<name>_interval`.
+
+    Args:
+        document: Accuracies under names that end in `accuracy`; balanced ones have no interval.
+        validation: Number of validation images; 0 if it is not known.
+        test: Number of test images, on which names with `test` in them were found.
+    """
+    found = dict(document)
+    for name, share in document.items():
+        if not name.endswith("accuracy") or name == "balanced_accuracy" or share is None:
+            continue
+        if images := test if "test" in name else validation:
+            found[f"{name}_interval"] = list(accuracy_interval(share, images))
+    return found
 
 
 @dataclass(frozen=True)

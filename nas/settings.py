@@ -37,6 +37,9 @@ from nas.reading import ReadOptions
 SCHEMA = 2
 """Version of `settings.json`; it goes up when a field changes its meaning."""
 
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
+"""Endings of files of weights."""
+
 Whole = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 RecipeValue = bool | int | float | str
@@ -77,7 +80,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # What is searched, on what.
-    space: str = "hybrid-tiny"
+    # Without a space, the size of the images decides (`nas/run/choosing.py`).
+    space: str | None = None
     data: str = "digits"
     reading: ReadOptions = ReadOptions()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -98,7 +102,15 @@ class Settings(BaseModel):
     searcher: str = "auto"
     evaluations: Whole = 200
     lag: Whole = 16
-    metric: Literal["accuracy", "balanced_accuracy"] = "accuracy"
+    # Without a metric: the loss if the supernet starts from a donor, else the accuracy.
+    metric: Literal["accuracy", "balanced_accuracy", "loss"] | None = None
+
+    # What the supernet starts from: a published network with its weights, a file of them, or
+    # "none". Without it: the space's own donor, if a package that carries it is installed.
+    pretrained: str | None = None
+    # Who else teaches it: a network of another family, also on images without labels.
+    teacher: str | None = None
+    unlabelled: str | None = None
 
     # Training: `epochs` and `recipe` are the supernet's.
     epochs: Whole | None = None
@@ -106,6 +118,12 @@ class Settings(BaseModel):
     retrain_top: Annotated[int, Field(ge=0)] = 1
     retrain_epochs: Whole | None = None
     from_scratch: bool = False
+    fine_tune: Whole | None = None
+    """Epochs of a short training from the shared weights, in place of the long one."""
+
+    # Stock networks to compare with: `auto`, `none`, or models of timm.
+    baselines: tuple[str, ...] = ("auto",)
+    baseline_epochs: Whole | None = None
 
     def __init__(self, **values: Any) -> None:
         """Raises SettingsError: unknown or wrong fields, all of them together."""
@@ -136,6 +154,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _zip(self) -> Settings:
+        if self.unlabelled and not self.teacher:
+            raise ValueError(
+                "unlabelled images need a teacher that says what is on them: give --teacher, such "
+                "as --teacher tf_efficientnet_lite0"
+            )
         if not self.targets:
             raise ValueError("there is no target; leave `targets` out for the processor at hand")
         counts = {len(target.budgets_ms) for target in self.targets} - {0, 1}
@@ -163,17 +186,45 @@ class Settings(BaseModel):
         ]
         return tuple(zip(*columns, strict=True))
 
+    @model_validator(mode="after")
+    def _one_way_to_train(self) -> Settings:
+        if self.fine_tune is not None and (self.from_scratch or self.retrain_epochs is not None):
+            raise ValueError(
+                "fine_tune trains shortly from the shared weights: leave out from_scratch and "
+                "retrain_epochs, or fine_tune"
+            )
+        return self
+
+    @property
+    def named_baselines(self) -> tuple[str, ...]:
+        """The stock networks that were asked for by name."""
+        return () if self.baselines in (("auto",), ("none",)) else self.baselines
+
+    @field_validator("baselines")
+    @classmethod
+    def _either_a_word_or_names(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
+        if not baselines or (len(baselines) > 1 and {"auto", "none"} & set(baselines)):
+            raise ValueError("give auto, none, or names of timm's models")
+        return tuple(dict.fromkeys(baselines))
+
     @field_validator("space")
     @classmethod
-    def _absolute_space(cls, value: str) -> str:
+    def _absolute_space(cls, value: str | None) -> str | None:
         """Make paths absolute, so that a run can be resumed from any folder."""
-        return _absolute(value) if value.endswith((".yaml", ".yml")) else value
+        return _absolute(value) if value and value.endswith((".yaml", ".yml")) else value
 
-    @field_validator("data")
+    @field_validator("pretrained", "teacher")
     @classmethod
-    def _absolute_data(cls, value: str) -> str:
+    def _absolute_weights(cls, value: str | None) -> str | None:
+        """The same for files of weights."""
+        is_file = value and value.endswith(WEIGHT_FILES) and not value.startswith("timm:")
+        return _absolute(value) if value and is_file else value
+
+    @field_validator("data", "unlabelled")
+    @classmethod
+    def _absolute_data(cls, value: str | None) -> str | None:
         """The same; the first colon ends the kind, and a path may have more of them."""
-        kind, colon, path = value.partition(":")
+        kind, colon, path = (value or "").partition(":")
         return f"{kind}:{_absolute(path)}" if colon and path else value
 
     @field_validator("recipe", mode="before")

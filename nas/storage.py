@@ -11,7 +11,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append `record` as one line of JSON; a line that a crash left half-written is removed.
+    """Append `record`, as `append_lines` does."""
+    append_lines(path, [record])
+
+
+def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append each record as one line of JSON; a line that a crash left half-written is removed.
 
     Raises:
         StorageError: the disk is full; the file is as it was.
         RunError: the file cannot be written to.
     """
-    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()
     with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -73,8 +78,8 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
             file.truncate(end)
             file.seek(end)
             try:
-                written = file.write(line)
-                if written != len(line):  # a full disk takes what still fits
+                written = file.write(lines)
+                if written != len(lines):  # a full disk takes what still fits
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except OSError:
@@ -83,7 +88,7 @@ def append_line(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a file that `append_line` wrote; an unfinished last line is left out.
+    """The records of a file that `append_lines` wrote; an unfinished last line is left out.
 
     Raises:
         CheckpointError: a finished line is not a JSON object.

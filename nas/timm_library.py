@@ -50,7 +50,9 @@ from timm.data.auto_augment import rand_augment_transform  # noqa: E402
 from timm.data.mixup import Mixup  # noqa: E402
 from timm.layers.config import set_fused_attn, use_fused_attn  # noqa: E402
 from timm.models import (  # noqa: E402
+    adapt_input_conv,
     build_model_with_cfg,
+    get_pretrained_cfg,
     is_model,
     list_pretrained,
     model_entrypoint,
@@ -60,7 +62,9 @@ from timm.utils.model import reparameterize_model  # noqa: E402
 
 __all__ = [
     "Mixup",
+    "adapt_input_conv",
     "build_model_with_cfg",
+    "cached_weights",
     "check_name",
     "create_model",
     "family_of",
@@ -70,7 +74,9 @@ __all__ = [
     "list_models",
     "rand_augment_transform",
     "register_model",
+    "reparameterize_model",
     "shapes_only",
+    "sized",
     "unfused_attention",
 ]
 
@@ -108,6 +114,31 @@ def shapes_only(
     asked = {"in_chans": in_channels, "num_classes": num_classes}
     changes = {field: value for field, value in asked.items() if value is not None}
     return _build(name, resolution, ("meta", "cpu"), changes)
+
+
+def sized(name: str, resolution: int, channels: int, classes: int) -> torch.nn.Module:
+    """A timm model with new weights for images of a size, and for a number of classes."""
+    return _build(
+        name, resolution, ("cpu",), {"in_chans": channels, "num_classes": classes}
+    ).train()
+
+
+def cached_weights(name: str) -> tuple[Path, tuple[float, ...], tuple[float, ...]] | None:
+    """The weights of a timm model that were downloaded before; nothing is downloaded now.
+
+    Returns:
+        The file, and the mean and standard deviation per colour that they were trained with; None
+        without a file.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    config = get_pretrained_cfg(name, allow_unregistered=True)
+    if config is None or not config.hf_hub_id:
+        return None
+    file = try_to_load_from_cache(config.hf_hub_id, "model.safetensors")
+    if not isinstance(file, str):
+        return None
+    return Path(file), tuple(config.mean), tuple(config.std)
 
 
 def input_shape(model: torch.nn.Module) -> tuple[int, int, int]:

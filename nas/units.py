@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from nas.errors import BudgetError, did_you_mean
+from supernet.scores import accuracy_interval
 
 _MS_PER_UNIT = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6}
 _FACTOR_PER_SUFFIX = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
@@ -83,6 +84,14 @@ def format_count(count: float) -> str:
         if abs(float(f"{count:.3g}")) >= factor:
             return f"{_plain(count / factor)}{suffix}"
     return _plain(count)
+
+
+def format_accuracy(accuracy: float, images: int) -> str:
+    """An accuracy with its 90 % interval: `94.1% (92.4 to 95.5)`; alone if `images` is 0."""
+    if not images:
+        return f"{accuracy:.1%}"
+    low, high = accuracy_interval(accuracy, images)
+    return f"{accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def format_mib(mib: float) -> str:

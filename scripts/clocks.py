@@ -56,6 +56,6 @@ class ProcessorClock:
         """Not known."""
         return {}
 
-    def others(self) -> int:
+    def programs(self) -> int:
         """Not known."""
         return 0

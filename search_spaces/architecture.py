@@ -34,6 +34,7 @@ from search_spaces.family import (
     Family,
     Options,
 )
+from search_spaces.layers import NORMS
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Location, place, read_yaml
 
@@ -179,7 +180,7 @@ class _Reader:
         )
         architecture = Architecture(
             resolution=self.positive(top.get("resolution"), ("resolution",)),
-            norm=self.one_of(top.get("norm"), ("layer", "batch"), ("norm",)),
+            norm=self.one_of(top.get("norm"), NORMS, ("norm",)),
             stem=self.choice(top.get("stem"), STEMS, ("stem",)),
             stem_width=self.positive(top.get("stem_width"), ("stem_width",)),
             stages=stages,
@@ -221,11 +222,11 @@ class _Reader:
         for i, stage in enumerate(architecture.stages):
             where = ("stages", i)
             if stage.layout == "bare":
-                kinds = dict.fromkeys(block.mixer.kind for block in stage.blocks)
+                kinds = [block.mixer.kind for block in stage.blocks[:1]]
                 fixed = ", ".join(kind for kind in kinds if not MIXERS[kind].strided)
                 if fixed or not stage.blocks:
                     which = f"; {fixed} cannot" if fixed else ""
-                    needs = "layout bare needs at least one block, and mixers that can stride"
+                    needs = "layout bare needs a first block whose mixer can stride"
                     self.wrong(where, f"{needs}{which}.")
                 if stage.downsampling is not None:
                     self.wrong(where, "layout bare takes no downsampling.")

@@ -25,7 +25,7 @@ from search_spaces.layers import PointwiseLinear, depthwise
 class RatioOptions(Options):
     """Hidden width over width."""
 
-    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, default=2.0, meaning="hidden ratio")
+    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, default=2.0, meaning="hidden ratio")
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,26 @@ CHANNEL_MIXERS.register(
         nested=("dim",),
     )
 )
+
+
+def _axes(options: RatioOptions) -> dict[str, tuple[str, ...]]:
+    return {
+        "expand": ("hidden", "in"),
+        "gate": ("hidden", "in"),
+        "value": ("hidden", "in"),
+        "depthwise": ("hidden",),
+        "project": ("out", "hidden"),
+    }
+
+
 CHANNEL_MIXERS.register(
     Family(
-        "mlp", RatioOptions, MLP, paper="https://arxiv.org/abs/2010.11929", nested=("dim", "ratio")
+        "mlp",
+        RatioOptions,
+        MLP,
+        paper="https://arxiv.org/abs/2010.11929",
+        nested=("dim", "ratio"),
+        axes=_axes,
     )
 )
 CHANNEL_MIXERS.register(
@@ -133,11 +150,17 @@ CHANNEL_MIXERS.register(
         DepthwiseMLP,
         paper="https://arxiv.org/abs/2106.13797",
         nested=("dim", "ratio"),
+        axes=_axes,
     )
 )
 CHANNEL_MIXERS.register(
     Family(
-        "glu", RatioOptions, GLU, paper="https://arxiv.org/abs/2002.05202", nested=("dim", "ratio")
+        "glu",
+        RatioOptions,
+        GLU,
+        paper="https://arxiv.org/abs/2002.05202",
+        nested=("dim", "ratio"),
+        axes=_axes,
     )
 )
 CHANNEL_MIXERS.register(
@@ -147,5 +170,6 @@ CHANNEL_MIXERS.register(
         ConvGLU,
         paper="https://arxiv.org/abs/2311.17132",
         nested=("dim", "ratio"),
+        axes=_axes,
     )
 )

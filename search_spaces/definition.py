@@ -142,12 +142,13 @@ class StageDefinition(_Strict):
         if self.reference is not None and self.reference not in kinds:
             problems.append(str(unknown_name("reference family", self.reference, kinds)))
         if self.layout == "bare":
-            fixed = [kind for kind in kinds if not MIXERS[kind].strided]
+            first = dict.fromkeys(choice.kind for choice in self.mixers_of(0))
+            fixed = [kind for kind in first if not MIXERS[kind].strided]
             if fixed:
                 known = ", ".join(family.name for family in MIXERS if family.strided)
                 problems.append(
-                    f"Layout 'bare' needs mixers that can stride ({known}); {', '.join(fixed)} "
-                    "cannot."
+                    f"The first block of layout 'bare' needs mixers that can stride ({known}); "
+                    f"{', '.join(fixed)} cannot."
                 )
             if self.downsampling is not None:
                 problems.append("Layout 'bare' takes no 'downsampling': its first block strides.")
@@ -177,7 +178,8 @@ class SpaceDefinition(_Strict):
     schema_: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
-    norm: Literal["layer", "batch"] = "layer"
+    norm: Literal["layer", "batch", "batch-1e-3"] = "layer"
+    donor: str | None = None
     resolution: Sizes
     stem: Stems
     stem_width: Positive | None = None

@@ -1,6 +1,7 @@
 """Downsampling: from one stage's map to the next, smaller and wider one.
 
     conv      3x3 convolution at stride s of the normed map                          CvT
+    overlap   the same with another norm after it                                    PVT v2
     pool      s x s average pooling, then a linear layer over the channels           PiT
     residual  the pooled and projected map, plus the strided convolution of norm(x)  ViT-ResNAS
 
@@ -36,6 +37,23 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / s, W / s)."""
         y: Tensor = self.conv(self.norm(x))
+        return y
+
+
+class Overlap(nn.Module):
+    """A norm, an overlapping strided convolution, and a norm of what it gives."""
+
+    def __init__(
+        self, dim: int, out_dim: int, stride: int, options: DownsamplingOptions, norm: str
+    ) -> None:
+        super().__init__()
+        self.norm = make_norm(norm, dim)
+        self.conv = nn.Conv2d(dim, out_dim, 3, stride, 1)
+        self.last_norm = make_norm(norm, out_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H / s, W / s)."""
+        y: Tensor = self.last_norm(self.conv(self.norm(x)))
         return y
 
 
@@ -76,10 +94,34 @@ class Residual(nn.Module):
 
 
 DOWNSAMPLINGS.register(
-    Family("conv", DownsamplingOptions, Conv, paper="https://arxiv.org/abs/2103.15808", nested=())
+    Family(
+        "conv",
+        DownsamplingOptions,
+        Conv,
+        paper="https://arxiv.org/abs/2103.15808",
+        nested=(),
+        axes=lambda options: {"norm": ("in",), "conv": ("out", "in")},
+    )
 )
 DOWNSAMPLINGS.register(
-    Family("pool", DownsamplingOptions, Pool, paper="https://arxiv.org/abs/2103.16302", nested=())
+    Family(
+        "overlap",
+        DownsamplingOptions,
+        Overlap,
+        paper="https://arxiv.org/abs/2106.13797",
+        nested=(),
+        axes=lambda options: {"norm": ("in",), "conv": ("out", "in"), "last_norm": ("out",)},
+    )
+)
+DOWNSAMPLINGS.register(
+    Family(
+        "pool",
+        DownsamplingOptions,
+        Pool,
+        paper="https://arxiv.org/abs/2103.16302",
+        nested=(),
+        axes=lambda options: {"norm": ("in",), "project": ("out", "in")},
+    )
 )
 DOWNSAMPLINGS.register(
     Family(

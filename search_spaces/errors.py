@@ -27,8 +27,16 @@ class UnknownNameError(NasError, ValueError):
     """A name that is not among the known ones."""
 
 
+class TrainingError(NasError, ValueError):
+    """A training that cannot be done in the way that was asked for."""
+
+
 class CheckpointError(NasError, RuntimeError):
     """A checkpoint that is damaged or belongs to something else."""
+
+
+class WeightsError(NasError, ValueError):
+    """Weights that cannot be read, or are not those of the network that was asked for."""
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:

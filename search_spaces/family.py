@@ -57,6 +57,13 @@ class Family:
     """Whether the module also takes `out_dim` and `stride`, so that it can open a `bare` stage."""
     cut: CutRule = by_shape
     """Gives the entries of a shared weight that a smaller module uses."""
+    axes: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None
+    """What the leading dimensions of each layer's weight run over, for given options.
+
+    `in` and `out` are the channels of the maps. Any other word is an axis of the module's own,
+    whose entries may change places: the hidden channels of an MLP. A word that ends in `heads`
+    runs over heads of `head_dim` channels, which stay together. None: nothing may change places.
+    """
 
     @property
     def group(self) -> str:

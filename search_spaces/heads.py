@@ -1,7 +1,7 @@
 """Heads: from the last map to one score per class.
 
     linear  W mean(norm(x))                                  MetaFormer nets
-    conv    W mean(relu(norm(1x1 convolution of x)))         mobile nets
+    conv    W mean(a(norm(1x1 convolution of x)))            mobile nets
 
 (B, C, H, W) -> (B, classes). Elastic: input channels (leading).
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from search_spaces.family import HEADS, Family, Options, choice
-from search_spaces.layers import make_norm
+from search_spaces.layers import is_batch, make_activation, make_norm
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,10 @@ class LinearHeadOptions(Options):
 
 @dataclass(frozen=True)
 class ConvHeadOptions(Options):
-    """Channels before the classifier."""
+    """Channels before the classifier, activation after the norm."""
 
     width: int = choice(320, 640, 1280, default=1280, unit="channels")
+    activation: str = choice("relu", "relu6", "silu")
 
 
 class LinearHead(nn.Module):
@@ -38,7 +39,12 @@ class LinearHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, classes)."""
-        y: Tensor = self.classifier(self.norm(x).mean((2, 3)))
+        y: Tensor = self.classifier(self.features(x).mean((2, 3)))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, C, H, W)."""
+        y: Tensor = self.norm(x)
         return y
 
 
@@ -47,13 +53,19 @@ class ConvHead(nn.Module):
 
     def __init__(self, dim: int, classes: int, options: ConvHeadOptions, norm: str) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(dim, options.width, 1, bias=norm != "batch")
+        self.conv = nn.Conv2d(dim, options.width, 1, bias=not is_batch(norm))
         self.norm = make_norm(norm, options.width)
+        self.activation = make_activation(options.activation)
         self.classifier = nn.Linear(options.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, classes)."""
-        y: Tensor = self.classifier(self.norm(self.conv(x)).relu().mean((2, 3)))
+        y: Tensor = self.classifier(self.features(x).mean((2, 3)))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, width, H, W)."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
         return y
 
 
@@ -64,8 +76,20 @@ HEADS.register(
         LinearHead,
         paper="https://arxiv.org/abs/2111.11418",
         nested=(),
+        axes=lambda options: {"norm": ("in",), "classifier": ("classes", "in")},
     )
 )
 HEADS.register(
-    Family("conv", ConvHeadOptions, ConvHead, paper="https://arxiv.org/abs/1801.04381", nested=())
+    Family(
+        "conv",
+        ConvHeadOptions,
+        ConvHead,
+        paper="https://arxiv.org/abs/1801.04381",
+        nested=(),
+        axes=lambda options: {
+            "conv": ("hidden", "in"),
+            "norm": ("hidden",),
+            "classifier": ("classes", "hidden"),
+        },
+    )
 )

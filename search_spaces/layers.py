@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS = ("layer", "batch")
+NORMS = ("layer", "batch", "batch-1e-3")
+"""Kinds of norm; the last is batch norm with the epsilon of TensorFlow's published networks."""
 
 
 class LayerNorm2d(nn.Module):
@@ -42,18 +43,62 @@ class PointwiseLinear(nn.Linear):
 
 def make_norm(kind: str, dim: int) -> nn.Module:
     """The norm of that kind over `dim` channels of a map."""
-    return nn.BatchNorm2d(dim) if kind == "batch" else LayerNorm2d(dim)
+    return nn.BatchNorm2d(dim) if is_batch(kind) else LayerNorm2d(dim)
+
+
+def is_batch(kind: str) -> bool:
+    """Whether a kind of norm is batch norm, which makes the bias before it useless."""
+    return kind.startswith("batch")
+
+
+def set_epsilon(module: nn.Module, kind: str) -> None:
+    """Give every batch norm within a module the epsilon of the network's kind of norm."""
+    if kind == "batch-1e-3":
+        for each in module.modules():
+            if isinstance(each, nn.BatchNorm2d):
+                each.eps = 1e-3
 
 
 def make_activation(kind: str) -> nn.Module:
-    """'gelu', 'relu' or 'none'."""
-    kinds: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "none": nn.Identity}
+    """'gelu', 'relu', 'relu6' (at most 6), 'silu' or 'none'."""
+    kinds: dict[str, type[nn.Module]] = {
+        "gelu": nn.GELU,
+        "relu": nn.ReLU,
+        "relu6": nn.ReLU6,
+        "silu": nn.SiLU,
+        "none": nn.Identity,
+    }
     return kinds[kind]()
 
 
 def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     """A depthwise convolution that keeps the map's size at stride 1."""
     return nn.Conv2d(dim, dim, kernel, stride, kernel // 2, groups=dim, bias=bias)
+
+
+def taps(x: Tensor, kernel: int, dilation: int = 1) -> list[Tensor]:
+    """What each entry of a kernel sees: k*k views of the zero-padded map, row by row.
+
+    For kernels that differ between images or positions, which a convolution does not take.
+    (B, H, W, C) -> k*k times (B, H, W, C)
+    """
+    height, width = x.shape[1:3]
+    border = kernel // 2 * dilation
+    padded = F.pad(x, (0, 0, border, border, border, border))
+    starts = range(0, kernel * dilation, dilation)
+    return [padded[:, i : i + height, j : j + width] for i in starts for j in starts]
+
+
+def averages(length: int, bins: int, like: Tensor) -> Tensor:
+    """The matrix (bins, length) of adaptive average pooling; bin i ends where i + 1 begins.
+
+    A bin that begins or ends within a position has all of it, and the matrix works for any length.
+    """
+    position = torch.arange(length, device=like.device)
+    edge = torch.arange(bins, device=like.device)[:, None]
+    first, last = edge * length // bins, ((edge + 1) * length + bins - 1) // bins
+    inside = ((position >= first) & (position < last)).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)
 
 
 def channels_last(x: Tensor) -> Tensor:

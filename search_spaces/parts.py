@@ -4,7 +4,8 @@
 
 A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
 layout `metaformer` a mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; in
-layout `bare` a block is a mixer alone, which may change stride and width (NAS-Bench-Macro).
+layout `bare` a mixer that can stride stands alone, with norms of its own, and may change stride
+and width (MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture, Choice
 from search_spaces.data_shape import DataShape
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
-from search_spaces.layers import drop_path, make_norm
+from search_spaces.layers import drop_path, make_norm, set_epsilon
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
@@ -78,13 +79,9 @@ class Part:
 
     def build(self) -> nn.Module:
         """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0)`."""
-        body = self._body()
-        if self.role not in ("mixer", "channel_mixer"):
-            return Trunk(body)
-        if self.residual:
-            return Branch(self.in_dim, make_norm(self.norm, self.in_dim), body)
-        keeps = self.in_dim == self.out_dim and self.stride == 1
-        return Bare(body, skip=keeps and self.kind != "identity")
+        module = self._around(self._body())
+        set_epsilon(module, self.norm)
+        return module
 
     def cut(self, weight: str, largest: Shape, own: Shape) -> Cut:
         """The entries of a shared weight that the part uses.
@@ -97,6 +94,14 @@ class Part:
         name = weight.removeprefix("body.")
         rule = by_shape if name == weight else self.family.cut  # else a norm or scale
         return rule(name, largest, own)
+
+    def _around(self, body: nn.Module) -> nn.Module:
+        if self.role not in ("mixer", "channel_mixer"):
+            return Trunk(body)
+        if self.residual:
+            return Branch(self.in_dim, make_norm(self.norm, self.in_dim), body)
+        keeps = self.in_dim == self.out_dim and self.stride == 1
+        return Bare(body, skip=keeps and self.kind != "identity")
 
     def _body(self) -> nn.Module:
         module, options = self.family.module, self.choice.options
@@ -159,6 +164,11 @@ def parts_of(architecture: Architecture, data_shape: DataShape) -> dict[str, Par
     return dict(_walk(architecture, data_shape))
 
 
+def is_branch(layout: str, mixer: Choice) -> bool:
+    """Whether a mixer is a residual branch in a stage of that layout."""
+    return layout != "bare" or not MIXERS[mixer.kind].strided
+
+
 def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part]]:
     stride: int = getattr(a.stem.options, "stride", 1)
     stem = Part("stem", a.stem, data_shape.channels, a.stem_width, a.resolution, stride, a.norm)
@@ -174,7 +184,8 @@ def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part]]:
             dim, size = stage.width, down.out_size
         for j, block in enumerate(stage.blocks):
             step = stage.stride if bare and j == 0 else 1
-            mixer = Part("mixer", block.mixer, dim, stage.width, size, step, a.norm, not bare)
+            branch = is_branch(stage.layout, block.mixer)
+            mixer = Part("mixer", block.mixer, dim, stage.width, size, step, a.norm, branch)
             yield f"stages.{i}.blocks.{j}.mixer", mixer
             dim, size = stage.width, mixer.out_size
             if block.channel_mixer.kind != "none":

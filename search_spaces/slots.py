@@ -13,7 +13,7 @@ from typing import NamedTuple
 from search_spaces.architecture import Choice
 from search_spaces.data_shape import DataShape
 from search_spaces.definition import SpaceDefinition
-from search_spaces.parts import Part
+from search_spaces.parts import Part, is_branch
 
 
 class OpenSlot(NamedTuple):
@@ -75,8 +75,8 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
     def part(resolution: int, stem: Choice, width: int, choice: Choice, before: int = 0) -> Part:
         in_dim = (before or _stem_width(space)) if opens else width
         side = space.side(resolution, stem, i if opens else i + 1)
-        bare = stage.layout == "bare"
-        return Part("mixer", choice, in_dim, width, side, stride, space.norm, not bare)
+        branch = is_branch(stage.layout, choice)
+        return Part("mixer", choice, in_dim, width, side, stride, space.norm, branch)
 
     name = f"stages.{i}.blocks.{j}.mixer"
     before = (f"stages.{i - 1}.width",) if opens and i else ()

@@ -303,9 +303,13 @@ class SearchSpace:
         if resolution not in self.definition.resolution:
             known = ", ".join(map(str, self.definition.resolution))
             raise SpaceError(f"'{self.name}' has no resolution {resolution}; it has {known}.")
-        if self.definition.resolution == [resolution]:
+        return self.at([resolution])
+
+    def at(self, resolutions: list[int]) -> SearchSpace:
+        """The same space at these resolutions, smallest first, instead of its own."""
+        if self.definition.resolution == resolutions:
             return self
-        return SearchSpace(self.definition.model_copy(update={"resolution": [resolution]}))
+        return SearchSpace(self.definition.model_copy(update={"resolution": resolutions}))
 
     # Private
 

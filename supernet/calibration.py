@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @torch.no_grad()
@@ -16,7 +17,7 @@ def calibrate(network: nn.Module, images: Iterable[Tensor]) -> None:
         network: Its running statistics are replaced by plain means over the batches.
         images: Batches (B, C, R, R); none is drawn for a network without batch norm.
     """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     if norms:
         momenta = [norm.momentum for norm in norms]
         for norm in norms:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from torch import Tensor
 
+from search_spaces.architecture import Architecture
 from search_spaces.errors import unknown_name
 from search_spaces.registry import Registry
 from supernet.supernet import Supernet
@@ -27,6 +29,18 @@ class NoOptions:
     """The options of a method that has none."""
 
 
+class ExternalTeacher(Protocol):
+    """A trained network beside the supernet."""
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Of the classes, (B, classes), for normalised images (B, C, R, R)."""
+        ...
+
+    def unlabelled(self, step: int, batch_size: int, resolution: int) -> Tensor | None:
+        """Images of a step that have no labels, (B, C, R, R); None without any."""
+        ...
+
+
 @dataclass(frozen=True)
 class Setup:
     """The supernet and its costs, for making a method."""
@@ -34,6 +48,10 @@ class Setup:
     supernet: Supernet
     macs: Callable[[NDArray[np.integer]], NDArray[np.float64]]
     """Multiply-accumulates of codes (n, genes) of the supernet's space: (n,)."""
+    donor: Architecture | None = None
+    """The child whose weights the supernet started from."""
+    teacher: ExternalTeacher | None = None
+    """A network beside the supernet that teaches it."""
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,32 @@ class Supernet(nn.Module):
         return network.eval()
 
     @torch.no_grad()
+    def load_child(self, network: Network) -> list[str]:
+        """Copy a network's weights into those of its child: the opposite of `extract`.
+
+        Weights that are larger than the network's read nothing beyond it, so that larger children
+        with the same families compute the same.
+
+        Returns:
+            Names of the shared weights that were written.
+
+        Raises:
+            ValueError: the supernet does not hold the network's architecture.
+        """
+        own, written = dict(network.named_parameters()), []
+        for name, part in self._parts(network.architecture).items():
+            for parameter, full, steps in self._plan(name, part).weights:
+                shared = self._shared[full].data
+                for dim, start, length in steps:
+                    if dim > 0:
+                        shared.narrow(dim, 0, start).zero_()
+                        end = start + length
+                        shared.narrow(dim, end, shared.shape[dim] - end).zero_()
+                view(shared, steps).copy_(own[f"{name}.{parameter}"])
+                written.append(full)
+        return written
+
+    @torch.no_grad()
     def calibrate(self, architecture: Architecture, batches: Iterable[Tensor]) -> Statistics:
         """Batch-norm statistics of one child: means over some batches of images.
 

@@ -1,7 +1,8 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
-    cli -> commands -> pipeline -> run -> report -> (retrain, export, bench, space_evolution)
-        -> (search, latency, data) -> (settings, storage, units, ...) -> supernet -> search_spaces
+    cli -> commands -> pipeline -> run -> cluster -> report -> baselines
+        -> (retrain, export, bench, space_evolution) -> (search, latency, data)
+        -> (settings, storage, units, ...) -> supernet -> search_spaces
 
 A file may import from its own room and from the floors below. Imports inside functions and for
 type checking count too: a reader follows them all the same.
@@ -24,10 +25,12 @@ FLOORS = (
     ("nas.commands",),
     ("nas.pipeline",),
     ("nas.run",),
+    ("nas.cluster",),
     ("nas.timm",),
     ("nas.report",),
+    ("nas.baselines",),
     ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
-    ("nas.search", "nas.latency", "nas.data"),
+    ("nas.search", "nas.latency", "nas.data", "nas.pretrained"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/
     ("supernet",),
     ("search_spaces",),
@@ -47,6 +50,7 @@ LATENCY_FLOORS = (
 )
 SEARCH_FLOORS = (
     ("nas.search.engine", "nas.search.front_file", "nas.search.study"),
+    ("nas.search.evaluators", "nas.search.study_places"),
     ("nas.search.searchers",),
     ("nas.search.gradients",),
     ("nas.search.surrogates", "nas.search.foreign", "nas.search.feasibility"),

@@ -60,7 +60,7 @@ def working() -> Iterator[Console]:
 
 
 def show_result(result: RunResult, as_json: bool) -> None:
-    """A run: its front as a table, and where everything is."""
+    """A run: its front and the stock networks as tables, what to use, and where everything is."""
     if as_json:
         return show_json(result.to_dict())
     if result.front:
@@ -70,7 +70,11 @@ def show_result(result: RunResult, as_json: bool) -> None:
         )
     if len(result.answers) > 1:
         show_table("The best network for each budget", *_answers_table(result))
-    lines = [*result.notes, f"Run: {result.path}"]
+    if result.stock:
+        show_table("Stock networks, trained on the same images", *_stock_table(result))
+    if result.validation_images:
+        show_lines([_explained(result)])
+    lines = [*_recommended(result), *result.notes, f"Run: {result.path}"]
     lines += [f"Exported: {path}" for path in result.exported]
     lines += [f"Report: {result.report}"] if result.report else []
     return show_lines(lines)
@@ -101,7 +105,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "id")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "network"))
     for row in rows:
         table.add_row(*row)
     Terminal(markup=False, highlight=False).print(table)
@@ -112,26 +116,29 @@ def _front_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
     from nas.units import format_count
 
     several = len(result.targets) > 1
-    score = result.metric
-    columns = ["id", score.replace("_", " ")]
-    rows = [[member.id, f"{member.score(score):.2%}"] for member in result.front]
+    columns = ["id", result.metric.replace("_", " ")]
+    rows = [[member.id, _scored(result, member)] for member in result.front]
     for number, target in enumerate(result.targets):
         latencies = [member.latencies[number] for member in result.front]
-        on, space = (f" on {target.name}", "\n") if several else ("", " ")
+        on = f" on {target.name}" if several else ""
         columns.append(f"predicted ms ({100 * result.confidence:g} %){on}")
         for row, at in zip(rows, latencies, strict=True):
-            row.append(f"{at.predicted_ms:.3g}{space}({at.low_ms:.3g} to {at.high_ms:.3g})")
+            row.append(f"{at.predicted_ms:.3g}\n({at.low_ms:.3g} to {at.high_ms:.3g})")
         if not several or any(at.measured_ms is not None for at in latencies):
             columns.append(f"measured ms{on}")
             for row, at in zip(rows, latencies, strict=True):
                 row.append("-" if at.measured_ms is None else f"{at.measured_ms:.3g}")
-    if not several:
+    if not several and not result.test_images:
         columns += ["params", "MACs"]
         for row, member in zip(rows, result.front, strict=True):
             row += [format_count(member.params), format_count(member.macs)]
+    if any(member.shared_test_accuracy is not None for member in result.front):
+        columns.append("test accuracy")
+        for row, member in zip(rows, result.front, strict=True):
+            row.append(_share(member.shared_test_accuracy, result.test_images))
     for row, member in zip(rows, result.front, strict=True):
-        row.append(_tested(member))
-    return [*columns, "test accuracy"], rows
+        row.append(_share(member.test_accuracy, result.test_images))
+    return [*columns, "trained alone"], rows
 
 
 def _answers_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
@@ -157,11 +164,70 @@ def _answers_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
             rows.append([within, "none", *["-"] * (len(columns) - 1)])
             continue
         latencies = [f"{at.ms:.3g}" for at in member.latencies]
+        tested = _share(member.test_accuracy, result.test_images)
+        rows.append([within, member.id, _scored(result, member), *latencies, tested])
+    return [*columns, "trained alone"], rows
+
+
+def _stock_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, fastest first."""
+    from nas.units import format_count
+
+    several = len(result.targets) > 1
+    columns = ["network", "start"]
+    columns += [f"ms{f' on {target.name}' if several else ''}" for target in result.targets]
+    rows = []
+    for stock in sorted(result.stock, key=lambda stock: [at.ms for at in stock.latencies]):
+        known = {at.target: at for at in stock.latencies}
+        latencies = [
+            f"{at.ms:.3g}{'' if at.measured else ' (predicted)'}" if at else "-"
+            for at in (known.get(target.name) for target in result.targets)
+        ]
         rows.append(
-            [within, member.id, f"{member.score(result.metric):.2%}", *latencies, _tested(member)]
+            [
+                f"{stock.name}\n{stock.resolution} px",
+                stock.start,
+                *latencies,
+                format_count(stock.params),
+                _share(stock.validation_accuracy, result.validation_images),
+                _share(stock.test_accuracy, result.test_images),
+            ]
         )
-    return [*columns, "test accuracy"], rows
+    return [*columns, "params", "accuracy", "test accuracy"], rows
 
 
-def _tested(member: FrontMember) -> str:
-    return "-" if member.test_accuracy is None else f"{member.test_accuracy:.2%}"
+def _recommended(result: RunResult) -> list[str]:
+    """What to use within each budget, why, and whether the search paid."""
+    from nas.search.objectives import limits_in_words
+
+    names, lines = [target.name for target in result.targets], []
+    for each in result.recommended:
+        within = limits_in_words(each.limits_ms, names)
+        title = f"Recommended within {within}" if within else "Recommended"
+        said = (each.reason, each.verdict, each.path)
+        lines.append(f"{title}: {each.id or 'none'}")
+        lines += [f"  {line}" for line in said if line]
+    return lines
+
+
+def _explained(result: RunResult) -> str:
+    """What the accuracies are of."""
+    tested = f", test accuracy on {result.test_images}" if result.test_images else ""
+    return (
+        f"Accuracy is on {result.validation_images} validation images{tested}, with 90 % "
+        "intervals; 'trained alone' is test accuracy after that."
+    )
+
+
+def _scored(result: RunResult, member: FrontMember) -> str:
+    """The score that the search maximised; a plain accuracy with its interval."""
+    if result.metric == "balanced_accuracy":
+        return f"{member.balanced_accuracy:.1%}"
+    return _share(member.accuracy, result.validation_images)
+
+
+def _share(accuracy: float | None, images: int) -> str:
+    """An accuracy with its interval below it, to fit a terminal."""
+    from nas.units import format_accuracy
+
+    return "-" if accuracy is None else format_accuracy(accuracy, images).replace(" (", "\n(")

@@ -26,6 +26,14 @@ def export(
             show_default="the retrained networks",
         ),
     ] = None,
+    all_of_them: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Every network of the front: with its own weights if it was retrained, else with "
+            "the supernet's.",
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Export networks of a run: their architecture, their weights and the formats you name.
@@ -39,6 +47,10 @@ def export(
 
     with working() as console:
         outcome = commands.export(
-            source, formats=tuple(format or ()), ids=tuple(id or ()), console=console
+            source,
+            formats=tuple(format or ()),
+            ids=tuple(id or ()),
+            all_of_them=all_of_them,
+            console=console,
         )
     show_outcome(outcome, json)

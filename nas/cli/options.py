@@ -12,6 +12,7 @@ from nas.reading import ArrayLayout, Fit
 TARGET = "The target: the device and how it runs the network"
 BUDGET = "Budgets: a network keeps all of them"
 IMAGES = "How the images are read"
+CLUSTER = "On a Ray cluster"
 _TRAINING = "Training"
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or its name under results/.")]
@@ -34,6 +35,41 @@ MaxMacs = Annotated[
 Space = Annotated[
     str,
     typer.Option(help="The space: a name (see `nas spaces`) or a YAML file.", metavar="NAME|FILE"),
+]
+SpaceForImages = Annotated[
+    str | None,
+    typer.Option(
+        help="The space: a name (see `nas spaces`) or a YAML file.",
+        metavar="NAME|FILE",
+        show_default="hybrid-tiny up to 16 px, hybrid-cifar up to 40 px, above photo-mobile",
+    ),
+]
+Pretrained = Annotated[
+    str | None,
+    typer.Option(
+        help="The published weights that the supernet starts from: a network whose package the "
+        "extra 'pretrained' installs, timm:NAME[.TAG], a .safetensors or .pth file, or none.",
+        metavar="NAME|FILE",
+        show_default="those of the space, if they are installed",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        help="A pretrained network that teaches the supernet, such as timm:convnext_nano; it is "
+        "fine-tuned on the images first.",
+        metavar="NAME",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Unlabelled = Annotated[
+    str | None,
+    typer.Option(
+        help="A folder of further images without labels, about which the teacher speaks.",
+        metavar="folder:DIR",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 Data = Annotated[
     str,
@@ -130,6 +166,54 @@ Confidence = Annotated[
     ),
 ]
 
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Work on a Ray cluster: HOST:PORT of its head, auto for the one that this machine "
+        "belongs to, or local to start Ray here, on 127.0.0.1 alone. The result is the same.",
+        metavar="ADDRESS",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        help="Worker processes. 4-32 begins when 4 have room, and uses up to 32 as nodes join.",
+        metavar="N|FEWEST-MOST",
+        show_default="as many as have room",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        help="A PostgreSQL database for the study that optuna-dashboard shows, such as "
+        "postgresql://nas@db/nas; put the password into PGPASSWORD or ~/.pgpass.",
+        metavar="URL",
+        show_default="a file in the run's folder",
+        rich_help_panel=CLUSTER,
+    ),
+]
+WorkerCpus = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        help="Processors of each worker.",
+        show_default="1",
+        rich_help_panel=CLUSTER,
+    ),
+]
+WorkerGpus = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="GPUs of each worker; 0.5 shares one between two.",
+        show_default="0",
+        rich_help_panel=CLUSTER,
+    ),
+]
+
 Epochs = Annotated[
     int | None,
     typer.Option(
@@ -162,6 +246,26 @@ FromScratch = Annotated[
     typer.Option(
         "--from-scratch",
         help="Retrain from new weights instead of the supernet's.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Where trainings keep their checkpoints: a folder that all nodes see, or a bucket, "
+        "such as s3://bucket/path.",
+        metavar="FOLDER|URL",
+        show_default="the folder of the run or of the cache",
+        rich_help_panel=CLUSTER,
+    ),
+]
+FineTune = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Epochs of a short training of the best networks from the supernet's weights, in "
+        "place of the long one.",
+        show_default="the long one",
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -12,6 +12,7 @@ from nas.cli.values import (
     checked_hardware,
     latency_budgets,
     parsed,
+    ray_choice,
     read_options,
     recipe_values,
     target_choice,
@@ -19,6 +20,7 @@ from nas.cli.values import (
 from nas.run.steps import STEPS, Step
 
 _SEARCH = "The search"
+_STOCK = "Stock networks to compare with"
 
 
 def search(
@@ -42,7 +44,7 @@ def search(
             rich_help_panel=options.BUDGET,
         ),
     ] = None,
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     out: Annotated[
         Path | None,
@@ -97,18 +99,31 @@ def search(
         int,
         typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
     ] = 200,
-    metric: Annotated[
-        str,
+    lag: Annotated[
+        int,
         typer.Option(
-            help="What to maximise: accuracy or balanced_accuracy.", rich_help_panel=_SEARCH
+            min=1,
+            help="Architectures that are evaluated at once at most. It changes what is found.",
+            rich_help_panel=_SEARCH,
         ),
-    ] = "accuracy",
+    ] = 16,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What to maximise: accuracy or balanced_accuracy; or loss, which is minimised.",
+            show_default="the loss with pretrained weights, else the accuracy",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     until: Annotated[
         Step | None,
         typer.Option(
             help=f"Stop after a step: {', '.join(STEPS)}.", metavar="STEP", rich_help_panel=_SEARCH
         ),
     ] = None,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -120,6 +135,32 @@ def search(
     ] = 1,
     retrain_epochs: options.RetrainEpochs = None,
     from_scratch: options.FromScratch = False,
+    fine_tune: options.FineTune = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            help="Stock networks to train on the same images and to compare with: auto (a few "
+            "that fit the budget, for images larger than 40 px), none, or names of timm's models, "
+            "such as mobilenetv4_conv_small,lcnet_100.",
+            metavar="auto|none|NAME[,NAME]",
+            rich_help_panel=_STOCK,
+        ),
+    ] = "auto",
+    baseline_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of each stock network.",
+            show_default="as many as the best network has had",
+            rich_help_panel=_STOCK,
+        ),
+    ] = None,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    worker_cpus: options.WorkerCpus = None,
+    worker_gpus: options.WorkerGpus = None,
+    journal: options.Journal = None,
+    storage: options.Storage = None,
 ) -> None:
     """Find the most accurate networks within a latency budget, retrain the best and export it.
 
@@ -140,6 +181,7 @@ def search(
         "threads": threads,
     }
 
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     settings = Settings(
         space=space,
         data=data,
@@ -153,12 +195,19 @@ def search(
         confidence=confidence,
         searcher=searcher,
         evaluations=evaluations,
+        lag=lag,
         metric=metric,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
         retrain_top=retrain_top,
         retrain_epochs=retrain_epochs,
         from_scratch=from_scratch,
+        fine_tune=fine_tune,
+        baselines=tuple(name.strip() for name in baselines.split(",")),
+        baseline_epochs=baseline_epochs,
     )
 
     from nas.cli.console import show_outcome, show_result, working
@@ -175,7 +224,9 @@ def search(
     from nas import pipeline
 
     with working() as console:
-        result = pipeline.run(settings, out=out, until=until, console=console)
+        result = pipeline.run(
+            settings, out=out, until=until, console=console, ray=cluster, journal=journal
+        )
     return show_result(result, json)
 
 

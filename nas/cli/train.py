@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from nas.cli import options
-from nas.cli.values import read_options, recipe_values
+from nas.cli.values import ray_choice, read_options, recipe_values
 
 
 def train(
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     seed: options.Seed = 0,
+    pretrained: options.Pretrained = None,
+    teacher: options.Teacher = None,
+    unlabelled: options.Unlabelled = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -18,6 +21,11 @@ def train(
     skip_unreadable: options.SkipUnreadable = False,
     layout_of_arrays: options.LayoutOfArrays = None,
     json: options.Json = False,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    worker_cpus: options.WorkerCpus = None,
+    worker_gpus: options.WorkerGpus = None,
+    storage: options.Storage = None,
 ) -> None:
     """Train the supernet of a space and data; later searches find it in the cache.
 
@@ -25,11 +33,15 @@ def train(
     """
     from nas.settings import Settings
 
+    cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     settings = Settings(
         space=space,
         data=data,
         reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
+        pretrained=pretrained,
+        teacher=teacher,
+        unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
     )
@@ -38,5 +50,5 @@ def train(
     from nas.commands import steps as commands
 
     with working() as console:
-        outcome = commands.train(settings, console=console)
+        outcome = commands.train(settings, console=console, ray=cluster)
     show_outcome(outcome, json)

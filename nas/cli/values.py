@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nas.errors import SettingsError, did_you_mean
 from nas.reading import ArrayLayout, Fit, ReadOptions
+
+if TYPE_CHECKING:
+    from nas.cluster.resources import RayChoice
 
 Value = TypeVar("Value")
 
@@ -21,6 +24,68 @@ def checked_hardware(name: str) -> str:
     from nas.latency.devices import check
 
     return check(name).name
+
+
+def ray_choice(
+    address: str | None,
+    workers: str | None,
+    cpus: float | None,
+    gpus: float | None,
+    storage: str | None,
+) -> RayChoice | None:
+    """The cluster that the options name; None without `--ray`.
+
+    Raises:
+        SettingsError: an option about workers goes without `--ray`, or is no number of workers.
+    """
+    from nas.cluster.resources import RayChoice
+
+    given = {"--workers": workers, "--worker-cpus": cpus, "--worker-gpus": gpus}
+    given["--storage"] = storage
+    if address is None:
+        if named := [name for name, value in given.items() if value is not None]:
+            raise SettingsError(
+                f"{', '.join(named)} says how to work on a Ray cluster; add --ray local or "
+                "--ray ADDRESS."
+            )
+        return None
+    fewest, most = _counts(workers) if workers is not None else (None, None)
+    each = 1.0 if cpus is None else cpus
+    return RayChoice(address, fewest, most, each, gpus or 0.0, storage)
+
+
+def _counts(workers: str) -> tuple[int, int]:
+    """`4` or `4-32`."""
+    first, dash, last = workers.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        raise SettingsError(f"--workers '{workers}': write a number, such as 4, or 4-32.")
+    fewest, most = int(first), int(last or first)
+    if not 1 <= fewest <= most:
+        raise SettingsError(f"--workers '{workers}': the fewest come first, and at least 1.")
+    return fewest, most
+
+
+def tuned_ranges(text: str) -> dict[str, tuple[float, float]]:
+    """The values to try, from `learning_rate=1e-3..1e-2,drop_path=0..0.2`.
+
+    Raises:
+        SettingsError: a range is not written in this way, or its ends are no range.
+    """
+    ranges: dict[str, tuple[float, float]] = {}
+    for part in text.split(","):
+        name, _, ends = (word.strip() for word in part.partition("="))
+        low, _, high = ends.partition("..")
+        try:
+            first, last = float(low), float(high)
+        except ValueError:
+            first, last = 1.0, 0.0
+        if not name or name in ranges or not first < last:
+            raise SettingsError(
+                f"--tune '{text}': write NAME=LOW..HIGH for each value, once, such as "
+                "learning_rate=1e-3..1e-2,drop_path=0..0.2."
+            )
+        ranges[name] = first, last
+    return ranges
 
 
 def target_choice(spec: str) -> dict[str, str | int]:

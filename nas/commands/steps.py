@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.errors import RunError
+from nas.cluster.connection import Cluster, connected, connected_if
+from nas.cluster.measuring import profile_on_node
+from nas.cluster.resources import RayChoice, check_hardware
+from nas.errors import RunError, SettingsError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
 from nas.latency.profiles import kit as kits
@@ -16,31 +19,34 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
+from nas.run.export import DEFAULT_FORMATS, child, export_all
 from nas.run.feasibility import known_of
-from nas.run.finish import (
-    DEFAULT_FORMATS,
-    Trained,
-    child,
-    export_all,
-    results_of,
-    retrain_all,
-    retrained,
-)
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
 from nas.run.report import report as write_report
+from nas.run.retrain import retrain_all
+from nas.run.retraining import Retraining
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import supernet_of
+from nas.run.threads import keep_helpful_threads
+from nas.run.trained import Trained, results_of, retrained
 from nas.run.work import Work
 from nas.settings import Settings
 
 
-def train(settings: Settings, *, console: Progress) -> Outcome:
+def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
-    context = Context(settings)
-    say_data(context, console)
-    trained = supernet_of(context, console)
+    try:
+        with connected_if(ray) as cluster:
+            context = Context(settings)
+            say_data(context, console)
+            if cluster is None:
+                keep_helpful_threads(console)
+            trained = supernet_of(context, console, cluster)
+    except KeyboardInterrupt as error:
+        error.add_note("Run the same command again to continue from its last checkpoint.")
+        raise
     last = trained.curve[-1]
     named = [name for name in ("largest", "smallest", "random") if name in last]
     lines = [f"supernet {trained.key}"]
@@ -54,6 +60,7 @@ def measure(
     seconds: float | None = None,
     plan: Plan | None = None,
     console: Progress,
+    ray: RayChoice | None = None,
 ) -> Outcome:
     """Measure a space's profile on a device at hand; searches use it from then on.
 
@@ -62,20 +69,27 @@ def measure(
         seconds: At most this long for the timed passes; None for the usual time.
         plan: How much to measure; None for the usual plan.
         console: Shows the progress.
+        ray: The cluster whose node has the device; None for this machine.
 
     Raises:
         NotFittedError: the device is not at hand, or too busy to be measured.
+        ClusterError: no node of the cluster offers the device.
     """
     context = Context(settings)
     plan = plan or Plan()
-    data = context.data
+    plan = plan if seconds is None else plan.within(seconds)
+    space, target, shape = context.space, context.target, context.data.shape
+    if ray is not None:
+        with connected(ray) as cluster:
+            check_hardware(cluster.nodes(), target.device)
+            profile_on_node(cluster, Subject(space, target, shape), plan, console)
     predictor = measured_predictor(
-        context.space,
-        context.target,
-        data.shape,
-        again=check(context.target.device).kind != "board",
+        space,
+        target,
+        shape,
+        again=ray is None and check(target.device).kind != "board",
         progress=console,
-        plan=plan if seconds is None else plan.within(seconds),
+        plan=plan,
     )
     return _profiled(predictor)
 
@@ -126,21 +140,35 @@ def retrain(
     path: Path,
     *,
     top: int,
-    from_scratch: bool,
-    epochs: int | None,
-    seed: int | None,
+    how: Retraining,
     console: Progress,
+    ray: RayChoice | None = None,
 ) -> RunResult:
-    """Retrain more members of a run's front; retrained members are left as they are."""
-    with _opened(path, console) as (work, front):
-        start = None if from_scratch else supernet_of(work.context, console)
-        seed = work.settings.seed if seed is None else seed
-        retrain_all(work, front.chosen(top), start, epochs=epochs, seed=seed)
+    """Retrain more members of a run's front; retrained members are left as they are.
+
+    Args:
+        path: The run.
+        top: How many networks for each budget.
+        how: Recipe, teacher, and how the cluster is used.
+        console: Shows the progress.
+        ray: The cluster to train on; None for this process.
+    """
+    with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+        if cluster is None:
+            keep_helpful_threads(console)
+        retrain_all(
+            work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
+        )
         return result_of(work.path, work.context)
 
 
 def export(
-    source: Path, *, formats: tuple[str, ...], ids: tuple[str, ...], console: Progress
+    source: Path,
+    *,
+    formats: tuple[str, ...],
+    ids: tuple[str, ...],
+    all_of_them: bool = False,
+    console: Progress,
 ) -> Outcome:
     """Write networks of a run's front to folders of their own.
 
@@ -148,12 +176,18 @@ def export(
         source: The run.
         formats: Besides `architecture.yaml` and `model.safetensors`; if empty, the usual ones.
         ids: Members of the front; if empty, the retrained ones, or else the best.
+        all_of_them: Whether to export every member of the front.
         console: Shows the progress.
 
     Raises:
+        SettingsError: ids are given, and all of them are asked for.
         RunError: an id is not on the front, or there is no front to export from.
     """
+    if ids and all_of_them:
+        raise SettingsError("--all exports every network of the front: leave out --id, or --all.")
     with _opened(source, console) as (work, front):
+        if all_of_them:
+            ids = tuple(member.id for member in front.members)
         networks = _networks(work, _wanted(work, front, ids))
         folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)
@@ -169,14 +203,16 @@ def report(path: Path, *, console: Progress) -> Outcome:
 
 
 @contextmanager
-def _opened(path: Path, console: Progress) -> Iterator[tuple[Work, Front]]:
+def _opened(
+    path: Path, console: Progress, cluster: Cluster | None = None
+) -> Iterator[tuple[Work, Front]]:
     """A run, locked by this process, and its front.
 
     Raises:
         RunError: it has no front yet.
     """
     with resume_run(path) as folder:
-        work = Work(folder, Context(folder.settings), console)
+        work = Work(folder, Context(folder.settings), console, cluster=cluster)
         check_inputs(work)
         front = front_of(work.path, work.context)
         if not front.members:

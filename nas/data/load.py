@@ -79,7 +79,7 @@ def load_data(
         classes=source.classes,
         train=train,
         validation=validation,
-        normalisation=Normalisation.of(train),
+        normalisation=normalisation_for(train, options),
         notes=(
             _describe_size(train),
             *notes,
@@ -92,6 +92,13 @@ def load_data(
         fit=options.fit if kind == "folder" else "squash",
         _test=test,
     )
+
+
+def normalisation_for(train: Images, options: ReadOptions) -> Normalisation:
+    """Of the training images, or as the options say; arrays of other values are left to theirs."""
+    if options.normalisation is None or train.pixels.dtype != np.uint8:
+        return Normalisation.of(train)
+    return Normalisation(*options.normalisation, 255.0)
 
 
 def parse_spec(spec: str) -> tuple[str, Path | None]:

@@ -4,6 +4,7 @@
     data: {name: digits, in_channels: 1, scale: 255.0, mean: [0.3], std: [0.4], classes: [...]}
     scores: {test_accuracy: 0.99}
     weights: {file: model.safetensors, sha256: ...}
+    pretrained: {network: tf_efficientnet_lite0, source: ..., licence: ...}     if there was one
     architecture: {resolution: 16, stem: ..., stages: ..., head: ...}
 
 YAML, so that a person can read it; `read_architecture` reads a bare architecture as well.
@@ -98,6 +99,8 @@ class ExportDescription:
     data: DataDescription
     scores: Mapping[str, float]
     weights_sha256: str
+    pretrained: Mapping[str, Any] | None = None
+    """The published network whose weights training began with: source, licence, paper."""
 
     def to_yaml(self, folder: str) -> str:
         """The file's text; `folder` is named in the comment on how to load it."""
@@ -107,6 +110,7 @@ class ExportDescription:
             "data": self.data.to_dict(),
             "scores": dict(self.scores),
             "weights": {"file": WEIGHTS_FILE, "sha256": self.weights_sha256},
+            **({"pretrained": dict(self.pretrained)} if self.pretrained else {}),
             "architecture": self.architecture.to_dict(),
         }
         head = _HEAD.format(
@@ -135,6 +139,7 @@ class ExportDescription:
                 data=DataDescription.from_dict(document["data"]),
                 scores=document["scores"],
                 weights_sha256=document["weights"]["sha256"],
+                pretrained=document.get("pretrained"),
             )
         except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(

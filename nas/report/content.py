@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from nas.result import Answer, FrontMember, Latency, NamedTarget
+from nas.result import (
+    Answer,
+    FrontMember,
+    Latency,
+    Metric,
+    NamedTarget,
+    Recommendation,
+    StockNetwork,
+)
 from nas.retrain.result import NetworkResult
 from nas.search.front import hypervolume_curve
 from nas.search.front_file import within
 from nas.search.objectives import Budgets, limits_in_words
-from nas.search.problem import Metric
 from nas.search.protocol import Floats
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit
@@ -38,9 +45,16 @@ class ReportContent:
             of both searches.
         confidence: Share of networks whose latency lies within its predicted interval.
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
+        on_cluster: What the workers of a cluster did, one entry per search on one: `search`,
+            `workers`, `nodes`, `evaluations`, `seconds`, `worker_seconds`, `failures`.
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
         exported: Folders of exported networks.
+        origin: What the supernet started from, in sentences; empty for random weights.
+        recommended: What to use within each set of budgets.
+        stock: Published networks, trained on the same images.
+        validation_images: Number of images behind a validation accuracy; 0 if not known.
+        test_images: Number of images behind a test accuracy.
     """
 
     title: str
@@ -57,12 +71,18 @@ class ReportContent:
     reference: tuple[float, ...] | None = None
     confidence: float = 0.9
     supernet_curve: Sequence[Mapping[str, float]] = ()
+    on_cluster: Sequence[Mapping[str, Any]] = ()
     retrained: Sequence[NetworkResult] = ()
     best: Architecture | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+    origin: str = ""
+    recommended: Sequence[Recommendation] = ()
+    stock: Sequence[StockNetwork] = ()
+    validation_images: int = 0
+    test_images: int = 0
 
     def held_out_on(self, target: int) -> list[Latency]:
         """The held-out networks of one target."""
@@ -83,7 +103,7 @@ class ReportContent:
         """What is said after a latency: ` on cpu`, nothing where there is one target only."""
         return f" on {self.targets[target].name}" if len(self.targets) > 1 else ""
 
-    def within(self, answer: Answer) -> str:
+    def within(self, answer: Answer | Recommendation) -> str:
         """The budgets of an answer in words."""
         return limits_in_words(answer.limits_ms, [target.name for target in self.targets])
 

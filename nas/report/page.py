@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nas.report import drawing, figures
+from nas.report import compared, drawing, figures
 from nas.report.content import ReportContent
 from nas.report.sections import facts, numbered, sections
 from nas.storage import atomic_write
@@ -23,6 +23,7 @@ FIGURES: dict[str, Callable[[ReportContent], bytes | None]] = {
 """Name of each figure's file, and what draws it."""
 
 FIGURES_OF_TARGETS: dict[str, Callable[[ReportContent, int], bytes | None]] = {
+    "compared": compared.figure,
     "front": figures.front,
     "latency": figures.latency,
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.report import drawing
+from nas.report import compared, drawing
 from nas.report.content import ReportContent
 from nas.report.style import png_size
 from nas.report.tables import (
@@ -17,7 +17,9 @@ from nas.report.tables import (
     front_table,
     retrained_table,
     settings_table,
+    share,
     surrogates_table,
+    workers_table,
 )
 from nas.search.objectives import limits_in_words
 
@@ -76,7 +78,8 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
     tested = [member for member in content.front if member.test_accuracy is not None]
     if tested:
         best = max(tested, key=lambda member: member.test_accuracy or 0.0)
-        listed.append(("Best test accuracy, retrained", f"{best.test_accuracy:.2%}"))
+        score = share(best.test_accuracy, content.test_images)
+        listed.append(("Best test accuracy, trained alone", score))
         for target, latency in enumerate(best.latencies):
             how = "predicted" if latency.measured_ms is None else "measured"
             listed.append((f"Its latency{content.on(target)}, {how}", f"{latency.ms:.3g} ms"))
@@ -86,13 +89,15 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
 def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Section]:
     """The page's sections in order, without those that have nothing to show."""
     all_of_them = (
+        _recommended(content, pictures),
         _answers(content),
         _front(content, pictures),
         _use(content),
         _best(content, pictures),
         _search(content, pictures),
         _latency(content, pictures),
-        _supernet(pictures),
+        _supernet(content, pictures),
+        _workers(content),
         Section("Notes", notes=content.notes),
         _conditions(content),
     )
@@ -102,6 +107,27 @@ def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Sect
 def numbered(name: str, target: int) -> str:
     """What the figure of a target is called."""
     return name if target == 0 else f"{name}-{target + 1}"
+
+
+def _recommended(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
+    """What to use within each budget and why, beside the stock networks."""
+    said: list[str] = []
+    for each in content.recommended:
+        within = f"Within {content.within(each)}: " if content.within(each) else ""
+        said.append(f"{within}{each.id or 'no network'}. {each.reason}")
+        said += [each.verdict] if each.verdict else []
+    captions = [
+        "All networks on the test images, each with its 90 % interval, at its latency. Networks "
+        "were chosen by their validation scores, not by these.",
+        *[""] * (len(content.targets) - 1),
+    ]
+    alt = "Test accuracy against latency, our networks beside stock ones"
+    drawn = [
+        _figure(pictures, numbered("compared", target), f"{alt}{content.on(target)}", caption)
+        for target, caption in enumerate(captions)
+    ]
+    tables = [compared.table(content)] if content.test_images else []
+    return Section("Recommended", notes=said, figures=_known(drawn), tables=tables)
 
 
 def _answers(content: ReportContent) -> Section:
@@ -206,13 +232,18 @@ def _held_out(content: ReportContent, target: int) -> str:
     return caption
 
 
-def _supernet(pictures: Mapping[str, bytes]) -> Section:
+def _supernet(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     caption = (
         "Accuracy on the validation split of children of the supernet, with the moving averages "
         "of the shared weights."
     )
     drawn = _figure(pictures, "supernet", "Validation accuracy of children over epochs", caption)
-    return Section("The supernet", figures=_known([drawn]))
+    return Section("The supernet", text=content.origin, figures=_known([drawn]))
+
+
+def _workers(content: ReportContent) -> Section:
+    failures = [failure for done in content.on_cluster for failure in done["failures"]]
+    return Section("The workers", notes=failures, tables=[workers_table(content)])
 
 
 def _conditions(content: ReportContent) -> Section:

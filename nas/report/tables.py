@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.report.content import ReportContent
 from nas.result import FrontMember
-from nas.units import format_count, format_mib
+from nas.units import format_accuracy, format_count, format_mib
 
 NOTHING = "\N{EN DASH}"
 
@@ -68,12 +68,13 @@ def surrogates_table(content: ReportContent) -> Table:
 def retrained_table(content: ReportContent) -> Table:
     """How the networks that were trained to the end were trained, and their scores."""
     head = ("network", "test accuracy", "balanced", "validation", "from", "epochs", "seed", "took")
+    judged, tested = content.validation_images, content.test_images
     rows = [
         (
             result.id,
-            f"{result.test.accuracy:.2%}",
-            f"{result.test.balanced_accuracy:.2%}",
-            f"{result.validation.accuracy:.2%}",
+            share(result.test.accuracy, tested),
+            f"{result.test.balanced_accuracy:.1%}",
+            share(result.validation.accuracy, judged),
             "scratch" if result.from_scratch else "shared weights",
             str(result.recipe.epochs),
             str(result.seed),
@@ -81,8 +82,28 @@ def retrained_table(content: ReportContent) -> Table:
         )
         for result in content.retrained
     ]
-    caption = "Retrained networks. The test split was opened for this table only."
+    caption = "Networks that were trained alone, with 90 % intervals."
     return Table(caption, head, rows)
+
+
+def workers_table(content: ReportContent) -> Table:
+    """What the workers of a cluster did."""
+    counts = ("workers", "nodes", "evaluations", "seconds", "per second", "busy", "failures")
+    rows = [
+        (
+            str(done["search"]),
+            str(done["workers"]),
+            str(len(done["nodes"])),
+            f"{done['evaluations']:,}",
+            f"{done['seconds']:.0f}",
+            f"{done['evaluations'] / max(done['seconds'], 1e-9):.3g}",
+            f"{done['worker_seconds'] / max(done['seconds'] * done['workers'], 1e-9):.0%}",
+            str(len(done["failures"])),
+        )
+        for done in content.on_cluster
+    ]
+    caption = "Evaluations on a Ray cluster; busy is the share of time that the workers evaluated."
+    return Table(caption, ("search", *counts), rows)
 
 
 def settings_table(content: ReportContent) -> Table:
@@ -107,26 +128,38 @@ def _head(content: ReportContent) -> list[str]:
     ]
     score = f"{content.metric.replace('_', ' ')}, validation"
     counted = ["MACs", "parameters", "activations"]
-    return [score, *latencies, *counted, "test accuracy, retrained"]
+    return [score, *latencies, *counted, "test accuracy, trained alone"]
 
 
 def _cells(content: ReportContent, member: FrontMember) -> list[str]:
     """One member in these columns."""
-    cells = [f"{member.score(content.metric):.2%}"]
+    cells = [_score(content, member)]
     for latency in member.latencies:
         cells += [
-            _ms(latency.predicted_ms),
-            f"{_ms(latency.low_ms)} to {_ms(latency.high_ms)}",
-            NOTHING if latency.measured_ms is None else _ms(latency.measured_ms),
+            milliseconds(latency.predicted_ms),
+            f"{milliseconds(latency.low_ms)} to {milliseconds(latency.high_ms)}",
+            NOTHING if latency.measured_ms is None else milliseconds(latency.measured_ms),
         ]
     cells += [format_count(member.macs), format_count(member.params)]
     cells += [format_mib(member.memory_mib)]
-    return [*cells, NOTHING if member.test_accuracy is None else f"{member.test_accuracy:.2%}"]
+    return [*cells, share(member.test_accuracy, content.test_images)]
 
 
-def _ms(milliseconds: float) -> str:
+def _score(content: ReportContent, member: FrontMember) -> str:
+    """The score that the search maximised; a plain accuracy with its interval."""
+    if content.metric == "balanced_accuracy":
+        return f"{member.balanced_accuracy:.1%}"
+    return share(member.accuracy, content.validation_images)
+
+
+def milliseconds(value: float) -> str:
     """Three digits, so that a column's numbers can be compared."""
-    return f"{milliseconds:#.3g}".rstrip(".")
+    return f"{value:#.3g}".rstrip(".")
+
+
+def share(accuracy: float | None, images: int) -> str:
+    """An accuracy with its 90 % interval, if the number of images is known."""
+    return NOTHING if accuracy is None else format_accuracy(accuracy, images)
 
 
 def _words(title: str, values: Mapping[str, Any]) -> Table:

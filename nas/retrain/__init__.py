@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from nas.retrain.recipe import default_recipe, retrain_augmentation
+from nas.retrain.recipe import default_recipe, fine_tune_recipe, retrain_augmentation
 from nas.retrain.result import NetworkResult
 from nas.retrain.score import score_test, score_validation
 from nas.retrain.trainer import fresh_network, retrain
@@ -16,6 +16,7 @@ from nas.retrain.trainer import fresh_network, retrain
 __all__ = [
     "NetworkResult",
     "default_recipe",
+    "fine_tune_recipe",
     "fresh_network",
     "retrain",
     "retrain_augmentation",

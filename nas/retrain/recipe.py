@@ -20,6 +20,8 @@ import dataclasses
 from nas.data.augment import Augmentation
 from supernet.training.recipe import Recipe
 
+FINE_TUNE_RATE = 1e-3
+"""Learning rate of a short training from shared weights."""
 STEPS = 1200
 """Steps for small data by default; 60 epochs of the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
@@ -33,6 +35,17 @@ def default_recipe(from_scratch: bool, images: int) -> Recipe:
     recipe = Recipe(learning_rate=8e-3 if from_scratch else 6e-3, ema_decay=0.99)
     epochs = round(STEPS / max(1, images // recipe.batch_size))
     return recipe.model_copy(update={"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))})
+
+
+def fine_tune_recipe(epochs: int) -> Recipe:
+    """A short training from shared weights, which it is to improve and not to replace."""
+    return Recipe(
+        epochs=epochs,
+        learning_rate=FINE_TUNE_RATE,
+        weight_decay=0.02,
+        drop_path=0.0,
+        ema_decay=0.98,
+    )
 
 
 def retrain_augmentation(base: Augmentation) -> Augmentation:

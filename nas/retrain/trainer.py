@@ -25,6 +25,7 @@ from supernet.sampling import Child, Moment
 from supernet.supervision import Supervision
 from supernet.supervision.labels import Labels
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
@@ -47,6 +48,8 @@ def retrain(
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
     supervision: Supervision | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
+    workers: Workers | None = None,
 ) -> Curve:
     """Train `network` in place; at the end it holds averaged weights and is in eval mode.
 
@@ -54,6 +57,8 @@ def retrain(
         seed: Of stochastic depth.
         validate: Called with the averaged weights, in eval mode, after each of about 20 epochs.
         supervision: What it learns from; the labels by default.
+        point: Called with each new entry of the curve, by every worker.
+        workers: The processes that share the training; this one alone by default.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
@@ -71,11 +76,12 @@ def retrain(
     taught = supervision or Labels()
     sampler = OneChild(network.architecture)
     curve = run_steps(
-        Teaching(network, maps, data, recipe, sampler, taught, seed),
+        Teaching(network, maps, data, recipe, sampler, taught, seed, workers),
         recipe,
         validate=None if validate is None else validated,
         checkpoints=checkpoints,
         progress=progress,
+        point=point,
     )
     _calibrate(network, data, recipe)
     return curve

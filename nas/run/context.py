@@ -5,35 +5,50 @@ Each object is made when it is first needed and then kept. Nothing here reads th
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import torch
 
-from nas.data import Dataset, SearchData, load_data
+from nas.baselines.networks import check_names as check_stock_names
+from nas.data import Dataset, Images, Normalisation, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
+from nas.data.load import normalisation_for
 from nas.environment import keep_to_usable_cpus
-from nas.errors import SettingsError
+from nas.errors import SettingsError, SpaceError, WeightsError
 from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
+from nas.pretrained import Donor, check_teacher, load_donor
+from nas.reading import ReadOptions
+from nas.result import Metric
 from nas.retrain import retrain_augmentation
+from nas.run.choosing import NONE, Chosen, choose_donor, choose_space, resolutions_for
 from nas.run.evaluator import EvaluationImages
 from nas.run.recipe import TrainingChoices, read_recipe
 from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.objectives import Budgets
 from nas.search.searchers.registry import usable
 from nas.settings import Settings, TargetChoice
-from search_spaces import SearchSpace, load_space
+from search_spaces import Architecture, SearchSpace, load_space
 from supernet.supernet import Supernet
 from supernet.training.recipe import Recipe
 
 SUPERNET_STEPS = 900
 """Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
+DONOR_STEPS = 400
+"""The same for a supernet that starts from a donor."""
+FEWEST_DONOR_EPOCHS = 3
+SMALL_IMAGES = 40
+"""Pixels of a side up to which nobody would use a stock network, so none is compared with."""
+
+Baselines = Literal["auto"] | tuple[str, ...]
 
 
 class Context:
@@ -59,21 +74,77 @@ class Context:
             NasError: a name, a path or a value is wrong.
         """
         self.check_names()
-        _ = self.data, self.recipe, self.augmentation
+        _ = self.space, self.donor, self.data, self.recipe, self.augmentation, self.baselines
+        if self.settings.teacher is not None:
+            check_teacher(self.settings.teacher)
 
     def check_names(self) -> None:
         """Make every object that needs no data, for the same reason."""
         usable(self.settings.searcher)
-        _ = self.space, self.budgets
+        if self.settings.space is not None:  # else the data decides
+            load_space(self.settings.space)
+        _ = self.budgets
         for target in self.targets:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
-        _ = self.training
+        read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
+        check_stock_names(self.settings.named_baselines)
 
     @cached_property
     def whole_space(self) -> SearchSpace:
-        """The space as its file defines it; the supernet is trained on this one."""
-        return load_space(self.settings.space)
+        """The space that the supernet is trained on: its file's, at resolutions for the images."""
+        named = load_space(self.chosen_space.name)
+        if named.definition.donor is None:
+            return named
+        return named.at(resolutions_for(named, max(self.data.native_size)))
+
+    @cached_property
+    def chosen_space(self) -> Chosen:
+        """The name of the space; the data decides if the settings do not."""
+        if self.settings.space is not None:
+            return Chosen(self.settings.space)
+        return choose_space(self.settings, self._plain_data)
+
+    @cached_property
+    def chosen_donor(self) -> Chosen:
+        """The name of the donor, or "none"."""
+        return choose_donor(self.settings, load_space(self.chosen_space.name))
+
+    @cached_property
+    def donor(self) -> Donor | None:
+        """The published network that the supernet starts from.
+
+        Raises:
+            WeightsError: its weights cannot be had, or the space does not hold it.
+        """
+        if self.chosen_donor.name == NONE:
+            return None
+        named = load_space(self.chosen_space.name)
+        donor = load_donor(self.chosen_donor.name, named.definition.donor)
+        try:
+            named.encode(donor.published.architecture(max(named.definition.resolution)))
+        except SpaceError as error:
+            around = named.definition.donor
+            advice = f"it is built around {around}" if around else "it is built around none"
+            raise WeightsError(
+                f"The space '{named.name}' does not hold {donor.published.name}: {advice}. Choose "
+                f"another space, or --pretrained none. ({error})"
+            ) from None
+        return donor
+
+    @cached_property
+    def donor_architecture(self) -> Architecture | None:
+        """The donor at the largest resolution: the largest child of the space."""
+        if self.donor is None:
+            return None
+        return self.donor.published.architecture(max(self.whole_space.definition.resolution))
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The score that the search maximises."""
+        if self.settings.metric is not None:
+            return self.settings.metric
+        return "accuracy" if self.donor is None else "loss"
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -121,8 +192,29 @@ class Context:
     @cached_property
     def dataset(self) -> Dataset:
         """All splits; only retraining opens the test split."""
+        data = self._plain_dataset
+        if self.donor is None:
+            return data
+        normalisation = normalisation_for(data.train, self.reading)
+        return dataclasses.replace(data, normalisation=normalisation)
+
+    @cached_property
+    def reading(self) -> ReadOptions:
+        """How images are read: as the settings say, and normalised as the donor needs them."""
+        if self.donor is None:
+            return self.settings.reading
+        wanted = self.donor.normalisation(self._plain_dataset.shape.channels)
+        return dataclasses.replace(self.settings.reading, normalisation=wanted)
+
+    @cached_property
+    def _plain_dataset(self) -> Dataset:
+        """All splits, as they are without a donor."""
         s = self.settings
         return load_data(s.data, options=s.reading, seed=s.seed)
+
+    @cached_property
+    def _plain_data(self) -> SearchData:
+        return self._plain_dataset.search_view()
 
     @cached_property
     def data(self) -> SearchData:
@@ -132,7 +224,8 @@ class Context:
     @cached_property
     def training(self) -> TrainingChoices:
         """The training choices in the settings' recipe."""
-        return read_recipe(self.settings.recipe)
+        s = self.settings
+        return read_recipe(s.recipe, self.donor is not None, s.teacher is not None)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -143,7 +236,10 @@ class Context:
         if self.training.epochs_given:
             return recipe
         steps = max(1, len(self.data.train) // recipe.batch_size)
-        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-SUPERNET_STEPS // steps)))
+        if self.donor is None:
+            epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-SUPERNET_STEPS // steps)))
+        else:
+            epochs = min(MOST_EPOCHS, max(FEWEST_DONOR_EPOCHS, -(-DONOR_STEPS // steps)))
         return recipe.model_copy(update={"epochs": epochs})
 
     @cached_property
@@ -151,18 +247,47 @@ class Context:
         """Augmentation of the supernet's images: the data's default, changed by the recipe."""
         return self.training.change(default_augmentation(self.data))
 
+    @cached_property
+    def retraining_augmentation(self) -> Augmentation:
+        """Augmentation of the images of a network that is trained alone."""
+        return self.training.change(retrain_augmentation(default_augmentation(self.data)))
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Which stock networks to compare with: some are chosen, those named, or none."""
+        asked = self.settings.baselines
+        if asked != ("auto",):
+            return self.settings.named_baselines
+        return "auto" if min(self.data.native_size) > SMALL_IMAGES else ()
+
     def training_batches(self, seed: int) -> TrainBatches:
         """Augmented training images of the supernet by step number."""
         return self._batches(self.augmentation, seed)
 
-    def retraining_batches(self, seed: int) -> TrainBatches:
-        """Augmented images for a network that is trained alone, which needs more variation."""
-        varied = self.training.change(retrain_augmentation(default_augmentation(self.data)))
-        return self._batches(varied, seed)
+    def retraining_batches(
+        self, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
+        """Augmented images for a network that is trained alone, which needs more variation.
 
-    def _batches(self, augmentation: Augmentation, seed: int) -> TrainBatches:
+        Args:
+            seed: Decides their order and augmentation.
+            normalisation: That of published weights; None for the data's.
+        """
+        return self._batches(self.retraining_augmentation, seed, normalisation)
+
+    def batches_of(self, images: Images, seed: int) -> TrainBatches:
+        """Other images by step number, varied like the supernet's."""
         data = self.data
-        return TrainBatches(data.train, data.normalisation, augmentation, data.shape.classes, seed)
+        return TrainBatches(
+            images, data.normalisation, self.augmentation, data.shape.classes, seed
+        )
+
+    def _batches(
+        self, augmentation: Augmentation, seed: int, normalisation: Normalisation | None = None
+    ) -> TrainBatches:
+        data = self.data
+        normalisation = normalisation or data.normalisation
+        return TrainBatches(data.train, normalisation, augmentation, data.shape.classes, seed)
 
     @cached_property
     def evaluation_images(self) -> EvaluationImages:
@@ -175,8 +300,16 @@ class Context:
             self.space, supernet, self.training_batches(self.settings.seed).batch
         )
 
-    def supernet_key(self) -> str:
-        """The name of a trained supernet: a hash of everything that decides its weights."""
+    def supernet_key(
+        self, teacher: str | None = None, device: str | None = None, workers: int = 1
+    ) -> str:
+        """The name of a trained supernet: a hash of everything that decides its weights.
+
+        Args:
+            teacher: What decides the answers of an external teacher.
+            device: The kind of device that it is trained on; None for the one at hand.
+            workers: How many workers train it. It matters only if each has children of its own.
+        """
         parts = {
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
@@ -185,9 +318,13 @@ class Context:
             "supervision": str(self.training.supervision),
             "augmentation": repr(self.augmentation),
             "seed": self.settings.seed,
+            "donor": None if self.donor is None else self.donor.digest,
+            "teacher": teacher,
             "torch": torch.__version__,
-            "device": self.device.type,
+            "device": device or self.device.type,
         }
+        if self.training.own_children and workers > 1:
+            parts["workers"] = workers
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _target(self, choice: TargetChoice) -> Target:

@@ -10,13 +10,15 @@ weights and the data from the same paths.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,7 +27,8 @@ from nas.data.batches import EvalBatches
 from nas.environment import keep_to_usable_cpus
 from nas.errors import CheckpointError, DataError
 from nas.reading import ReadOptions
-from search_spaces import Architecture, load_space
+from search_spaces import Architecture, SearchSpace, load_space
+from search_spaces.data_shape import DataShape
 from supernet.evaluation import evaluate_child
 from supernet.scores import Evaluation
 from supernet.supernet import Supernet
@@ -49,9 +52,11 @@ class EvaluationImages:
         if validation is not None:
             drawn = np.random.default_rng(0).permutation(len(judged))[:validation]
             judged = judged.select(np.sort(drawn))
-        first = np.arange(min(len(data.train), BATCH_SIZE * CALIBRATION_BATCHES))
+        # Drawn, because a folder's images come class by class: the first ones are of few classes.
+        mixed = np.random.default_rng(0).permutation(len(data.train))
+        drawn = mixed[: BATCH_SIZE * CALIBRATION_BATCHES]
         self._validation = EvalBatches(judged, data.normalisation)
-        self._calibration = EvalBatches(data.train.select(first), data.normalisation)
+        self._calibration = EvalBatches(data.train.select(drawn), data.normalisation)
 
     def validation(self, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and class numbers at a resolution."""
@@ -65,6 +70,15 @@ class EvaluationImages:
     def evaluate(self, supernet: Supernet, architecture: Architecture) -> Evaluation:
         """A child's scores on the validation images, with the shared weights."""
         return evaluate_child(supernet, architecture, self.validation, self.calibration)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The large arrays that evaluating takes; processes of one machine can share them."""
+
+    weights: Mapping[str, npt.NDArray[Any]]
+    """Of the supernet, by parameter name."""
+    images: EvaluationImages
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,29 @@ class ChildEvaluator:
             DataError: the data is no longer what the supernet was trained on.
         """
         return self._ready.images.evaluate(self._ready.supernet, architecture)
+
+    def parts(self) -> Parts:
+        """What another process needs to evaluate the same, without reading files."""
+        ready = self._ready
+        weights = {name: p.detach().cpu().numpy() for name, p in ready.supernet.named_parameters()}
+        return Parts(weights, ready.images)
+
+    def of_parts(self, parts: Parts, space: SearchSpace, data_shape: DataShape) -> ChildEvaluator:
+        """The same evaluator with the parts in memory; the weights are not copied on a CPU.
+
+        Args:
+            parts: From `parts`, in this process or another; the arrays may be read-only.
+            space: The supernet's space.
+            data_shape: Channels of the images and number of classes.
+        """
+        keep_to_usable_cpus()
+        supernet = Supernet(space, data_shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of read-only memory; nobody writes
+            for name, parameter in supernet.named_parameters():
+                parameter.data = torch.from_numpy(parts.weights[name])
+        supernet.to(torch.device(self.device))
+        return dataclasses.replace(self, loaded=Loaded(supernet, parts.images))
 
     def __getstate__(self) -> dict[str, Any]:
         """The description, without what is in memory."""

@@ -212,7 +212,7 @@ def _refuse_foreign(path: Path) -> None:
 def _fresh_folder(settings: Settings) -> Path:
     """A new folder under `results/`; the second run within one second gets a number."""
     data = settings.data.partition(":")[0]
-    names = [Path(settings.space).stem, data]
+    names = [Path(settings.space).stem if settings.space else "", data]
     for target in settings.targets:
         ends = dict.fromkeys((*target.budgets_ms[:1], *target.budgets_ms[-1:]))
         budgets = "-to-".join(format_ms(ms).replace(" ", "") for ms in ends)

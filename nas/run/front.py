@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.result import Answer, FrontMember
+from nas.result import Answer, FrontMember, Metric
+from nas.retrain import NetworkResult
 from nas.search.front_file import ranked, within
 from nas.search.objectives import Budgets
-from nas.search.problem import Metric
 
 
 @dataclass(frozen=True)
@@ -22,35 +23,41 @@ class Front:
 
     def kept(self) -> list[FrontMember]:
         """Members within any budget set by their predicted and, if known, measured latencies."""
-        kept = {member.id for members in self._within() for member in members}
+        kept = {member.id for members in self.within() for member in members}
         return [member for member in self.members if member.id in kept]
 
     def answers(self) -> list[Answer]:
         """The best member within each budget set."""
         return [
             Answer(limits, members[0].id if members else None)
-            for limits, members in zip(self.budgets.budget_sets, self._within(), strict=True)
+            for limits, members in zip(self.budgets.budget_sets, self.within(), strict=True)
         ]
 
     def chosen(self, top: int) -> list[FrontMember]:
         """The best `top` members within each budget set, each once, the most accurate first."""
-        found = {member.id: member for members in self._within() for member in members[:top]}
+        found = {member.id: member for members in self.within() for member in members[:top]}
         return ranked(list(found.values()), self.metric)
 
     def predicted_within(self) -> list[int]:
         """The number of members predicted within each budget set."""
         return [len(within(self.members, alone)) for alone in self.budgets.separate()]
 
-    def with_test_accuracy(self, tested: dict[str, float]) -> Front:
-        """The front with the test accuracies of retrained networks, by id."""
+    def with_retrained(self, results: Mapping[str, NetworkResult]) -> Front:
+        """The front with the accuracies of networks that were trained alone, by id."""
         members = (
-            dataclasses.replace(member, test_accuracy=tested.get(member.id))
+            dataclasses.replace(
+                member,
+                test_accuracy=results[member.id].test.accuracy,
+                trained_accuracy=results[member.id].validation.accuracy,
+            )
+            if member.id in results
+            else member
             for member in self.members
         )
         return dataclasses.replace(self, members=tuple(members))
 
-    def _within(self) -> list[list[FrontMember]]:
-        """The members within each budget set, best first."""
+    def within(self) -> list[list[FrontMember]]:
+        """The members within each budget set by all that is known, best first."""
         return [
             [
                 member

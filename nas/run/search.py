@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.front import Front
+from nas.run.journal import RunningStudy
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
+from nas.run.workers import evaluators_of
 from nas.search.engine import Progress, search
 from nas.search.front_file import front_members, read_front, write_front
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.searchers.registry import make_searcher
-from nas.search.study import mirror
 
 
 def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Problem:
@@ -26,7 +29,7 @@ def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Prob
         measures=known.measures,
         budgets=context.budgets,
         identify=lambda code: space.decode(code).id,
-        metric=context.settings.metric,
+        metric=context.metric,
         targets=context.target_names,
     )
 
@@ -36,17 +39,24 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
     context, path = work.context, work.path / "front.json"
     if not work.folder.finished("search"):
         problem = problem_of(context, known, trained)
+        study = RunningStudy(work)
         records = search_children(
-            work, problem, trained, work.settings.searcher, "evaluations.jsonl"
+            work, problem, trained, work.settings.searcher, "evaluations.jsonl", study.add
         )
+        study.update()
         _write(work, records, known, trained.key)
-    front = Front(tuple(read_front(path)), context.budgets, work.settings.metric)
+    front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")
     return front
 
 
 def search_children(
-    work: Work, problem: Problem, trained: TrainedSupernet, searcher: str, record: str
+    work: Work,
+    problem: Problem,
+    trained: TrainedSupernet,
+    searcher: str,
+    record: str,
+    watch: Callable[[Record], None] | None = None,
 ) -> list[Record]:
     """Let a searcher ask for architectures, and evaluate them; continues from the record.
 
@@ -56,15 +66,21 @@ def search_children(
         trained: The supernet, for searchers that learn from its gradients.
         searcher: Name of the algorithm.
         record: The file in the run's folder that holds the evaluations.
+        watch: Called with each evaluation, those read from the record included.
     """
     total = work.settings.evaluations
     gradients = work.context.gradients(trained.supernet)
     brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
     asking = make_searcher(searcher, brief)
-    with work.console.task(f"searching ({searcher})", total) as advance:
+    with (
+        work.console.task(f"searching ({searcher})", total) as advance,
+        evaluators_of(work, problem, trained, record) as evaluators,
+    ):
 
         def progress(now: Progress) -> None:
-            advance(now.done, f"best {now.best:.2%}")
+            if watch is not None:
+                watch(now.record)
+            advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))
 
         return search(
             problem,
@@ -73,14 +89,15 @@ def search_children(
             record=work.path / record,
             lag=work.settings.lag,
             progress=progress,
+            evaluators=evaluators,
         )
 
 
 def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
-    """`study.journal` and `front.json`."""
-    context, metric = work.context, work.settings.metric
-    space, names = context.space, context.target_names
-    mirror(work.path / "study.journal", records, space.genes, metric, names)
+    """`front.json`."""
+    context, metric = work.context, work.context.metric
+    names = context.target_names
+    space = context.space
     front = front_members(
         records, context.budgets, metric, lambda code: space.decode(np.array(code))
     )

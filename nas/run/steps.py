@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Step = Literal["space", "latency", "supernet", "search", "measure", "retrain", "export", "report"]
+Step = Literal[
+    "space",
+    "latency",
+    "supernet",
+    "search",
+    "measure",
+    "retrain",
+    "export",
+    "baselines",
+    "compare",
+    "report",
+]
 
 STEPS: tuple[Step, ...] = get_args(Step)

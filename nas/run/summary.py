@@ -4,32 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.result import FrontMember, NamedTarget, RunResult
+from nas.result import (
+    FrontMember,
+    NamedTarget,
+    RunResult,
+    StockLatency,
+    StockNetwork,
+    shown_metric,
+)
+from nas.run.baselines import folder_of, stock_results
+from nas.run.compare import Comparison, read_comparison
 from nas.run.context import Context
-from nas.run.finish import results_of
 from nas.run.folder import read_run
 from nas.run.front import Front
+from nas.run.inputs import validation_images
 from nas.run.measure import only_predicted, read_measured, unanswered, with_measured
+from nas.run.recommend import Finished, recommend
+from nas.run.trained import results_of
 from nas.search.engine import read_records
 from nas.search.front_file import read_front
+from supernet.scores import difference
 
 
 def front_of(path: Path, context: Context) -> Front:
     """The run's front so far; it has no members before the search has finished."""
     file = path / "front.json"
     members = tuple(read_front(file)) if file.exists() else ()
-    front = Front(members, context.budgets, context.settings.metric)
+    front = Front(members, context.budgets, context.metric)
     front = with_measured(front, read_measured(path / "measured.json"))
-    return front.with_test_accuracy(
-        {id: result.test.accuracy for id, result in results_of(path).items()}
-    )
+    return read_comparison(path).applied(front.with_retrained(results_of(path)))
 
 
 def result_of(path: Path, context: Context) -> RunResult:
     """The run's result so far."""
     front, finished = front_of(path, context), read_run(path).steps
-    report = path / "report.html"
+    report, comparison = path / "report.html", read_comparison(path)
     exported = sorted(found.parent for found in path.glob("networks/*/architecture.yaml"))
+    stock = _stock(path, comparison)
+    judged = validation_images(path)
+    known = Finished(
+        path, front, results_of(path), comparison, stock, context.target_names,
+        context.settings.confidence, judged,
+    )  # fmt: skip
     return RunResult(
         path=path,
         targets=tuple(
@@ -44,8 +60,37 @@ def result_of(path: Path, context: Context) -> RunResult:
         report=report if report.exists() else None,
         notes=tuple(_notes(path, front, finished, context.target_names)),
         confidence=context.settings.confidence,
-        metric=context.settings.metric,
+        metric=shown_metric(context.metric),
+        recommended=tuple(recommend(known)) if comparison.test_images else (),
+        stock=stock,
+        validation_images=judged,
+        test_images=comparison.test_images,
     )
+
+
+def _stock(path: Path, comparison: Comparison) -> tuple[StockNetwork, ...]:
+    """The stock networks of a run, with what the comparison says of them."""
+    found = []
+    for result in stock_results(path):
+        folder = folder_of(path, result)
+        compared = comparison.networks.get(folder.name)
+        found.append(
+            StockNetwork(
+                name=result.name,
+                resolution=result.side,
+                pretrained=result.pretrained,
+                epochs=result.epochs,
+                validation_accuracy=result.validation.accuracy,
+                test_accuracy=None if compared is None else compared.accuracy,
+                latencies=()
+                if compared is None
+                else tuple(StockLatency(name, *at) for name, at in compared.ms.items()),
+                params=result.params,
+                seconds=result.seconds,
+                path=folder,
+            )
+        )
+    return tuple(found)
 
 
 def _notes(
@@ -62,7 +107,35 @@ def _notes(
         notes += unanswered(front, names)
     if "measure" in finished:
         notes += only_predicted(read_measured(path / "measured.json"))
-    return notes
+    return [*notes, *_gains(front, path), *_new_weights(path)]
+
+
+def _gains(front: Front, path: Path) -> list[str]:
+    """What training alone has added to each network that was trained alone."""
+    comparison, said = read_comparison(path), []
+    for member in front.members:
+        before = comparison.shared.get(member.id)
+        after = comparison.networks.get(member.id)
+        if member.test_accuracy is None or before is None or after is None:
+            continue
+        gain = difference(after.right, before.right)
+        said.append(
+            f"{member.id}: {before.accuracy:.1%} of the test images with the shared weights, "
+            f"{after.accuracy:.1%} after training alone ({100 * gain.value:+.1f} points, "
+            f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+        )
+    return said
+
+
+def _new_weights(path: Path) -> list[str]:
+    """A note on stock networks that had no published weights to start from."""
+    new = [f"{each.name}" for each in stock_results(path) if each.pretrained is None]
+    if not new:
+        return []
+    return [
+        f"this machine has no published weights of {', '.join(dict.fromkeys(new))}, so they were "
+        "trained from scratch: with such weights they would be better"
+    ]
 
 
 def _measured(member: FrontMember) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,18 +16,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.cluster.connection import Cluster
+from nas.cluster.storage import Storage
+from nas.cluster.training import train_on
+from nas.cluster.training_worker import Worker
+from nas.errors import CheckpointError
 from nas.latency.cost import CostTable
-from nas.progress import Progress
+from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
+from nas.run.start import start_from_donor
+from nas.run.teaching import teacher_of, teaching_key
+from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
-from supernet.method import Setup
+from supernet.method import ExternalTeacher, Setup
 from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Checkpoints, Curve
 from supernet.training.loop import Progress as Steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.train import train
 
 CURVE_CHILDREN = 6
@@ -47,28 +57,79 @@ class TrainedSupernet:
         return self.evaluator.key
 
 
-def supernet_of(context: Context, console: Progress) -> TrainedSupernet:
+def supernet_of(
+    context: Context, console: Progress, cluster: Cluster | None = None
+) -> TrainedSupernet:
     """The supernet that the settings ask for: from the cache, or trained now.
+
+    Args:
+        context: The settings' objects.
+        console: Shows the progress.
+        cluster: Where to train it; None for this process.
 
     Raises:
         CheckpointError: a cached file is damaged.
+        TrialError: the training failed on the cluster.
     """
-    key, data = context.supernet_key(), context.data
+    key = _key(context, cluster)
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
-    seed = context.settings.seed
-    supernet = Supernet(context.whole_space, data.shape, seed=seed)
-    supernet.to(context.device)
+    supernet = new_supernet(context)
     with lock(folder / "lock"):
         if final.exists():
             console.say(f"reusing the supernet trained before ({final})")
-            curve = load_supernet(supernet, final, key)
         else:
-            curve = _train(context, console, supernet, checkpoints_at(_checkpoint(folder), key))
-            weights = {name: p for name, p in supernet.named_parameters()}
-            atomic_write(final, to_bytes(weights, {"key": key, "curve": curve}))
+            _say_training(context, supernet, console)
+            if cluster is None:
+                content = _train_here(context, console, supernet, _checkpoint(folder), key)
+            else:
+                content = _train_there(context, console, cluster, folder, key)
+            atomic_write(final, content)
             _checkpoint(folder).unlink(missing_ok=True)
+        curve = load_supernet(supernet, final, key)
     return TrainedSupernet(supernet, curve, evaluator_of(context, supernet, final, key))
+
+
+def new_supernet(context: Context) -> Supernet:
+    """The supernet at the start of its training, on the device of this process."""
+    supernet = Supernet(context.whole_space, context.data.shape, seed=context.settings.seed)
+    return supernet.to(context.device)
+
+
+@dataclass(frozen=True)
+class SupernetJob:
+    """The training of a supernet, for the workers of a cluster."""
+
+    settings: Settings
+    key: str
+    device: str
+    apart: int
+    """How many workers have children of their own; 1 if all have the same."""
+
+    def __call__(self, worker: Worker) -> bytes:
+        """Train; the content of `supernet.safetensors`.
+
+        Raises:
+            CheckpointError: this machine has other data, packages or files than the driver.
+        """
+        context = Context(self.settings)
+        context.device = worker.device
+        if context.supernet_key(teaching_key(context), self.device, self.apart) != self.key:
+            raise CheckpointError(
+                f"{platform.node()} would train another supernet than the one that was asked for: "
+                "its images, its space or its version of torch differ. Make them equal."
+            )
+        supernet = new_supernet(context)
+        start_from_donor(context, Silent(), supernet)
+        curve = train_supernet(
+            context,
+            supernet,
+            teacher_of(context, Silent()),
+            checkpoints=worker.checkpoints(self.key),
+            progress=worker.progress,
+            workers=worker.workers,
+        )
+        return _content(supernet, self.key, curve)
 
 
 def checkpoints_at(path: Path, key: str) -> Checkpoints:
@@ -86,10 +147,9 @@ def _checkpoint(folder: Path) -> Path:
 
 def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
     """What judges the children of a trained supernet, here and in other processes."""
-    """What judges the children of a trained supernet, here and in other processes."""
     settings = context.settings
     return ChildEvaluator(
-        space=settings.space,
+        space=context.chosen_space.name,
         data=settings.data,
         seed=settings.seed,
         data_id=context.data.id,
@@ -97,19 +157,24 @@ def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) 
         key=key,
         device=str(context.device),
         validation=context.judged_by,
-        reading=settings.reading,
+        reading=context.reading,
         loaded=Loaded(supernet, context.evaluation_images),
     )
 
 
-def _train(
-    context: Context, console: Progress, supernet: Supernet, checkpoints: Checkpoints
+def train_supernet(
+    context: Context,
+    supernet: Supernet,
+    teacher: ExternalTeacher | None,
+    *,
+    checkpoints: Checkpoints,
+    progress: Callable[[Steps], None],
+    workers: Workers | None = None,
 ) -> Curve:
-    recipe, seed = context.recipe, context.settings.seed
-    data = context.training_batches(seed)
-    setup = Setup(supernet, _macs(context))
+    """Train a supernet as the settings say; returns its validation curve."""
+    setup = Setup(supernet, _macs(context), context.donor_architecture, teacher)
     sampler = context.training.sampler.make(setup)
-    with seeded(seed, Stream.SUPERVISION):
+    with seeded(context.settings.seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
     followed = _followed(context)
 
@@ -119,27 +184,74 @@ def _train(
             for name, children in followed.items()
         }
 
-    steps = data.steps_per_epoch(recipe.batch_size) * recipe.epochs
-    count = sum(p.numel() for p in supernet.parameters())
-    console.say(f"{recipe.epochs} epochs, {steps} steps of batch {recipe.batch_size}")
-    size = context.whole_space.size()
-    console.say(f"{count / 1e6:.1f} M shared weights for {size:.2e} architectures")
-    with console.task("training the supernet", steps) as advance:
+    return train(
+        supernet,
+        context.training_batches(context.settings.seed),
+        context.recipe,
+        sampler,
+        supervision,
+        seed=context.settings.seed,
+        validate=validate,
+        checkpoints=checkpoints,
+        progress=progress,
+        workers=workers,
+    )
+
+
+def _key(context: Context, cluster: Cluster | None) -> str:
+    teaching = teaching_key(context)
+    if cluster is None:
+        return context.supernet_key(teaching)
+    return context.supernet_key(teaching, cluster.choice.device, cluster.workers)
+
+
+def _train_here(
+    context: Context, console: Progress, supernet: Supernet, checkpoint: Path, key: str
+) -> bytes:
+    start_from_donor(context, console, supernet)
+    teacher = teacher_of(context, console)
+    with console.task("training the supernet", _steps(context)) as advance:
 
         def progress(now: Steps) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
 
-        return train(
-            supernet,
-            data,
-            recipe,
-            sampler,
-            supervision,
-            seed=seed,
-            validate=validate,
-            checkpoints=checkpoints,
-            progress=progress,
+        checkpoints = checkpoints_at(checkpoint, key)
+        curve = train_supernet(
+            context, supernet, teacher, checkpoints=checkpoints, progress=progress
         )
+    return _content(supernet, key, curve)
+
+
+def _train_there(
+    context: Context, console: Progress, cluster: Cluster, folder: Path, key: str
+) -> bytes:
+    apart = cluster.workers if context.training.own_children else 1
+    return train_on(
+        cluster,
+        SupernetJob(context.settings, key, cluster.choice.device, apart),
+        name=f"supernet-{key}",
+        title="training the supernet",
+        storage=Storage.at(cluster.choice.storage or folder),
+        console=console,
+        apart=apart > 1,
+    )
+
+
+def _content(supernet: Supernet, key: str, curve: Curve) -> bytes:
+    weights = {name: p for name, p in supernet.named_parameters()}
+    return to_bytes(weights, {"key": key, "curve": curve})
+
+
+def _say_training(context: Context, supernet: Supernet, console: Progress) -> None:
+    recipe, size = context.recipe, context.whole_space.size()
+    count = sum(p.numel() for p in supernet.parameters())
+    console.say(f"{recipe.epochs} epochs, {_steps(context)} steps of batch {recipe.batch_size}")
+    console.say(f"{count / 1e6:.1f} M shared weights for {size:.2e} architectures")
+
+
+def _steps(context: Context) -> int:
+    recipe, data = context.recipe, context.training_batches(context.settings.seed)
+    return data.steps_per_epoch(recipe.batch_size) * recipe.epochs
 
 
 def _followed(context: Context) -> dict[str, list[Architecture]]:
@@ -147,7 +259,7 @@ def _followed(context: Context) -> dict[str, list[Architecture]]:
     space = context.whole_space
     drawn = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
     return {
-        "largest": [space.decode(space.largest())],
+        "largest": [context.donor_architecture or space.decode(space.largest())],
         "smallest": [space.decode(space.smallest())],
         "random": [space.decode(code) for code in drawn],
     }

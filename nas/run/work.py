@@ -6,6 +6,9 @@ Files that the steps leave in the folder:
     measured.json                                     measure
     networks/<id>/{checkpoint.safetensors,result.json,network.safetensors}    retrain
     networks/<id>/{architecture.yaml,model.safetensors,config.json}           export
+    baselines/{chosen.json,<name>/{checkpoint.safetensors,result.json,network.safetensors}}
+                                                                              baselines
+    compared.json                                                             compare
     random.jsonl  figures/*.png  report.html          report
 """
 
@@ -18,13 +21,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.cluster.connection import Cluster
 from nas.progress import Progress
 from nas.run.context import Context
 from nas.run.folder import RunFolder
 from nas.run.steps import STEPS, Step
+from nas.run.threads import keep_helpful_threads
+from nas.search.study_places import StudyFile, StudyPlace
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+TRAINING: tuple[Step, ...] = ("supernet", "search", "retrain")
+"""Steps that train networks or run many."""
 
 
 class LastStep(Exception):
@@ -40,6 +48,10 @@ class Work:
     console: Progress
     until: Step = STEPS[-1]
     """The last step to take."""
+    cluster: Cluster | None = None
+    """Where to evaluate, measure and train; None for this process."""
+    journal: StudyPlace | None = None
+    """Where the study of the search is kept; None for a file in the folder."""
 
     @property
     def path(self) -> Path:
@@ -50,6 +62,11 @@ class Work:
     def settings(self) -> Settings:
         """All choices."""
         return self.context.settings
+
+    @property
+    def study(self) -> StudyPlace:
+        """Where the study of the search is kept."""
+        return self.journal or StudyFile(self.path / "study.journal")
 
     @property
     def finished(self) -> bool:
@@ -67,6 +84,8 @@ class Work:
         """
         self.console.step(name)
         started = time.monotonic()
+        if name in TRAINING and not self.folder.finished(name):
+            keep_helpful_threads(self.console)
         yield
         if not self.folder.finished(name):
             seconds = time.monotonic() - started

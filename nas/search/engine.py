@@ -11,19 +11,19 @@ that is continued replays the record through `ask` and `tell`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nas.errors import RunError
-from nas.result import Latency
+from nas.result import Latency, shown_metric
+from nas.search.evaluators import Evaluators, Here, Outcome
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Searcher
 from nas.search.records import Record
-from nas.storage import append_line, read_lines
+from nas.storage import append_lines, read_lines
 from supernet.scores import Evaluation
 
 
@@ -38,6 +38,8 @@ class Progress:
     """The best score so far by the problem's metric; NaN if every evaluation failed."""
     replayed: bool
     """Whether the evaluation was read from the record instead of made."""
+    note: str = ""
+    """What those who evaluate say about themselves."""
 
 
 def search(
@@ -48,6 +50,7 @@ def search(
     record: Path,
     lag: int = 16,
     progress: Callable[[Progress], None] | None = None,
+    evaluators: Evaluators | None = None,
 ) -> list[Record]:
     """Run a search, or continue the one in `record`.
 
@@ -58,6 +61,7 @@ def search(
         record: The `evaluations.jsonl` to read first, then to append to.
         lag: Number of candidates that may be asked before their results are known, at least 1.
         progress: Called after each evaluation, replayed ones included.
+        evaluators: Who evaluates; None for this process. The records do not depend on it.
 
     Returns:
         The evaluations in the order they were asked.
@@ -65,43 +69,88 @@ def search(
     Raises:
         RunError: the record was made by another search.
     """
-    known = read_records(record)
-    asked: list[Codes] = []
-    done: list[Record] = []
+    running = _Running(problem, searcher, record, evaluations, progress, evaluators)
+    while len(running.asked) < evaluations:
+        if len(running.asked) - len(running.done) >= lag:
+            running.tell_next()
+        if not running.ask():
+            break
+    if len(running.asked) < min(running.replayed, evaluations):
+        raise _other_search(record, len(running.asked))
+    while len(running.done) < len(running.asked):
+        running.tell_next()
+    return running.done
 
-    def tell_next() -> None:
-        index, code = len(done), asked[len(done)]
-        replayed = index < len(known)
-        result = known[index] if replayed else _evaluate(problem, index, code)
-        if not replayed:
-            append_line(record, result.to_dict())
-        done.append(result)
+
+class _Running:
+    """A search at work."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        searcher: Searcher,
+        path: Path,
+        evaluations: int,
+        progress: Callable[[Progress], None] | None,
+        evaluators: Evaluators | None,
+    ) -> None:
+        self._problem, self._searcher, self._path = problem, searcher, path
+        self._total, self._progress = evaluations, progress
+        self._evaluators = evaluators or Here(problem.evaluate, problem.identify)
+        self._recorded = read_records(path)
+        self._outcomes: dict[int, Outcome] = {}  # arrived before an earlier candidate's
+        self._best = float("nan")
+        self.replayed = len(self._recorded)
+        self.asked: list[Codes] = []
+        self.done: list[Record] = []
+
+    def ask(self) -> bool:
+        """Ask for the next candidate and have it evaluated; False if there is none."""
+        codes = self._searcher.ask(1)
+        if not len(codes):
+            return False
+        index, code = len(self.asked), codes[0]
+        if index >= self.replayed:
+            self._evaluators.submit(index, code)
+        elif not np.array_equal(code, self._recorded[index].code):
+            raise _other_search(self._path, index)
+        self.asked.append(code)
+        return True
+
+    def tell_next(self) -> None:
+        """Tell the result of the first candidate that was not told yet; waits for it."""
+        index = len(self.done)
+        if index == len(self._recorded):
+            self._record_more()
+        result = self._recorded[index]
+        self.done.append(result)
         evaluation = Evaluation(result.accuracy, result.balanced_accuracy, result.loss)
         latencies = [latency.predicted_ms for latency in result.latencies]
-        searcher.tell(code[None], problem.objectives(evaluation, latencies)[None])
-        if progress is not None:
-            best = best_score(done, problem.metric)
-            progress(Progress(len(done), evaluations, result, best, replayed))
+        told = self._problem.objectives(evaluation, latencies)
+        self._searcher.tell(self.asked[index][None], told[None])
+        self._best = float(np.fmax(self._best, result.score(shown_metric(self._problem.metric))))
+        if self._progress is not None:
+            now = Progress(
+                done=len(self.done),
+                total=self._total,
+                record=result,
+                best=self._best,
+                replayed=index < self.replayed,
+                note=self._evaluators.note(),
+            )
+            self._progress(now)
 
-    while len(asked) < evaluations:
-        if len(asked) - len(done) >= lag:
-            tell_next()
-        codes = searcher.ask(1)
-        if not len(codes):
-            break
-        _check_same(codes[0], len(asked), known, record)
-        asked.append(codes[0])
-    if len(asked) < min(len(known), evaluations):
-        raise _other_search(record, len(asked))
-    while len(done) < len(asked):
-        tell_next()
-    return done
-
-
-def best_score(records: list[Record], metric: str) -> float:
-    """The highest score among the records that have one, else NaN."""
-    scores = [record.score(metric) for record in records if not record.failed]
-    return max(scores, default=float("nan"))
+    def _record_more(self) -> None:
+        """Wait for the next candidate's result, and record it with those after it."""
+        first = len(self._recorded)
+        while first not in self._outcomes:
+            self._outcomes |= self._evaluators.collect()
+        found: list[Outcome] = []
+        while (index := first + len(found)) in self._outcomes:
+            found.append(self._outcomes.pop(index))
+        records = _records(self._problem, first, self.asked[first : first + len(found)], found)
+        append_lines(self._path, [record.to_dict() for record in records])
+        self._recorded += records
 
 
 def read_records(path: Path) -> list[Record]:
@@ -121,34 +170,31 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def _evaluate(problem: Problem, index: int, code: Codes) -> Record:
-    start = time.perf_counter()
-    evaluation = problem.evaluate(code)
-    seconds = time.perf_counter() - start
-    measures = problem.measures(code[None])
-    predicted = np.stack([measures.latency_ms[0], measures.low_ms[0], measures.high_ms[0]], axis=1)
-    return Record(
-        index=index,
-        id=problem.identify(code),
-        code=tuple(int(gene) for gene in code),
-        accuracy=float(evaluation.accuracy),
-        balanced_accuracy=float(evaluation.balanced_accuracy),
-        loss=float(evaluation.loss),
-        latencies=tuple(
-            Latency(target, *each)
-            for target, each in zip(problem.targets, predicted.tolist(), strict=True)
-        ),
-        macs=int(measures.macs[0]),
-        params=int(measures.params[0]),
-        memory_mib=float(measures.memory_mib[0]),
-        seconds=round(seconds, 4),
-    )
-
-
-def _check_same(code: Codes, index: int, known: list[Record], path: Path) -> None:
-    """A replayed ask must give the recorded code."""
-    if index < len(known) and not np.array_equal(code, known[index].code):
-        raise _other_search(path, index)
+def _records(
+    problem: Problem, first: int, codes: Sequence[Codes], outcomes: Sequence[Outcome]
+) -> list[Record]:
+    """The records of evaluated codes, the first of which has the index `first`."""
+    measures = problem.measures(np.stack(codes))
+    predicted = np.stack([measures.latency_ms, measures.low_ms, measures.high_ms], axis=2)
+    return [
+        Record(
+            index=first + row,
+            id=outcome.id,
+            code=tuple(code.tolist()),
+            accuracy=float(outcome.evaluation.accuracy),
+            balanced_accuracy=float(outcome.evaluation.balanced_accuracy),
+            loss=float(outcome.evaluation.loss),
+            latencies=tuple(
+                Latency(target, *each)
+                for target, each in zip(problem.targets, predicted[row].tolist(), strict=True)
+            ),
+            macs=int(measures.macs[row]),
+            params=int(measures.params[row]),
+            memory_mib=float(measures.memory_mib[row]),
+            seconds=round(outcome.seconds, 4),
+        )
+        for row, (code, outcome) in enumerate(zip(codes, outcomes, strict=True))
+    ]
 
 
 def _other_search(path: Path, index: int) -> RunError:

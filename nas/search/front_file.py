@@ -18,10 +18,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from nas.errors import RunError
-from nas.result import Answer, FrontMember, Latency
+from nas.result import Answer, FrontMember, Latency, Metric
 from nas.search.front import non_dominated
 from nas.search.objectives import Budgets, Measures
-from nas.search.problem import Metric
 from nas.search.protocol import Bools
 from nas.search.records import Record
 from nas.storage import atomic_write, read_json

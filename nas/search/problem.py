@@ -1,7 +1,8 @@
 """A search problem: a space, its known objectives and budgets, and the expensive evaluation.
 
     told objectives   (error, latency on target 1 in ms, ... on target t)
-    error = (1 - accuracy) + 1e-10 * loss / (1 + loss)
+    error = (1 - accuracy) + 1e-10 * loss / (1 + loss)        or, with metric `loss`,
+    error = loss
 
 A small validation set (270 images) often gives equal accuracies, so ties are broken by the loss.
 The loss term stays below 1e-10, and different accuracies differ by at least 1/images, so it
@@ -13,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from nas.result import Metric
 from nas.search.brief import Brief
 from nas.search.objectives import Budgets, MeasuresOf
 from nas.search.protocol import (
@@ -29,8 +30,6 @@ from nas.search.protocol import (
     KnownObjectives,
 )
 from supernet.scores import Evaluation
-
-Metric = Literal["accuracy", "balanced_accuracy"]
 
 _TIE = 1e-10
 
@@ -90,6 +89,8 @@ class Problem:
 
     def objectives(self, evaluation: Evaluation, latency_ms: Sequence[float]) -> Floats:
         """The objectives of one evaluation, as told to a searcher: (1 + targets,)."""
+        if self.metric == "loss":
+            return np.array([evaluation.loss, *latency_ms])
         score = evaluation.accuracy
         if self.metric == "balanced_accuracy":
             score = evaluation.balanced_accuracy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from nas.errors import RunError
@@ -38,15 +38,15 @@ class Record:
         return math.isnan(self.accuracy)
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
         value: float = getattr(self, metric)
-        return value
+        return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: null instead."""
-        line = asdict(self)
+        line = dict(vars(self))  # `asdict` copies each gene, which took most of a search's time
         line["code"] = list(self.code)
-        line["latencies"] = list(line["latencies"])
+        line["latencies"] = [dict(vars(latency)) for latency in self.latencies]
         for name in _MAY_FAIL:
             line[name] = line[name] if math.isfinite(line[name]) else None
         return line

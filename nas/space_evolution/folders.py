@@ -54,7 +54,7 @@ def check(folder: Path, asked: dict[str, Any]) -> None:
 
 def fresh_folder(parent: Path, settings: Settings) -> Path:
     """The path of a new folder."""
-    name = f"evolve-{Path(settings.space).stem}-{settings.data.partition(':')[0]}"
+    name = f"evolve-{Path(settings.space or '').stem}-{settings.data.partition(':')[0]}"
     path, number = parent / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
     while path.exists():
         number += 1

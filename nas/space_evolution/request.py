@@ -39,6 +39,17 @@ class Request:
             raise SettingsError("A budget in time needs a device: give a target, such as cpu.")
 
     @property
+    def space_name(self) -> str:
+        """The space to move.
+
+        Raises:
+            SettingsError: the settings name none.
+        """
+        if self.settings.space is None:
+            raise SettingsError("An evolution moves a space: name it, such as hybrid-tiny.")
+        return self.settings.space
+
+    @property
     def cost(self) -> str:
         """What the compared architectures have equal amounts of."""
         return "multiply-adds" if self.target is None else f"latency on {self.target}"

@@ -6,10 +6,11 @@ yielded, which frees its memory, and all gradients of a step add up:
     for child in step.children:
         yield F.cross_entropy(step.scores(child), step.batch(child).targets)
 
-So a loss can join several children (run them all, then yield), and code after a `yield` sees the
-gradients so far. A supervision is a module: its parameters are trained with the shared weights,
-and its buffers are kept in checkpoints. An external teacher is held without being registered as
-a submodule (in a tuple, for example), so that it is neither trained nor saved.
+So a loss can join several children (run them all, then yield), and after a `yield`,
+`step.gradients` has the gradients so far. A supervision is a module: its parameters are trained
+with the shared weights, and its buffers are kept in checkpoints. An external teacher is held
+without being registered as a submodule (in a tuple, for example), so that it is neither trained
+nor saved.
 
 To add a supervision, add a file here that ends in `SUPERVISIONS.register(Method(...))`.
 """
@@ -51,6 +52,13 @@ class Step(Protocol):
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
         """The output of each part of a child by its name, in order; the last is the scores."""
+        ...
+
+    def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Gradients of the losses so far, of parameters that have one.
+
+        To be read in place of `.grad`: if several processes share the step, that is a part.
+        """
         ...
 
 

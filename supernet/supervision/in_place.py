@@ -50,8 +50,11 @@ class InPlaceDistillation(Supervision):
         taught = scores.detach().softmax(dim=1)
         for child in others:
             soft = taught[child.rows(len(taught))]
-            targets = soft + self.label_weight * (step.batch(child).targets - soft)
-            yield F.cross_entropy(step.scores(child), targets)
+            yield self.loss(step.scores(child), soft, step.batch(child).targets)
+
+    def loss(self, scores: Tensor, taught: Tensor, targets: Tensor) -> Tensor:
+        """A child's loss; all are (B, classes), `taught` and `targets` are probabilities."""
+        return F.cross_entropy(scores, taught + self.label_weight * (targets - taught))
 
 
 SUPERVISIONS.register(

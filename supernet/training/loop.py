@@ -40,7 +40,8 @@ class Checkpoints:
     Args:
         key: Name of the training; a checkpoint of another key is refused.
         read: Returns the last checkpoint's bytes, None at the start.
-        write: Stores the bytes, completely or not at all.
+        write: Stores the bytes, completely or not at all. Every worker calls it at the same step;
+            those that do not lead have no bytes to store.
         seconds: The shortest time between two checkpoints; it does not change the result.
         clock: Returns the present time in seconds.
     """
@@ -59,6 +60,7 @@ def run_steps(
     validate: Validate | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Curve:
     """Train a network in place; at the end its weights are their moving averages.
 
@@ -68,24 +70,29 @@ def run_steps(
         validate: Called with the averaged weights in place, after each of about 20 epochs.
         checkpoints: Reads the last checkpoint and writes new ones.
         progress: Called after each step.
+        point: Called with each new entry of the curve, by every worker.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean training `loss`, those of `validate`.
     """
+    workers = teaching.workers
     training = _Training(teaching, Optimisation(teaching.parameters(), recipe, teaching.steps))
     if checkpoints is not None:
         training.load(checkpoints)
         saved = checkpoints.clock()
+    training.align()
     while training.step_number < teaching.steps:
         loss = training.step()
         if progress is not None:
             progress(Progress(training.step_number, teaching.steps, loss))
         if training.at_curve_point(recipe.epochs):
-            training.add_curve_point(validate)
+            training.add_curve_point(validate if workers.leads else None)
+            if point is not None:
+                point(training.curve[-1])
         if checkpoints is not None and training.step_number < teaching.steps:
             now = checkpoints.clock()
-            if now - saved >= checkpoints.seconds:
-                checkpoints.write(training.to_bytes(checkpoints.key))
+            if workers.agree(now - saved >= checkpoints.seconds):
+                checkpoints.write(training.to_bytes(checkpoints.key) if workers.leads else b"")
                 saved = now
     training.optimisation.adopt_averages()
     return training.curve
@@ -130,6 +137,15 @@ class _Training:
             finally:
                 self.optimisation.swap_averages()
         self.curve.append(entry)
+
+    def align(self) -> None:
+        """Give all workers the weights, averages and buffers of the first one."""
+        parts = (
+            self.optimisation.parameters,
+            self.optimisation.averages,
+            self.teaching.memory()[0],
+        )
+        self.teaching.workers.align([tensor for part in parts for tensor in part.values()])
 
     def to_bytes(self, key: str) -> bytes:
         """A checkpoint."""

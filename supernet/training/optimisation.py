@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from supernet.training.depth import rate_shares
 from supernet.training.recipe import Recipe
 
 FINAL_SHARE = 0.01
@@ -32,13 +34,7 @@ class Optimisation:
         self.step_number = 0
         self.parameters = dict(parameters)
         self.averages = {name: p.detach().clone() for name, p in self.parameters.items()}
-        decayed = [p for p in self.parameters.values() if p.ndim > 1]
-        plain = [p for p in self.parameters.values() if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        self.adamw = torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
+        self.adamw = torch.optim.AdamW(self._groups(), lr=recipe.learning_rate, foreach=True)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then a cosine from the peak down to a hundredth of it."""
@@ -55,7 +51,7 @@ class Optimisation:
         touched = {n: p for n, p in self.parameters.items() if p.grad is not None}
         nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
         for group in self.adamw.param_groups:
-            group["lr"] = self.learning_rate(self.step_number)
+            group["lr"] = group["share"] * self.learning_rate(self.step_number)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.step_number += 1
@@ -63,6 +59,21 @@ class Optimisation:
         decay = min(self.recipe.ema_decay, self.step_number / (self.step_number + 10))
         averages = [self.averages[name] for name in touched]
         torch._foreach_lerp_(averages, list(touched.values()), 1 - decay)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with the same rate and weight decay; vectors and scalars do not decay."""
+        shares = rate_shares(self.parameters, self.recipe.layer_decay)
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.parameters.items():
+            groups.setdefault((shares[name], parameter.ndim > 1), []).append(parameter)
+        return [
+            {
+                "params": members,
+                "share": share,
+                "weight_decay": self.recipe.weight_decay if decays else 0.0,
+            }
+            for (share, decays), members in groups.items()
+        ]
 
     def state(self) -> dict[str, Tensor]:
         """All tensors of the training by name: weights, averages and both moments."""

@@ -1,8 +1,8 @@
 """A recipe: how a network or a supernet is trained. Its values can be set by name.
 
-AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth,
-stochastic depth, clipping by norm and a moving average of the weights. A sampler or a supervision
-has options of its own, which are not here.
+AdamW (https://arxiv.org/abs/1711.05101), a linear warm-up and a cosine down to a hundredth, lower
+rates in earlier blocks, stochastic depth, clipping by norm and a moving average of the weights. A
+sampler or a supervision has options of its own, which are not here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class Recipe(BaseModel):
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the next block's learning rate that a block gets; 1 for one rate everywhere."""
     warmup_share: Share = 0.05
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from supernet.batches import Batch
 from supernet.sampling import Child, Moment
+from supernet.training.parallel.workers import PartOfBatch, Workers
 
 Maps = Callable[[Tensor, Architecture], Iterator[tuple[str, Tensor]]]
 """Runs an architecture on images: the name and the output of each part, the scores last."""
-
-
-@dataclass(frozen=True)
-class PartOfBatch:
-    """The images that one child sees."""
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
 
 
 class RunningStep:
@@ -36,6 +27,7 @@ class RunningStep:
         maps: Runs a child.
         batch: Makes the step's batch at a resolution.
         device: The device of the weights.
+        workers: The processes that share the step.
     """
 
     def __init__(
@@ -45,32 +37,41 @@ class RunningStep:
         maps: Maps,
         batch: Callable[[int], Batch],
         device: torch.device,
+        workers: Workers,
     ) -> None:
         self.moment, self.children = moment, tuple(children)
         self._maps, self._batch, self._device = maps, batch, device
+        self._workers = workers
         self._batches: dict[int, PartOfBatch] = {}
         self._seen: dict[Child, Tensor] = {}
 
     def batch(self, child: Child) -> PartOfBatch:
         """A child's part of the step's images at its resolution, on the weights' device."""
         whole = self._whole(child.architecture.resolution)
-        rows = child.rows(len(whole.images))
-        return PartOfBatch(whole.images[rows], whole.targets[rows], whole.indices[rows])
+        return whole.rows(child.rows(len(whole.images)))
 
     def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
-        with self._mixed_precision():
-            maps = self._maps(self._images(child, images), child.architecture)
+        x = self._images(child, images)
+        with self._mixed_precision(), self._workers.share(len(x)) as rows:
+            maps = self._maps(x[rows], child.architecture)
             _, scores = deque(maps, maxlen=1).pop()  # does not keep the other maps in memory
-        return self._noted(child, images, scores.float())
+        return self._noted(child, images, self._workers.whole(_precise(scores), len(x)))
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
         """The output of each part of a child by its name, in order; the last is the scores."""
-        with self._mixed_precision():
-            maps = dict(self._maps(self._images(child, images), child.architecture))
+        x = self._images(child, images)
+        with self._mixed_precision(), self._workers.share(len(x)) as rows:
+            maps = dict(self._maps(x[rows], child.architecture))
         last = next(reversed(maps))
-        maps[last] = self._noted(child, images, maps[last].float())
+        maps[last] = _precise(maps[last])
+        maps = {name: self._workers.whole(part, len(x)) for name, part in maps.items()}
+        self._noted(child, images, maps[last])
         return maps
+
+    def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Gradients of the step so far, of parameters that have one."""
+        return self._workers.summed([p.grad for p in parameters if p.grad is not None])
 
     def losses(self) -> list[float]:
         """Cross entropy of each child with its labels; NaN for a child that was not run."""
@@ -86,7 +87,8 @@ class RunningStep:
         if resolution not in self._batches:
             batch = self._batch(resolution)
             tensors = (batch.images, batch.targets, batch.indices)
-            self._batches[resolution] = PartOfBatch(*(x.to(self._device) for x in tensors))
+            whole = PartOfBatch(*(x.to(self._device) for x in tensors))
+            self._batches[resolution] = self._workers.own(whole)
         return self._batches[resolution]
 
     def _images(self, child: Child, images: Tensor | None) -> Tensor:
@@ -101,3 +103,8 @@ class RunningStep:
     def _mixed_precision(self) -> torch.autocast:
         cuda = self._device.type == "cuda"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=cuda)
+
+
+def _precise(scores: Tensor) -> Tensor:
+    """Scores in float32, or in float64 where the network has it."""
+    return scores if scores.dtype == torch.float64 else scores.float()

@@ -16,6 +16,7 @@ from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
+from supernet.training.parallel.workers import Alone, Workers
 from supernet.training.recipe import Recipe
 from supernet.training.step import Maps, RunningStep
 
@@ -31,6 +32,10 @@ class Teaching:
         sampler: Chooses the children of each step.
         supervision: Teaches them; its own parameters are trained as well.
         seed: Decides the children and all random numbers in their runs.
+        workers: The processes that share the training; this one alone by default.
+
+    Raises:
+        TrainingError: sampler or supervision do not go with several workers of that kind.
     """
 
     def __init__(
@@ -42,7 +47,10 @@ class Teaching:
         sampler: Sampler,
         supervision: Supervision,
         seed: int,
+        workers: Workers | None = None,
     ) -> None:
+        self.workers = workers or Alone()
+        self.workers.check(sampler, supervision)
         self.network, self.supervision, self.sampler = network, supervision, sampler
         self.steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
         self.steps = self.steps_per_epoch * recipe.epochs
@@ -59,23 +67,25 @@ class Teaching:
 
     def gradients(self, number: int) -> float:
         """Compute the gradients of the step of that number; returns its first loss."""
-        moment = Moment(number, self.steps)
-        children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, number))
-        with seeded(self._seed, Stream.STEP, number):
+        moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
+        children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
+        with seeded(self._seed, Stream.STEP, counter):
             step = RunningStep(
                 moment,
                 children,
                 self._maps,
                 lambda resolution: self._data.batch(number, self._batch_size, resolution),
                 self._device,
+                self.workers,
             )
             losses = []
             for loss in self.supervision.losses(step):
                 loss.backward()  # type: ignore[no-untyped-call]
                 losses.append(loss.detach())
+        self.workers.add_up(self.network.parameters(), self.supervision.parameters())
         if isinstance(self.sampler, LearningSampler):
             self.sampler.tell(children, step.losses())
-        return float(losses[0])
+        return self.workers.mean(float(losses[0]))
 
     def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """State of supervision and sampler besides the parameters: tensors and JSON."""

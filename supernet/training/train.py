@@ -14,6 +14,7 @@ from supernet.sampling import Sampler
 from supernet.supernet import Supernet
 from supernet.supervision import Supervision
 from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
@@ -29,6 +30,8 @@ def train(
     validate: Callable[[Supernet], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
     progress: Callable[[Progress], None] | None = None,
+    point: Callable[[Mapping[str, float]], None] | None = None,
+    workers: Workers | None = None,
 ) -> Curve:
     """Train the shared weights in place; at the end they are their moving averages.
 
@@ -42,6 +45,8 @@ def train(
         validate: Called with the averaged weights after each of about 20 epochs.
         checkpoints: Reads the last checkpoint and writes new ones.
         progress: Called after each step.
+        point: Called with each new entry of the curve, by every worker.
+        workers: The processes that share the training; this one alone by default.
 
     Returns:
         One entry per validated epoch: `epoch`, the mean of the steps' first `loss`, the results
@@ -55,6 +60,7 @@ def train(
         sampler,
         supervision,
         seed,
+        workers,
     )
     return run_steps(
         teaching,
@@ -62,4 +68,5 @@ def train(
         validate=None if validate is None else lambda: validate(supernet),
         checkpoints=checkpoints,
         progress=progress,
+        point=point,
     )

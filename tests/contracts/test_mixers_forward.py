@@ -12,7 +12,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from search_spaces.family import CHANNEL_MIXERS, MIXERS, Family, Options
 
 WIDTHS = (20, 32, 48)
-FAMILIES = {family.name: family for registry in (MIXERS, CHANNEL_MIXERS) for family in registry}
+FAMILIES = {
+    f"{role}-{family.name}": family
+    for role, registry in (("mixer", MIXERS), ("channel_mixer", CHANNEL_MIXERS))
+    for family in registry
+}
 MANY = 24
 """With more options than this, a test runs a share of them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from search_spaces.space import SearchSpace
 from supernet.method import Method, NoOptions, Setup
 from supernet.sampling import SAMPLERS, Child, Moment
 from supernet.supervision import SUPERVISIONS, Step, Supervision
-from supernet.training.step import PartOfBatch
+from supernet.supervision.alpha_divergence import divergence, pull
+from supernet.training.parallel.workers import PartOfBatch
 
 
 class OwnHead(Supervision):
@@ -51,26 +53,6 @@ class AveragedFeatures(Supervision):
             yield (first - self.average).square().mean()
 
 
-class Ranking(Supervision):
-    """A margin over the whole group: the dearer child is to be the better one."""
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__()
-        self.setup = (setup,)  # not a submodule: the supernet is not its own
-
-    def losses(self, step: Step) -> Iterator[Tensor]:
-        space = self.setup[0].supernet.space
-        found = [
-            F.cross_entropy(step.scores(child), step.batch(child).targets)
-            for child in step.children
-        ]
-        codes = np.stack([space.encode(child.architecture) for child in step.children])
-        order = np.argsort(self.setup[0].macs(codes), kind="stable")
-        pairs = zip(order, order[1:], strict=False)
-        margins = [F.relu(found[dear] - found[cheap] + 0.1) for cheap, dear in pairs]
-        yield torch.stack(found).mean() + sum(margins, start=torch.zeros(()))
-
-
 class Stored(Supervision):
     """Two teachers: logits kept by image, and a network from outside."""
 
@@ -100,39 +82,11 @@ class Masked(Supervision):
             yield F.cross_entropy(step.scores(child, images * kept), whole)
 
 
-class Sharpness(Supervision):
-    """Gradients at the worst point nearby: step up, take gradients there, step back."""
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__()
-        self.setup = (setup,)
-
-    def losses(self, step: Step) -> Iterator[Tensor]:
-        (child,) = step.children[:1]
-        targets = step.batch(child).targets
-        yield F.cross_entropy(step.scores(child), targets)
-        weights = [p for p in self.setup[0].supernet.parameters() if p.grad is not None]
-        steps = [0.05 * p.grad / (p.grad.norm() + 1e-12) for p in weights if p.grad is not None]
-        _move(weights, steps, 1.0)
-        for parameter in weights:
-            parameter.grad = None
-        yield F.cross_entropy(step.scores(child), targets)
-        _move(weights, steps, -1.0)
-
-
-@torch.no_grad()
-def _move(weights: list[nn.Parameter], steps: list[Tensor], sign: float) -> None:
-    for weight, by in zip(weights, steps, strict=True):
-        weight.add_(by, alpha=sign)
-
-
 TOYS = [
     Method("own-head", NoOptions, lambda setup, _: OwnHead()),
     Method("averaged-features", NoOptions, lambda setup, _: AveragedFeatures()),
-    Method("ranking", NoOptions, lambda setup, _: Ranking(setup)),
     Method("stored", NoOptions, lambda setup, _: Stored()),
     Method("masked", NoOptions, lambda setup, _: Masked()),
-    Method("sharpness", NoOptions, lambda setup, _: Sharpness(setup)),
 ]
 every_supervision = pytest.mark.parametrize("method", [*SUPERVISIONS, *TOYS], ids=lambda m: m.name)
 SANDWICH = SAMPLERS["sandwich"]
@@ -223,3 +177,104 @@ def test_a_teacher_that_sees_part_of_the_batch_is_refused(small_space: SearchSpa
     step.children[0] = Child(step.children[0].architecture, 0.0, 0.5)
     with pytest.raises(ValueError, match="teaches the others, so it needs the whole batch"):
         list(method.make(None, method.options()).losses(step))  # type: ignore[arg-type]
+
+
+def _made(setup: Setup, name: str, **options: Any) -> Supervision:
+    method = SUPERVISIONS[name]
+    return method.make(setup, method.options(**options))
+
+
+def _softmaxes() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(4)
+    both = torch.randn(2, 6, 5, generator=generator, dtype=torch.float64).softmax(2)
+    return both[0], both[1]
+
+
+@pytest.mark.parametrize("alpha", [-1.0, -0.5, 0.5, 2.0])
+def test_the_pull_of_a_class_is_the_divergences_gradient(alpha: float) -> None:
+    p, q = _softmaxes()
+    scores = q.log().requires_grad_()
+    child = scores.softmax(1)
+    total = ((p / child) ** alpha * child - child).sum() / (alpha * (alpha - 1))
+    (expected,) = torch.autograd.grad(total, scores)
+    wanted = pull(p, q, alpha, clip=math.inf)
+    (found,) = torch.autograd.grad(-(wanted * scores.log_softmax(1)).sum(), scores)
+    torch.testing.assert_close(found, expected)
+    each = divergence(p, q, alpha, clip=math.inf)
+    torch.testing.assert_close(each.sum(), total.detach())
+
+
+def test_a_divergence_with_alpha_one_is_the_relative_entropy() -> None:
+    p, q = _softmaxes()
+    expected = F.kl_div(q.log(), p, reduction="none").sum(1)
+    torch.testing.assert_close(divergence(p, q, 1.0, clip=math.inf), expected)
+
+
+def test_chances_for_excluded_classes_are_punished_more_than_by_cross_entropy(
+    small_space: SearchSpace,
+) -> None:
+    """The teacher is sure, the child gives both classes a half: the low alpha counts."""
+    teacher = torch.tensor([[4.0, -4.0]])
+    child = torch.zeros(1, 2, requires_grad=True)
+    targets = torch.tensor([[0.5, 0.5]])
+    gradients = []
+    for name in ("in-place", "alpha-divergence"):
+        method = SUPERVISIONS[name]
+        made = method.make(None, method.options(label_weight=0.0))  # type: ignore[arg-type]
+        _, loss = made.losses(Canned(small_space, [teacher, child], targets))
+        gradients.append(torch.autograd.grad(loss, child)[0].abs().max())
+    assert gradients[1] > 2 * gradients[0]
+
+
+def test_ranking_pushes_pairs_in_the_wrong_order_alone(setup: Setup) -> None:
+    space = setup.supernet.space
+    right, wrong = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    targets = torch.tensor([[1.0, 0.0]])
+    extremes = [Child(space.decode(space.smallest())), Child(space.decode(space.largest()))]
+    losses = {}
+    for name, scores in {"in order": [wrong, right], "not": [right, wrong]}.items():
+        step = Canned(space, scores, targets)
+        step.children = extremes
+        step._scores = dict(zip(extremes, scores, strict=True))
+        (losses[name],) = _made(setup, "ranking", margin=0.0, weight=1.0).losses(step)
+    labels = F.cross_entropy(right, targets) + F.cross_entropy(wrong, targets)
+    gap = F.cross_entropy(wrong, targets) - F.cross_entropy(right, targets)
+    torch.testing.assert_close(losses["in order"], labels)
+    torch.testing.assert_close(losses["not"], labels + gap)
+
+
+def test_consistency_runs_a_child_at_two_resolutions(setup: Setup) -> None:
+    space, asked = setup.supernet.space, []
+
+    class Noted(Canned):
+        def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
+            asked.append(child.architecture.resolution)
+            return torch.zeros(4, 3, requires_grad=True)
+
+    step = Noted(space, [torch.zeros(4, 3)] * 2, torch.full((4, 3), 1 / 3))
+    assert len(list(_made(setup, "consistency").losses(step))) == 2
+    assert asked == [8, 6, 8, 6]
+
+
+def test_sharpness_aware_steps_leave_the_weights_where_they_were(
+    train_toy: Callable[..., Any], setup: Setup
+) -> None:
+    """Gradients are those at the worst point; the weights themselves are the old ones."""
+    net, seen = setup.supernet, []
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    child = Child(net.space.decode(net.space.largest()))
+    images, targets = torch.randn(4, 1, 8, 8), torch.eye(2)[[0, 1, 0, 1]]
+
+    class Real(Canned):
+        def scores(self, child: Child, _: Tensor | None = None) -> Tensor:
+            seen.append(next(net.parameters()).detach().clone())
+            return net(images, child.architecture)
+
+    step = Real(net.space, [torch.zeros(4, 2)], targets)
+    step.children = [child]
+    for loss in _made(setup, "sharpness-aware").losses(step):
+        loss.backward()
+    assert len(seen) == 2 and not torch.equal(*seen)
+    for name, parameter in net.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+        parameter.grad = None

@@ -85,6 +85,9 @@ class FakeMachine:
         took = int(self.ms * 1e6)
         return [(lambda x: [0, took]) if i < held else None for i in range(len(networks))]
 
+    def facts(self) -> dict[str, Any]:
+        return {"model": "a made-up machine"}
+
     def state(self) -> dict[str, Any]:
         return {}
 
@@ -127,8 +130,8 @@ class FakeClock:
     def state(self) -> dict[str, Any]:
         return {"sm_mhz": 1410.0}
 
-    def others(self) -> int:
-        return self.busy
+    def programs(self) -> int:
+        return 1 + self.busy
 
 
 A100 = Gpu(0, "NVIDIA A100-SXM4-80GB", "a100", 108, 81_000, 40.0, "GPU-abc")

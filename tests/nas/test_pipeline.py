@@ -19,13 +19,15 @@ import pytest
 import torch
 
 from nas import pipeline
+from nas.cluster.trials import Tuning
 from nas.commands import predict as predicting
 from nas.commands import steps as commands
-from nas.errors import InfeasibleError, RunError, SettingsError, UnknownNameError
+from nas.errors import InfeasibleError, NasError, RunError, SettingsError, UnknownNameError
 from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.latency.profiles.parts import PartsProfile
 from nas.progress import Silent
+from nas.run.retraining import Retraining
 from nas.settings import Settings
 from search_spaces import load_space
 from search_spaces.data_shape import DataShape
@@ -216,7 +218,8 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     run = tmp_path / "run"
     front = json.loads((run / "front.json").read_text())["front"]
     silent = Silent()
-    result = commands.retrain(run, top=2, from_scratch=True, epochs=1, seed=3, console=silent)
+    how = Retraining(seed=3, epochs=1, from_scratch=True, recipe={"layer_decay": 0.8})
+    result = commands.retrain(run, top=2, how=how, console=silent)
     assert sum(m.test_accuracy is not None for m in result.front) == min(2, len(result.front))
     id = front[0]["id"]
     outcome = commands.export(run, formats=("timm",), ids=(id,), console=silent)
@@ -240,3 +243,40 @@ def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
     pipeline.run(_settings(home), out=tmp_path / "run", until="space")
     with pytest.raises(RunError, match="has no front yet"):
         commands.report(tmp_path / "run", console=Silent())
+
+
+@pytest.mark.parametrize("of", ["largest", "a network"])
+def test_networks_learn_from_a_teacher_that_is_asked_once(
+    home: Path, whole: Path, tmp_path: Path, of: str
+) -> None:
+    run, known = tmp_path / "run", home / "cache" / "teachers"
+    shutil.copytree(whole, run)
+    best = next(run.glob("networks/*"))
+    shutil.move(best, tmp_path / best.name)  # to be retrained, and a teacher elsewhere
+    teacher = "largest" if of == "largest" else str(tmp_path / best.name)
+    how, before = Retraining(epochs=2, teacher=teacher), set(known.glob("*.safetensors"))
+    taught = commands.retrain(run, top=1, how=how, console=Silent())
+    (answers,) = set(known.glob("*.safetensors")) - before
+    written = answers.stat().st_mtime_ns
+    (network,) = run.glob("networks/*/network.safetensors")
+    content = network.read_bytes()
+    assert content != (tmp_path / best.name / "network.safetensors").read_bytes()
+    shutil.rmtree(network.parent)
+    again = commands.retrain(run, top=1, how=how, console=Silent())
+    assert network.read_bytes() == content and answers.stat().st_mtime_ns == written
+    assert taught.front == again.front
+
+
+def test_mistakes_about_retraining_are_told(home: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.rmtree(next(run.glob("networks/*")))
+    for how, said in (
+        (Retraining(recipe={"layr_decay": 0.8}), "no 'layr_decay'. Did you mean 'layer_decay'"),
+        (Retraining(recipe={"layer_decay": 2}), "layer_decay: input should be less than or"),
+        (Retraining(tuning=Tuning({"epochs": (1, 2)}, 1)), "'epochs' cannot be tuned."),
+        (Retraining(tuning=Tuning({"drop_path": (0, 1)}, 1)), "drop_path: input should be less"),
+        (Retraining(teacher=f"{run}/none"), "There is no exported network in"),
+    ):
+        with pytest.raises(NasError, match=said):
+            commands.retrain(run, top=1, how=how, console=Silent())

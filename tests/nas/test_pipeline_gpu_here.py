@@ -10,7 +10,7 @@ import pytest
 from nas import pipeline
 from nas.commands import steps as commands
 from nas.latency import Effort, Plan
-from nas.latency.timing.measure import machine_of
+from nas.latency.timing.machines import machine_of
 from nas.settings import Settings
 
 

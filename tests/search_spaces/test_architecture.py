@@ -111,7 +111,7 @@ def test_all_mistakes_of_a_file_are_named_together() -> None:
         text,
         "This architecture cannot be read:",
         "  line 3, resolution: is -16; it must be a positive whole number.",
-        "  line 4, norm: is 'layr'; it can be layer, batch.",
+        "  line 4, norm: is 'layr'; it can be layer, batch, batch-1e-3.",
         "  line 6, stem_width: is missing.",
         "  line 7, colour: Unknown key 'colour'.",
         "  line 13, stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11.",
@@ -171,10 +171,10 @@ def test_stages_that_do_not_fit_together_are_refused() -> None:
     bare = TEXT.replace("stride: 2\n  layout: metaformer", "stride: 2\n  layout: bare")
     refused(
         bare,
-        "stages[1]: layout bare needs at least one block, and mixers that can stride; pool cann",
+        "stages[1]: layout bare needs a first block whose mixer can stride; pool cann",
         "stages[1]: layout bare takes no downsampling.",
     )
     refused(
         re.sub(r"(?s)blocks:\n  - .mixer: pool.*head", "blocks: []\nhead", bare),
-        "stages[1]: layout bare needs at least one block",
+        "stages[1]: layout bare needs a first block",
     )

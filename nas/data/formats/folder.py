@@ -80,6 +80,11 @@ def read(folder: Path, options: ReadOptions | None = None) -> Source:
     return Source(classes, images["train"], images.get("validation"), images.get("test"), notes)
 
 
+def image_files(root: Path) -> list[Path]:
+    """All image files below a folder, in order; hidden ones are left out."""
+    return sorted(_image_files(root, _PassedOver()))
+
+
 def _image_files(root: Path, passed: _PassedOver) -> Iterator[Path]:
     """Image files below a class folder, links followed; the others are counted."""
     seen: set[str] = set()

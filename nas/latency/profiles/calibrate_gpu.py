@@ -27,8 +27,8 @@ from nas.latency.profiles.held_out import WRONG_TIMES, judge
 from nas.latency.profiles.part_features import parts_in
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import FEWEST, MeasuredNetworks, Subject
-from nas.latency.timing.gpu import GpuMachine
 from nas.latency.timing.machine import Machine
+from nas.latency.timing.measure import run_job
 from nas.progress import Progress
 from search_spaces.space import Codes
 
@@ -46,11 +46,10 @@ def calibrate_gpu(
         ExportError: the runtime cannot run a network.
     """
     space, target = subject.space, subject.target
-    machine = machine or GpuMachine.of(target)
     progress.say(f"Tracing the parts of {space.name} for {target.device}")
     codes = _codes(subject, plan.networks_for(target), np.random.default_rng(0))
-    before = machine.state()
-    found = subject.measure(codes, plan.gpu_effort, progress, machine)
+    timed = run_job(subject.job(codes, plan.gpu_effort), progress, machine)
+    found = timed.measurement
     measured, needed = MeasuredNetworks.of(codes, found), min(FEWEST, len(codes))
     if len(measured.ms) < needed:
         raise NotFittedError(
@@ -58,9 +57,8 @@ def calibrate_gpu(
             f"'{space.name}' in batches of {target.images}; {needed} are needed. Choose a smaller "
             "--batch-size, or close other programs that use its memory."
         )
-    clocks = {"before": before, "after": machine.state()}
-    conditions = {**subject.conditions(machine.facts(), found), "clocks": clocks}
-    return corrected(subject, measured, conditions, plan.widest)
+    conditions = {**subject.conditions(timed.facts, found), "clocks": timed.clocks}
+    return corrected(subject, measured, conditions, plan.widest_for(target))
 
 
 def corrected(

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from nas.latency.cost import CostTable
 from nas.latency.part_work import part_operations
@@ -28,9 +27,9 @@ from nas.latency.profiles.part_features import operation_features, parts_in
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import MeasuredNetworks, Subject
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
-from nas.latency.timing.measure import interleave
-from nas.latency.timing.processor import Processor, chain_pass, network_pass
+from nas.latency.timing.measure import run_job
 from nas.latency.timing.samples import Measurement, Samples, summary
 from nas.progress import Progress
 from search_spaces.part_index import PartIndex
@@ -50,23 +49,18 @@ def calibrate_parts(
     Raises:
         NotFittedError: the machine was too busy to learn anything.
     """
-    space, target, index = subject.space, subject.target, subject.index
-    rng, machine = np.random.default_rng(0), machine or Processor(target)
+    space, index = subject.space, subject.index
+    rng = np.random.default_rng(0)
     covering = covering_codes(space, index, rng, plan.times, plan.most_networks)
     codes = _whole_codes(subject, rng, plan.whole_networks)
-    networks = [subject.build(code).eval() for code in codes]
-    parts = parts_in(index, np.concatenate([covering, codes]))
-    rows = [[int(part) for part in row if part] for row in parts]
-    samples = interleave(
-        [*map(chain_pass, _chains(index, rows[: len(covering)])), *map(network_pass, networks)],
-        [_part(index, row[0]).input_shape(target.images) for row in rows],
-        machine,
-        plan.effort,
-        0,
-        progress,
-    )
+    job = subject.job(np.concatenate([covering, codes]), plan.effort, by_part=len(covering))
+    if machine is None:
+        tell_load(subject.target, progress)
+    timed = run_job(job, progress, machine)
+    samples = [sample for sample in timed.samples if sample is not None]
+    rows = [[int(part) for part in row if part] for row in parts_in(index, covering)]
     times, whole = _part_times(rows, samples[: len(covering)]), summary(samples[len(covering) :])
-    conditions = subject.conditions(machine.facts(), whole)
+    conditions = subject.conditions(timed.facts, whole)
     return _profile(subject, times, MeasuredNetworks.of(codes, whole), conditions, plan, whole)
 
 
@@ -87,8 +81,9 @@ def _profile(
         predicted,
         measured.ms,
         measured.repeats_ms,
+        calm=measured.calm_ms,
         change=PROCESSOR_CHANGE,
-        widest=plan.widest,
+        widest=plan.widest_for(target),
         what=f"Measuring '{subject.space.name}' on {target}",
         why=busy(whole),
     )
@@ -128,23 +123,6 @@ def _part_times(rows: list[list[int]], samples: list[Samples]) -> dict[int, list
         for part, ms in zip(row, sample.typical(), strict=True):
             times[part].append(float(ms))
     return dict(times)
-
-
-def _chains(index: PartIndex, rows: list[list[int]]) -> list[list[nn.Module]]:
-    """Networks as lists of modules.
-
-    Modules are shared among networks and by parts that differ only in the size of their map, but
-    a part that occurs twice in one network is two modules there.
-    """
-    shelf: dict[tuple[Part, int], nn.Module] = {}
-
-    def module(part: int, copy: int) -> nn.Module:
-        key = (_part(index, part).module_key(), copy)
-        if key not in shelf:
-            shelf[key] = key[0].build().eval()
-        return shelf[key]
-
-    return [[module(part, row[:i].count(part)) for i, part in enumerate(row)] for row in rows]
 
 
 def _tables(

@@ -89,5 +89,9 @@ class PartsPredictor(MeasuredPredictor[PartsProfile]):
         elif not all(timed):
             said += f"; {timed.count(False)} parts estimated from their operations"
         if (conditions["disturbed"] or 0.0) > BUSY:
-            said += "; the machine was busy meanwhile, measure again when it is quiet"
+            said += (
+                "; the machine was busy meanwhile, so the intervals are wide (a factor of "
+                f"{self.interval_factor:.2g} to either side): `nas measure` when it is quiet "
+                "makes them narrower"
+            )
         return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 
 from nas.latency.profiles.held_out import WIDEST
@@ -22,8 +23,8 @@ class Plan:
     """How many networks are timed as a whole."""
     compiled_networks: int = 16
     """The same in runtime `compile`, which takes half a minute to build each."""
-    widest: float = WIDEST
-    """A 90 % interval of more than this factor to either side is refused."""
+    widest: float | None = None
+    """A 90 % interval of more than this factor to either side is refused; None: see `held_out`."""
     effort: Effort = field(default_factory=lambda: Effort(120.0, least=2, most=16))
     """For networks timed part by part, together with the whole ones."""
     whole_effort: Effort = field(default_factory=lambda: Effort(20.0, least=4, most=200))
@@ -36,6 +37,11 @@ class Plan:
         efforts = ("effort", "whole_effort", "gpu_effort")
         changes = {e: dataclasses.replace(getattr(self, e), seconds=seconds) for e in efforts}
         return dataclasses.replace(self, **changes)
+
+    def widest_for(self, target: Target) -> float:
+        """The factor beyond which an interval on a target is refused."""
+        usual = math.inf if target.device == "cpu" else WIDEST
+        return usual if self.widest is None else self.widest
 
     def networks_for(self, target: Target) -> int:
         """How many networks are timed as a whole in the target's runtime."""

@@ -23,10 +23,9 @@ from nas.errors import CheckpointError
 from nas.latency.devices import fingerprint
 from nas.latency.identity import cache_name, parts_hash, read_sealed, seal, short_id
 from nas.latency.target import Target
-from nas.latency.timing.machine import Effort, Machine
-from nas.latency.timing.measure import measure_finalists
+from nas.latency.timing.job import Job
+from nas.latency.timing.machine import Effort
 from nas.latency.timing.samples import Measurement
-from nas.progress import Progress
 from nas.storage import atomic_write, cache_dir
 from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, build_network
@@ -102,12 +101,20 @@ class MeasuredNetworks:
     """Further medians of each network, from which the interval is made, (n, m)."""
     spread: Floats
     """Distance between the quartiles over the median, (n,); NaN where it is not known."""
+    calm_ms: Floats | None = None
+    """`repeats_ms` corrected for slowdowns by other programs, where these are known."""
 
     @classmethod
     def of(cls, codes: Codes, found: Measurement) -> MeasuredNetworks:
         """Those networks that fitted into the memory."""
         held = found.fits
-        return cls(codes[held], found.ms[held], found.quarters_ms[held], found.spread[held])
+        return cls(
+            codes[held],
+            found.ms[held],
+            found.quarters_ms[held],
+            found.spread[held],
+            found.calm_quarters_ms[held],
+        )
 
     def records(self, predicted: Floats) -> tuple[dict[str, Any], ...]:
         """The networks as a profile keeps them, with what a fit without each predicts, (n,)."""
@@ -141,18 +148,10 @@ class Subject:
         architecture = self.space.decode(code)
         return build_network(architecture, self.data_shape)
 
-    def measure(
-        self, codes: Codes, effort: Effort, progress: Progress, machine: Machine
-    ) -> Measurement:
-        """Measure networks as a whole, (n, genes)."""
-        return measure_finalists(
-            [self.space.decode(code) for code in codes],
-            self.target,
-            self.data_shape,
-            effort=effort,
-            progress=progress,
-            machine=machine,
-        )
+    def job(self, codes: Codes, effort: Effort, by_part: int = 0) -> Job:
+        """The job of measuring networks, (n, genes), the first `by_part` of them by part."""
+        architectures = tuple(self.space.decode(code) for code in codes)
+        return Job(architectures, self.target, self.data_shape, effort, by_part=by_part)
 
     def conditions(
         self, device: dict[str, Any], measured: Measurement | None = None

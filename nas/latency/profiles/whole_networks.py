@@ -29,8 +29,9 @@ from nas.latency.profiles.part_features import PartFeatures
 from nas.latency.profiles.parts import PartsProfile, Terms
 from nas.latency.profiles.plan import Plan
 from nas.latency.profiles.profile import MeasuredNetworks, Subject
+from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
-from nas.latency.timing.measure import machine_of
+from nas.latency.timing.measure import run_job
 from nas.progress import Progress
 
 Floats = NDArray[np.float64]
@@ -51,17 +52,20 @@ def calibrate_whole_networks(
         MissingExtraError: the target's runtime, or the compiler it needs, is not installed.
         ExportError: the runtime cannot run a network of the space.
     """
-    target, machine = subject.target, machine or machine_of(subject.target)
+    target = subject.target
     features = PartFeatures.of(subject.index, target.images)
     n = plan.networks_for(target)
     codes = telling_codes(subject.space, features, np.random.default_rng(0), n)
-    found = subject.measure(codes, plan.whole_effort, progress, machine)
+    if machine is None:
+        tell_load(target, progress)
+    timed = run_job(subject.job(codes, plan.whole_effort), progress, machine)
+    found = timed.measurement
     return whole_networks_profile(
         features,
         MeasuredNetworks.of(codes, found),
         np.arange(len(codes)) < drawn_at_random(len(codes)),
-        subject.conditions(machine.facts(), found),
-        plan.widest,
+        subject.conditions(timed.facts, found),
+        plan.widest_for(target),
     )
 
 
@@ -87,6 +91,7 @@ def whole_networks_profile(
         predicted[judged],
         measured.ms[judged],
         measured.repeats_ms[judged],
+        calm=None if measured.calm_ms is None else measured.calm_ms[judged],
         change=PROCESSOR_CHANGE,
         widest=widest,
         what=f"These times of {len(measured.ms)} networks of '{conditions['space']}'",

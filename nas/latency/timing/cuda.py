@@ -75,10 +75,9 @@ class NvidiaSmi:
         values = zip(_QUERIES, lines[0].split(","), strict=False)
         return {name: _number(value) for name, value in values}
 
-    def others(self) -> int:
-        """How many other programs compute on the GPU."""
-        programs = self._lines("--query-compute-apps=pid")
-        return max(0, len(programs) - 1)  # this program is one of them
+    def programs(self) -> int:
+        """How many programs compute on the GPU; 0 if that is not known."""
+        return len(self._lines("--query-compute-apps=pid"))
 
     def _lines(self, query: str) -> list[str]:
         command = ["nvidia-smi", query, "--format=csv,noheader,nounits", f"--id={self._uuid}"]
@@ -157,9 +156,9 @@ class CudaClock:
         """Clocks, power, temperature and driver, as far as `nvidia-smi` tells."""
         return self._smi.state()
 
-    def others(self) -> int:
-        """How many other programs compute on the GPU, as far as `nvidia-smi` tells."""
-        return self._smi.others()
+    def programs(self) -> int:
+        """How many programs compute on the GPU, as far as `nvidia-smi` tells."""
+        return self._smi.programs()
 
 
 def _event() -> torch.cuda.Event:

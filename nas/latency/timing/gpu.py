@@ -55,16 +55,16 @@ class Clock(Protocol):
     def state(self) -> dict[str, Any]:
         """Clocks, power and temperature."""
 
-    def others(self) -> int:
-        """How many other programs use this GPU."""
+    def programs(self) -> int:
+        """How many programs use this GPU, this one included; 0 if that is not known."""
 
 
 class GpuMachine:
     """Times networks on a GPU under one target's conditions."""
 
-    def __init__(self, target: Target, clock: Clock) -> None:
+    def __init__(self, target: Target, clock: Clock, own_programs: int = 1) -> None:
         assert target.precision is not None
-        self.target, self.clock = target, clock
+        self.target, self.clock, self._own_programs = target, clock, own_programs
         self._dtype = DTYPES.get(target.precision, torch.float32)
 
     @classmethod
@@ -73,8 +73,15 @@ class GpuMachine:
         target: Target,
         find: Callable[[], list[Gpu]] | None = None,
         open_clock: Callable[[Gpu], Clock] | None = None,
+        own_programs: int = 1,
     ) -> GpuMachine:
         """The machine of a target.
+
+        Args:
+            target: Names the GPU.
+            find: Lists the GPUs at hand.
+            open_clock: Makes the clock of one.
+            own_programs: How many processes of this program use the GPU.
 
         Raises:
             NotFittedError: the GPU is not at hand, or the runtime cannot be measured here.
@@ -99,7 +106,7 @@ class GpuMachine:
                 f"{', '.join(RUNTIMES)} can be measured. Write networks to measure in "
                 f"{target.runtime} with {_kit(target)}."
             )
-        return cls(target, clock)
+        return cls(target, clock, own_programs)
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[None]:
@@ -137,7 +144,7 @@ class GpuMachine:
             for network, shape in zip(networks, shapes, strict=True):
                 found.append(self._held(network, shape, rng))
                 advance(len(found), str(self.target.runtime))
-        if others := self.clock.others():
+        if (others := self.clock.programs() - self._own_programs) > 0:
             progress.say(f"{others} other program(s) use this GPU and slow the networks down")
         if missing := found.count(None):
             progress.say(

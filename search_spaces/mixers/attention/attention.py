@@ -52,5 +52,11 @@ MIXERS.register(
         Attention,
         paper="https://arxiv.org/abs/2010.11929",
         nested=("dim",),
+        axes=lambda options: {
+            "q": ("heads", "in"),
+            "k": ("heads", "in"),
+            "v": ("heads", "in"),
+            "project": ("out", "heads"),
+        },
     )
 )

@@ -64,5 +64,13 @@ MIXERS.register(
         SpatialReductionAttention,
         paper="https://arxiv.org/abs/2102.12122",
         nested=(),  # the norm of the reduced map averages over channels
+        axes=lambda options: {
+            "q": ("heads", "in"),
+            "k": ("heads", "in"),
+            "v": ("heads", "in"),
+            "reduce": ("in", "in"),
+            "norm": ("in",),
+            "project": ("out", "heads"),
+        },
     )
 )

@@ -53,5 +53,6 @@ MIXERS.register(
         paper="https://arxiv.org/abs/2210.13452",
         nested=("dim",),
         strided=True,
+        axes=lambda options: {"project.0": ("out", "in"), "project.1": ("out",)},
     )
 )

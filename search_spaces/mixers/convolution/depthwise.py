@@ -43,5 +43,6 @@ MIXERS.register(
         Depthwise,
         paper="https://arxiv.org/abs/2201.03545",
         nested=("dim", "kernel"),
+        axes=lambda options: {"conv": ("in",)},
     )
 )

@@ -10,7 +10,10 @@ import pytest
 from typer.testing import Result
 
 from nas.cli.hardware_add import add
+from nas.cluster.resources import RayChoice
+from nas.cluster.trials import Manner, Tuning
 from nas.run.folder import open_run
+from nas.run.retraining import Retraining
 from nas.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ def test_a_search_without_options_has_the_default_settings(
     run: Callable[..., Result], called: Recorder
 ) -> None:
     assert run("search").exit_code == 0
-    assert called.calls == [("run", (Settings(),), {"out": None, "until": None})]
+    assert called.calls == [("run", (Settings(),), {"out": None, "until": None, "ray": None})]
 
 
 def test_every_option_of_a_search_reaches_the_settings(
@@ -61,7 +64,9 @@ def test_every_option_of_a_search_reaches_the_settings(
         retrain_epochs=5,
         from_scratch=True,
     )
-    assert called.calls == [("run", (settings,), {"out": Path("mine"), "until": "search"})]
+    assert called.calls == [
+        ("run", (settings,), {"out": Path("mine"), "until": "search", "ray": None})
+    ]
     unchanged = {name for name, value in Settings() if value == getattr(settings, name)}
     assert unchanged == {"lag"}
 
@@ -69,19 +74,38 @@ def test_every_option_of_a_search_reaches_the_settings(
 @pytest.mark.parametrize(
     ("text", "name", "arguments", "options"),
     [
-        ("resume r", "resume", (Path("r"),), {}),
+        ("resume r", "resume", (Path("r"),), {"ray": None}),
         ("report r", "report", (Path("r"),), {}),
         (
             "retrain r --top 3 --from-scratch --epochs 9 --seed 1",
             "retrain",
             (Path("r"),),
-            {"top": 3, "from_scratch": True, "epochs": 9, "seed": 1},
+            {"top": 3, "how": Retraining(1, epochs=9, from_scratch=True), "ray": None},
         ),
         (
             "retrain r",
             "retrain",
             (Path("r"),),
-            {"top": 1, "from_scratch": False, "epochs": None, "seed": None},
+            {"top": 1, "how": Retraining(), "ray": None},
+        ),
+        (
+            "retrain r --recipe drop_path=0.1 --teacher largest --ray local --workers 4 "
+            "--workers-per-network 2 --limit 2h --tune learning_rate=1e-3..1e-2,drop_path=0..0.2 "
+            "--trials 8 --early-stop --storage s3://bucket/runs",
+            "retrain",
+            (Path("r"),),
+            {
+                "top": 1,
+                "how": Retraining(
+                    recipe={"drop_path": 0.1},
+                    teacher="largest",
+                    manner=Manner(2, 7200.0, early=True),
+                    tuning=Tuning(
+                        {"learning_rate": (1e-3, 1e-2), "drop_path": (0.0, 0.2)}, trials=8
+                    ),
+                ),
+                "ray": RayChoice("local", 4, 4, storage="s3://bucket/runs"),
+            },
         ),
         (
             "export r --format timm --format onnx --id ab",
@@ -89,7 +113,13 @@ def test_every_option_of_a_search_reaches_the_settings(
             (Path("r"),),
             {"formats": ("timm", "onnx"), "ids": ("ab",)},
         ),
-        ("train --epochs 3", "train", (Settings(epochs=3),), {}),
+        ("train --epochs 3", "train", (Settings(epochs=3),), {"ray": None}),
+        (
+            "train --ray auto --worker-gpus 1 --storage /mnt/shared",
+            "train",
+            (Settings(),),
+            {"ray": RayChoice("auto", gpus=1.0, storage="/mnt/shared")},
+        ),
         ("measure --threads 2", "measure", (Settings(threads=2),), {"seconds": None}),
         (
             "predict r/ab --batch-size 8",
@@ -240,3 +270,22 @@ def test_spaces_lists_exact_sizes(run: Callable[..., Result]) -> None:
     sizes = {s["name"]: s["architectures"] for s in json.loads(run("spaces", "--json").stdout)}
     assert sizes["macro"] == 3**8
     assert "hybrid-tiny" in run("spaces").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("--limit 2h", "--limit needs --ray local or --ray ADDRESS."),
+        ("--ray local --trials 3", "--trials needs --tune."),
+        ("--ray local --tune learning_rate=1e-3", "write NAME=LOW..HIGH for each value"),
+        ("--ray local --tune drop_path=0.2..0.1", "write NAME=LOW..HIGH for each value"),
+        ("--ray local --tune drop_path=0..1,drop_path=0..1", "for each value, once"),
+        ("--storage /mnt", "--storage says how to work on a Ray cluster"),
+    ],
+)
+def test_options_of_a_cluster_are_checked(
+    run: Callable[..., Result], called: Recorder, text: str, said: str
+) -> None:
+    result = run("retrain", "r", *text.split())
+    assert result.exit_code == 2 and said in result.stderr
+    assert not called.calls

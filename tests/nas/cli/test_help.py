@@ -13,6 +13,7 @@ from typer.main import get_command
 from typer.testing import Result
 
 from nas.cli import app
+from nas.cli.options import CLUSTER
 from nas.run.context import Context
 from nas.settings import Settings
 
@@ -93,14 +94,19 @@ def test_an_example_is_accepted(
 def test_a_value_that_the_help_names_is_accepted(
     run: Callable[..., Result], called: Recorder, command: str, option: str, value: str
 ) -> None:
-    result = run(command, *NEEDS.get(command, []), *_beside(command), option, value)
+    result = run(command, *NEEDS.get(command, []), *_beside(command, option), option, value)
     assert result.exit_code == 0, result.stderr
     _accepted(called)
 
 
-def _beside(command: str) -> list[str]:
-    """A device that takes the values of conditions, such as fp32 and compile."""
-    takes = {option.opts[0] for option in COMMANDS[(command,)].params}
+def _beside(command: str, named: str) -> list[str]:
+    """What an option needs beside it.
+
+    A cluster, or a device that takes the values of conditions, such as fp32 and compile.
+    """
+    takes = {option.opts[0]: option for option in COMMANDS[(command,)].params}
+    if takes[named].rich_help_panel == CLUSTER and named != "--ray":
+        return ["--ray", "local"]
     return ["--hardware", "a100"] if "--hardware" in takes and "--target" not in takes else []
 
 

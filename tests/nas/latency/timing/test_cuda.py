@@ -46,11 +46,11 @@ def test_the_clocks_are_those_of_this_gpu() -> None:
 def test_without_an_answer_nothing_is_known(error: Exception) -> None:
     smi = NvidiaSmi("GPU-abc", Answers(error))
     assert smi.state() == {}
-    assert smi.others() == 0
+    assert smi.programs() == 0
 
 
 def test_other_programs_on_the_gpu_are_counted() -> None:
-    assert NvidiaSmi("GPU-abc", Answers("12\n345\n678\n")).others() == 2
+    assert NvidiaSmi("GPU-abc", Answers("12\n345\n678\n")).programs() == 3
 
 
 @pytest.mark.parametrize(

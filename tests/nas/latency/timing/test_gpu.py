@@ -16,7 +16,7 @@ from nas.errors import ExportError, NotFittedError
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.timing.cuda import Gpu
 from nas.latency.timing.gpu import RUNTIMES, Clock, GpuMachine
-from nas.latency.timing.measure import machine_of
+from nas.latency.timing.machines import machine_of
 from nas.progress import Silent
 
 BRIEF = Effort(0.0, least=2, most=2)

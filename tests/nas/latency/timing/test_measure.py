@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nas.latency import Effort, Target, measure_finalists, measure_networks
-from nas.latency.timing.measure import interleave
+from nas.latency.timing.interleave import interleave
 from nas.latency.timing.samples import PASSES, Samples, by_network, drift_of
 from nas.progress import Silent
 from search_spaces.space import SearchSpace

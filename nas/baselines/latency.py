@@ -1,0 +1,109 @@
+"""Latencies of any networks on a target: measured here, or predicted for a GPU elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nas.baselines.apart import Latencies, measure_apart, measure_here
+from nas.baselines.choice import Growth
+from nas.baselines.model import Model
+from nas.errors import CheckpointError, ExportError, NotFittedError, SpaceError
+from nas.latency import Effort, Target
+from nas.latency.devices import check
+from nas.latency.gpu.predictor import GpuModel
+from nas.latency.timing.machine import Machine
+from nas.latency.timing.machines import machine_of as usual_machine
+from nas.progress import Progress
+from search_spaces.data_shape import DataShape
+
+MachineOf = Callable[[Target], Machine]
+BRIEF = Effort(10.0, least=3, most=6)
+"""For choosing; the chosen networks are measured again, beside ours."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Latencies of some networks on one target."""
+
+    ms: Latencies
+    measured: bool
+
+
+def time_models(
+    models: Sequence[Model],
+    target: Target,
+    machine_of: MachineOf | None,
+    progress: Progress,
+    effort: Effort | None = None,
+) -> Timed:
+    """Measure networks, taking turns; where that is not possible, predict them on a GPU.
+
+    Args:
+        models: The networks.
+        target: Device, runtime and precision.
+        machine_of: Finds the machine of a target, to measure in this process; by default a new
+            process measures.
+        progress: Shows the progress.
+        effort: How long to measure.
+
+    Raises:
+        NotFittedError, ExportError: the processor at hand cannot be measured.
+    """
+    try:
+        return Timed(_measured(models, target, machine_of, progress, effort or Effort()), True)
+    except (NotFittedError, ExportError):
+        if target.device == "cpu":
+            raise
+        return Timed(_predicted(models, target), measured=False)
+
+
+def growth_of(
+    names: Sequence[str],
+    sides: Sequence[int],
+    targets: Sequence[Target],
+    shape: DataShape,
+    machine_of: MachineOf | None,
+    progress: Progress,
+) -> dict[str, Growth]:
+    """How the latencies of stock networks grow with their resolution, by name.
+
+    Args:
+        names: Models of timm.
+        sides: Resolutions, ascending; the first and the last one are timed.
+        targets: Where they are timed.
+        shape: Channels of an image and number of classes.
+        machine_of: As for `time_models`.
+        progress: Shows the progress.
+    """
+    ends = (sides[0], sides[-1])
+    models = [Model(side, shape, name) for name in names for side in ends]
+    timed = [time_models(models, target, machine_of, progress, BRIEF).ms for target in targets]
+    return {
+        name: Growth(ends, tuple((ms[2 * i], ms[2 * i + 1]) for ms in timed))
+        for i, name in enumerate(names)
+    }
+
+
+def _measured(
+    models: Sequence[Model],
+    target: Target,
+    machine_of: MachineOf | None,
+    progress: Progress,
+    effort: Effort,
+) -> Latencies:
+    if machine_of is not None:
+        return measure_here(models, target, effort, machine_of(target), progress)
+    try:
+        return measure_apart(models, target, effort)
+    except (CheckpointError, SpaceError):  # of parts that another process does not find
+        return measure_here(models, target, effort, usual_machine(target), progress)
+
+
+def _predicted(models: Sequence[Model], target: Target) -> Latencies:
+    """Predictions for a GPU; nothing is known for other devices."""
+    if check(target.device).kind != "gpu":
+        return (None,) * len(models)
+    gpu = GpuModel(target)
+    found = (gpu.network(model.load(), model.images(target.images)) for model in models)
+    return tuple(float(each.prediction.ms[0]) for each in found)

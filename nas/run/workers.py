@@ -1,0 +1,93 @@
+"""Who evaluates the children of a supernet: this process, or the workers of a cluster.
+
+`cluster.jsonl` in the run's folder gets a line for each search on a cluster: its workers, their
+throughput and what went wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nas.cluster.connection import Cluster
+from nas.cluster.evaluators import on_workers
+from nas.run.evaluator import ChildEvaluator, Parts
+from nas.run.supernets import TrainedSupernet
+from nas.run.work import Work
+from nas.search.evaluators import Evaluating, Evaluators, Here
+from nas.search.problem import Problem
+from nas.search.protocol import Codes, Floats
+from nas.storage import append_line
+from search_spaces import SearchSpace
+from search_spaces.data_shape import DataShape
+from supernet.scores import Evaluation
+
+FILE = "cluster.jsonl"
+
+
+@dataclass(frozen=True)
+class ChildrenOf:
+    """Makes, in a worker, what evaluates codes. Only what it holds travels, no file."""
+
+    evaluator: ChildEvaluator
+    searched: SearchSpace
+    """The space that the codes belong to."""
+    whole: SearchSpace
+    """The supernet's space."""
+    data_shape: DataShape
+
+    def __call__(self, parts: Parts) -> Evaluating:
+        """Evaluates with these weights and images."""
+        evaluator = self.evaluator.of_parts(parts, self.whole, self.data_shape)
+
+        def evaluate(code: Codes) -> Evaluation:
+            return evaluator(self.searched.decode(code))
+
+        return Evaluating(evaluate, lambda code: self.searched.decode(code).id)
+
+
+@contextmanager
+def evaluators_of(
+    work: Work, problem: Problem, trained: TrainedSupernet, record: str
+) -> Iterator[Evaluators]:
+    """Who evaluates during a search; `record` names the search's file of evaluations."""
+    cluster = work.cluster
+    if cluster is None:
+        yield Here(problem.evaluate, problem.identify)
+        return
+    _say_lag(work, cluster)
+    context, evaluator = work.context, trained.evaluator
+    if cluster.choice.gpus:
+        evaluator = dataclasses.replace(evaluator, device="cuda")
+    make = ChildrenOf(evaluator, context.space, context.whole_space, context.data.shape)
+    with on_workers(
+        cluster,
+        make,
+        trained.evaluator.parts(),
+        identify=problem.identify,
+        costs=lambda codes: _macs(problem, codes),
+        say=work.console.say,
+    ) as workers:
+        try:
+            yield workers
+        finally:
+            append_line(work.path / FILE, {"search": record, **workers.summary()})
+
+
+def _macs(problem: Problem, codes: Codes) -> Floats:
+    """What evaluations cost, roughly."""
+    return problem.measures(codes).macs
+
+
+def _say_lag(work: Work, cluster: Cluster) -> None:
+    """Say where evaluations run, and whether the order of asking keeps workers idle."""
+    work.console.say(f"evaluating on {cluster.workers} workers ({cluster.address})")
+    lag = work.settings.lag
+    if cluster.workers > lag:
+        work.console.say(
+            f"Warning: only {lag} of them are busy at once, because each architecture is chosen "
+            f"when all but the {lag} before it are known. --lag {2 * cluster.workers} keeps all "
+            "of them busy; the search then finds other architectures."
+        )

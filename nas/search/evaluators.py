@@ -1,0 +1,139 @@
+"""Who evaluates the candidates of a search: this process, or workers elsewhere.
+
+    submit(0, code)   submit(1, code)   ...   collect() -> {1: outcome}   collect() -> {0: ...}
+
+Results may arrive in any order; the engine tells them to the searcher in the order of asking. An
+evaluation that fails is tried once more; if it fails again, its scores are NaN and the search
+goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from nas.errors import NasError, RunError
+from nas.search.problem import Evaluate
+from nas.search.protocol import Codes
+from supernet.scores import Evaluation
+
+_LOG = logging.getLogger(__name__)
+
+TRIES = 2
+"""How often an evaluation may fail before it is recorded as failed."""
+FAILED = Evaluation(float("nan"), float("nan"), float("nan"))
+_HOPELESS = 8
+"""If that many evaluations fail and none has succeeded, something is wrong with all of them."""
+
+Identify = Callable[[Codes], str]
+"""One code (genes,) to its architecture's id."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one candidate."""
+
+    id: str
+    evaluation: Evaluation
+    """NaN if it failed."""
+    seconds: float
+    """Duration of the evaluation."""
+    error: str | None = None
+    """Why it failed."""
+
+
+class Evaluators(Protocol):
+    """Evaluates candidates in any order."""
+
+    def submit(self, index: int, code: Codes) -> None:
+        """Have a code (genes,) evaluated, now or later."""
+
+    def collect(self) -> dict[int, Outcome]:
+        """Wait for at least one result; the results by the index of their candidate.
+
+        Raises:
+            NasError: evaluating is not possible at all.
+        """
+
+    def note(self) -> str:
+        """A few words for the person who waits; may be empty."""
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """Evaluates codes in this process. It can be pickled if its parts can."""
+
+    evaluate: Evaluate
+    identify: Identify
+
+    def once(self, code: Codes) -> Outcome:
+        """Evaluate a code (genes,) once; an error is in the outcome.
+
+        Raises:
+            NasError: not the code but what it is evaluated with is wrong.
+        """
+        start = time.perf_counter()
+        evaluation, error = FAILED, None
+        try:
+            evaluation = self.evaluate(code)
+        except NasError:
+            raise
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            _LOG.warning("an evaluation failed", exc_info=raised)
+        return Outcome(self.identify(code), evaluation, time.perf_counter() - start, error)
+
+
+class Here:
+    """Evaluates in this process, one after the other, when a result is asked for."""
+
+    def __init__(self, evaluate: Evaluate, identify: Identify) -> None:
+        self._evaluating = Evaluating(evaluate, identify)
+        self._waiting: deque[tuple[int, Codes]] = deque()
+        self._hope = Hope()
+
+    def submit(self, index: int, code: Codes) -> None:
+        """Remember the code."""
+        self._waiting.append((index, code))
+
+    def collect(self) -> dict[int, Outcome]:
+        """Evaluate the code that waits longest."""
+        index, code = self._waiting.popleft()
+        outcome = self._evaluating.once(code)
+        for _ in range(TRIES - 1):
+            if outcome.error is not None:
+                outcome = self._evaluating.once(code)
+        self._hope.heed(outcome)
+        return {index: outcome}
+
+    def note(self) -> str:
+        """Nothing."""
+        return ""
+
+
+class Hope:
+    """Gives up when the first evaluations all fail: the others would as well."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+        self._succeeded = False
+
+    def heed(self, outcome: Outcome) -> None:
+        """Take note of a final outcome.
+
+        Raises:
+            RunError: none has succeeded, and too many have failed.
+        """
+        if outcome.error is None:
+            self._succeeded = True
+            return
+        self._failed += 1
+        if not self._succeeded and self._failed >= _HOPELESS:
+            raise RunError(
+                f"The first {self._failed} evaluations all failed, the last one with: "
+                f"{outcome.error}. The log has the tracebacks."
+            )

@@ -1,0 +1,147 @@
+"""What the scripts about photographs share: images of a size, a supernet's start, its children."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.data.batches import EvalBatches, resize
+from nas.data.images import Dataset, Images
+from nas.run.context import Context
+from nas.settings import Settings
+from search_spaces.architecture import Architecture
+from search_spaces.network import Network
+from supernet import Supernet
+from supernet.calibration import calibrate
+from supernet.donor import adopt, teach_new_choices
+from supernet.evaluation import evaluate
+from supernet.method import Setup
+from supernet.ordering import sort_channels
+from supernet.scores import Evaluation
+from supernet.training.train import train
+
+BATCH_SIZE = 256
+CALIBRATION_IMAGES = 1024
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that all of these scripts have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", required=True, help="folder:DIR")
+    parser.add_argument("--side", type=int, default=64, help="side that images are brought to")
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+class Photographs(Context):
+    """The objects of a search whose images are brought to another size first."""
+
+    def __init__(self, settings: Settings, side: int, train_images: int | None = None) -> None:
+        super().__init__(settings)
+        whole = self._plain_dataset
+        resized = {
+            name: _resized(getattr(whole, name), side) for name in ("train", "validation", "_test")
+        }
+        if train_images is not None:
+            drawn = np.random.default_rng(settings.seed).permutation(len(resized["train"]))
+            resized["train"] = resized["train"].select(np.sort(drawn[:train_images]))
+        identity = f"{whole.id}-{side}-{train_images}"
+        self._plain_dataset: Dataset = dataclasses.replace(whole, id=identity, **resized)
+
+    def judge(self, network: Network, split: Images) -> Evaluation:
+        """Accuracy and loss of a network on a split, as it is."""
+        batches = EvalBatches(split, self.data.normalisation)
+        resolution = network.architecture.resolution
+        return evaluate(network, batches.batches(resolution, BATCH_SIZE))
+
+    def child(self, supernet: Supernet, architecture: Architecture) -> Network:
+        """A child as a network of its own, its statistics calibrated on training images."""
+        network = supernet.extract(architecture)
+        drawn = np.random.default_rng(0).permutation(len(self.data.train))[:CALIBRATION_IMAGES]
+        some = self.data.train.select(drawn)
+        batches = EvalBatches(some, self.data.normalisation)
+        calibrate(network, (x for x, _ in batches.batches(architecture.resolution, BATCH_SIZE)))
+        return network
+
+    def supernet(self, *, start: bool = True, in_order: bool = True) -> Supernet:
+        """A new supernet, from the donor or from random weights, its channels sorted or not."""
+        seed = self.settings.seed
+        made = Supernet(self.whole_space, self.data.shape, seed=seed)
+        if not start:
+            return made
+        assert self.donor is not None and self.donor_architecture is not None
+        architecture = self.donor_architecture
+        network = self.donor.network(architecture.resolution, self.data.shape, seed)
+        if in_order:
+            sort_channels(network)
+        adopt(made, network)
+        batches = self.training_batches(seed)
+
+        def images(step: int) -> Tensor:
+            return batches.batch(step, self.recipe.batch_size, architecture.resolution).images
+
+        teach_new_choices(made, architecture, images)
+        return made
+
+    def trained(self, supernet: Supernet) -> Supernet:
+        """The supernet, trained as the settings say."""
+        setup = Setup(supernet, lambda codes: np.zeros(len(codes)), self.donor_architecture)
+        train(
+            supernet,
+            self.training_batches(self.settings.seed),
+            self.recipe,
+            self.training.sampler.make(setup),
+            self.training.supervision.make(setup),
+            seed=self.settings.seed,
+            progress=lambda now: print(f"\r{now.step}/{now.steps} {now.loss:.3f}", end=""),
+        )
+        print()
+        return supernet
+
+
+def _resized(images: Images, side: int) -> Images:
+    if images.size == (side, side):
+        return images
+    return Images(resize(images.pixels, side), images.labels)
+
+
+class Rows:
+    """Rows of results that are kept as they come, so that a script can be continued."""
+
+    def __init__(self, path: Path, keys: tuple[str, ...]) -> None:
+        self._path, self._keys = path, keys
+        self.rows: list[dict[str, Any]] = []
+        if path.exists():
+            self.rows = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def has(self, **key: object) -> bool:
+        """Whether there is a row with these values."""
+        return any(all(row[k] == v for k, v in key.items()) for row in self.rows)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Keep a row."""
+        self.rows.append(dict(row))
+        print(row, flush=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as file:
+            file.write(json.dumps(self.rows[-1]) + "\n")
+
+    def groups(self) -> Iterator[tuple[tuple[Any, ...], list[dict[str, Any]]]]:
+        """Rows with equal keys."""
+        for key in dict.fromkeys(tuple(row[k] for k in self._keys) for row in self.rows):
+            yield key, [row for row in self.rows if tuple(row[k] for k in self._keys) == key]
+
+
+def use_threads(count: int) -> None:
+    """Let torch use that many threads."""
+    torch.set_num_threads(count)

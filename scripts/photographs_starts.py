@@ -1,0 +1,99 @@
+"""Ways to begin and to train a supernet on photographs, compared at equal steps.
+
+    python scripts/photographs_starts.py --data folder:DIR --side 48 --epochs 3 --seeds 1
+
+Each way trains the supernet of `photo-mobile`. Then test accuracy without retraining, statistics
+calibrated: the largest child, the mean and the best of 8 random ones, the smallest. `largest
+first` trains the largest alone for the first third of the steps, `curriculum` lets the other
+children come down from the largest over the first half. Rows are kept as they come, so that the
+script can be continued.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import photographs_setup
+import results_file
+from photographs_setup import Photographs, Rows
+
+from nas.settings import Settings
+
+CHILDREN = 8
+WAYS: dict[str, dict[str, Any]] = {
+    "pretrained": {},
+    "random weights": {"start": False},
+    "pretrained, unsorted": {"in_order": False},
+    "pretrained, layer decay 0.8": {"recipe": {"layer_decay": 0.8}},
+    "pretrained, largest first": {"recipe": {"sampler.alone": 0.33}},
+    "pretrained, curriculum": {"recipe": {"sampler.descent": 0.5}},
+    "pretrained, rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
+    "pretrained, rate 2e-3": {"recipe": {"learning_rate": 2e-3}},
+}
+
+
+def main() -> None:
+    """Train each way with each seed and write the table."""
+    parser = photographs_setup.arguments(__doc__)
+    parser.add_argument("--space", default="photo-mobile")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
+    asked = parser.parse_args()
+    photographs_setup.use_threads(asked.threads)
+    name = f"starts-{asked.space}-{asked.side}px-{asked.epochs}epochs"
+    rows = Rows(results_file.RESULTS / "photographs" / f"{name}.jsonl", ("way",))
+    for seed in range(asked.seeds):
+        for way in asked.ways:
+            if not rows.has(way=way, seed=seed):
+                rows.add(_row(asked.data, asked.space, asked.side, asked.epochs, way, seed))
+    results_file.write("photographs", name, {"rows": _table(rows)}, each=rows.rows)
+
+
+def _row(data: str, space: str, side: int, epochs: int, way: str, seed: int) -> dict[str, Any]:
+    changes = WAYS[way]
+    start = changes.get("start", True)
+    settings = Settings(
+        data=data,
+        space=space,
+        seed=seed,
+        epochs=epochs,
+        pretrained=None if start else "none",
+        recipe=changes.get("recipe", {}),
+    )
+    context = Photographs(settings, side)
+    begun = time.process_time()
+    supernet = context.supernet(start=start, in_order=changes.get("in_order", True))
+    supernet = context.trained(supernet)
+    seconds = time.process_time() - begun
+    whole = context.whole_space
+    drawn = whole.sample(CHILDREN, np.random.default_rng(1))
+    test = context.dataset.open_test()
+
+    def score(code: np.ndarray[Any, Any]) -> float:
+        return context.judge(context.child(supernet, whole.decode(code)), test).accuracy
+
+    random = [score(code) for code in drawn]
+    return {
+        "way": way,
+        "seed": seed,
+        "largest": score(whole.largest()),
+        "random": float(np.mean(random)),
+        "best": max(random),
+        "smallest": score(whole.smallest()),
+        "training_cpu_s": round(seconds),
+    }
+
+
+def _table(rows: Rows) -> list[dict[str, Any]]:
+    """The mean over the seeds of each way."""
+    names = ("largest", "random", "best", "smallest", "training_cpu_s")
+    return [
+        {"way": way, "seeds": len(group)}
+        | {name: round(float(np.mean([row[name] for row in group])), 4) for name in names}
+        for (way,), group in rows.groups()
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Mixers that are perceptrons over positions, with or without gates."""

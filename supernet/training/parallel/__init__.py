@@ -1,0 +1,1 @@
+"""Training by several processes: what each computes, and how the results are joined."""

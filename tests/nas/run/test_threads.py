@@ -1,0 +1,62 @@
+"""Torch trains on as many threads as help, as a short trial says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from nas.environment import torch_threads
+from nas.run.threads import keep_helpful_threads, seconds_of_a_step
+
+Times = dict[int, float]
+
+
+@pytest.fixture(autouse=True)
+def threads_left_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with torch_threads(2):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("free", "seconds", "chosen", "said"),
+    [
+        (1.0, {1: 1.0, 4: 9.0}, 4, None),
+        (0.5, {1: 1.0, 4: 3.0}, 1, r"50% of their time is free: running on 1 thread.*3 times"),
+        (0.5, {1: 1.0, 4: 0.5}, 4, r"running on 4 thread\(s\), 2 times as fast now as on 1"),
+        (0.5, {1: 0.98, 4: 1.0}, 4, "running on 4"),
+    ],
+)
+def test_beside_other_programs_the_faster_number_is_chosen(
+    heard: Any, free: float, seconds: Times, chosen: int, said: str | None
+) -> None:
+    heard.said.clear()
+    keep_helpful_threads(
+        heard, most=4, share_of=lambda _: free, seconds_of=lambda threads: seconds[threads]
+    )
+    assert torch.get_num_threads() == chosen
+    assert (said is None) == (not heard.said)
+    if said is not None:
+        assert re.search(said, heard.said[-1])
+
+
+def test_a_person_decides_with_an_environment_variable(
+    heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    keep_helpful_threads(heard, most=4, share_of=lambda _: pytest.fail("a trial"))
+    assert torch.get_num_threads() == 2
+
+
+def test_one_processor_needs_no_trial(heard: Any) -> None:
+    keep_helpful_threads(heard, most=1, share_of=lambda _: pytest.fail("a trial"))
+    assert torch.get_num_threads() == 1
+
+
+def test_the_trial_runs_and_puts_the_threads_back() -> None:
+    assert seconds_of_a_step(1) > 0
+    assert torch.get_num_threads() == 2
