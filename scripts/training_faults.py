@@ -1,13 +1,14 @@
 """Trainings on a cluster: equal to one process, and what kills and hangs cost.
 
     python scripts/training_faults.py --part equality
-    python scripts/training_faults.py --part kill
+    python scripts/training_faults.py --part kill-training
+    python scripts/training_faults.py --part kill-retraining
     python scripts/training_faults.py --part limits
 
 equality    one process against two that share each step (gloo), in float64 and float32
-kill        `kill -9` of the driver in `nas search --ray local` while the supernet trains, and in
+kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, or in
             `nas retrain --ray local`; then the same goes on, and must end with the same weights
-limits      `nas retrain` to a bucket without credentials: the message and how long it takes
+limits      `nas train` to a bucket without credentials: the message and how long it takes
 """
 
 from __future__ import annotations
@@ -87,18 +88,26 @@ train(
 weights = torch.cat([p.detach().flatten().double() for p in supernet.parameters()])
 torch.save({"losses": losses, "weights": weights}, out)
 """
+SECONDS = 45.0
+"""From the beginning of a training to its kill: time for two checkpoints, one in 20 s."""
 PROGRAM = [sys.executable, "-c", "from nas.cli import main; main()"]
 
 
 def main() -> None:
     """One part; its figures go to `results/cluster/`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=["equality", "kill", "limits"], required=True)
+    parts = {
+        "equality": equality,
+        "kill-training": kill_training,
+        "kill-retraining": kill_retraining,
+        "limits": limits,
+    }
+    parser.add_argument("--part", choices=list(parts), required=True)
     part = parser.parse_args().part
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
         home = Path(name)
         (home / "small.yaml").write_text(SPACE)
-        figures = {"equality": equality, "kill": kill, "limits": limits}[part](home)
+        figures = parts[part](home)
     results_file.write("cluster", f"training-{part}", figures, seed=0)
 
 
@@ -135,46 +144,49 @@ def _trained(home: Path, workers: int, kind: str) -> list[dict[str, Any]]:
     return [torch.load(out, weights_only=True) for out in outs]
 
 
-def kill(home: Path) -> dict[str, Any]:
-    """Weights after a kill against those without, and where the training went on."""
-    fixed = "--space small.yaml --hardware cpu --threads 1 --searcher evolution --evaluations 30"
-    search = ["search", *fixed.split(), "--epochs", "40", "--until", "search"]
-    there = ["--ray", "local", "--workers", "2"]
-    whole = Nas(home, "whole")
-    whole.run(*search, "--out", "whole", *there)
+def kill_training(home: Path) -> dict[str, Any]:
+    """Weights of a supernet after a kill of the driver against those without."""
+    words = "search --space small.yaml --hardware cpu --threads 1 --until supernet --epochs 16"
+    search = [*words.split(), "--ray", "local", "--workers", "2"]
     cut = Nas(home, "cut")
-    where = cut.killed("training the supernet", 30.0, *search, "--out", "cut", *there)
-    said = cut.run("resume", "cut", *there)
-    figures = {
-        "supernet": {
-            "killed_after": where,
-            "went_on_from": _went_on(said),
-            "same_weights": whole.hashes("supernets/*/supernet.safetensors")
-            == cut.hashes("supernets/*/supernet.safetensors"),
-            "same_front": _hash(home / "whole/front.json") == _hash(home / "cut/front.json"),
-        }
-    }
-    retrain = ["--top", "2", "--epochs", "100", *there]
-    shutil.copytree(home / "whole", home / "again")
-    whole.run("retrain", "whole", *retrain)
-    where = whole.killed("training ", 30.0, "retrain", "again", *retrain)
-    said = whole.run("retrain", "again", *retrain)
-    networks = [sorted(home.glob(f"{run}/networks/*/network.safetensors")) for run in RUNS]
-    figures["retraining"] = {
-        "killed_after": where,
+    after = cut.killed("training the supernet", *search, "--out", "cut")
+    said = cut.run(*search, "--out", "cut")  # as `nas resume`, but it ends after the supernet
+    whole = Nas(home, "whole")
+    whole.run(*search, "--out", "whole")
+    pattern = "supernets/*/supernet.safetensors"
+    return {
+        "killed_after": after,
         "went_on_from": _went_on(said),
-        "networks": len(networks[0]),
-        "same_weights": [[_hash(path) for path in found] for found in networks][0]
-        == [_hash(path) for path in networks[1]],
+        "same_weights": whole.hashes(pattern) == cut.hashes(pattern),
     }
-    shutil.copytree(home / "whole", home / "here")
-    shutil.rmtree(home / "here" / "networks")
-    whole.run("retrain", "here", "--top", "2", "--epochs", "100")
-    here = sorted(home.glob("here/networks/*/network.safetensors"))
-    figures["retraining"]["same_weights_without_ray"] = [_hash(p) for p in here] == [
-        _hash(path) for path in networks[0]
-    ]
-    return figures
+
+
+def kill_retraining(home: Path) -> dict[str, Any]:
+    """Weights of networks after a kill of the driver, without a kill, and without Ray."""
+    nas, there = Nas(home, "retrain"), ["--ray", "local", "--workers", "2"]
+    words = "search --space small.yaml --hardware cpu --threads 1 --searcher random"
+    nas.run(
+        *words.split(),
+        *["--epochs", "2", "--evaluations", "16", "--until", "measure", "--out", "here"],
+    )
+    for run in RUNS:
+        shutil.copytree(home / "here", home / run)
+    retrain = ["--top", "2", "--epochs", "40", "--from-scratch"]
+    after = nas.killed("training ", "retrain", "again", *retrain, *there)
+    said = nas.run("retrain", "again", *retrain, *there)
+    nas.run("retrain", "whole", *retrain, *there)
+    nas.run("retrain", "here", *retrain)
+    hashes = {
+        run: [_hash(path) for path in sorted(home.glob(f"{run}/networks/*/network.safetensors"))]
+        for run in (*RUNS, "here")
+    }
+    return {
+        "networks": len(hashes["whole"]),
+        "killed_after": after,
+        "went_on_from": _went_on(said),
+        "same_weights": hashes["again"] == hashes["whole"],
+        "same_weights_without_ray": hashes["here"] == hashes["whole"],
+    }
 
 
 RUNS = ("whole", "again")
@@ -217,8 +229,13 @@ class Nas:
         assert done.returncode == 0, words
         return done.stderr
 
-    def killed(self, word: str, seconds: float, *words: str) -> str:
-        """Start a command and kill it that long after its workers began; what it said last."""
+    def killed(self, word: str, *words: str) -> str:
+        """Start a command and kill it after a checkpoint or two; how long it trained.
+
+        Args:
+            word: What the line begins with that says that the workers have begun.
+            words: The command.
+        """
         process = subprocess.Popen(
             [*PROGRAM, *words],
             env=self.environment,
@@ -227,18 +244,17 @@ class Nas:
             stdout=subprocess.DEVNULL,
             text=True,
         )
-        assert process.stderr is not None
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
         reader.start()
         while not any(word in line and "worker" in line for line in lines):
             assert process.poll() is None, lines
             time.sleep(0.05)
-        time.sleep(seconds)
+        time.sleep(SECONDS)
         running = process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
-        return f"{seconds:g} s of training" if running else "its end"
+        return f"{SECONDS:g} s of training" if running else "its end"
 
     def hashes(self, pattern: str) -> list[str]:
         """Of files in the cache."""

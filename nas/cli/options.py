@@ -94,7 +94,7 @@ FitTo = Annotated[
     Fit,
     typer.Option(
         help="How pictures that are not square become square: crop keeps the centre, squash "
-        "changes the proportions, pad adds black margins.",
+        "changes the proportions, pad adds grey margins.",
         rich_help_panel=IMAGES,
     ),
 ]

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from nas.data.images import Splits
+from nas.data.images import EIGHT_BITS, Splits
 from nas.errors import CheckpointError, SpaceError
 from nas.reading import Fit
 from search_spaces.architecture import Architecture
@@ -42,7 +42,7 @@ _HEAD = """\
 _FITTED: dict[Fit, str] = {
     "crop": "Scale the shorter side and crop the centre",
     "squash": "Resize both sides",
-    "pad": "Scale the longer side and pad with black",
+    "pad": "Scale the longer side and pad with grey (level 128)",
 }
 
 
@@ -56,6 +56,8 @@ class DataDescription:
         std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.
         fit: How images that are not square become square: crop, squash or pad.
+        levels: Of files with more than 8 bits: the least level, and the range that becomes 0 to
+            255.
     """
 
     name: str
@@ -65,13 +67,21 @@ class DataDescription:
     std: tuple[float, ...]
     scale: float
     fit: Fit = "squash"
+    levels: tuple[float, float] = EIGHT_BITS
 
     @classmethod
     def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
         return cls(
-            data.name, data.classes, data.shape.channels, norm.mean, norm.std, norm.scale, data.fit
+            data.name,
+            data.classes,
+            data.shape.channels,
+            norm.mean,
+            norm.std,
+            norm.scale,
+            data.fit,
+            data.levels,
         )
 
     @property

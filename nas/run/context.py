@@ -195,7 +195,9 @@ class Context:
         data = self._plain_dataset
         if self.donor is None:
             return data
-        normalisation = normalisation_for(data.train, self.reading)
+        if data.fit == "pad":  # margins have the colour of the mean, so files are read again
+            return load_data(self.settings.data, options=self.reading, seed=self.settings.seed)
+        normalisation = normalisation_for(data.train, self.reading, data.fit)
         return dataclasses.replace(data, normalisation=normalisation)
 
     @cached_property

@@ -270,6 +270,9 @@ def test_sharpness_aware_steps_leave_the_weights_where_they_were(
             seen.append(next(net.parameters()).detach().clone())
             return net(images, child.architecture)
 
+        def gradients(self, parameters: list[nn.Parameter]) -> list[Tensor | None]:
+            return [parameter.grad for parameter in parameters]
+
     step = Real(net.space, [torch.zeros(4, 2)], targets)
     step.children = [child]
     for loss in _made(setup, "sharpness-aware").losses(step):

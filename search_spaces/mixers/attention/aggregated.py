@@ -10,7 +10,7 @@ T and c, learned tokens and a bias for each of the 3 x 3 offsets, and e, an embe
 query, do not depend on the map. The MLP sees offsets on a logarithmic scale; they are relative to
 the map's sides, so that it serves maps of every size. What lies outside the map is masked.
 Elastic: channels and heads (leading).
-Paper: TransNeXt, Shi 2023, https://arxiv.org/abs/2311.17132 (Section 3.2)
+Paper: TransNeXt, Shi 2023, https://arxiv.org/abs/2311.17132 (Section 3.1)
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ B_i is a table over the absolute row and column offsets. Head i has the channels
 ..., so that a channel stays with its head at every width. A smaller map is one window; one that
 windows do not tile is padded with zeros at the bottom and the right.
 Elastic: channels and each head's channels (leading), kernel of the queries (centre window).
-Paper: EfficientViT, Liu et al. 2023, https://arxiv.org/abs/2305.07027 (Section 3.2)
+Paper: EfficientViT, Liu et al. 2023, https://arxiv.org/abs/2305.07027 (Section 3.1)
 """
 
 from __future__ import annotations

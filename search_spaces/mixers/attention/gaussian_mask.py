@@ -6,7 +6,7 @@
 The widths s are learned as logarithms.
 Elastic: channels and heads (leading), the Gaussians of a mixture (leading).
 Paper: RetNet Viewed through Convolution, Li and Zhang 2023, https://arxiv.org/abs/2309.05375
-(Section 3; where the mask applies from the authors' code)
+(the Gaussian mixture mask; that it multiplies the scores is from the authors' code)
 """
 
 from __future__ import annotations

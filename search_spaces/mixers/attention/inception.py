@@ -7,7 +7,7 @@
 
 The network's depth decides the share of a, the low frequencies: it grows from stage to stage.
 Elastic: channels of each part and heads (leading).
-Paper: Inception Transformer, Si et al. 2022, https://arxiv.org/abs/2205.12956 (Section 3.1; the
+Paper: Inception Transformer, Si et al. 2022, https://arxiv.org/abs/2205.12956 (Section 3.2; the
 widths of the parts and the gelu from the authors' code)
 """
 

@@ -5,7 +5,7 @@
 
 GN is a group norm with one group, over the channels and the positions of a.
 Elastic: channels and those of the part (leading).
-Paper: SHViT, Yun and Ro 2024, https://arxiv.org/abs/2401.16456 (Section 3.3)
+Paper: SHViT, Yun and Ro 2024, https://arxiv.org/abs/2401.16456 (Section 3)
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class WaveletAttention(nn.Module):
             details.append(_attended(attention, bands))
         (coarse,) = _attended(self.coarse, [coarse])
         for bands in reversed(details):
-            coarse = self._composed(coarse, *bands)
+            coarse = self._composed([coarse, *bands])
         return coarse[:, :height, :width].contiguous().permute(0, 3, 1, 2)
 
     def _analysed(self, t: Tensor) -> list[Tensor]:
@@ -92,9 +92,9 @@ class WaveletAttention(nn.Module):
         halves = analysed(t, 1, self.filters)
         return [band for half in halves for band in analysed(half, 2, self.filters)]
 
-    def _composed(self, *bands: Tensor) -> Tensor:
+    def _composed(self, bands: Sequence[Tensor]) -> Tensor:
         """The inverse of `_analysed`."""
-        low, high = (composed(*bands[i : i + 2], 2, self.filters) for i in (0, 2))
+        low, high = (composed(bands[i], bands[i + 1], 2, self.filters) for i in (0, 2))
         return composed(low, high, 1, self.filters)
 
 

@@ -140,7 +140,7 @@ def test_a_supernet_whose_worker_is_killed_is_what_one_process_makes(
 ) -> None:
     supernet, losses = new_supernet(context), list[float]()
     curve = train_supernet(
-        context, supernet, checkpoints=NOWHERE, progress=lambda now: losses.append(now.loss)
+        context, supernet, None, checkpoints=NOWHERE, progress=lambda now: losses.append(now.loss)
     )
     heard, key = Heard(), context.supernet_key(device="cpu")
     content = train_on(

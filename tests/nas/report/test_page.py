@@ -156,6 +156,7 @@ def test_two_targets_have_a_figure_each_and_several_budgets_a_table(
         random_records=found[:10],
         budgets=Budgets(limits),
         answers=[Answer(each, id) for each, id in zip(limits, best, strict=True)],
+        recommended=[dataclasses.replace(full.recommended[0], limits_ms=limits[-1])],
     )
     page = written(content, tmp_path)
     files = {file.stem for file in (tmp_path / "figures").iterdir()}

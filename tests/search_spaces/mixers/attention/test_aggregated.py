@@ -24,7 +24,7 @@ def bins(side: int, count: int) -> list[range]:
 
 
 def scaled(offset: float, side: int) -> float:
-    """Section 3.2.3: log-spaced offsets on a map that is 8 wide."""
+    """Section 3.1: log-spaced offsets on a map that is 8 wide."""
     wide = offset / max(1, side - 1) * 8
     return math.copysign(math.log2(abs(wide) + 1) / math.log2(8), wide)
 
