@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,8 +43,13 @@ def environment() -> dict[str, Any]:
         "usable_threads": usable_cpus(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "commit": git_commit(),
-        "command": sys.argv,
+        "command": [_without_password(word) for word in sys.argv],
     }
+
+
+def _without_password(word: str) -> str:
+    """A word of the command line whose address names no password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", word)
 
 
 def version(package: str) -> str | None:

@@ -26,6 +26,7 @@ from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommende
 from nas.run.feasibility import know_latencies
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
+from nas.run.journal import check_journal, journal_of
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.retrain import retrain_all
@@ -90,6 +91,7 @@ def run(
     console: Progress | None = None,
     machine_of: MachineOf | None = None,
     ray: RayChoice | None = None,
+    journal: str | None = None,
 ) -> RunResult:
     """Search for the best networks within the budgets, retrain the best and export them.
 
@@ -101,24 +103,38 @@ def run(
         machine_of: Finds the machine that measures the front on a target, in this process; by
             default a process of its own measures.
         ray: The cluster to work on; None for this process. The result does not depend on it.
+        journal: A PostgreSQL database for the study; None for a file in the folder.
 
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
     context = Context(settings)
     context.check()
-    with connected_if(ray) as cluster, open_run(settings, out) as folder:
-        work = Work(folder, context, console or Silent(), until or STEPS[-1], cluster)
+    check_journal(journal)
+    with (
+        connected_if(ray) as cluster,
+        open_run(settings, out) as folder,
+        journal_of(folder.path, journal) as study,
+    ):
+        work = Work(folder, context, console or Silent(), until or STEPS[-1], cluster, study)
         return _finished(work, machine_of)
 
 
 def resume(
-    path: Path, *, console: Progress | None = None, ray: RayChoice | None = None
+    path: Path,
+    *,
+    console: Progress | None = None,
+    ray: RayChoice | None = None,
+    journal: str | None = None,
 ) -> RunResult:
     """Continue an interrupted run with the settings it was started with, here or on a cluster."""
-    with connected_if(ray) as cluster, resume_run(path) as folder:
+    with (
+        connected_if(ray) as cluster,
+        resume_run(path) as folder,
+        journal_of(folder.path, journal) as study,
+    ):
         context = Context(folder.settings)
-        work = Work(folder, context, console or Silent(), cluster=cluster)
+        work = Work(folder, context, console or Silent(), cluster=cluster, journal=study)
         return _finished(work, None)
 
 

@@ -21,7 +21,7 @@ class ReadOptions:
 
     Attributes:
         fit: What becomes of images that are not square: `crop` keeps the centre, `squash` changes
-            their proportions, `pad` adds black margins.
+            their proportions, `pad` adds grey margins.
         splits: Folder of each split, below the data's own; empty: found by their names. With
             `{"train": "."}` every folder is a class, whatever it is called.
         skip_unreadable: Leave out files that cannot be read; otherwise they are an error.

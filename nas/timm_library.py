@@ -48,6 +48,7 @@ _declare_missing_operators()
 from timm import create_model, list_models  # noqa: E402
 from timm.data.auto_augment import rand_augment_transform  # noqa: E402
 from timm.data.mixup import Mixup  # noqa: E402
+from timm.data.transforms_factory import create_transform  # noqa: E402
 from timm.layers.config import set_fused_attn, use_fused_attn  # noqa: E402
 from timm.models import (  # noqa: E402
     adapt_input_conv,
@@ -67,6 +68,7 @@ __all__ = [
     "cached_weights",
     "check_name",
     "create_model",
+    "create_transform",
     "family_of",
     "folded",
     "input_shape",

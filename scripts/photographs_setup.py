@@ -49,12 +49,14 @@ class Photographs(Context):
     def __init__(self, settings: Settings, side: int, train_images: int | None = None) -> None:
         super().__init__(settings)
         whole = self._plain_dataset
-        resized = {
+        resized: dict[str, Any] = {
             name: _resized(getattr(whole, name), side) for name in ("train", "validation", "_test")
         }
-        if train_images is not None:
-            drawn = np.random.default_rng(settings.seed).permutation(len(resized["train"]))
-            resized["train"] = resized["train"].select(np.sort(drawn[:train_images]))
+        whole_train = resized["train"]
+        drawn = np.random.default_rng(settings.seed).permutation(len(whole_train))
+        self.others = whole_train.select(np.sort(drawn[train_images or len(drawn) :]))
+        """Training images that are left out."""
+        resized["train"] = whole_train.select(np.sort(drawn[:train_images]))
         identity = f"{whole.id}-{side}-{train_images}"
         self._plain_dataset: Dataset = dataclasses.replace(whole, id=identity, **resized)
 
@@ -67,7 +69,8 @@ class Photographs(Context):
     def child(self, supernet: Supernet, architecture: Architecture) -> Network:
         """A child as a network of its own, its statistics calibrated on training images."""
         network = supernet.extract(architecture)
-        some = self.data.train.select(np.arange(min(len(self.data.train), CALIBRATION_IMAGES)))
+        drawn = np.random.default_rng(0).permutation(len(self.data.train))[:CALIBRATION_IMAGES]
+        some = self.data.train.select(drawn)
         batches = EvalBatches(some, self.data.normalisation)
         calibrate(network, (x for x, _ in batches.batches(architecture.resolution, BATCH_SIZE)))
         return network

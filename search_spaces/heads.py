@@ -39,7 +39,12 @@ class LinearHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, classes)."""
-        y: Tensor = self.classifier(self.norm(x).mean((2, 3)))
+        y: Tensor = self.classifier(self.features(x).mean((2, 3)))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, C, H, W)."""
+        y: Tensor = self.norm(x)
         return y
 
 
@@ -55,7 +60,12 @@ class ConvHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, classes)."""
-        y: Tensor = self.classifier(self.activation(self.norm(self.conv(x))).mean((2, 3)))
+        y: Tensor = self.classifier(self.features(x).mean((2, 3)))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, width, H, W)."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
         return y
 
 

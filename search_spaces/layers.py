@@ -132,6 +132,29 @@ def heads_of(dim: int, head_dim: int) -> int:
     return max(1, dim // head_dim)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Softmax attention whose values may be wider or narrower than its queries and keys.
+
+    Fused kernels need one width, so the narrower side gets channels of zeros.
+
+    Args:
+        q: Queries, (B, heads, N, d).
+        k: Keys, (B, heads, M, d).
+        v: Values, (B, heads, M, e).
+        bias: Added to the scores, broadcast to (B, heads, N, M).
+
+    Returns:
+        (B, heads, N, e).
+    """
+    thin, wide = q.shape[3], v.shape[3]
+    if missing := max(0, wide - thin):
+        q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
+    if missing := max(0, thin - wide):
+        v = F.pad(v, (0, missing))
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=thin**-0.5)
+    return y[..., :wide]
+
+
 def drop_path(x: Tensor, rate: float) -> Tensor:
     """Stochastic depth: each sample's branch is dropped with probability `rate`.
 

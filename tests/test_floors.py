@@ -50,7 +50,7 @@ LATENCY_FLOORS = (
 )
 SEARCH_FLOORS = (
     ("nas.search.engine", "nas.search.front_file", "nas.search.study"),
-    ("nas.search.evaluators",),
+    ("nas.search.evaluators", "nas.search.study_places"),
     ("nas.search.searchers",),
     ("nas.search.gradients",),
     ("nas.search.surrogates", "nas.search.foreign", "nas.search.feasibility"),

@@ -5,46 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
+from nas.baselines.apart import Latencies, measure_apart, measure_here
 from nas.baselines.choice import Growth
-from nas.baselines.networks import as_deployed, build
-from nas.errors import ExportError, NotFittedError, SettingsError
-from nas.latency import Effort, Target, measure_networks
+from nas.baselines.model import Model
+from nas.errors import CheckpointError, ExportError, NotFittedError, SpaceError
+from nas.latency import Effort, Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.timing.machine import Machine
+from nas.latency.timing.machines import machine_of as usual_machine
 from nas.progress import Progress
 from search_spaces.data_shape import DataShape
 
+MachineOf = Callable[[Target], Machine]
 BRIEF = Effort(10.0, least=3, most=6)
 """For choosing; the chosen networks are measured again, beside ours."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Latencies of some networks on one target, in ms per batch."""
+    """Latencies of some networks on one target."""
 
-    ms: tuple[float | None, ...]
-    """One per network; None for one that did not fit into the memory, or is not known."""
+    ms: Latencies
     measured: bool
 
 
-def time_networks(
-    networks: Sequence[nn.Module],
-    shapes: Sequence[tuple[int, ...]],
+def time_models(
+    models: Sequence[Model],
     target: Target,
-    machine_of: Callable[[Target], Machine],
+    machine_of: MachineOf | None,
     progress: Progress,
     effort: Effort | None = None,
 ) -> Timed:
     """Measure networks, taking turns; where that is not possible, predict them on a GPU.
 
     Args:
-        networks: Any modules that take one tensor.
-        shapes: Of their inputs.
+        models: The networks.
         target: Device, runtime and precision.
-        machine_of: Finds the machine of a target.
+        machine_of: Finds the machine of a target, to measure in this process; by default a new
+            process measures.
         progress: Shows the progress.
         effort: How long to measure.
 
@@ -52,15 +51,11 @@ def time_networks(
         NotFittedError, ExportError: the processor at hand cannot be measured.
     """
     try:
-        found = measure_networks(
-            networks, shapes, target, effort=effort, progress=progress, machine=machine_of(target)
-        )
+        return Timed(_measured(models, target, machine_of, progress, effort or Effort()), True)
     except (NotFittedError, ExportError):
         if target.device == "cpu":
             raise
-        return _predicted(networks, shapes, target)
-    pairs = zip(found.ms, found.fits, strict=True)
-    return Timed(tuple(float(ms) if fits else None for ms, fits in pairs), measured=True)
+        return Timed(_predicted(models, target), measured=False)
 
 
 def growth_of(
@@ -68,7 +63,7 @@ def growth_of(
     sides: Sequence[int],
     targets: Sequence[Target],
     shape: DataShape,
-    machine_of: Callable[[Target], Machine],
+    machine_of: MachineOf | None,
     progress: Progress,
 ) -> dict[str, Growth]:
     """How the latencies of stock networks grow with their resolution, by name.
@@ -78,47 +73,37 @@ def growth_of(
         sides: Resolutions, ascending; the first and the last one are timed.
         targets: Where they are timed.
         shape: Channels of an image and number of classes.
-        machine_of: Finds the machine of a target.
+        machine_of: As for `time_models`.
         progress: Shows the progress.
     """
     ends = (sides[0], sides[-1])
-    pairs = [(name, side) for name in names for side in ends]
-    networks = [as_deployed(_built(name, side, shape)) for name, side in pairs]
-    timed = [
-        time_networks(
-            networks,
-            [(target.images, shape.channels, side, side) for _, side in pairs],
-            target,
-            machine_of,
-            progress,
-            BRIEF,
-        ).ms
-        for target in targets
-    ]
+    models = [Model(side, shape, name) for name in names for side in ends]
+    timed = [time_models(models, target, machine_of, progress, BRIEF).ms for target in targets]
     return {
         name: Growth(ends, tuple((ms[2 * i], ms[2 * i + 1]) for ms in timed))
         for i, name in enumerate(names)
     }
 
 
-def _built(name: str, side: int, shape: DataShape) -> nn.Module:
+def _measured(
+    models: Sequence[Model],
+    target: Target,
+    machine_of: MachineOf | None,
+    progress: Progress,
+    effort: Effort,
+) -> Latencies:
+    if machine_of is not None:
+        return measure_here(models, target, effort, machine_of(target), progress)
     try:
-        return build(name, side, shape)
-    except Exception as error:  # whatever timm raises
-        raise SettingsError(
-            f"The stock network '{name}' cannot be built for images of {side} px and "
-            f"{shape.channels} channels ({error}). Leave it out of --baselines."
-        ) from error
+        return measure_apart(models, target, effort)
+    except (CheckpointError, SpaceError):  # of parts that another process does not find
+        return measure_here(models, target, effort, usual_machine(target), progress)
 
 
-def _predicted(
-    networks: Sequence[nn.Module], shapes: Sequence[tuple[int, ...]], target: Target
-) -> Timed:
+def _predicted(models: Sequence[Model], target: Target) -> Latencies:
     """Predictions for a GPU; nothing is known for other devices."""
     if check(target.device).kind != "gpu":
-        return Timed((None,) * len(networks), measured=False)
-    model = GpuModel(target)
-    found = (
-        model.network(network, shape) for network, shape in zip(networks, shapes, strict=True)
-    )
-    return Timed(tuple(float(each.prediction.ms[0]) for each in found), measured=False)
+        return (None,) * len(models)
+    gpu = GpuModel(target)
+    found = (gpu.network(model.load(), model.images(target.images)) for model in models)
+    return tuple(float(each.prediction.ms[0]) for each in found)

@@ -8,8 +8,9 @@ latencies are predicted.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,10 @@ class Result:
         }
 
 
+Each = Callable[[Callable[[int], Run], Sequence[int]], Iterable[Run]]
+"""As `map`: a function and what to call it with."""
+
+
 def bench(
     task: Task,
     searcher: str,
@@ -148,6 +153,7 @@ def bench(
     evaluations: int,
     seeds: Sequence[int],
     progress: Advance | None = None,
+    each: Each = map,
 ) -> Result:
     """Run a searcher from each seed and score it.
 
@@ -157,18 +163,20 @@ def bench(
         evaluations: Number of evaluations of each run; fewer when it has seen every row.
         seeds: One run for each.
         progress: Called with the number of runs done.
+        each: Runs a function for each seed, here or elsewhere, and gives the results in order.
     """
     judge = Judge(task.table, task.feasible)
-    runs = []
-    for done, seed in enumerate(seeds, 1):
-        runs.append(run(task, searcher, evaluations=evaluations, seed=seed))
+    runs: list[Run] = []
+    for found in each(partial(run, task, searcher, evaluations), seeds):
+        runs.append(found)
+        done = len(runs)
         if progress is not None:
             progress(done, "")
     scores = tuple(judge.score(found.rows, evaluations) for found in runs)
     return Result(searcher, evaluations, tuple(runs), scores)
 
 
-def run(task: Task, searcher: str, *, evaluations: int, seed: int) -> Run:
+def run(task: Task, searcher: str, evaluations: int, seed: int) -> Run:
     """One search from one seed."""
     start = time.perf_counter()
     algorithm = make_searcher(searcher, task.brief(seed, evaluations=evaluations))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli import options
+from nas.cli.values import ray_choice
 
 if TYPE_CHECKING:
     from nas.bench.bench import Result
@@ -76,6 +77,10 @@ def bench(
             help="Write the row numbers that were evaluated, in order, as JSON: a list per seed."
         ),
     ] = None,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    worker_cpus: options.WorkerCpus = None,
+    worker_gpus: options.WorkerGpus = None,
     json: options.Json = False,
 ) -> None:
     """Compare searchers where every architecture of a space has been trained and measured.
@@ -83,12 +88,15 @@ def bench(
     Prints means over the seeds. share: how much of the true hypervolume was found (up to accuracy
     0 and the largest latency). area: its mean over the evaluations. regret: the difference between
     the best row within the budget and the best one found. repeats: evaluations of a known row.
+    With --ray each seed is a task of its own.
 
     Example: nas bench --table nb201.csv.gz --code-columns 'op_*' --maximize acc --minimize lat
     """
     from nas.bench.bench import Task, bench, check
     from nas.bench.table_file import read_table
     from nas.cli.console import show_json, working
+    from nas.cluster.connection import connected_if
+    from nas.cluster.mapping import map_on
 
     names = list(dict.fromkeys(searcher or [_DEFAULT]))
     for name in names:
@@ -96,7 +104,8 @@ def bench(
     rows, notes = read_table(table, code_columns, maximize=maximize or [], minimize=minimize or [])
     task = Task(rows, budget)
     results = []
-    with working() as console:
+    choice = ray_choice(ray, workers, worker_cpus, worker_gpus, None)
+    with working() as console, connected_if(choice) as cluster:
         what = f"{rows.size():,} rows, {rows.num_genes} genes"
         within = f", {int(task.feasible.sum()):,} within the budget" if budget is not None else ""
         console.step(f"Benchmark: {what}{within}")
@@ -111,6 +120,7 @@ def bench(
                         evaluations=evaluations,
                         seeds=range(seed, seed + seeds),
                         progress=advance,
+                        each=map if cluster is None else map_on(cluster),
                     )
                 )
     if record is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware, read_options
+from nas.cli.values import checked_hardware, ray_choice, read_options
 from nas.errors import SettingsError
 
 Seconds = Annotated[
@@ -59,6 +59,7 @@ def measure(
     seed: options.Seed = 0,
     kit: Kit = None,
     times: Times = None,
+    ray: options.Ray = None,
     json: options.Json = False,
 ) -> None:
     """Measure how long networks of a space take on this machine's processor or GPU.
@@ -70,6 +71,8 @@ def measure(
     The result is cached and replaces an older one. The data only decide how many channels and
     classes the networks have. Close other programs first: they slow down the measurement.
 
+    With --ray the networks are measured on the node that offers hardware_NAME, when it is idle.
+
     A device that cannot run nas is measured with a kit: --kit writes networks and a small
     runner, --import reads the times that the runner wrote there.
 
@@ -78,6 +81,11 @@ def measure(
     if times is not None and kit is None:
         raise SettingsError(
             "--import needs --kit DIR as well: the kit whose networks were measured."
+        )
+    if ray is not None and kit is not None:
+        raise SettingsError(
+            "--kit is for a device that cannot run nas, --ray for one that a cluster's node has; "
+            "give one of them."
         )
     if seconds is not None and kit is not None:
         raise SettingsError(
@@ -105,7 +113,12 @@ def measure(
 
     with working() as console:
         if kit is None:
-            outcome = commands.measure(settings, seconds=seconds, console=console)
+            outcome = commands.measure(
+                settings,
+                seconds=seconds,
+                console=console,
+                ray=ray_choice(ray, None, None, None, None),
+            )
         elif times is None:
             outcome = commands.write_kit(settings, kit, console=console)
         else:

@@ -94,7 +94,7 @@ FitTo = Annotated[
     Fit,
     typer.Option(
         help="How pictures that are not square become square: crop keeps the centre, squash "
-        "changes the proportions, pad adds black margins.",
+        "changes the proportions, pad adds grey margins.",
         rich_help_panel=IMAGES,
     ),
 ]
@@ -182,6 +182,16 @@ Workers = Annotated[
         help="Worker processes. 4-32 begins when 4 have room, and uses up to 32 as nodes join.",
         metavar="N|FEWEST-MOST",
         show_default="as many as have room",
+        rich_help_panel=CLUSTER,
+    ),
+]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        help="A PostgreSQL database for the study that optuna-dashboard shows, such as "
+        "postgresql://nas@db/nas; put the password into PGPASSWORD or ~/.pgpass.",
+        metavar="URL",
+        show_default="a file in the run's folder",
         rich_help_panel=CLUSTER,
     ),
 ]

@@ -13,6 +13,7 @@ def resume(
     workers: options.Workers = None,
     worker_cpus: options.WorkerCpus = None,
     worker_gpus: options.WorkerGpus = None,
+    journal: options.Journal = None,
     storage: options.Storage = None,
 ) -> None:
     """Continue a run from where it stopped, with the settings it was started with.
@@ -27,5 +28,5 @@ def resume(
 
     cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)
     with working() as console:
-        result = pipeline.resume(run, console=console, ray=cluster)
+        result = pipeline.resume(run, console=console, ray=cluster, journal=journal)
     show_result(result, json)

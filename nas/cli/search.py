@@ -159,6 +159,7 @@ def search(
     workers: options.Workers = None,
     worker_cpus: options.WorkerCpus = None,
     worker_gpus: options.WorkerGpus = None,
+    journal: options.Journal = None,
     storage: options.Storage = None,
 ) -> None:
     """Find the most accurate networks within a latency budget, retrain the best and export it.
@@ -223,7 +224,9 @@ def search(
     from nas import pipeline
 
     with working() as console:
-        result = pipeline.run(settings, out=out, until=until, console=console, ray=cluster)
+        result = pipeline.run(
+            settings, out=out, until=until, console=console, ray=cluster, journal=journal
+        )
     return show_result(result, json)
 
 

@@ -4,8 +4,8 @@
     results, as they come --> the engine, which tells them in the order of asking
 
 A worker that dies gives its candidates to others: those of the chunk it was at go out alone, so
-that the one that kills workers is found. A candidate that fails twice is recorded as failed. A
-node that disappears is nobody's fault and does not count.
+that one that kills workers is found. A candidate that fails twice by itself is recorded as failed.
+A node that disappears is nobody's fault and does not count.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class _Slot:
     greeting: Greeting | None = None
     chunks: list[Any] = field(default_factory=list)
     """References to the results of its chunks, in their order."""
+    at_work_on: Any = None
+    """The first of them when the worker died; None if its node did."""
 
 
 class OnWorkers:
@@ -220,6 +222,12 @@ class OnWorkers:
         except self._ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
+            if "creation task" in str(error):
+                why = str(error).strip().splitlines()[-1]
+                raise ClusterError(
+                    f"A worker cannot start: {why}. Every node needs the same installation of nas "
+                    "as this machine."
+                ) from None
             return self._replace(slot, error)
         if greeting.versions != (here := versions()):
             raise ClusterError(
@@ -230,17 +238,13 @@ class OnWorkers:
 
     def _results(self, chunk: _Chunk, ref: Any) -> dict[int, Outcome]:
         """The final outcomes of a chunk; the other candidates are queued again."""
-        if ref in chunk.slot.chunks:
-            first = chunk.slot.chunks[0] is ref
-            chunk.slot.chunks.remove(ref)
-        else:  # its worker was replaced already
-            first = False
         try:
             outcomes: list[Outcome] = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
         except self._ray.exceptions.RayError as error:
-            return self._lost(chunk, error, blamed=first)
+            return self._lost(chunk, ref, error)
+        chunk.slot.chunks.remove(ref)
         self._deaths_in_row = 0
         spent = sum(self._cost.get(index, 0.0) for index in chunk.indices)
         self._pace.learn(spent, outcomes)
@@ -251,24 +255,24 @@ class OnWorkers:
                 self._forget(index)
         return found
 
-    def _lost(self, chunk: _Chunk, error: Exception, *, blamed: bool) -> dict[int, Outcome]:
+    def _lost(self, chunk: _Chunk, ref: Any, error: Exception) -> dict[int, Outcome]:
         """A worker died with this chunk: its candidates go to others."""
-        slot, found = chunk.slot, {}
-        node_died = self._is_gone(slot, error)
-        if slot.greeting is not None:
+        slot = chunk.slot
+        if slot.greeting is not None:  # the first that is heard of its death
+            slot.at_work_on = None if self._is_gone(slot, error) else slot.chunks[0]
             self._replace(slot, error)
-        if node_died or not blamed:
+        if ref is not slot.at_work_on:
             self._queue.extendleft(reversed(chunk.indices))
             return {}
-        for index in chunk.indices:
-            died = "the worker died while it evaluated this"
-            if len(chunk.indices) == 1 and self._failed_for_good(index, died):
-                found[index] = Outcome(self._identify(self._codes[index]), FAILED, 0.0, died)
-                self._forget(index)
-            elif len(chunk.indices) > 1:
-                self._failures[index] += 1
-                self._alone.append(index)
-        return found
+        if len(chunk.indices) > 1:  # nobody knows which one it was
+            self._alone.extend(chunk.indices)
+            return {}
+        (index,), died = chunk.indices, "the worker died while it evaluated this"
+        if not self._failed_for_good(index, died):
+            return {}
+        code = self._codes[index]
+        self._forget(index)
+        return {index: Outcome(self._identify(code), FAILED, 0.0, died)}
 
     def _failed_for_good(self, index: int, error: str) -> bool:
         """Count a failure; whether it was the last one allowed. If not, it is tried alone."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nas.cluster.connection import Cluster, connected_if
-from nas.cluster.resources import RayChoice
+from nas.cluster.connection import Cluster, connected, connected_if
+from nas.cluster.measuring import profile_on_node
+from nas.cluster.resources import RayChoice, check_hardware
 from nas.errors import RunError, SettingsError
 from nas.latency import PartsPredictor, Plan, measured_predictor
 from nas.latency.devices import check
@@ -59,6 +60,7 @@ def measure(
     seconds: float | None = None,
     plan: Plan | None = None,
     console: Progress,
+    ray: RayChoice | None = None,
 ) -> Outcome:
     """Measure a space's profile on a device at hand; searches use it from then on.
 
@@ -67,20 +69,27 @@ def measure(
         seconds: At most this long for the timed passes; None for the usual time.
         plan: How much to measure; None for the usual plan.
         console: Shows the progress.
+        ray: The cluster whose node has the device; None for this machine.
 
     Raises:
         NotFittedError: the device is not at hand, or too busy to be measured.
+        ClusterError: no node of the cluster offers the device.
     """
     context = Context(settings)
     plan = plan or Plan()
-    data = context.data
+    plan = plan if seconds is None else plan.within(seconds)
+    space, target, shape = context.space, context.target, context.data.shape
+    if ray is not None:
+        with connected(ray) as cluster:
+            check_hardware(cluster.nodes(), target.device)
+            profile_on_node(cluster, Subject(space, target, shape), plan, console)
     predictor = measured_predictor(
-        context.space,
-        context.target,
-        data.shape,
-        again=check(context.target.device).kind != "board",
+        space,
+        target,
+        shape,
+        again=ray is None and check(target.device).kind != "board",
         progress=console,
-        plan=plan if seconds is None else plan.within(seconds),
+        plan=plan,
     )
     return _profiled(predictor)
 

@@ -21,6 +21,9 @@ PixelArray = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
+MARGIN = 128
+"""The grey level of the margins of padded images."""
+EIGHT_BITS = (0.0, 256.0)
 _CHUNK = 512
 """Images whose float64 copy is made at once: 50,000 CIFAR images at once would take 1.2 GB."""
 
@@ -78,8 +81,12 @@ class Normalisation:
     scale: float
 
     @classmethod
-    def of(cls, images: Images) -> Normalisation:
-        """The normalisation that gives these images mean 0 and standard deviation 1."""
+    def of(cls, images: Images, fit: Fit = "squash") -> Normalisation:
+        """The normalisation that gives these images mean 0 and standard deviation 1.
+
+        Padded images get the colour of their margins as the mean: margins become 0, and timm,
+        which pads with the mean, pads alike.
+        """
         scale = 255.0 if images.pixels.dtype == np.uint8 else 1.0
         mean = images.pixels.mean(axis=(0, 1, 2), dtype=np.float64)
         squares = np.zeros_like(mean)
@@ -87,6 +94,8 @@ class Normalisation:
             squares += np.square(images.pixels[start : start + _CHUNK] - mean).sum(axis=(0, 1, 2))
         std = np.sqrt(squares / (images.pixels.size / images.channels)) / scale
         std[std < 1e-6] = 1.0
+        if fit == "pad":
+            mean = np.full_like(mean, MARGIN)
         return cls(tuple((mean / scale).tolist()), tuple(std.tolist()), scale)
 
     def apply(self, pixels: PixelArray) -> FloatArray:
@@ -111,6 +120,8 @@ class Source:
     validation: Images | None = None
     test: Images | None = None
     notes: tuple[str, ...] = ()
+    levels: tuple[float, float] = EIGHT_BITS
+    """Of files with more than 8 bits: the least level, and the range that became 0 to 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +138,7 @@ class Splits:
         normalisation: From `train` only.
         notes: Sentences a person should read before trusting results.
         fit: How images that are not square become square.
+        levels: See `Source`.
     """
 
     kind: str
@@ -138,6 +150,7 @@ class Splits:
     normalisation: Normalisation
     notes: tuple[str, ...]
     fit: Fit
+    levels: tuple[float, float] = field(default=EIGHT_BITS, kw_only=True)
 
     @property
     def shape(self) -> DataShape:

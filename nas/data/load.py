@@ -14,7 +14,7 @@ from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
 from nas.data.splits import hold_out
 from nas.errors import DataError, SettingsError, unknown_name
-from nas.reading import ReadOptions
+from nas.reading import Fit, ReadOptions
 from supernet.randomness import Stream, generator
 
 READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
@@ -72,6 +72,8 @@ def load_data(
         rng = generator(seed, Stream.VALIDATION_SPLIT)
         train, validation = hold_out(train, validation_share, rng)
         notes.append(f"validation: {validation_share:.0%} of the training images held out")
+    # Arrays are squashed to each architecture's square resolution.
+    fit: Fit = options.fit if kind == "folder" else "squash"
     return Dataset(
         kind=kind,
         name=_name(kind, path),
@@ -79,7 +81,7 @@ def load_data(
         classes=source.classes,
         train=train,
         validation=validation,
-        normalisation=normalisation_for(train, options),
+        normalisation=normalisation_for(train, options, fit),
         notes=(
             _describe_size(train),
             *notes,
@@ -88,16 +90,16 @@ def load_data(
             *_describe_absent("test", source.classes, test),
             *describe_copies(train, validation, test),
         ),
-        # Arrays are squashed to each architecture's square resolution.
-        fit=options.fit if kind == "folder" else "squash",
+        fit=fit,
+        levels=source.levels,
         _test=test,
     )
 
 
-def normalisation_for(train: Images, options: ReadOptions) -> Normalisation:
+def normalisation_for(train: Images, options: ReadOptions, fit: Fit) -> Normalisation:
     """Of the training images, or as the options say; arrays of other values are left to theirs."""
     if options.normalisation is None or train.pixels.dtype != np.uint8:
-        return Normalisation.of(train)
+        return Normalisation.of(train, fit)
     return Normalisation(*options.normalisation, 255.0)
 
 

@@ -3,6 +3,7 @@
     network = ...                                   retrained, a plain module
     export_network(network, folder, data=DataDescription.of(dataset), scores={...})
     network = load_exported(folder)
+    scores = network(prepare_files(folder, ["photograph.jpg"]))
 
 A folder gets `architecture.yaml` and `model.safetensors`, then one more file per format; each file
 in `formats/` is one format.
@@ -15,6 +16,7 @@ from nas.export.description import DataDescription, read_architecture
 from nas.export.export import export_network
 from nas.export.format import FORMATS, Export, Format, default_formats, installed_formats
 from nas.export.load import load_exported
+from nas.export.prepare import open_image, prepare_files
 
 __all__ = [
     "FORMATS",
@@ -26,5 +28,7 @@ __all__ = [
     "export_network",
     "installed_formats",
     "load_exported",
+    "open_image",
+    "prepare_files",
     "read_architecture",
 ]

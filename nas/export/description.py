@@ -4,6 +4,7 @@
     data: {name: digits, in_channels: 1, scale: 255.0, mean: [0.3], std: [0.4], classes: [...]}
     scores: {test_accuracy: 0.99}
     weights: {file: model.safetensors, sha256: ...}
+    pretrained: {network: tf_efficientnet_lite0, source: ..., licence: ...}     if there was one
     architecture: {resolution: 16, stem: ..., stages: ..., head: ...}
 
 YAML, so that a person can read it; `read_architecture` reads a bare architecture as well.
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from nas.data.images import Splits
+from nas.data.images import EIGHT_BITS, Splits
 from nas.errors import CheckpointError, SpaceError
 from nas.reading import Fit
 from search_spaces.architecture import Architecture
@@ -41,7 +42,7 @@ _HEAD = """\
 _FITTED: dict[Fit, str] = {
     "crop": "Scale the shorter side and crop the centre",
     "squash": "Resize both sides",
-    "pad": "Scale the longer side and pad with black",
+    "pad": "Scale the longer side and pad with grey (level 128)",
 }
 
 
@@ -55,6 +56,8 @@ class DataDescription:
         std: Per channel; the difference is divided by it.
         scale: 255 for uint8 pictures, 1 for float data.
         fit: How images that are not square become square: crop, squash or pad.
+        levels: Of files with more than 8 bits: the least level, and the range that becomes 0 to
+            255.
     """
 
     name: str
@@ -64,13 +67,21 @@ class DataDescription:
     std: tuple[float, ...]
     scale: float
     fit: Fit = "squash"
+    levels: tuple[float, float] = EIGHT_BITS
 
     @classmethod
     def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
         return cls(
-            data.name, data.classes, data.shape.channels, norm.mean, norm.std, norm.scale, data.fit
+            data.name,
+            data.classes,
+            data.shape.channels,
+            norm.mean,
+            norm.std,
+            norm.scale,
+            data.fit,
+            data.levels,
         )
 
     @property
@@ -98,6 +109,8 @@ class ExportDescription:
     data: DataDescription
     scores: Mapping[str, float]
     weights_sha256: str
+    pretrained: Mapping[str, Any] | None = None
+    """The published network whose weights training began with: source, licence, paper."""
 
     def to_yaml(self, folder: str) -> str:
         """The file's text; `folder` is named in the comment on how to load it."""
@@ -107,6 +120,7 @@ class ExportDescription:
             "data": self.data.to_dict(),
             "scores": dict(self.scores),
             "weights": {"file": WEIGHTS_FILE, "sha256": self.weights_sha256},
+            **({"pretrained": dict(self.pretrained)} if self.pretrained else {}),
             "architecture": self.architecture.to_dict(),
         }
         head = _HEAD.format(
@@ -135,6 +149,7 @@ class ExportDescription:
                 data=DataDescription.from_dict(document["data"]),
                 scores=document["scores"],
                 weights_sha256=document["weights"]["sha256"],
+                pretrained=document.get("pretrained"),
             )
         except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(

@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor
@@ -36,6 +37,7 @@ def export_network(
     scores: Mapping[str, float],
     formats: Iterable[str] = (),
     images: Tensor | None = None,
+    pretrained: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write a network to a folder, in which files of an earlier export are replaced.
 
@@ -45,6 +47,7 @@ def export_network(
         formats: Any of `FORMATS`, besides the description and the weights.
         images: Some normalised training images (n, C, R, R), on which formats are calibrated and
             compared; None for random ones.
+        pretrained: The published network whose weights training began with, in words.
 
     Returns:
         The files written.
@@ -62,7 +65,7 @@ def export_network(
     images = random_images(plain) if images is None else images
     with tempfile.TemporaryDirectory(prefix="nas-export-") as name:
         draft = Path(name)
-        description = _write_weights(plain, draft, folder, data, scores)
+        description = _write_weights(plain, draft, folder, data, scores, pretrained)
         for format in chosen:
             add_file(format, Export(plain, description, draft, images, format.tolerance))
         made = (WEIGHTS_FILE, *(format.file for format in chosen), ARCHITECTURE_FILE)
@@ -93,13 +96,14 @@ def _write_weights(
     folder: Path,
     data: DataDescription,
     scores: Mapping[str, float],
+    pretrained: Mapping[str, Any] | None,
 ) -> ExportDescription:
     """Write the weights and the description, which names `folder`, and check them."""
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     # One entry of metadata: safetensors writes several in a random order.
     weights = safetensors.torch.save(tensors, {"format": "pt"})
     digest = hashlib.sha256(weights).hexdigest()
-    description = ExportDescription(network.architecture, data, dict(scores), digest)
+    description = ExportDescription(network.architecture, data, dict(scores), digest, pretrained)
     (draft / WEIGHTS_FILE).write_bytes(weights)
     (draft / ARCHITECTURE_FILE).write_text(description.to_yaml(str(folder)))
     check_same(network, load_exported(draft), "The reloaded copy", random_images(network))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.errors import CheckpointError, SettingsError
 from nas.export.description import read_architecture
 from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, exports
+from nas.export.timm_network import TimmNetwork, stages_of
 from nas.timm_library import build_model_with_cfg, is_model, register_model
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
@@ -22,73 +22,11 @@ from search_spaces.network import Network
 
 default_cfgs: dict[str, dict[str, Any]] = {}
 """The pretrained models by name; timm looks for this variable when a name is registered."""
-
-
-class TimmNetwork(Network):
-    """A network with the methods that timm's users and training scripts expect.
-
-    A subclass, because weights must have the names that `Network` gives them.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        in_chans: int = 3,
-        num_classes: int = 1000,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
-        super().__init__(architecture, DataShape(in_chans, max(1, num_classes)))
-        self.drop_rate, self.drop_path_rate = drop_rate, drop_path_rate
-        self.num_classes = self.data_shape.classes
-        self.num_features = self.head_hidden_size = self._linear().in_features
-        if num_classes < 1:
-            self.reset_classifier(0)
-
-    def forward(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
-        """Class scores, (B, C, R, R) -> (B, num_classes), or features if there are no classes."""
-        return self.forward_head(self.forward_features(x, drop_path_rate))
-
-    def forward_features(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
-        """The last map, (B, C, R, R) -> (B, width, H, W)."""
-        rate = self.drop_path_rate if drop_path_rate is None else drop_path_rate
-        rate = rate if self.training else 0.0
-        x = x.contiguous(memory_format=torch.channels_last)
-        for name, slope in zip(self.part_names[:-1], self.rates, strict=False):
-            x = self.get_submodule(name)(x, slope * rate)
-        return x
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """From the last map to scores, or to what the classifier sees, (B, num_features)."""
-        body = self.get_submodule("head.body")
-        headless = copy.copy(body)
-        headless._modules = {**body._modules, "classifier": nn.Identity()}
-        y: Tensor = headless(x)
-        if pre_logits:
-            return y
-        y = F.dropout(y, self.drop_rate, self.training)
-        scores: Tensor = self.get_classifier()(y)
-        return scores
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer."""
-        return self.get_submodule(CLASSIFIER)
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replace the classifier by an untrained one, or by none for 0 classes."""
-        if global_pool not in (None, "", "avg"):
-            raise SettingsError(
-                f"global_pool is '{global_pool}'; these networks take the mean. Leave it out."
-            )
-        fresh = nn.Linear(self.num_features, num_classes) if num_classes > 0 else nn.Identity()
-        like = next(self.parameters())
-        self.get_submodule("head.body").add_module("classifier", fresh.to(like.device, like.dtype))
-        self.num_classes = num_classes
-
-    def _linear(self) -> nn.Linear:
-        classifier = self.get_classifier()
-        assert isinstance(classifier, nn.Linear)
-        return classifier
+OPTIONS = frozenset(
+    {"num_classes", "in_chans", "img_size", "global_pool", "drop_rate", "drop_path_rate"}
+    | {"features_only", "out_indices", "cache_dir"}
+)
+"""What `timm.create_model` may be given, besides what it adds itself (`pretrained_...`)."""
 
 
 def nas_network(
@@ -103,10 +41,10 @@ def nas_network(
     Args:
         architecture: As an object, a dictionary or a file.
         pretrained_cfg: timm's description of weights and images.
-        options: As for every model of timm's: `num_classes`, `in_chans`, ...
+        options: As for every model of timm's; `OPTIONS` names them.
 
     Raises:
-        SettingsError: there is no architecture, or the weights are for other images.
+        SettingsError: there is no architecture, or an option that these networks cannot have.
         SpaceError: the architecture cannot be read.
     """
     if architecture is None:
@@ -114,26 +52,88 @@ def nas_network(
             "'nas_network' needs to know which one: give architecture=, a file or a dictionary, "
             "or create 'local-dir:FOLDER' or 'nas_<id>' of an exported network."
         )
-    chosen = _architecture(architecture)
-    if options.pop("features_only", False):
+    unknown = sorted(o for o in set(options) - OPTIONS if not o.startswith("pretrained_"))
+    if unknown:
         raise SettingsError(
-            "'features_only' does not work for these networks; use forward_features(images)."
+            f"These networks do not take {', '.join(unknown)}. They take: "
+            f"{', '.join(sorted(OPTIONS))}."
         )
-    side = chosen.resolution
-    cfg: dict[str, Any] = dict(pretrained_cfg or {})
-    cfg.setdefault("input_size", (options.get("in_chans", 3), side, side))
+    chosen = _resized(_architecture(architecture), options.pop("img_size", None))
+    if options.get("features_only"):
+        wanted = stages_of(options.get("out_indices"), len(chosen.stages))
+        options |= {"out_indices": wanted, "feature_cls": "getter"}
+    cfg = _images(dict(pretrained_cfg or {}), options.get("in_chans"), chosen.resolution)
     cfg.setdefault("classifier", CLASSIFIER)
-    channels = cfg["input_size"][0]
-    if pretrained and options.get("in_chans", channels) != channels:
-        raise SettingsError(
-            f"The weights of network {chosen.id} are for images of {channels} channels, and "
-            f"in_chans={options['in_chans']} was asked for. Leave in_chans out, or give "
-            "pretrained=False to train anew."
-        )
     model: nn.Module = build_model_with_cfg(
-        TimmNetwork, ENTRY, pretrained, cfg, architecture=chosen, **options
+        TimmNetwork,
+        ENTRY,
+        pretrained,
+        cfg,
+        architecture=chosen,
+        pretrained_filter_fn=_fitted,
+        **options,
     )
     return model
+
+
+def _resized(architecture: Architecture, side: int | tuple[int, int] | None) -> Architecture:
+    """The architecture for images of another size.
+
+    Raises:
+        SettingsError: its weights depend on the size of its images, or the size cannot be halved
+            as often as it halves it.
+    """
+    if side is None:
+        return architecture
+    height, width = (side, side) if isinstance(side, int) else side
+    if height != width:
+        raise SettingsError(f"img_size is {side}; these networks take square images.")
+    other = dataclasses.replace(architecture, resolution=int(height))
+    shapes = []
+    for each in (architecture, other):
+        with torch.device("meta"):
+            network = Network(each, DataShape())
+        shapes.append({name: p.shape for name, p in network.state_dict().items()})
+    if shapes[0] != shapes[1]:
+        names = [name for name, shape in shapes[0].items() if shapes[1].get(name) != shape]
+        raise SettingsError(
+            f"Network {architecture.id} is for images of {architecture.resolution} pixels: the "
+            f"size of '{names[0]}' depends on it. Leave img_size out."
+        )
+    return other
+
+
+def _images(cfg: dict[str, Any], channels: int | None, side: int) -> dict[str, Any]:
+    """Timm's description for images of these channels and this size."""
+    own = cfg.get("input_size", (channels or 3,))[0]
+    channels = channels or own
+    cfg["input_size"] = (channels, side, side)
+    for name in ("mean", "std"):
+        if name in cfg and channels != own:
+            cfg[name] = (sum(cfg[name]) / len(cfg[name]),) * channels
+    return cfg
+
+
+def _fitted(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights for images of another number of channels, as timm fits those of its own models.
+
+    The input channels are repeated and scaled, so that the sum over them stays; one channel gets
+    the sum. Where `features_only` has removed parts, their weights are left out.
+    """
+    found = dict(weights)
+    for name, own in model.state_dict().items():
+        weight = found.get(name)
+        differs = weight is not None and weight.shape != own.shape
+        if weight is None or not differs or not name.startswith("stem.") or own.dim() < 2:
+            continue
+        had, has = weight.shape[1], own.shape[1]
+        if has == 1:
+            found[name] = weight.sum(1, keepdim=True)
+        else:
+            times = [1] * weight.dim()
+            times[1] = -(-has // had)
+            found[name] = weight.repeat(times)[:, :has] * (had / has)
+    return found
 
 
 def register() -> list[str]:

@@ -2,5 +2,6 @@
 
 from nas.pretrained.donor import Donor
 from nas.pretrained.sources import PACKAGES, load_donor, package_installed
+from nas.pretrained.teacher import check_teacher
 
-__all__ = ["PACKAGES", "Donor", "load_donor", "package_installed"]
+__all__ = ["PACKAGES", "Donor", "check_teacher", "load_donor", "package_installed"]

@@ -26,6 +26,20 @@ class Teacher:
     """Of the published weights."""
 
 
+def check_teacher(spec: str) -> None:
+    """Check that a teacher of that name is known, without fetching anything.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    if spec.startswith(TIMM):
+        from nas.timm_library import check_name
+
+        check_name(spec.removeprefix(TIMM))
+    else:
+        load_donor(spec)
+
+
 def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> Teacher:
     """The network that a person names with --teacher.
 

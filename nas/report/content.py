@@ -45,9 +45,12 @@ class ReportContent:
             of both searches.
         confidence: Share of networks whose latency lies within its predicted interval.
         supernet_curve: Entries with `epoch`, `loss`, `largest`, `smallest`, `random`.
+        on_cluster: What the workers of a cluster did, one entry per search on one: `search`,
+            `workers`, `nodes`, `evaluations`, `seconds`, `worker_seconds`, `failures`.
         retrained: Results of the networks that were trained to the end.
         best: The architecture that is drawn.
         exported: Folders of exported networks.
+        origin: What the supernet started from, in sentences; empty for random weights.
         recommended: What to use within each set of budgets.
         stock: Published networks, trained on the same images.
         validation_images: Number of images behind a validation accuracy; 0 if not known.
@@ -68,12 +71,14 @@ class ReportContent:
     reference: tuple[float, ...] | None = None
     confidence: float = 0.9
     supernet_curve: Sequence[Mapping[str, float]] = ()
+    on_cluster: Sequence[Mapping[str, Any]] = ()
     retrained: Sequence[NetworkResult] = ()
     best: Architecture | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     exported: Sequence[Path] = ()
+    origin: str = ""
     recommended: Sequence[Recommendation] = ()
     stock: Sequence[StockNetwork] = ()
     validation_images: int = 0

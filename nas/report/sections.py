@@ -19,6 +19,7 @@ from nas.report.tables import (
     settings_table,
     share,
     surrogates_table,
+    workers_table,
 )
 from nas.search.objectives import limits_in_words
 
@@ -95,7 +96,8 @@ def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Sect
         _best(content, pictures),
         _search(content, pictures),
         _latency(content, pictures),
-        _supernet(pictures),
+        _supernet(content, pictures),
+        _workers(content),
         Section("Notes", notes=content.notes),
         _conditions(content),
     )
@@ -230,13 +232,18 @@ def _held_out(content: ReportContent, target: int) -> str:
     return caption
 
 
-def _supernet(pictures: Mapping[str, bytes]) -> Section:
+def _supernet(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     caption = (
         "Accuracy on the validation split of children of the supernet, with the moving averages "
         "of the shared weights."
     )
     drawn = _figure(pictures, "supernet", "Validation accuracy of children over epochs", caption)
-    return Section("The supernet", figures=_known([drawn]))
+    return Section("The supernet", text=content.origin, figures=_known([drawn]))
+
+
+def _workers(content: ReportContent) -> Section:
+    failures = [failure for done in content.on_cluster for failure in done["failures"]]
+    return Section("The workers", notes=failures, tables=[workers_table(content)])
 
 
 def _conditions(content: ReportContent) -> Section:

@@ -86,6 +86,26 @@ def retrained_table(content: ReportContent) -> Table:
     return Table(caption, head, rows)
 
 
+def workers_table(content: ReportContent) -> Table:
+    """What the workers of a cluster did."""
+    counts = ("workers", "nodes", "evaluations", "seconds", "per second", "busy", "failures")
+    rows = [
+        (
+            str(done["search"]),
+            str(done["workers"]),
+            str(len(done["nodes"])),
+            f"{done['evaluations']:,}",
+            f"{done['seconds']:.0f}",
+            f"{done['evaluations'] / max(done['seconds'], 1e-9):.3g}",
+            f"{done['worker_seconds'] / max(done['seconds'] * done['workers'], 1e-9):.0%}",
+            str(len(done["failures"])),
+        )
+        for done in content.on_cluster
+    ]
+    caption = "Evaluations on a Ray cluster; busy is the share of time that the workers evaluated."
+    return Table(caption, ("search", *counts), rows)
+
+
 def settings_table(content: ReportContent) -> Table:
     """Every setting of the run."""
     return _words("Settings", content.settings)

@@ -16,7 +16,8 @@ from torch import nn
 
 from nas.baselines.choice import Stock, at_largest, candidates, choose, sides_for
 from nas.baselines.latency import growth_of
-from nas.baselines.networks import as_deployed, build
+from nas.baselines.model import STOCK_FILE, Model
+from nas.baselines.networks import build
 from nas.baselines.result import StockResult
 from nas.baselines.scoring import score
 from nas.baselines.training import stock_recipe, train_stock
@@ -28,12 +29,12 @@ from nas.run.retraining import asked_by, recipe_of
 from nas.run.supernets import checkpoints_at
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
-from supernet.training.checkpoint import from_bytes, to_bytes
+from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Progress as Steps
 from supernet.training.recipe import Recipe
 
 
-def stock_networks(work: Work, front: Front, machine_of: MachineOf) -> list[StockResult]:
+def stock_networks(work: Work, front: Front, machine_of: MachineOf | None) -> list[StockResult]:
     """Train the stock networks that the run compares with; those trained before are read.
 
     Each sees as many training images as the run's best network has: those of the supernet, and
@@ -42,7 +43,8 @@ def stock_networks(work: Work, front: Front, machine_of: MachineOf) -> list[Stoc
     Args:
         work: The run.
         front: Its measured front; the slowest member stands for a budget that was not given.
-        machine_of: Finds the machine that measures the candidates on a target.
+        machine_of: Finds the machine that measures the candidates on a target, in this process; by
+            default a process of its own measures.
     """
     if not work.context.baselines:
         work.console.say("no stock networks to compare with (--baselines names some)")
@@ -69,13 +71,10 @@ def folder_of(run: Path, stock: Stock | StockResult) -> Path:
     return run / "baselines" / f"{stock.name}-{stock.side}px"
 
 
-def stock_network(work: Work, result: StockResult) -> nn.Module:
-    """A trained stock network from its file, as it would be deployed."""
-    network = build(result.name, result.side, work.context.data.shape)
-    path = folder_of(work.path, result) / "network.safetensors"
-    tensors, _ = from_bytes(path.read_bytes(), str(path))
-    network.load_state_dict(tensors)
-    return as_deployed(network)
+def stock_model(work: Work, result: StockResult) -> Model:
+    """A trained stock network by its file."""
+    folder = str(folder_of(work.path, result))
+    return Model(result.side, work.context.data.shape, result.name, folder)
 
 
 def normalisation_of(result: StockResult) -> Normalisation:
@@ -83,7 +82,7 @@ def normalisation_of(result: StockResult) -> Normalisation:
     return Normalisation(result.mean, result.std, result.scale)
 
 
-def _chosen(work: Work, front: Front, machine_of: MachineOf) -> list[Stock]:
+def _chosen(work: Work, front: Front, machine_of: MachineOf | None) -> list[Stock]:
     """Names and resolutions; chosen once, because measured latencies differ a little each time."""
     file, context = work.path / "baselines" / "chosen.json", work.context
     if file.exists():
@@ -148,9 +147,7 @@ def _train(work: Work, stock: Stock, epochs: int) -> None:
         params=params,
         seconds=round(time.monotonic() - started, 1),
     )
-    atomic_write(
-        folder / "network.safetensors", to_bytes(network.state_dict(), {"name": str(stock)})
-    )
+    atomic_write(folder / STOCK_FILE, to_bytes(network.state_dict(), {"name": str(stock)}))
     atomic_write_json(folder / "result.json", result.to_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     start = "from scratch" if weights is None else f"from {weights.source}"

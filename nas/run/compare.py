@@ -20,17 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from nas.baselines.latency import time_networks
+from nas.baselines.latency import time_models
+from nas.baselines.model import Model
 from nas.baselines.result import StockResult
 from nas.baselines.scoring import Scored, score, unpacked
-from nas.data import Images, Normalisation
+from nas.data import Normalisation
 from nas.errors import RunError
-from nas.export.load import load_exported, read_description
-from nas.latency import Target
+from nas.export.load import read_description
 from nas.result import FrontMember
-from nas.run.baselines import folder_of, normalisation_of, stock_network
+from nas.run.baselines import folder_of, normalisation_of, stock_model
 from nas.run.export import child
 from nas.run.front import Front
 from nas.run.measure import MachineOf
@@ -43,11 +41,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Finalist:
-    """A finished network, loaded from its file."""
+    """A finished network by its file."""
 
     key: str
-    network: nn.Module
-    side: int
+    model: Model
     normalisation: Normalisation
 
 
@@ -96,7 +93,7 @@ def compare(
     supernet: TrainedSupernet,
     exported: Sequence[Path],
     stock: Sequence[StockResult],
-    machine_of: MachineOf,
+    machine_of: MachineOf | None,
 ) -> Comparison:
     """Score all networks on the test split and measure the finished ones, taking turns.
 
@@ -106,7 +103,8 @@ def compare(
         supernet: Holds them.
         exported: Folders of our finished networks.
         stock: The trained stock networks.
-        machine_of: Finds the machine that measures on a target.
+        machine_of: Finds the machine that measures on a target, in this process; by default a
+            process of its own measures.
     """
     path = work.path / "compared.json"
     if not path.exists():
@@ -138,11 +136,6 @@ def read_comparison(run: Path) -> Comparison:
     return Comparison(images, shared, networks)
 
 
-def key_of(run: Path, stock: StockResult) -> str:
-    """The name of a stock network in the comparison."""
-    return folder_of(run, stock).name
-
-
 def _compared(found: Mapping[str, Any], images: int) -> Compared:
     ms = {target: (at["ms"], at["measured"]) for target, at in found.get("ms", {}).items()}
     return Compared(found["accuracy"], unpacked(found["right"], images), ms)
@@ -153,13 +146,25 @@ def _document(
     front: Front,
     supernet: TrainedSupernet,
     finalists: Sequence[Finalist],
-    machine_of: MachineOf,
+    machine_of: MachineOf | None,
 ) -> dict[str, Any]:
-    test = work.context.dataset.open_test()
+    context = work.context
+    test, normalisation = context.dataset.open_test(), context.data.normalisation
     shared = {
-        member.id: _said(_score(_shared(work, member, supernet), test)) for member in front.members
+        member.id: _said(
+            score(
+                child(work, member, supernet).network,
+                test,
+                normalisation,
+                member.architecture.resolution,
+            )
+        )
+        for member in front.members
     }
-    scored = [_said(_score(each, test)) for each in finalists]
+    scored = [
+        _said(score(each.model.load(), test, each.normalisation, each.model.side))
+        for each in finalists
+    ]
     ms = _timed(work, finalists, machine_of)
     networks = {
         each.key: {**said, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
@@ -168,55 +173,31 @@ def _document(
     return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
 
 
-def _score(each: Finalist, test: Images) -> Scored:
-    return score(each.network, test, each.normalisation, each.side)
-
-
 def _said(scored: Scored) -> dict[str, Any]:
     return {"accuracy": scored.evaluation.accuracy, "right": scored.packed}
 
 
 def _timed(
-    work: Work, finalists: Sequence[Finalist], machine_of: MachineOf
+    work: Work, finalists: Sequence[Finalist], machine_of: MachineOf | None
 ) -> dict[str, list[dict[str, Any] | None]]:
     """By target: the latency of each network, None where it is not known."""
-    channels = work.context.data.shape.channels
     found: dict[str, list[dict[str, Any] | None]] = {}
+    models = [each.model for each in finalists]
     for name, target in zip(work.context.target_names, work.context.targets, strict=True):
-        shapes = [(target.images, channels, each.side, each.side) for each in finalists]
-        found[name] = _on_target(work, finalists, shapes, target, machine_of)
+        timed = time_models(models, target, machine_of, work.console)
+        found[name] = [
+            None if ms is None else {"ms": ms, "measured": timed.measured} for ms in timed.ms
+        ]
     return found
 
 
-def _on_target(
-    work: Work,
-    finalists: Sequence[Finalist],
-    shapes: Sequence[tuple[int, ...]],
-    target: Target,
-    machine_of: MachineOf,
-) -> list[dict[str, Any] | None]:
-    networks = [each.network for each in finalists]
-    timed = time_networks(networks, shapes, target, machine_of, work.console)
-    return [None if ms is None else {"ms": ms, "measured": timed.measured} for ms in timed.ms]
-
-
-def _shared(work: Work, member: FrontMember, supernet: TrainedSupernet) -> Finalist:
-    """A member of the front with the supernet's weights."""
-    network, normalisation = child(work, member, supernet).network, work.context.data.normalisation
-    return Finalist(member.id, network, member.architecture.resolution, normalisation)
-
-
 def _ours(folder: Path) -> Finalist:
-    network = load_exported(folder)
-    data = read_description(folder).data
-    return Finalist(
-        network.architecture.id,
-        network,
-        network.architecture.resolution,
-        Normalisation(data.mean, data.std, data.scale),
-    )
+    description = read_description(folder)
+    architecture, data = description.architecture, description.data
+    model = Model(architecture.resolution, data.shape, folder=str(folder))
+    return Finalist(architecture.id, model, Normalisation(data.mean, data.std, data.scale))
 
 
 def _stock(work: Work, result: StockResult) -> Finalist:
-    network = stock_network(work, result)
-    return Finalist(key_of(work.path, result), network, result.side, normalisation_of(result))
+    key = folder_of(work.path, result).name
+    return Finalist(key, stock_model(work, result), normalisation_of(result))

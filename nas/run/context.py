@@ -24,7 +24,7 @@ from nas.errors import SettingsError, SpaceError, WeightsError
 from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
-from nas.pretrained import Donor, load_donor
+from nas.pretrained import Donor, check_teacher, load_donor
 from nas.reading import ReadOptions
 from nas.result import Metric
 from nas.retrain import retrain_augmentation
@@ -74,16 +74,20 @@ class Context:
             NasError: a name, a path or a value is wrong.
         """
         self.check_names()
-        _ = self.data, self.recipe, self.augmentation, self.baselines
+        _ = self.space, self.donor, self.data, self.recipe, self.augmentation, self.baselines
+        if self.settings.teacher is not None:
+            check_teacher(self.settings.teacher)
 
     def check_names(self) -> None:
         """Make every object that needs no data, for the same reason."""
         usable(self.settings.searcher)
-        _ = self.space, self.budgets
+        if self.settings.space is not None:  # else the data decides
+            load_space(self.settings.space)
+        _ = self.budgets
         for target in self.targets:
             if check(target.device).kind == "gpu":
                 GpuModel(target).half_width(self.settings.confidence)
-        _ = self.training, self.donor
+        read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
         check_stock_names(self.settings.named_baselines)
 
     @cached_property
@@ -191,7 +195,9 @@ class Context:
         data = self._plain_dataset
         if self.donor is None:
             return data
-        normalisation = normalisation_for(data.train, self.reading)
+        if data.fit == "pad":  # margins have the colour of the mean, so files are read again
+            return load_data(self.settings.data, options=self.reading, seed=self.settings.seed)
+        normalisation = normalisation_for(data.train, self.reading, data.fit)
         return dataclasses.replace(data, normalisation=normalisation)
 
     @cached_property

@@ -52,9 +52,11 @@ class EvaluationImages:
         if validation is not None:
             drawn = np.random.default_rng(0).permutation(len(judged))[:validation]
             judged = judged.select(np.sort(drawn))
-        first = np.arange(min(len(data.train), BATCH_SIZE * CALIBRATION_BATCHES))
+        # Drawn, because a folder's images come class by class: the first ones are of few classes.
+        mixed = np.random.default_rng(0).permutation(len(data.train))
+        drawn = mixed[: BATCH_SIZE * CALIBRATION_BATCHES]
         self._validation = EvalBatches(judged, data.normalisation)
-        self._calibration = EvalBatches(data.train.select(first), data.normalisation)
+        self._calibration = EvalBatches(data.train.select(drawn), data.normalisation)
 
     def validation(self, resolution: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images and class numbers at a resolution."""

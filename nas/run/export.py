@@ -27,11 +27,20 @@ def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
 
 def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
     """Write each network to its folder: architecture and weights, then the other `formats`."""
-    data = DataDescription.of(work.context.data)
+    data, donor = DataDescription.of(work.context.data), work.context.donor
+    fresh = donor is None or work.settings.from_scratch
+    origin = None if fresh or donor is None else donor.describe()
     folders = []
     for each in networks:
         folder = network_folder(work.path, each.network.architecture.id)
-        export_network(each.network, folder, data=data, scores=each.scores, formats=tuple(formats))
+        export_network(
+            each.network,
+            folder,
+            data=data,
+            scores=each.scores,
+            formats=tuple(formats),
+            pretrained=origin,
+        )
         work.console.say(f"exported to {folder}")
         folders.append(folder)
     return folders

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.cluster.measuring import finalists_on_node, offers
 from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
 from nas.latency import Target, measure_finalists
 from nas.latency.timing.load import tell_load
@@ -148,21 +149,22 @@ def finalists_on(
 ) -> dict[str, dict[str, float]]:
     """Measured latencies of the front's best members on a target, by id.
 
+    On a cluster they are measured on the node that offers the device, if one does.
+
     Raises:
         NotFittedError, ExportError: it cannot be measured here.
     """
     if not members:
         return {}
-    data = work.context.data
-    if machine_of is None:
-        tell_load(target, work.console)
-    found = measure_finalists(
-        [member.architecture for member in members],
-        target,
-        data.shape,
-        progress=work.console,
-        machine=machine_of(target) if machine_of else None,
-    )
+    shape, architectures = work.context.data.shape, [member.architecture for member in members]
+    cluster, console = work.cluster, work.console
+    if cluster is not None and offers(cluster, target.device):
+        found = finalists_on_node(cluster, architectures, target, shape, console)
+    else:
+        if machine_of is None:
+            tell_load(target, console)
+        machine = machine_of(target) if machine_of else None
+        found = measure_finalists(architectures, target, shape, progress=console, machine=machine)
     work.console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
     return {
         member.id: {"ms": float(ms), "spread": float(spread)}

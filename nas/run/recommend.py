@@ -60,42 +60,60 @@ def _recommended(
     budget = limits_in_words(limits, finished.names)
     if not members:
         return Recommendation(limits, None, f"No network of the front keeps {budget}.")
-    known = [_with_final_scores(member, finished.retrained) for member in members]
-    best = ranked(known, finished.front.metric)[0]
-    chosen = next(member for member in members if member.id == best.id)
+    chosen = _best(finished, members)
     folder = network_folder(finished.run, chosen.id)
     return Recommendation(
         limits,
         chosen.id,
-        _reason(finished, best, len(members), budget),
+        _reason(finished, chosen, len(members), budget),
         _verdict(finished, chosen, limits, budget),
         folder if (folder / "architecture.yaml").exists() else None,
     )
 
 
-def _with_final_scores(member: FrontMember, retrained: Mapping[str, NetworkResult]) -> FrontMember:
-    """The member with the validation scores of the weights that it is used with."""
-    if member.id not in retrained:
-        return member
-    return dataclasses.replace(member, **dataclasses.asdict(retrained[member.id].validation))
+def _best(finished: Finished, members: Sequence[FrontMember]) -> FrontMember:
+    """The best by the scores of the search, or of several that were trained alone the best then.
+
+    Scores after training alone are not compared with others: it changes a loss more than an
+    accuracy.
+    """
+    results = finished.retrained
+    if members[0].id not in results:
+        return members[0]
+    trained = [
+        dataclasses.replace(member, **dataclasses.asdict(results[member.id].validation))
+        for member in members
+        if member.id in results
+    ]
+    best = ranked(trained, finished.front.metric)[0]
+    return next(member for member in members if member.id == best.id)
 
 
-def _reason(finished: Finished, best: FrontMember, count: int, budget: str) -> str:
+_BEST = {
+    "accuracy": "the best accuracy",
+    "balanced_accuracy": "the best balanced accuracy",
+    "loss": "the lowest validation loss",
+}
+
+
+def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) -> str:
     """Why this network: its score, among how many, and how sure its latency is."""
-    metric = finished.front.metric.replace("_", " ")
-    score = format_accuracy(best.accuracy, finished.validation_images)
+    trained = chosen.trained_accuracy
+    accuracy = chosen.accuracy if trained is None else trained
+    score = format_accuracy(accuracy, finished.validation_images)
     latency = " and ".join(
-        f"{format_ms(at.ms)}{f' on {at.target}' if len(best.latencies) > 1 else ''} "
+        f"{format_ms(at.ms)}{f' on {at.target}' if len(chosen.latencies) > 1 else ''} "
         f"({'predicted' if at.measured_ms is None else 'measured'})"
-        for at in best.latencies
+        for at in chosen.latencies
     )
-    among = "the only network" if count == 1 else f"the best {metric} of the {count} networks"
-    kept = (
-        f" that keep{'s' if count == 1 else ''} {budget} at {finished.confidence:.0%} confidence"
-    )
+    best = _BEST[finished.front.metric]
+    among = "is the only network" if count == 1 else f"has {best} of the {count} networks"
+    kept = "keeps" if count == 1 else "keep"
+    sure = f"{finished.confidence:.0%} confidence"
+    within = f" that {kept} {budget} at {sure}" if budget else ""
     return (
-        f"{among} of the front{kept if budget else ''}: {score} of the "
-        f"{finished.validation_images} validation images, {latency}"
+        f"It {among} of the front{within}: {score} of the {finished.validation_images} validation "
+        f"images{' after training alone' if trained is not None else ''}, in {latency}."
     )
 
 

@@ -17,11 +17,13 @@ from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
 from nas.run.trained import results_of
 from nas.run.work import Work
+from nas.run.workers import FILE as CLUSTER_FILE
 from nas.search.engine import read_records
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit, assess
-from nas.storage import read_json
+from nas.storage import read_json, read_lines
+from search_spaces import Architecture, build_network
 
 
 def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
@@ -49,6 +51,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         surrogates=_surrogates(problem, records),
         reference=_reference(context, trained),
         supernet_curve=trained.curve,
+        on_cluster=read_lines(work.path / CLUSTER_FILE),
         retrained=list(results_of(work.path).values()),
         best=best[0].architecture if best else None,
         settings=work.settings.model_dump(),
@@ -56,12 +59,39 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         confidence=result.confidence,
         notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
+        origin=_origin(context, best[0].architecture if best else None),
         recommended=result.recommended,
         stock=result.stock,
         validation_images=result.validation_images,
         test_images=result.test_images,
     )
     return write_report(work.path, content)
+
+
+def _origin(context: Context, chosen: Architecture | None) -> str:
+    """Which published network the supernet started from, and its part in the chosen network."""
+    donor, whole = context.donor, context.donor_architecture
+    if donor is None or whole is None:
+        return ""
+    said = (
+        f"The supernet started from the weights of {donor.published.name} ({donor.source}; "
+        f"licence: {donor.licence})."
+    )
+    if chosen is None:
+        return said
+    blocks, parameters = zip(*(_size(context, each) for each in (chosen, whole)), strict=True)
+    return (
+        f"{said} The chosen network has {blocks[0]} blocks where that one has {blocks[1]}, "
+        f"{parameters[0] / parameters[1]:.0%} of its parameters, and sees images of "
+        f"{chosen.resolution} px."
+    )
+
+
+def _size(context: Context, architecture: Architecture) -> tuple[int, int]:
+    """Blocks and parameters."""
+    network = build_network(architecture, context.data.shape)
+    blocks = sum(len(stage.blocks) for stage in architecture.stages)
+    return blocks, sum(parameter.numel() for parameter in network.parameters())
 
 
 def held_out(known: Known, context: Context) -> list[Latency]:

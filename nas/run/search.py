@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from nas.result import shown_metric
 from nas.run.context import Context
 from nas.run.feasibility import Known
 from nas.run.front import Front
+from nas.run.journal import RunningStudy
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
 from nas.run.workers import evaluators_of
@@ -16,7 +18,6 @@ from nas.search.front_file import front_members, read_front, write_front
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.searchers.registry import make_searcher
-from nas.search.study import mirror
 
 
 def problem_of(context: Context, known: Known, trained: TrainedSupernet) -> Problem:
@@ -38,9 +39,11 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
     context, path = work.context, work.path / "front.json"
     if not work.folder.finished("search"):
         problem = problem_of(context, known, trained)
+        study = RunningStudy(work)
         records = search_children(
-            work, problem, trained, work.settings.searcher, "evaluations.jsonl"
+            work, problem, trained, work.settings.searcher, "evaluations.jsonl", study.add
         )
+        study.update()
         _write(work, records, known, trained.key)
     front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")
@@ -48,7 +51,12 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
 
 
 def search_children(
-    work: Work, problem: Problem, trained: TrainedSupernet, searcher: str, record: str
+    work: Work,
+    problem: Problem,
+    trained: TrainedSupernet,
+    searcher: str,
+    record: str,
+    watch: Callable[[Record], None] | None = None,
 ) -> list[Record]:
     """Let a searcher ask for architectures, and evaluate them; continues from the record.
 
@@ -58,6 +66,7 @@ def search_children(
         trained: The supernet, for searchers that learn from its gradients.
         searcher: Name of the algorithm.
         record: The file in the run's folder that holds the evaluations.
+        watch: Called with each evaluation, those read from the record included.
     """
     total = work.settings.evaluations
     gradients = work.context.gradients(trained.supernet)
@@ -69,6 +78,8 @@ def search_children(
     ):
 
         def progress(now: Progress) -> None:
+            if watch is not None:
+                watch(now.record)
             advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))
 
         return search(
@@ -83,10 +94,10 @@ def search_children(
 
 
 def _write(work: Work, records: list[Record], known: Known, supernet: str) -> None:
-    """`study.journal` and `front.json`."""
+    """`front.json`."""
     context, metric = work.context, work.context.metric
-    space, names = context.space, context.target_names
-    mirror(work.path / "study.journal", records, space.genes, shown_metric(metric), names)
+    names = context.target_names
+    space = context.space
     front = front_members(
         records, context.budgets, metric, lambda code: space.decode(np.array(code))
     )

@@ -28,7 +28,7 @@ from supernet.training.loop import run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
-STEPS = 400
+STEPS, MOST_EPOCHS = 400, 20
 RECIPE = Recipe(learning_rate=1e-3, weight_decay=0.02, drop_path=0.0, ema_decay=0.98)
 """How the teacher is fine-tuned; the data decides the epochs."""
 CALIBRATION_BATCHES = 16
@@ -79,7 +79,7 @@ def teacher_of(context: Context, console: Progress) -> TeacherAtWork | None:
             tensors, _ = from_bytes(path.read_bytes(), str(path))
             teacher.network.load_state_dict(tensors)
         else:
-            _fine_tune(context, console, teacher.network.to(context.device), child)
+            fine_tune(context, console, teacher.network.to(context.device), child)
             state = {k: v.contiguous() for k, v in teacher.network.state_dict().items()}
             atomic_write(path, to_bytes(state, {"key": key}))
     return TeacherAtWork(teacher.network, unlabelled, context.device)
@@ -103,13 +103,14 @@ def _key(context: Context, teacher: Teacher, child: Architecture) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _fine_tune(
+def fine_tune(
     context: Context, console: Progress, network: nn.Module, child: Architecture
 ) -> None:
     """Train the teacher on the labelled images, in place."""
     batches, seed = context.training_batches(context.settings.seed), context.settings.seed
     per_epoch = batches.steps_per_epoch(RECIPE.batch_size)
-    recipe = RECIPE.model_copy(update={"epochs": max(2, -(-STEPS // per_epoch))})
+    epochs = min(MOST_EPOCHS, max(2, -(-STEPS // per_epoch)))
+    recipe = RECIPE.model_copy(update={"epochs": epochs})
 
     def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
         network.train()

@@ -27,6 +27,7 @@ from nas.run.context import Context
 from nas.run.folder import RunFolder
 from nas.run.steps import STEPS, Step
 from nas.run.threads import keep_helpful_threads
+from nas.search.study_places import StudyFile, StudyPlace
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class Work:
     """The last step to take."""
     cluster: Cluster | None = None
     """Where to evaluate, measure and train; None for this process."""
+    journal: StudyPlace | None = None
+    """Where the study of the search is kept; None for a file in the folder."""
 
     @property
     def path(self) -> Path:
@@ -59,6 +62,11 @@ class Work:
     def settings(self) -> Settings:
         """All choices."""
         return self.context.settings
+
+    @property
+    def study(self) -> StudyPlace:
+        """Where the study of the search is kept."""
+        return self.journal or StudyFile(self.path / "study.journal")
 
     @property
     def finished(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from nas.errors import RunError
@@ -44,9 +44,9 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: null instead."""
-        line = asdict(self)
+        line = dict(vars(self))  # `asdict` copies each gene, which took most of a search's time
         line["code"] = list(self.code)
-        line["latencies"] = list(line["latencies"])
+        line["latencies"] = [dict(vars(latency)) for latency in self.latencies]
         for name in _MAY_FAIL:
             line[name] = line[name] if math.isfinite(line[name]) else None
         return line

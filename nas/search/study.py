@@ -1,6 +1,7 @@
 """An Optuna study that mirrors `evaluations.jsonl`, so that optuna-dashboard opens it.
 
     optuna-dashboard results/<run>/study.journal
+    optuna-dashboard postgresql+psycopg://nas@db/nas
 
 The study is a copy of the record: trials are appended in batches, and a study that is damaged or
 belongs to other evaluations is made anew.
@@ -9,31 +10,27 @@ belongs to other evaluations is made anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nas.result import Metric
 from nas.search.foreign.optuna import quiet_optuna
 from nas.search.foreign.tool import NamedGene, words_of
 from nas.search.records import Record
-from nas.storage import storing
+from nas.search.study_places import StudyPlace
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-STUDY = "search"
-
 
 def mirror(
-    path: Path,
+    place: StudyPlace,
     records: Sequence[Record],
     genes: Sequence[NamedGene],
     metric: Metric = "accuracy",
     targets: Sequence[str] = ("cpu",),
 ) -> int:
-    """Add the records that the study at `path` lacks; returns the number of added trials.
+    """Add the records that the study lacks; returns the number of added trials.
 
     Its objectives are the metric and the predicted latency on each target. A second call adds
     nothing. Call it now and then, not for each evaluation.
@@ -41,41 +38,23 @@ def mirror(
     Raises:
         StorageError: the disk is full.
         RunError: the file cannot be written to.
+        ClusterError: the database cannot be used.
     """
     names = [metric, *(f"ms on {target}" for target in targets)]
-    with quiet_optuna(), storing(path):
+    with quiet_optuna(), place.writing():
         try:
-            study = _open(path, names)
+            study = place.open(names)
             present = study.get_trials(deepcopy=False)
             fits = _same(present, records)
         except Exception:  # torn by a crash; optuna names no error for it
             fits = False
         if not fits:
-            path.unlink(missing_ok=True)
-            study, present = _open(path, names), []
+            place.clear()
+            study, present = place.open(names), []
         distributions = _distributions(genes)
         missing = records[len(present) :]
         study.add_trials(_trial(record, genes, distributions, metric) for record in missing)
         return len(missing)
-
-
-def _open(path: Path, names: list[str]) -> Study:
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    directions: list[Literal["maximize", "minimize"]] = ["maximize"]
-    directions += ["minimize"] * (len(names) - 1)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
-        study_name=STUDY,
-        directions=directions,
-        load_if_exists=True,
-    )
-    if study.metric_names != names:
-        study.set_metric_names(names)
-    return study
 
 
 def _same(present: Sequence[FrozenTrial], records: Sequence[Record]) -> bool:

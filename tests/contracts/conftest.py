@@ -81,10 +81,24 @@ def small_space() -> SearchSpace:
     return SearchSpace(read_definition(SPACE, "test"))
 
 
+class Brightness:
+    """An external teacher: the brighter an image, the surer it is of the first class."""
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        first = images.mean((1, 2, 3)).sigmoid()
+        return torch.stack([first, 1 - first], dim=1)
+
+    def unlabelled(self, step: int, batch_size: int, resolution: int) -> Tensor:
+        generator = torch.Generator().manual_seed(step)
+        return torch.randn(3, 1, resolution, resolution, generator=generator)
+
+
 def setup_of(space: SearchSpace) -> Setup:
     """Two classes, one channel; the sum of the genes stands for multiply-accumulates."""
     return Setup(
-        Supernet(space, DataShape(1, 2), seed=3), lambda codes: codes.sum(axis=1).astype(float)
+        Supernet(space, DataShape(1, 2), seed=3),
+        lambda codes: codes.sum(axis=1).astype(float),
+        teacher=Brightness(),
     )
 
 

@@ -113,7 +113,7 @@ def test_paths_are_kept_absolute_and_names_as_they_are(
     settings = Settings(space="my.yaml", data="folder:images")
     assert settings.space == str(tmp_path / "my.yaml")
     assert settings.data == f"folder:{tmp_path / 'images'}"
-    assert (Settings().space, Settings().data) == ("hybrid-tiny", "digits")
+    assert (Settings().space, Settings().data) == (None, "digits")
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ def test_a_reset_classifier_has_the_classes_asked_for(folder: Path, images: torc
     model = create(NAME).eval()
     model.reset_classifier(5)
     assert model.num_classes == 5 and model(images).shape == (3, 5)
-    with pytest.raises(SettingsError, match="global_pool is 'max'; these networks take the mean"):
-        model.reset_classifier(5, "max")
+    with pytest.raises(SettingsError, match="global_pool is 'catavgmax'; these networks have"):
+        model.reset_classifier(5, "catavgmax")
 
 
 def test_dropout_and_stochastic_depth_act_in_training_only(
@@ -137,10 +137,62 @@ def test_dropout_and_stochastic_depth_act_in_training_only(
         assert not torch.equal(first, model(images)), option
 
 
-def test_pretrained_weights_refuse_other_channels(folder: Path) -> None:
-    with pytest.raises(SettingsError, match=r"images of 2 channels, and in_chans=3 was asked"):
-        create(NAME, pretrained=True, in_chans=3)
-    assert create(NAME, in_chans=3).eval()(torch.randn(1, 3, 8, 8)).shape == (1, 3)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pretrained_weights_are_fitted_to_other_channels(
+    folder: Path, network: Network, channels: int
+) -> None:
+    model = create(NAME, pretrained=True, in_chans=channels).eval()
+    grey = torch.randn(3, 1, 8, 8)
+    scores = model(grey.repeat(1, channels, 1, 1))
+    assert model.default_cfg["input_size"] == (channels, 8, 8)
+    assert len(model.default_cfg["mean"]) == channels
+    if channels != 3:  # of two channels, three take one twice
+        torch.testing.assert_close(scores, network(grey.repeat(1, 2, 1, 1)))
+    assert create(NAME, in_chans=channels).eval()(torch.randn(1, channels, 8, 8)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_features_only_gives_the_maps_after_stages(
+    folder: Path, images: torch.Tensor, pretrained: bool
+) -> None:
+    model = create(NAME, pretrained=pretrained, features_only=True).eval()
+    (features,) = model(images)
+    assert features.shape == (3, 12, 4, 4)
+    assert model.feature_info.channels() == [12] and model.feature_info.reduction() == [2]
+    assert not any("head" in name for name in model.state_dict())
+    if pretrained:
+        whole = create(NAME, pretrained=True).eval()
+        assert torch.equal(features, whole.forward_features(images))
+    (last,) = create(NAME, features_only=True, out_indices=[-1]).eval()(images)
+    assert last.shape == (3, 12, 4, 4)
+    with pytest.raises(SettingsError, match=r"out_indices is \[3\], but"):
+        create(NAME, features_only=True, out_indices=[3])
+
+
+def test_images_of_another_size(folder: Path, network: Network) -> None:
+    model = create(NAME, pretrained=True, img_size=16).eval()
+    assert model.default_cfg["input_size"] == (2, 16, 16)
+    large = torch.randn(2, 2, 16, 16)
+    torch.testing.assert_close(model(large), network(large))
+    with pytest.raises(SettingsError, match="square images"):
+        create(NAME, img_size=(8, 16))
+
+
+@pytest.mark.parametrize("pool", ["avg", "max", "avgmax"])
+def test_a_map_can_be_pooled_in_other_ways(folder: Path, images: torch.Tensor, pool: str) -> None:
+    model = create(NAME, pretrained=True, global_pool=pool).eval()
+    maps = create(NAME, pretrained=True, global_pool="", num_classes=0).eval()(images)
+    assert maps.shape == (3, 320, 4, 4)
+    mean, most = maps.mean((2, 3)), maps.amax((2, 3))
+    expected = {"avg": mean, "max": most, "avgmax": (mean + most) / 2}[pool]
+    torch.testing.assert_close(model(images), model.get_classifier()(expected))
+
+
+def test_options_that_cannot_be_are_named(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="gives maps, not scores: add num_classes=0"):
+        create(NAME, global_pool="")
+    with pytest.raises(SettingsError, match="do not take window_size. They take: cache_dir"):
+        create(NAME, window_size=7)
 
 
 def test_any_architecture_is_built_from_a_file_or_a_dictionary(tmp_path: Path) -> None:
@@ -157,8 +209,6 @@ def test_any_architecture_is_built_from_a_file_or_a_dictionary(tmp_path: Path) -
 def test_what_cannot_be_built_is_said() -> None:
     with pytest.raises(SettingsError, match="'nas_network' needs to know which one"):
         create("nas_network")
-    with pytest.raises(SettingsError, match="'features_only' does not work"):
-        create("nas_network", architecture=ARCHITECTURE, features_only=True)
 
 
 def test_a_damaged_config_is_said(folder: Path) -> None:

@@ -171,10 +171,10 @@ def test_stages_that_do_not_fit_together_are_refused() -> None:
     bare = TEXT.replace("stride: 2\n  layout: metaformer", "stride: 2\n  layout: bare")
     refused(
         bare,
-        "stages[1]: layout bare needs at least one block, and mixers that can stride; pool cann",
+        "stages[1]: layout bare needs a first block whose mixer can stride; pool cann",
         "stages[1]: layout bare takes no downsampling.",
     )
     refused(
         re.sub(r"(?s)blocks:\n  - .mixer: pool.*head", "blocks: []\nhead", bare),
-        "stages[1]: layout bare needs at least one block",
+        "stages[1]: layout bare needs a first block",
     )

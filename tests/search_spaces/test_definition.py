@@ -84,15 +84,16 @@ stages:
         "line 2, name: stands here and on line 3; keep one of them.",
         "line 4, resolution: [8, 8] names a value twice.",
         "line 5, stem[0]: Unknown stem 'convv'. Did you mean 'conv'? "
-        "Known: conv, large_stride, patchify.",
+        "Known: conv, large_stride, overlap, patchify, turned_conv.",
         "line 7, stages[0].width[0]: Input should be a valid integer; it is True.",
         "line 7, stages[0].width[1]: Input should be greater than 0; it is -1.",
         "line 8, stages[0].depth: is an empty list; give at least one value.",
         "line 9, stages[0].mixers[0]: 'depthwise.kernel' is 4; it can be 3, 5, 7, 9, 11.",
         "line 10, stages[0].colour: Unknown key 'colour'. Known: blocks, channel_mixers, depth, "
         "downsampling, layout, mixers, reference, stride, width.",
-        "line 11, stages[1]: Unknown reference family 'attn'. Known: pool. Layout 'bare' needs "
-        "mixers that can stride (identity, mbconv); pool cannot. Layout 'bare' takes no "
+        "line 11, stages[1]: Unknown reference family 'attn'. Known: pool. The first "
+        "block of layout 'bare' needs mixers that can stride (identity, mbconv); pool cannot. "
+        "Layout 'bare' takes no "
         "'downsampling': its first block strides.",
         "line 17, stages[2].width: is missing.",
         "line 19, stages[2].mixers[0]: {'a': 1, 'b': 2} is no mixer family; write a name, or one "
@@ -130,7 +131,7 @@ stages:
         (
             "  downsampling: [conv, pool]\n",
             "",
-            "line 9, stages[1]: A later stage needs a 'downsampling'; there are conv, pool, resi",
+            "line 9, stages[1]: A later stage needs a 'downsampling'; there are conv, overlap",
         ),
         (
             "- width: [16, 8]",

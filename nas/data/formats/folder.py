@@ -77,7 +77,8 @@ def read(folder: Path, options: ReadOptions | None = None) -> Source:
         images[split] = Images(part, labels[kept].astype(np.int64))
         start += len(labels)
     notes = (*decoded.notes, *passed.notes())
-    return Source(classes, images["train"], images.get("validation"), images.get("test"), notes)
+    found = (images.get("validation"), images.get("test"))
+    return Source(classes, images["train"], *found, notes, decoded.levels)
 
 
 def image_files(root: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from nas.data.images import EIGHT_BITS, MARGIN
 from nas.errors import DataError
 from nas.reading import Fit, ReadOptions
 
@@ -55,11 +56,13 @@ class Decoded:
     Attributes:
         pixels: (N, side, side, C) uint8.
         read: (N,), False for files that could not be read.
+        levels: Of files with more than 8 bits: the least level, and the range made 0 to 255.
     """
 
     pixels: npt.NDArray[np.uint8]
     read: npt.NDArray[np.bool_]
     notes: tuple[str, ...]
+    levels: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,14 @@ def decode(
             raise _corrupt([r for r in results if isinstance(r, _Failure)], len(paths))
         mode = "L" if all(header.mode in _GREY_MODES for header in headers) else "RGB"
         side = _common_side(headers, len(mode), memory_limit)
-        levels = _levels_of(headers)
+        levels, margin = _levels_of(headers), _margin(options, len(mode))
         pixels = np.empty((len(paths), side, side, len(mode)), dtype=np.uint8)
 
         def fill(position: int) -> _Failure | None:
             result = results[position]
             if isinstance(result, _Failure):
                 return result
-            return _read_into(pixels[position], paths[position], mode, options.fit, levels)
+            return _read_into(pixels[position], paths[position], mode, options.fit, levels, margin)
 
         found = list(pool.map(fill, range(len(paths))))
     failures = [failure for failure in found if failure]
@@ -129,7 +132,29 @@ def decode(
         names = listed([str(failure.path) for failure in failures])
         notes.append(f"{len(failures)} of {len(paths)} files cannot be read, left out: {names}")
     dark = _describe_dark(headers, pixels)
-    return Decoded(pixels, np.array([failure is None for failure in found]), (*notes, *dark))
+    read = np.array([failure is None for failure in found])
+    return Decoded(pixels, read, (*notes, *dark), (levels.low, levels.size))
+
+
+def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BITS) -> Image.Image:
+    """One image file as a data set reads it, before it becomes square: upright, grey or RGB.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for RGB.
+        levels: See `Decoded`.
+
+    Raises:
+        DataError: the file cannot be read, or images have other channels.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"Image files have 1 or 3 channels, but {channels} are needed.")
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            return _flatten(upright, "L" if channels == 1 else "RGB", _Levels(*levels))
+    except _UNREADABLE as error:
+        raise DataError(f"'{path}' cannot be read: {_reason(error)}.") from error
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -159,7 +184,12 @@ def _read_header(path: Path) -> _Header | _Failure:
 
 
 def _read_into(
-    pixels: npt.NDArray[np.uint8], path: Path, mode: str, fit: Fit, levels: _Levels
+    pixels: npt.NDArray[np.uint8],
+    path: Path,
+    mode: str,
+    fit: Fit,
+    levels: _Levels,
+    margin: tuple[int, ...],
 ) -> _Failure | None:
     """Decode a file into its place in the array."""
     side = len(pixels)
@@ -168,7 +198,7 @@ def _read_into(
             if fit == "crop":
                 image.draft(mode, (side, side))  # lets a JPEG decode at a fraction of its size
             upright = ImageOps.exif_transpose(image)
-            square = _FITS[fit](_flatten(upright, mode, levels), side)
+            square = _FITS[fit](_flatten(upright, mode, levels), side, margin)
             pixels[...] = np.asarray(square).reshape(pixels.shape)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
@@ -176,11 +206,28 @@ def _read_into(
 
 
 _CUBIC = Image.Resampling.BICUBIC
-_FITS: dict[Fit, Callable[[Image.Image, int], Image.Image]] = {
-    "crop": lambda image, side: ImageOps.fit(image, (side, side), _CUBIC),
-    "squash": lambda image, side: image.resize((side, side), _CUBIC),
-    "pad": lambda image, side: ImageOps.pad(image, (side, side), _CUBIC),
+_FITS: dict[Fit, Callable[[Image.Image, int, tuple[int, ...]], Image.Image]] = {
+    "crop": lambda image, side, margin: ImageOps.fit(image, (side, side), _CUBIC),
+    "squash": lambda image, side, margin: image.resize((side, side), _CUBIC),
+    "pad": lambda image, side, margin: _padded(image, side, margin),
 }
+
+
+def _margin(options: ReadOptions, channels: int) -> tuple[int, ...]:
+    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
+    mean = options.normalisation[0] if options.normalisation else ()
+    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
+
+
+def _padded(image: Image.Image, side: int, margin: tuple[int, ...]) -> Image.Image:
+    """The whole image in the middle of a square, placed as timm places it."""
+    ratio = side / max(image.size)
+    width, height = (max(1, round(length * ratio)) for length in image.size)
+    square = Image.new(image.mode, (side, side), margin)
+    square.paste(
+        image.resize((width, height), _CUBIC), ((side - width) // 2, (side - height) // 2)
+    )
+    return square
 
 
 def _flatten(image: Image.Image, mode: str, levels: _Levels) -> Image.Image:
@@ -230,7 +277,7 @@ def _describe_sizes(headers: Sequence[_Header], side: int, fit: Fit) -> tuple[st
     done = {
         "crop": "scaled and centre-cropped",
         "squash": "squashed",
-        "pad": "scaled and padded with black",
+        "pad": "scaled and padded with grey",
     }
     return (f"images of {found} were {done[fit]} to {side}x{side}",)
 

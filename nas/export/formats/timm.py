@@ -10,13 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nas.export.description import ExportDescription
 from nas.export.format import FORMATS, Export, Format, Run
 from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, remember
 from nas.reading import Fit
 
 CROP_MODES: dict[Fit, str] = {"crop": "center", "squash": "squash", "pad": "border"}
-"""timm's word for each way to make images square. Its `border` pads with the mean colour, ours
-with black, so scores of padded photographs can differ a little."""
+"""timm's word for each way to make images square. Its `border` pads with the mean, which is the
+colour of our margins (`Normalisation.of`)."""
 
 
 def write(export: Export) -> None:
@@ -36,27 +37,36 @@ def load(file: Path) -> Run:
 def config(export: Export) -> dict[str, Any]:
     """The content of `config.json`, laid out as timm's own `save_for_hf` does."""
     data, architecture = export.description.data, export.description.architecture
+    classes = export.network.data_shape.classes
     return {
         "architecture": ENTRY,
-        "num_classes": export.network.data_shape.classes,
+        "num_classes": classes,
         "num_features": export.network.get_submodule(CLASSIFIER).in_features,
         "label_names": list(data.classes),
         "model_args": {"architecture": architecture.to_dict()},
         "pretrained_cfg": {
             "tag": architecture.id,
             "custom_load": False,
-            "input_size": [data.in_channels, architecture.resolution, architecture.resolution],
+            **preparation(export.description),
             "fixed_input_size": False,
-            "interpolation": "bilinear",
-            "crop_pct": 1.0,
-            "crop_mode": CROP_MODES[data.fit],
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "num_classes": export.network.data_shape.classes,
+            "num_classes": classes,
             "pool_size": None,
             "first_conv": None,
             "classifier": CLASSIFIER,
         },
+    }
+
+
+def preparation(description: ExportDescription) -> dict[str, Any]:
+    """What timm's `create_transform` has to know of a network's images."""
+    data, side = description.data, description.architecture.resolution
+    return {
+        "input_size": [data.in_channels, side, side],
+        "interpolation": "bilinear",
+        "crop_pct": 1.0,
+        "crop_mode": CROP_MODES[data.fit],
+        "mean": list(data.mean),
+        "std": list(data.std),
     }
 
 

@@ -15,6 +15,7 @@ predicted by a fit to the others.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ from nas.latency.operations.timer import Pace, Timer, time_calls
 from nas.latency.operations.times import OperationTimes
 from nas.latency.prediction import COVERAGE, PROCESSOR_CHANGE, Prediction, widened
 from nas.latency.profiles.correction import Prior, fit
-from nas.latency.profiles.held_out import WIDEST_HERE, busy, judge
+from nas.latency.profiles.held_out import busy, judge
 from nas.latency.target import Target
 from nas.latency.timing.machine import Effort, Machine
 from nas.latency.timing.measure import measure_networks
@@ -93,7 +94,7 @@ class OperationsPredictor:
         networks: Sequence[Network] | None = None,
         *,
         effort: Effort = EFFORT,
-        widest: float | None = None,
+        widest: float = math.inf,
         timer: Timer = time_calls,
         machine: Machine | None = None,
         progress: Progress | None = None,
@@ -122,7 +123,7 @@ class OperationsPredictor:
             if not predictor.store.fitted:  # another process may have fitted it meanwhile
                 progress.say(f"Measuring this machine once, for any network on {target}")
                 networks = networks or reference_networks(target)
-                predictor._fit(networks, effort, widest or WIDEST_HERE, machine, progress)
+                predictor._fit(networks, effort, widest, machine, progress)
         return predictor
 
     def predict(
@@ -179,6 +180,7 @@ class OperationsPredictor:
                 found.held_out_ms,
                 whole.ms,
                 whole.quarters_ms,
+                calm=whole.calm_quarters_ms,
                 change=PROCESSOR_CHANGE,
                 widest=widest,
                 what=f"Measuring networks on {self.target}",

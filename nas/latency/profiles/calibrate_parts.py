@@ -81,6 +81,7 @@ def _profile(
         predicted,
         measured.ms,
         measured.repeats_ms,
+        calm=measured.calm_ms,
         change=PROCESSOR_CHANGE,
         widest=plan.widest_for(target),
         what=f"Measuring '{subject.space.name}' on {target}",

@@ -6,7 +6,9 @@ Each measured network is predicted by a fit to all others. These predictions giv
                          device's speed changes from one session to another
     figures of merit     mean error, rank correlation and the like, which every profile shows
 
-A fit with too wide an interval is refused: the measurement says nothing.
+A fit with too wide an interval is refused: the measurement says nothing. Not so on the processor
+at hand, which other programs often keep busy: a wide interval is of use there, because finalists
+are measured again.
 
 Paper: split conformal prediction, Lei et al. 2018, https://arxiv.org/abs/1604.04173
 """
@@ -27,9 +29,6 @@ from nas.latency.timing.samples import Measurement
 Floats = NDArray[np.float64]
 WIDEST = 2.0
 """A 90 % interval of more than this factor to either side is refused."""
-WIDEST_HERE = 10.0
-"""The same for the processor at hand. Other programs often keep it busy, and a wide interval is of
-use all the same: finalists are measured again."""
 WRONG_TIMES = (
     "Either another program slowed the device down, or the times belong to other networks. "
     "Measure again."
@@ -65,6 +64,7 @@ def judge(
     measured: Floats,
     repeats: Floats,
     *,
+    calm: Floats | None = None,
     change: float,
     widest: float,
     what: str,
@@ -76,6 +76,9 @@ def judge(
         predicted: Milliseconds of each network, from fits without it, (n,).
         measured: Milliseconds of each network, (n,).
         repeats: Further measurements of each network, for the interval, (n, m).
+        calm: The same measurements corrected for slowdowns by other programs, (n, m). Where those
+            slow the machine down so much that `repeats` say nothing, the interval is for the
+            machine's calm moments, and not below `WIDEST`.
         change: Of the device's speed between two sessions, see `another_day`.
         widest: A 90 % interval of more than this factor to either side is refused.
         what: Of which measurement an error speaks.
@@ -85,6 +88,9 @@ def judge(
         NotFittedError: the interval is too wide.
     """
     half_width = conformal_half_width(predicted[:, None], repeats)
+    if calm is not None and math.exp(half_width) > WIDEST:
+        in_calm_moments = conformal_half_width(predicted[:, None], calm)
+        half_width = min(half_width, max(math.log(WIDEST), in_calm_moments))
     if math.exp(half_width) > widest:
         raise NotFittedError(
             f"{what} gave nothing to rely on: predictions would be off by a factor of "

@@ -101,12 +101,20 @@ class MeasuredNetworks:
     """Further medians of each network, from which the interval is made, (n, m)."""
     spread: Floats
     """Distance between the quartiles over the median, (n,); NaN where it is not known."""
+    calm_ms: Floats | None = None
+    """`repeats_ms` corrected for slowdowns by other programs, where these are known."""
 
     @classmethod
     def of(cls, codes: Codes, found: Measurement) -> MeasuredNetworks:
         """Those networks that fitted into the memory."""
         held = found.fits
-        return cls(codes[held], found.ms[held], found.quarters_ms[held], found.spread[held])
+        return cls(
+            codes[held],
+            found.ms[held],
+            found.quarters_ms[held],
+            found.spread[held],
+            found.calm_quarters_ms[held],
+        )
 
     def records(self, predicted: Floats) -> tuple[dict[str, Any], ...]:
         """The networks as a profile keeps them, with what a fit without each predicts, (n,)."""

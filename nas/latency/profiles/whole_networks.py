@@ -91,6 +91,7 @@ def whole_networks_profile(
         predicted[judged],
         measured.ms[judged],
         measured.repeats_ms[judged],
+        calm=None if measured.calm_ms is None else measured.calm_ms[judged],
         change=PROCESSOR_CHANGE,
         widest=widest,
         what=f"These times of {len(measured.ms)} networks of '{conditions['space']}'",

@@ -70,14 +70,11 @@ class Samples:
         low, middle, high = np.percentile(self._calm().sum(axis=1), [25, 50, 75])
         return float((high - low) / middle)
 
-    def quarters(self) -> list[float]:
-        """Median of all pieces together in each quarter of the time, not corrected."""
+    def quarters(self, corrected: bool = False) -> list[float]:
+        """Median of all pieces together in each quarter of the time."""
+        drift = self.drift if corrected else np.zeros(len(self.drift))
         groups = np.array_split(np.arange(len(self.ms)), 4)
-        return [
-            Samples(self.ms[g], self.disturbed[g], np.zeros(len(g))).total()
-            for g in groups
-            if len(g)
-        ]
+        return [Samples(self.ms[g], self.disturbed[g], drift[g]).total() for g in groups if len(g)]
 
     def _calm(self) -> Floats:
         steady = self.ms / np.exp(self.drift)[:, None]
@@ -99,6 +96,8 @@ class Measurement:
     """Distance between the quartiles over the median."""
     quarters_ms: Floats
     """Medians in each quarter of the time, slowdowns included, (n, 4)."""
+    calm_quarters_ms: Floats
+    """The same corrected for slowdowns by other programs, (n, 4)."""
     rounds: int
     disturbed: float
     """Share of passes during which the system interrupted this process."""
@@ -137,6 +136,7 @@ def summary(samples: Sequence[Samples]) -> Measurement:
         ms=np.array([s.total() for s in samples], dtype=np.float64),
         spread=np.array([s.spread() for s in samples], dtype=np.float64),
         quarters_ms=np.array([s.quarters() for s in samples], dtype=np.float64),
+        calm_quarters_ms=np.array([s.quarters(corrected=True) for s in samples], np.float64),
         rounds=len(samples[0].ms) // PASSES,
         disturbed=float(np.mean([s.disturbed.mean() for s in samples])),
         drift=float(np.expm1(high - low)),
@@ -210,4 +210,5 @@ def with_gaps(found: Measurement, held: NDArray[np.bool_]) -> Measurement:
         ms=spread_out(found.ms),
         spread=spread_out(found.spread),
         quarters_ms=spread_out(found.quarters_ms),
+        calm_quarters_ms=spread_out(found.calm_quarters_ms),
     )

@@ -6,7 +6,7 @@
 
 There is no product of positions with positions: the cost is linear in their number.
 Elastic: channels (leading), kernels (centre window).
-Paper: CAS-ViT, Zhang et al. 2024, https://arxiv.org/abs/2408.03703 (Section 3.2)
+Paper: CAS-ViT, Zhang et al. 2024, https://arxiv.org/abs/2408.03703 (Section 3)
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ B_i is a table over the absolute row and column offsets. Head i has the channels
 ..., so that a channel stays with its head at every width. A smaller map is one window; one that
 windows do not tile is padded with zeros at the bottom and the right.
 Elastic: channels and each head's channels (leading), kernel of the queries (centre window).
-Paper: EfficientViT, Liu et al. 2023, https://arxiv.org/abs/2305.07027 (Section 3.2)
+Paper: EfficientViT, Liu et al. 2023, https://arxiv.org/abs/2305.07027 (Section 3.1)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import depthwise, maps, tokens
+from search_spaces.layers import attend, depthwise, maps, tokens
 from search_spaces.windows import from_windows, to_windows
 
 KEY = 16  # channels of queries and keys in every published model
@@ -58,8 +58,7 @@ class Head(nn.Module):
         bias = table.flatten()[_offsets(x, rows, columns, table.device)]
         bias = bias.reshape(rows * columns, rows * columns)
         q, k, v = (tokens(part)[:, None] for part in (q, k, v))  # one head, (B * windows, 1, N, d)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return maps(y[:, 0], rows, columns)
+        return maps(attend(q, k, v, bias)[:, 0], rows, columns)
 
 
 class CascadedGroupAttention(nn.Module):

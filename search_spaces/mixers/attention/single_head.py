@@ -5,7 +5,7 @@
 
 GN is a group norm with one group, over the channels and the positions of a.
 Elastic: channels and those of the part (leading).
-Paper: SHViT, Yun and Ro 2024, https://arxiv.org/abs/2401.16456 (Section 3.3)
+Paper: SHViT, Yun and Ro 2024, https://arxiv.org/abs/2401.16456 (Section 3)
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import channels_last, maps, tokens
+from search_spaces.layers import attend, channels_last, maps, tokens
 
 KEY = 16  # channels of queries and keys in every published model
 
@@ -50,7 +49,7 @@ class SingleHeadAttention(nn.Module):
         part = channels_last(self.norm(part.contiguous()))
         qkv = self.qkv_norm(self.qkv(part))
         q, k, v = torch.split(tokens(qkv)[:, None], [KEY, KEY, self.split[0]], 3)  # one head
-        y = maps(F.scaled_dot_product_attention(q, k, v)[:, 0], height, width)
+        y = maps(attend(q, k, v)[:, 0], height, width)
         y = self.project_norm(self.project(torch.relu(torch.cat([y, rest], 1))))
         return channels_last(y)
 

@@ -6,7 +6,7 @@
 
 The values and the pairwise products of attention are left out: the cost is linear in positions.
 Elastic: channels (leading).
-Paper: SwiftFormer, Shaker et al. 2023, https://arxiv.org/abs/2303.15446 (Section 3.1)
+Paper: SwiftFormer, Shaker et al. 2023, https://arxiv.org/abs/2303.15446 (Section 3.2)
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class AttentiveConv(nn.Module):
         t = x.permute(0, 2, 3, 1)  # (B, H, W, C)
         kernels = self._kernels(t.flatten(1, 2)).unbind(1)
         shifted = taps(self.value(t), self.kernel)
-        y = shifted[0] * kernels[0][:, None, None]
+        y: Tensor = shifted[0] * kernels[0][:, None, None]
         for kernel, tap in zip(kernels[1:], shifted[1:], strict=True):
             y = torch.addcmul(y, kernel[:, None, None], tap)
         y = self.project(y)
@@ -62,8 +62,10 @@ class AttentiveConv(nn.Module):
         count = self.kernel**2
         # The mean of projections is the projection of the mean, which costs less.
         means = F.gelu(self.context(averages(t.shape[1], count, t) @ t))
-        kernels = self.generate.reshape(count, count) @ means + self.shift.reshape(count, 1)
-        return kernels - self.inhibition.sigmoid() * kernels.mean(dim=1, keepdim=True)
+        kernels: Tensor = self.generate.reshape(count, count) @ means
+        kernels = kernels + self.shift.reshape(count, 1)
+        kernels = kernels - self.inhibition.sigmoid() * kernels.mean(dim=1, keepdim=True)
+        return kernels
 
 
 def _cut(name: str, largest: Shape, child: Shape) -> Cut:

@@ -52,14 +52,16 @@ class DynamicConv(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         height, width = x.shape[2:]
         t = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-        weights = self._kernels(t).unflatten(2, (height, width)).permute(4, 0, 2, 3, 1)[..., None]
+        weights = torch.unflatten(self._kernels(t), 2, (height, width))
+        weights = weights.permute(4, 0, 2, 3, 1)[..., None]  # (k*k, B, H, W, heads, 1)
         padded = F.pad(t, (0, self.heads * self.head_dim - t.shape[3]))
-        shifted = [tap.unflatten(3, (self.heads, -1)) for tap in taps(padded, self.kernel)]
-        y = shifted[0] * weights[0]
+        shifted = [torch.unflatten(tap, 3, (self.heads, -1)) for tap in taps(padded, self.kernel)]
+        y: Tensor = shifted[0] * weights[0]
         for tap, weight in zip(shifted[1:], weights[1:], strict=True):
             y = torch.addcmul(y, tap, weight)
         y = self.project(y.flatten(3)[..., : t.shape[3]])
-        return y.permute(0, 3, 1, 2)
+        y = y.permute(0, 3, 1, 2)
+        return y
 
     def _kernels(self, t: Tensor) -> Tensor:
         """(B, H, W, C) -> one kernel for each group and position, (B, heads, N, k*k)."""
@@ -70,7 +72,7 @@ class DynamicConv(nn.Module):
         k = split_heads(self.k(regions.reshape(batch, REGIONS**2, dim)), self.heads)
         # (q k^T) M = q (M^T k)^T: mixing the 49 keys first costs less than mixing all scores.
         k = self.mix.flatten(1).T @ (k * self.head_dim**-0.5)  # (B, heads, k*k, d/2)
-        scores = q @ k.transpose(2, 3) + self.bias.flatten(1)[:, None]
+        scores: Tensor = q @ k.transpose(2, 3) + self.bias.flatten(1)[:, None]
         return scores.softmax(dim=3)
 
 

@@ -60,10 +60,10 @@ class LargeSmall(nn.Module):
     def _gather(self, t: Tensor, kernels: Tensor) -> Tensor:
         """(B, H, W, C) and its kernels (B, H, W, groups * 9) -> (B, C, H, W)."""
         dim = t.shape[3]
-        weights = kernels.unflatten(3, (self.groups, 1, SIDE**2)).unbind(5)
+        weights = torch.unflatten(kernels, 3, (self.groups, 1, SIDE**2)).unbind(5)
         t = F.pad(t, (0, self.groups * GROUP - dim))
-        shifted = [tap.unflatten(3, (self.groups, GROUP)) for tap in taps(t, SIDE)]
-        y = shifted[0] * weights[0]
+        shifted = [torch.unflatten(tap, 3, (self.groups, GROUP)) for tap in taps(t, SIDE)]
+        y: Tensor = shifted[0] * weights[0]
         for tap, weight in zip(shifted[1:], weights[1:], strict=True):
             y = torch.addcmul(y, tap, weight)
         return y.flatten(3)[..., :dim].permute(0, 3, 1, 2)

@@ -67,8 +67,8 @@ class MultiDilation(nn.Module):
         groups = half if self.kernels == "depthwise" else 1
         # Dense and depthwise kernels share no weights, so they have different names.
         self.filters = nn.ModuleDict({self.kernels: Filters(half, groups, options.dilation)})
-        self.excite_near = SqueezeExcite(half, max(1, half // 4))
-        self.excite_wide = SqueezeExcite(half, max(1, half // 4))
+        self.excite_near = SqueezeExcite(half, max(1, half // 4), "relu")
+        self.excite_wide = SqueezeExcite(half, max(1, half // 4), "relu")
         self.project_near = PointwiseLinear(half, dim)
         self.project_wide = PointwiseLinear(half, dim, bias=False)
 

@@ -64,7 +64,8 @@ class LocalKernels(nn.Module):
         # A head sees its channels: what the heads do not cover is left out, the rest is zero.
         mean = F.pad(mean, (0, self.heads * self.head_dim - mean.shape[1]))
         t = mean.reshape(-1, self.heads, self.head_dim)
-        return self.kernels(F.gelu(self.hidden(t))).reshape(-1, mean.shape[1], SIDE**2)
+        kernels: Tensor = self.kernels(F.gelu(self.hidden(t)))
+        return kernels.reshape(-1, mean.shape[1], SIDE**2)
 
 
 class InjectiveLinearAttention(nn.Module):
@@ -95,7 +96,7 @@ class InjectiveLinearAttention(nn.Module):
 
         (local,) = self.local.values()
         kernels = local(t.mean(dim=1)).unbind(2)  # 9 times (B, inner)
-        shifted = taps(values.unflatten(1, (height, width)), SIDE)
+        shifted = taps(torch.unflatten(values, 1, (height, width)), SIDE)
         for kernel, tap in zip(kernels, shifted, strict=True):
             y = torch.addcmul(y, kernel[:, None], tap.flatten(1, 2))
         return maps(self.project(y), height, width)

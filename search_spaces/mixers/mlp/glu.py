@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import maps, tokens
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class GLU(nn.Module):
     def __init__(self, dim: int, options: GLUOptions) -> None:
         super().__init__()
         hidden = dim * options.expand
-        self.activation = ACTIVATIONS[options.activation]
+        self.activation: nn.Module = ACTIVATIONS[options.activation]()
         self.gate = nn.Linear(dim, hidden)
         self.value = nn.Linear(dim, hidden)
         self.norm = nn.LayerNorm(hidden)

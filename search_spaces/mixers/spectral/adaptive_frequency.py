@@ -31,54 +31,56 @@ class AdaptiveFrequencyOptions(Options):
     threshold: float = choice(0.01, 0.0)
 
 
+class ComplexBlocks(nn.Module):
+    """A complex matrix and a complex shift for each block of channels.
+
+    Works on real and imaginary parts. The last block may lack channels: they are zero in what a
+    layer is given, and not in its result.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.blocks = -(-dim // BLOCK)
+        self.weight = nn.Parameter(torch.randn(2, self.blocks, BLOCK, BLOCK) * 0.02)
+        self.bias = nn.Parameter(torch.randn(2, self.blocks * BLOCK) * 0.02)
+
+    def forward(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+        """Twice (..., C) -> twice (..., blocks * BLOCK)."""
+        bias = self.bias.to(real.dtype)
+        first, second = self.weight.to(real.dtype)
+        y = self._product(real, first) - self._product(imaginary, second) + bias[0]
+        z = self._product(imaginary, first) + self._product(real, second) + bias[1]
+        return y, z
+
+    def _product(self, part: Tensor, weight: Tensor) -> Tensor:
+        """(..., C) -> (..., blocks * BLOCK)."""
+        part = F.pad(part, (0, self.blocks * BLOCK - part.shape[-1]))
+        part = torch.unflatten(part, -1, (self.blocks, BLOCK))
+        return torch.einsum("...ki,kio->...ko", part, weight).flatten(-2)
+
+
 class AdaptiveFrequency(nn.Module):
     """A filter in the frequency domain that depends on the map."""
 
     def __init__(self, dim: int, options: AdaptiveFrequencyOptions) -> None:
         super().__init__()
-        self.threshold, self.blocks = options.threshold, -(-dim // BLOCK)
-        for name in ("1", "2"):
-            weight = nn.Parameter(torch.randn(2, self.blocks, BLOCK, BLOCK) * 0.02)
-            self.register_parameter(f"weight{name}", weight)
-            bias = nn.Parameter(torch.randn(2, self.blocks * BLOCK) * 0.02)
-            self.register_parameter(f"bias{name}", bias)
+        self.threshold = options.threshold
+        self.enter, self.leave = ComplexBlocks(dim), ComplexBlocks(dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        height, width = x.shape[2:]
         # Half precisions have no FFT: the filter is computed in float32.
         wide = torch.promote_types(x.dtype, torch.float32)
         spectrum = torch.fft.rfft2(x.to(wide), norm="ortho")  # (B, C, H, W // 2 + 1)
-        real, imaginary = self._mask(spectrum.real, spectrum.imag)
-        y = torch.fft.irfft2(
-            spectrum * torch.complex(real, imaginary), s=(height, width), norm="ortho"
-        )
-        return y.to(x.dtype).contiguous(memory_format=torch.channels_last)
-
-    def _mask(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
-        """Real and imaginary part of the mask of a spectrum, each (B, C, H, W // 2 + 1)."""
-        dim = real.shape[1]
-        missing = self.blocks * BLOCK - dim
-        parts = [F.pad(p.permute(0, 2, 3, 1), (0, missing)) for p in (real, imaginary)]
-        parts = self._layer(parts, self.weight1, self.bias1)
-        parts = self._layer([p.relu() for p in parts], self.weight2, self.bias2)
+        parts = (part.permute(0, 2, 3, 1) for part in (spectrum.real, spectrum.imag))
+        mask = self.leave(*(part.relu() for part in self.enter(*parts)))
         real, imaginary = (
-            F.softshrink(p[..., :dim], self.threshold).permute(0, 3, 1, 2) for p in parts
+            F.softshrink(part[..., : x.shape[1]], self.threshold).permute(0, 3, 1, 2)
+            for part in mask
         )
-        return real, imaginary
-
-    def _layer(self, parts: list[Tensor], weight: Tensor, bias: Tensor) -> list[Tensor]:
-        """A complex matrix for each block, and a shift; parts are (B, H, W', C)."""
-        real, imaginary = (p.unflatten(3, (self.blocks, BLOCK)) for p in parts)
-        weight, bias = weight.to(real.dtype), bias.to(real.dtype)
-
-        def product(part: Tensor, i: int) -> Tensor:
-            return torch.einsum("bhwki,kio->bhwko", part, weight[i]).flatten(3)
-
-        return [
-            product(real, 0) - product(imaginary, 1) + bias[0],
-            product(imaginary, 0) + product(real, 1) + bias[1],
-        ]
+        spectrum = spectrum * torch.complex(real, imaginary)
+        y: Tensor = torch.fft.irfft2(spectrum, s=x.shape[2:], norm="ortho").to(x.dtype)
+        return y.contiguous(memory_format=torch.channels_last)
 
 
 MIXERS.register(

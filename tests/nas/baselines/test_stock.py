@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from nas import timm_library
-from nas.baselines.latency import time_networks
+from nas.baselines.apart import measure_apart
+from nas.baselines.latency import time_models
+from nas.baselines.model import STOCK_FILE, Model
 from nas.baselines.networks import as_deployed, build
 from nas.baselines.result import StockResult
 from nas.baselines.scoring import score, unpacked
@@ -19,11 +22,13 @@ from nas.baselines.weights import Weights, weights_of
 from nas.data.augment import Augmentation
 from nas.data.batches import TrainBatches
 from nas.data.images import Images, Normalisation
-from nas.errors import CheckpointError
-from nas.latency import Target
+from nas.errors import CheckpointError, NotFittedError
+from nas.latency import Effort, Target
+from nas.latency.timing.machine import Machine
 from nas.progress import Silent
 from search_spaces.data_shape import DataShape
 from supernet.scores import Evaluation
+from supernet.training.checkpoint import to_bytes
 from supernet.training.loop import Checkpoints
 
 SHAPE = DataShape(3, 4)
@@ -135,20 +140,36 @@ def test_scores_say_which_images_are_right() -> None:
     assert unpacked(found.packed, len(IMAGES)) == found.right
 
 
-def test_latencies_are_measured_or_predicted_or_unknown(fake_machine: type) -> None:
-    networks, shapes = [build(NAME, SIDE, SHAPE, 0).eval()], [(1, 3, SIDE, SIDE)]
-    cpu = time_networks(networks, shapes, Target("cpu", threads=1), fake_machine(2.0), Silent())
+def absent(target: Target) -> Machine:
+    raise NotFittedError("not at hand")
+
+
+def test_latencies_are_measured_or_predicted_or_unknown(fake_machine: Any) -> None:
+    models = [Model(SIDE, SHAPE, NAME)]
+    cpu = time_models(models, Target("cpu", threads=1), fake_machine(2.0), Silent())
     assert cpu.measured and cpu.ms == pytest.approx((2.0,))
+    a100 = time_models(models, Target("a100"), absent, Silent())
+    assert not a100.measured and a100.ms[0] is not None and 0.01 < a100.ms[0] < 10
+    with pytest.raises(NotFittedError, match="not at hand"):
+        time_models(models, Target("cpu", threads=1), absent, Silent())
 
-    def absent(target: Target) -> object:
-        from nas.errors import NotFittedError
 
-        raise NotFittedError("not at hand")
+def test_networks_are_measured_from_their_files_in_another_process(tmp_path: Path) -> None:
+    network = build(NAME, SIDE, SHAPE, 3)
+    (tmp_path / STOCK_FILE).write_bytes(to_bytes(network.state_dict(), {}))
+    model = Model(SIDE, SHAPE, NAME, str(tmp_path))
+    x = torch.randn(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        assert torch.equal(model.load()(x), network.eval()(x))
+    ms = measure_apart([model], Target("cpu", threads=1), Effort(0.0, least=2, most=2))
+    assert ms[0] is not None and ms[0] > 0
 
-    a100 = time_networks(networks, shapes, Target("a100"), absent, Silent())  # type: ignore[arg-type]
-    assert not a100.measured and 0.01 < (a100.ms[0] or 0) < 10
-    board = time_networks(networks, shapes, Target("jetson-nano"), absent, Silent())  # type: ignore[arg-type]
-    assert board.ms in ((None,), board.ms) and not board.measured
+
+def test_errors_of_the_other_process_are_raised_here(tmp_path: Path) -> None:
+    (tmp_path / STOCK_FILE).write_bytes(b"damaged")
+    model = Model(SIDE, SHAPE, NAME, str(tmp_path))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        measure_apart([model], Target("cpu", threads=1), Effort(0.0, least=2, most=2))
 
 
 def test_a_result_is_read_as_it_was_written() -> None:

@@ -215,7 +215,6 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     monkeypatch.setattr(
         "nas.latency.operations.predictor.reference_networks", lambda target: small
     )
-    monkeypatch.setattr("nas.latency.operations.predictor.WIDEST_HERE", math.inf)
     found = _document(run, "timm:test_resnet", "--resolution", "64", "--threads", "1")
     assert found["low_ms"] < found["latency_ms"] < found["high_ms"]
     assert found["basis"] == "measured"

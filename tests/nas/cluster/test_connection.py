@@ -36,7 +36,10 @@ def test_room_is_counted_node_by_node() -> None:
     ("choice", "words"),
     [
         (RayChoice("auto", most=8), "8 workers with 1 CPUs each were asked for.*room for 7"),
-        (RayChoice("auto", fewest=2, most=4, gpus=1), "1 CPUs and 1 GPUs each.*room for 1"),
+        (
+            RayChoice("auto", fewest=2, most=4, gpus=1),
+            "2 workers with 1 CPUs and 1 GPUs.*room for 1",
+        ),
         (RayChoice("auto", cpus=5), "1 workers with 5 CPUs.*2 nodes with 7 CPUs and 1 GPUs"),
     ],
 )

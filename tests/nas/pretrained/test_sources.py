@@ -154,6 +154,17 @@ def test_the_package_gives_the_scores_of_timm() -> None:
     torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-4)
 
 
+@needs_package
+@pytest.mark.parametrize("channels", [1, 13])
+@torch.no_grad()
+def test_a_donor_takes_grey_images_and_those_of_many_channels(channels: int) -> None:
+    donor = load_donor(LITE0)
+    network = donor.network(64, DataShape(channels, 5))
+    assert network(torch.randn(2, channels, 64, 64)).shape == (2, 5)
+    assert f"{donor.published.name} is adapted" in donor.adapts(channels)
+    assert (donor.normalisation(channels) is None) == (channels == 13)
+
+
 def test_the_first_convolution_takes_grey_and_many_channels() -> None:
     weight = torch.randn(8, 3, 3, 3)
     assert torch.equal(adapted(weight, 3), weight)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from nas.report import ReportContent
-from nas.result import FrontMember, Latency, NamedTarget
+from nas.result import (
+    FrontMember,
+    Latency,
+    NamedTarget,
+    Recommendation,
+    StockLatency,
+    StockNetwork,
+)
 from nas.retrain import NetworkResult
 from nas.search.objectives import Budgets
 from nas.search.records import Record
@@ -65,7 +72,14 @@ def member(
     return FrontMember(
         id, (0,), ARCHITECTURE, accuracy, accuracy, 0.1,
         (Latency("cpu", ms, ms * 0.9, ms * 1.1, measured_ms),), 1_500_000, 120_000, 0.5,
-        test_accuracy,
+        test_accuracy, None if test_accuracy is None else 0.97, 0.875,
+    )  # fmt: skip
+
+
+def stock(name: str, pretrained: str | None, accuracy: float, ms: float) -> StockNetwork:
+    return StockNetwork(
+        name, 48, pretrained, 3, accuracy, accuracy, (StockLatency("cpu", ms, True),), 2_500_000,
+        9.0, Path(f"baselines/{name}-48px"),
     )  # fmt: skip
 
 
@@ -90,12 +104,28 @@ def full() -> ReportContent:
             {"epoch": e, "loss": 1.0, "largest": 0.9, "smallest": 0.5, "random": 0.7}
             for e in (1.0, 2.0)
         ],
+        on_cluster=[
+            {
+                "search": "evaluations.jsonl",
+                "workers": 4,
+                "nodes": ["10.0.0.1", "10.0.0.2"],
+                "evaluations": 1200,
+                "seconds": 60.0,
+                "worker_seconds": 180.0,
+                "failures": ["worker 3 on 10.0.0.2 died"],
+            }
+        ],
         retrained=[NetworkResult(ARCHITECTURE.id, score, score, False, 4, Recipe(), [], 61.0)],
         best=ARCHITECTURE,
         settings={"space": "tiny", "threads": None, "recipe": {}},
         environment={"python": "3.11", "packages": {"torch": "2.9"}, "command": ["nas", "search"]},
         notes=("images are <small>",),
         exported=(Path("results/run/networks/x"),),
+        origin="The supernet started from the weights of a network.",
+        recommended=[Recommendation((5.0,), ARCHITECTURE.id, "It is good.", "The search paid.")],
+        stock=[stock("lcnet_050", None, 0.5, 2.5), stock("levit_128s", "a package", 0.75, 4.5)],
+        validation_images=200,
+        test_images=100,
     )
 
 

@@ -77,13 +77,19 @@ def test_the_page_says_the_target_the_numbers_and_how_to_go_on(
     words = written(full, tmp_path).words
     for said in (
         full.target,
-        "90.00%",
+        "90.0% (86.0 to 93.0)",
         "2.70 to 3.30",
         "2.90",
         "1.5M",
         "120k",
         "512 KiB",
-        "99.00%",
+        "99.0% (95.6 to 99.8)",
+        "Within 5 ms: " + full.front[1].id + ". It is good.",
+        "The search paid.",
+        "The supernet started from the weights of a network.",
+        "levit_128s at 48 px",
+        "75.0% (67.3 to 81.4)",
+        "from scratch",
         "tiny <on> digits",
         "images are <small>",
         "load_exported('results/run/networks/x')",
@@ -96,12 +102,19 @@ def test_the_page_says_the_target_the_numbers_and_how_to_go_on(
     assert "No random search was run" not in words
 
 
+def test_the_workers_of_a_cluster_are_shown(full: ReportContent, tmp_path: Path) -> None:
+    page = write_report(tmp_path, full).read_text()
+    assert "The workers" in page
+    for shown in ("1,200", "20", "75%", "worker 3 on 10.0.0.2 died"):
+        assert shown in page
+
+
 def test_headers_name_rows_and_columns(full: ReportContent, tmp_path: Path) -> None:
     page = written(full, tmp_path)
     assert page.all("html")[0]["lang"] == "en"
     assert all(attributes["scope"] in ("row", "col") for attributes in page.all("th"))
     chosen = [attributes for attributes in page.all("tr") if attributes.get("class") == "chosen"]
-    assert len(chosen) == 1
+    assert len(chosen) == 2  # of the front, and of all networks side by side
 
 
 def test_a_search_without_a_random_one_beside_it_says_so(
@@ -143,10 +156,11 @@ def test_two_targets_have_a_figure_each_and_several_budgets_a_table(
         random_records=found[:10],
         budgets=Budgets(limits),
         answers=[Answer(each, id) for each, id in zip(limits, best, strict=True)],
+        recommended=[dataclasses.replace(full.recommended[0], limits_ms=limits[-1])],
     )
     page = written(content, tmp_path)
     files = {file.stem for file in (tmp_path / "figures").iterdir()}
-    assert files == {*FIGURES, *FIGURES_OF_TARGETS, "front-2"}
+    assert files == {*FIGURES, *FIGURES_OF_TARGETS, "front-2", "compared-2"}
     for said in (
         "The best network for each budget",
         "2 ms on cpu",
@@ -171,6 +185,7 @@ def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
             m,
             latencies=tuple(dataclasses.replace(at, measured_ms=None) for at in m.latencies),
             test_accuracy=None,
+            shared_test_accuracy=None,
         )
         for m in full.front
     ]
@@ -181,6 +196,8 @@ def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
         budgets=Budgets(),
         retrained=(),
         best=None,
+        stock=(),
+        recommended=(),
     )
     page = written(content, tmp_path)
     assert len(page.all("img")) == 3  # front, hypervolume, supernet

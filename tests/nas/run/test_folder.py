@@ -20,7 +20,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_run_is_named_by_what_was_asked() -> None:
     with open_run(Settings(budget_ms=5.0)) as run, open_run(Settings(budget_ms=5.0)) as other:
-        assert run.path.name.startswith("hybrid-tiny-digits-cpu-5ms-")
+        assert run.path.name.startswith("digits-cpu-5ms-")
         assert run.path.parent == Path("results")
         assert run.path != other.path
         assert sorted(list_runs()) == sorted([run.path, other.path])
@@ -29,7 +29,7 @@ def test_a_new_run_is_named_by_what_was_asked() -> None:
 def test_a_folder_is_named_by_each_target_and_its_budgets() -> None:
     targets = [{"hardware": "a100", "budgets_ms": [0.5, 2, 10]}, {"budgets_ms": [40]}]
     with open_run(Settings(targets=targets)) as run:
-        assert run.path.name.startswith("hybrid-tiny-digits-a100-500us-to-10ms-cpu-40ms-20")
+        assert run.path.name.startswith("digits-a100-500us-to-10ms-cpu-40ms-20")
 
 
 def test_a_run_keeps_its_settings_and_environment() -> None:

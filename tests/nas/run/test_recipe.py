@@ -16,7 +16,7 @@ def test_an_empty_recipe_is_the_default_one() -> None:
     read = read_recipe({})
     assert read.recipe == Recipe() and not read.epochs_given
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1)
-    assert str(read.sampler) == "sandwich, random_children=2"
+    assert str(read.sampler) == "sandwich, random_children=2, alone=0.0, descent=0.0"
     assert str(read.supervision) == "in-place, label_weight=0.5"
 
 

@@ -10,7 +10,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from nas.search import make_searcher
 from nas.search.engine import search
-from nas.search.study import STUDY, mirror
+from nas.search.study import mirror
+from nas.search.study_places import STUDY, StudyFile
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def essence(found):
 
 def test_a_study_holds_each_evaluation(records, space, tmp_path):
     path = tmp_path / "study.journal"
-    assert mirror(path, records, space.genes) == 9
+    assert mirror(StudyFile(path), records, space.genes) == 9
     found = trials(path)
     for trial, record in zip(found, records, strict=True):
         assert trial.user_attrs["id"] == record.id
@@ -54,7 +55,7 @@ def test_a_study_of_two_targets_has_an_objective_for_each(two_targets, tmp_path)
     searcher = make_searcher("random", two_targets.brief(0))
     records = search(two_targets, searcher, evaluations=3, record=tmp_path / "e.jsonl")
     path = tmp_path / "study.journal"
-    assert mirror(path, records, two_targets.space.genes, targets=("a100", "cpu")) == 3
+    assert mirror(StudyFile(path), records, two_targets.space.genes, targets=("a100", "cpu")) == 3
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.load_study(study_name=STUDY, storage=storage)
     assert study.metric_names == ["accuracy", "ms on a100", "ms on cpu"]
@@ -63,27 +64,27 @@ def test_a_study_of_two_targets_has_an_objective_for_each(two_targets, tmp_path)
 
 
 def test_mirroring_in_batches_or_again_gives_the_same_study(records, space, tmp_path):
-    mirror(tmp_path / "once", records, space.genes)
-    assert mirror(tmp_path / "batches", records[:4], space.genes) == 4
-    assert mirror(tmp_path / "batches", records, space.genes) == 5
-    assert mirror(tmp_path / "batches", records, space.genes) == 0
+    mirror(StudyFile(tmp_path / "once"), records, space.genes)
+    assert mirror(StudyFile(tmp_path / "batches"), records[:4], space.genes) == 4
+    assert mirror(StudyFile(tmp_path / "batches"), records, space.genes) == 5
+    assert mirror(StudyFile(tmp_path / "batches"), records, space.genes) == 0
     assert essence(trials(tmp_path / "batches")) == essence(trials(tmp_path / "once"))
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"op_code": 4,\n', b"not json\n{}\n"])
 def test_a_damaged_study_is_made_anew(records, space, tmp_path, damage):
     path = tmp_path / "study.journal"
-    mirror(path, records, space.genes)
+    mirror(StudyFile(path), records, space.genes)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + damage + whole[len(whole) // 2 :])
-    mirror(path, records, space.genes)
+    mirror(StudyFile(path), records, space.genes)
     assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
 
 
 def test_a_study_of_other_evaluations_is_made_anew(records, space, tmp_path):
     path = tmp_path / "study.journal"
-    mirror(path, records[::-1], space.genes)
-    assert mirror(path, records, space.genes) == 9
+    mirror(StudyFile(path), records[::-1], space.genes)
+    assert mirror(StudyFile(path), records, space.genes) == 9
     assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
 
 
@@ -96,12 +97,12 @@ def test_choices_that_read_the_same_are_numbered(records, space, tmp_path):
         dataclasses.replace(gene, choices=tuple(Same() for _ in gene.choices))
         for gene in space.genes
     ]
-    mirror(tmp_path / "study", records, genes)
+    mirror(StudyFile(tmp_path / "study"), records, genes)
     assert trials(tmp_path / "study")[0].params["gene0"] == f"{records[0].code[0]}: same"
 
 
 def test_mirroring_is_quiet_and_leaves_optuna_as_it_was(records, space, tmp_path, capfd):
     level = optuna.logging.get_verbosity()
-    mirror(tmp_path / "study", records, space.genes)
+    mirror(StudyFile(tmp_path / "study"), records, space.genes)
     assert optuna.logging.get_verbosity() == level
     assert capfd.readouterr() == ("", "")

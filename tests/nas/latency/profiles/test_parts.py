@@ -15,7 +15,7 @@ from nas.latency.identity import parts_hash
 from nas.latency.prediction import agreement, conformal_half_width
 from nas.latency.profiles.calibrate_parts import network_features
 from nas.latency.profiles.choosing import covering_codes, stratified_codes
-from nas.latency.profiles.held_out import judge, leave_one_out
+from nas.latency.profiles.held_out import WIDEST, judge, leave_one_out
 from nas.latency.profiles.least_squares import fit_non_negative
 from nas.latency.profiles.part_features import ROWS, operation_features, parts_in
 from nas.latency.tracing.trace import trace
@@ -63,6 +63,22 @@ def test_a_fit_that_says_nothing_is_refused_with_what_was_measured_and_why() -> 
     ):
         judge(measured, measured, repeats, widest=2.9, **said)
     assert judge(measured, measured, repeats, widest=3.1, **said).figures["mape"] == 0.0
+
+
+def test_beside_loud_programs_the_interval_is_for_calm_moments() -> None:
+    measured = np.array([1.0, 2.0, 4.0, 8.0])
+    loud, calm = measured[:, None] * [1.0, 9.0], measured[:, None] * [1.0, 1.1]
+    said = {"change": 0.0, "widest": math.inf, "what": "x", "why": "y"}
+    alone = judge(measured, measured, loud, **said)
+    assert math.exp(alone.log_half_width) == pytest.approx(9.0)
+    assert math.exp(judge(measured, measured, loud, calm=calm, **said).log_half_width) == 2.0
+    steady = judge(measured, measured, calm, calm=calm, **said)  # not busy: as measured
+    assert math.exp(steady.log_half_width) == pytest.approx(1.1)
+
+
+def test_a_processor_is_never_refused_and_another_device_is() -> None:
+    assert Plan().widest_for(TARGET) == math.inf
+    assert Plan().widest_for(Target("a100")) == WIDEST
 
 
 def test_agreement_is_in_shares() -> None:

@@ -29,7 +29,7 @@ def filtered(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 def gated(u: Tensor, layer: Interaction) -> Tensor:
-    """Equations of the spatial and of the channel interaction, Section 3.2."""
+    """The spatial interaction, then the channel interaction."""
     norm = layer.norm
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()
     z = filtered(u, layer.conv) - norm.running_mean[:, None, None]

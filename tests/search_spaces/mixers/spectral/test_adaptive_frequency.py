@@ -26,8 +26,8 @@ def mask(own: AdaptiveFrequency, spectrum: Tensor, threshold: float) -> Tensor:
     for block in range(spectrum.shape[1] // 16):
         channels = slice(16 * block, 16 * (block + 1))
         z = spectrum[:, channels].permute(0, 2, 3, 1)
-        w1, w2 = (torch.complex(*w[:, block]) for w in (own.weight1, own.weight2))
-        b1, b2 = (torch.complex(*b[:, channels]) for b in (own.bias1, own.bias2))
+        w1, w2 = (torch.complex(*w[:, block]) for w in (own.enter.weight, own.leave.weight))
+        b1, b2 = (torch.complex(*b[:, channels]) for b in (own.enter.bias, own.leave.bias))
         z = on_parts(torch.relu, z @ w1 + b1) @ w2 + b2
         blocks.append(on_parts(lambda part: F.softshrink(part, threshold), z))
     return torch.cat(blocks, dim=3).permute(0, 3, 1, 2)[:, :width]

@@ -1,0 +1,76 @@
+"""A search on a person's photographs as `nas search` makes it, and what it found beside others.
+
+    python scripts/photographs_search.py --data folder:DIR --budget 10ms
+
+The table has every network on the test split: the front with the supernet's weights, those that
+were trained alone, and the stock networks; `verdict` is the sentence that the person reads.
+Written to `results/photographs/search-<data>.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from results_file import write
+
+from nas import pipeline
+from nas.cli.console import working
+from nas.result import RunResult
+from nas.settings import Settings
+from nas.storage import read_json
+from nas.units import parse_duration
+
+
+def main() -> None:
+    """Search, or continue, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="folder:DIR")
+    parser.add_argument("--budget", default="10ms", help="one or several: 5ms,10ms")
+    parser.add_argument("--epochs", type=int, help="of the supernet; the recipe's by default")
+    parser.add_argument("--evaluations", type=int, default=200)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results/photographs-run"))
+    asked = parser.parse_args()
+    settings = Settings(
+        data=asked.data,
+        budgets_ms=[parse_duration(part) for part in asked.budget.split(",")],
+        epochs=asked.epochs,
+        evaluations=asked.evaluations,
+        threads=asked.threads,
+        seed=asked.seed,
+    )
+    begin = time.monotonic()
+    with working() as console:
+        result = pipeline.run(settings, out=asked.out, console=console)
+    name = Path(asked.data.partition(":")[2]).name
+    write("photographs", f"search-{name}", figures(result, time.monotonic() - begin))
+
+
+def figures(result: RunResult, seconds: float) -> dict[str, Any]:
+    """What was recommended, and all networks beside each other."""
+    steps = read_json(result.path / "steps.json")["steps"]
+    document = json.loads(json.dumps(result.to_dict()))
+    kept = (
+        *("id", "accuracy", "shared_test_accuracy", "shared_test_accuracy_interval"),
+        *("test_accuracy", "test_accuracy_interval", "latencies", "params"),
+    )
+    return {
+        "seconds": round(seconds, 1),
+        "seconds_by_step": {name: step["seconds"] for name, step in steps.items()},
+        "recommended": [
+            {"id": each.id, "reason": each.reason, "verdict": each.verdict}
+            for each in result.recommended
+        ],
+        "front": [{k: m[k] for k in kept if k in m} for m in document["front"]],
+        "stock": [{k: v for k, v in s.items() if k != "path"} for s in document["stock"]],
+        "notes": list(result.notes),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from nas.result import FrontMember, Latency, StockLatency, StockNetwork
+from nas.run.compare import Compared, Comparison
+from nas.run.front import Front
+from nas.run.recommend import Finished, recommend
+from nas.search.objectives import Budgets
+from search_spaces import load_space
+
+SPACE = load_space("hybrid-tiny")
+ARCHITECTURE = SPACE.decode(SPACE.smallest())
+IMAGES = 100
+
+
+def member(id: str, accuracy: float, ms: float) -> FrontMember:
+    latency = Latency("cpu", ms, 0.9 * ms, 1.1 * ms, ms)
+    return FrontMember(
+        id, (0,), ARCHITECTURE, accuracy, accuracy, 1 - accuracy, (latency,), 1, 1, 1.0
+    )
+
+
+def right(count: int) -> tuple[bool, ...]:
+    return tuple(i < count for i in range(IMAGES))
+
+
+def stock(ms: float, accuracy: float) -> StockNetwork:
+    return StockNetwork(
+        "lcnet_050", 48, None, 3, accuracy, accuracy, (StockLatency("cpu", ms, True),), 1, 1.0,
+        Path("baselines/lcnet"),
+    )  # fmt: skip
+
+
+def finished(
+    ours: int, theirs: int, ms: float, budget: float | None = 10.0, own_ms: float = 4.0
+) -> Finished:
+    front = Front(
+        (member("a", 0.9, own_ms), member("b", 0.8, 2.0)), Budgets(((budget,),)), "accuracy"
+    )
+    found = {"a": Compared(ours / IMAGES, right(ours))}
+    stocks = {"lcnet": Compared(theirs / IMAGES, right(theirs), {"cpu": (ms, True)})}
+    comparison = Comparison(IMAGES, {}, {**found, **stocks})
+    return Finished(
+        Path("run"), front, {}, comparison, [stock(ms, theirs / IMAGES)], ["cpu"], 0.9, 200
+    )
+
+
+def test_the_best_within_the_budget_is_recommended_with_its_reason() -> None:
+    found = recommend(finished(90, 80, 8.0))[0]
+    assert found.id == "a" and found.path is None
+    assert found.reason == (
+        "It has the best accuracy of the 2 networks of the front that keep 10 ms at 90% "
+        "confidence: 90.0% (86.0 to 93.0) of the 200 validation images, in 4 ms (measured)."
+    )
+
+
+def test_a_network_that_was_measured_beyond_the_budget_is_not_recommended() -> None:
+    found = recommend(finished(90, 80, 8.0, budget=3.0))[0]
+    assert found.id == "b" and "the only network of the front that keeps 3 ms" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "ms", "said"),
+    [
+        (90, 60, 8.0, r"^The search paid: 30.0 points \(\+.* more accurate than the best stock"),
+        (60, 90, 8.0, r"^The search did not pay: .* is 30.0 points .* Use that one: baselines"),
+        (90, 90, 8.0, r"^The search paid in time: no clear difference .* 4 ms instead of 8 ms\.$"),
+        (90, 90, 4.1, r"^The search did not pay: no clear difference .* is no slower"),
+        (90, 60, 12.0, r"^No stock network that was tried keeps 10 ms: the fastest, lcnet_050"),
+    ],
+)
+def test_one_sentence_says_whether_the_search_paid(
+    ours: int, theirs: int, ms: float, said: str
+) -> None:
+    import re
+
+    assert re.search(said, recommend(finished(ours, theirs, ms))[0].verdict)
+
+
+def test_nothing_is_said_without_stock_networks() -> None:
+    alone = dataclasses.replace(finished(90, 80, 8.0), stock=[])
+    assert recommend(alone)[0].verdict == ""
+
+
+def test_without_a_budget_the_most_accurate_is_recommended() -> None:
+    found = recommend(finished(90, 60, 8.0, budget=None))[0]
+    assert found.id == "a" and "keep" not in found.reason and "within" not in found.verdict
+
+
+def test_a_budget_that_nothing_keeps_is_said() -> None:
+    found = recommend(finished(90, 80, 8.0, budget=1.0))[0]
+    assert found.id is None and found.reason == "No network of the front keeps 1 ms."

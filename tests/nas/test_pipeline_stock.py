@@ -1,0 +1,164 @@
+"""The end of the flow: stock networks, the comparison on the test split, what is recommended."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas import pipeline
+from nas.baselines.result import StockResult
+from nas.cli.console import show_result
+from nas.commands import steps as commands
+from nas.errors import SettingsError, UnknownNameError
+from nas.latency import Effort, Plan, Target, predictor_for
+from nas.progress import Silent
+from nas.result import RunResult
+from nas.run.baselines import stock_results
+from nas.run.compare import read_comparison
+from nas.settings import Settings
+from search_spaces import load_space
+from search_spaces.data_shape import DataShape
+from supernet.scores import accuracy_interval
+
+VALIDATION, TEST = 30, 36
+
+
+@pytest.fixture(scope="module")
+def home(home: Path) -> Path:
+    """The same with a latency profile in its cache."""
+    brief = Effort(0.0, least=2, most=2)
+    plan = Plan(times=1, whole_networks=6, widest=math.inf, effort=brief)
+    predictor_for(
+        load_space(home / "minute.yaml"), Target("cpu", threads=1), DataShape(1, 3), plan=plan
+    )
+    return home
+
+
+def _settings(home: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "space": str(home / "minute.yaml"),
+        "data": f"npz:{home / 'images.npz'}",
+        "budget_ms": 1000.0,
+        "epochs": 1,
+        "evaluations": 12,
+        "fine_tune": 1,
+        "baselines": ("lcnet_035",),
+        "baseline_epochs": 1,
+        "threads": 1,
+    }
+    return Settings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def result(home: Path) -> RunResult:
+    return pipeline.run(_settings(home), out=home / "run")
+
+
+def test_the_stock_network_stands_beside_the_recommended_one(result: RunResult) -> None:
+    (stock,) = result.stock
+    assert (stock.name, stock.resolution, stock.pretrained, stock.epochs) == (
+        "lcnet_035", 32, None, 1,
+    )  # fmt: skip
+    assert stock.test_accuracy is not None and stock.latencies[0].measured
+    (recommended,) = result.recommended
+    assert recommended.id in {member.id for member in result.front}
+    assert recommended.path is not None and recommended.path in result.exported
+    assert "lcnet_035 at 32 px (scratch)" in recommended.verdict
+    assert recommended.verdict.startswith("The search")
+
+
+def test_the_whole_front_was_scored_on_the_test_split(result: RunResult) -> None:
+    assert result.front and (result.validation_images, result.test_images) == (VALIDATION, TEST)
+    assert all(member.shared_test_accuracy is not None for member in result.front)
+    comparison = read_comparison(result.path)
+    assert {len(found.right) for found in comparison.shared.values()} == {TEST}
+
+
+def test_accuracy_and_latency_of_a_finalist_come_from_its_file(result: RunResult) -> None:
+    comparison = read_comparison(result.path)
+    (trained,) = [member for member in result.front if member.test_accuracy is not None]
+    found = comparison.networks[trained.id]
+    assert found.accuracy == pytest.approx(trained.test_accuracy)
+    assert trained.latencies[0].measured_ms == found.ms["cpu"][0]
+
+
+def test_json_has_an_interval_beside_each_accuracy(result: RunResult) -> None:
+    document = json.loads(json.dumps(result.to_dict()))
+    member, stock = document["front"][0], document["stock"][0]
+    low, high = accuracy_interval(member["accuracy"], VALIDATION)
+    assert member["accuracy_interval"] == [low, high]
+    assert "shared_test_accuracy_interval" in member
+    assert stock["test_accuracy_interval"][0] <= stock["test_accuracy"]
+    assert document["recommended"][0]["id"] and document["recommended"][0]["reason"]
+
+
+def test_a_person_reads_intervals_the_gain_and_the_sentence(
+    result: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_result(result, as_json=False)
+    said = capsys.readouterr().out
+    for words in (
+        "Stock networks, trained on the same images",
+        "Recommended within 1 s: ",
+        "The search ",
+        f"Accuracy is on {VALIDATION} validation images, test accuracy on {TEST}",
+        "after training alone (",
+        "this machine has no published weights of lcnet_035",
+    ):
+        assert words in said, words
+
+
+def test_a_resumed_run_trains_and_compares_only_what_is_missing(
+    home: Path, result: RunResult
+) -> None:
+    run = home / "parts"
+    pipeline.run(_settings(home), out=run, until="export")
+    assert not (run / "baselines").exists()
+    pipeline.run(_settings(home), out=run, until="baselines")
+    (before,) = stock_results(run)
+    again = pipeline.resume(run)
+    assert stock_results(run) == [before]
+    (whole,) = stock_results(result.path)
+    assert _untimed(before) == _untimed(whole)
+    assert again.stock[0].test_accuracy == result.stock[0].test_accuracy
+
+
+def _untimed(found: StockResult) -> StockResult:
+    return dataclasses.replace(found, seconds=0.0)
+
+
+def test_every_member_of_a_front_can_be_exported(result: RunResult) -> None:
+    outcome = commands.export(
+        result.path, formats=("pt2",), ids=(), all_of_them=True, console=Silent()
+    )
+    assert len(outcome.document["exported"]) == len(result.front)
+    with pytest.raises(SettingsError, match="leave out --id, or --all"):
+        commands.export(result.path, formats=(), ids=("x",), all_of_them=True, console=Silent())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"baselines": ("lcnet_0350",)}, UnknownNameError, "Did you mean 'lcnet_035'"),
+        ({"baselines": ("auto", "lcnet_035")}, SettingsError, "give auto, none, or names"),
+        ({"from_scratch": True}, SettingsError, "leave out from_scratch"),
+    ],
+)
+def test_wrong_settings_end_the_run_at_once(
+    home: Path, changes: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        pipeline.run(_settings(home, **changes), out=home / "wrong")
+    assert not (home / "wrong").exists()
+
+
+def test_small_images_are_compared_with_nothing(home: Path) -> None:
+    run = pipeline.run(
+        _settings(home, baselines=("auto",), baseline_epochs=None), out=home / "small"
+    )
+    assert run.stock == () and run.recommended[0].verdict == ""
