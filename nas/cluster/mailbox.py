@@ -27,11 +27,15 @@ class Mailbox:
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._began: dict[str, float] = {}
+        self._held: dict[tuple[str, str], Any] = {}
 
     def put(self, message: Message) -> None:
         """Add one."""
-        self._messages.append(message)
-        name, kind, _ = message
+        name, kind, value = message
+        if kind in ("controller", "room"):
+            self._held[name, kind] = value
+        else:
+            self._messages.append(message)
         if kind == "workers":
             self._began[name] = time.monotonic()
         elif kind == "finished":
@@ -40,6 +44,10 @@ class Mailbox:
     def seconds(self, name: str) -> float:
         """Since the workers of a training last began; 0 before that and after the end."""
         return time.monotonic() - self._began[name] if name in self._began else 0.0
+
+    def held(self, name: str, kind: str) -> Any:
+        """The `controller` of a training, or the `room` that its workers take; None if unknown."""
+        return self._held.get((name, kind))
 
     def take(self) -> list[Message]:
         """All that arrived since the last time."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.cluster.connection import Cluster
+from nas.cluster.connection import Cluster, ray_module
 from nas.cluster.mailbox import Watch, mailbox
 from nas.cluster.storage import Storage
 from nas.cluster.training_worker import FINISHED, Job, Orders, work
@@ -95,21 +95,29 @@ def trainer_of(
             storage_path=storage.url,
             failure_config=train.FailureConfig(max_failures=retries),
             checkpoint_config=train.CheckpointConfig(num_to_keep=2),
-            callbacks=[failures_to(orders), *callbacks],
+            callbacks=[told_to(orders), *callbacks],
         ),
     )
 
 
-def failures_to(orders: Orders) -> Any:
-    """Tells the driver about workers that failed."""
+def told_to(orders: Orders) -> Any:
+    """Tells the driver about workers that failed, and who controls them."""
     from ray.train import UserCallback
 
-    class Failures(UserCallback):
+    class Told(UserCallback):
+        known = False
+
+        def after_report(self, run_context: Any, metrics: Any, checkpoint: Any) -> None:
+            if not self.known:
+                controller = ray_module().get_runtime_context().current_actor
+                orders.mailbox.put.remote((orders.name, "controller", controller))
+            self.known = True
+
         def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Any]) -> None:
             told = {rank: in_short(error) for rank, error in worker_exceptions.items()}
             orders.mailbox.put.remote((orders.name, "failure", told))
 
-    return Failures()
+    return Told()
 
 
 def in_thread(run: Callable[[], Any], meanwhile: Callable[[], None]) -> Any:

@@ -89,6 +89,7 @@ def work(config: Mapping[str, Orders]) -> None:
         device=_device(orders.gpus),
         seconds=orders.seconds,
     )
+    worker.teller.begin()
     content = orders.job(worker)
     worker.teller.finished()
     worker.teller.report({}, FINISHED, content if workers.leads else None)
@@ -133,13 +134,19 @@ class Teller:
     """Tells Ray about checkpoints and the curve, and the driver how far the training is."""
 
     def __init__(self, orders: Orders, workers: Workers) -> None:
-        from ray import train
-
         self._orders, self._leads = orders, workers.leads
         self._told = 0.0
         self._metrics = {"epoch": 0.0, "accuracy": 0.0}  # schedulers want both in every report
+
+    def begin(self) -> None:
+        """Tell the driver how many workers there are; tell Ray, whose controller then answers."""
+        from ray import train
+        from ray.util import get_current_placement_group
+
         if self._leads:
+            self._send("room", get_current_placement_group())
             self._send("workers", train.get_context().get_world_size())
+        self.report({})
 
     def progress(self, now: Progress) -> None:
         """Tell the driver, not too often."""

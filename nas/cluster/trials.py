@@ -171,7 +171,7 @@ class _Runner:
         tune.report(self._within_limit(trainer.fit, orders.name))
 
     def _within_limit(self, fit: Any, name: str) -> dict[str, Any]:
-        """The last report of a trial. Its processes end with the one that runs this."""
+        """The last report of a trial."""
         box: dict[str, Any] = {}
 
         def target() -> None:
@@ -186,11 +186,27 @@ class _Runner:
         while thread.is_alive():
             thread.join(_LOOK_EVERY)
             if self._over_the_limit(name):
+                self._end(name)
                 return {**told, "ended": "over the limit"}
         if "why" in box:
             return {**told, "ended": "failed", "why": box["why"]}
         result = box["result"]
         return {**told, **result.metrics, "ended": "done", "finished": result.checkpoint.path}
+
+    def _end(self, name: str) -> None:
+        """End a training: who controls it, which would start it again, then its workers.
+
+        Ray itself gives their room back only if its dashboard runs.
+        """
+        from ray.util import remove_placement_group
+
+        ray = ray_module()
+        controller = ray.get(self._box.held.remote(name, "controller"))
+        if controller is not None:
+            ray.kill(controller)
+        room = ray.get(self._box.held.remote(name, "room"))
+        if room is not None:
+            remove_placement_group(room)
 
     def _over_the_limit(self, name: str) -> bool:
         limit, ray = self.manner.limit_s, ray_module()
