@@ -1,6 +1,6 @@
 """Measuring in a process of its own, as a deployed network runs.
 
-A process that has trained measures networks 10 % too slow (results/latency/clean-process.md):
+A process that has trained measures networks 10 % too slow (scripts/clean_process.py measures it):
 training leaves the heap in many small free pieces, and each tensor that a network makes has to be
 fitted into them. So the architectures are sent to a new process, and the times come back:
 

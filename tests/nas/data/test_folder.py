@@ -327,7 +327,7 @@ def test_copies_across_splits_are_counted(make_folder: MakeFolder) -> None:
     assert "training images have an exact copy with another label" in notes
 
 
-@pytest.mark.parametrize(("fit", "mean"), [("crop", 255), ("squash", 85), ("pad", 28)])
+@pytest.mark.parametrize(("fit", "mean"), [("crop", 255), ("squash", 85), ("pad", 114)])
 def test_a_person_chooses_what_becomes_of_long_images(
     make_folder: MakeFolder, fit: str, mean: int
 ) -> None:
