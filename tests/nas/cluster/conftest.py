@@ -81,7 +81,7 @@ class Nas:
         _, said = process.communicate(timeout=240)
         return process.returncode, said
 
-    def search(self, out: str, *words: str, evaluations: int = 60) -> list[str]:
+    def search(self, out: str, *words: str, evaluations: int = 240) -> list[str]:
         """The words of a search in the small space, up to its front."""
         fixed = "search --space small.yaml --epochs 3 --hardware cpu --threads 1 --until search"
         return [
@@ -107,8 +107,9 @@ def nas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nas]:
         assert status == 0, said
         yield nas
         for process in nas.started:
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 NODES = """
