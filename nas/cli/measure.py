@@ -49,7 +49,7 @@ def measure(
     batch_size: options.BatchSize = None,
     resolution: options.Resolution = None,
     threads: options.Threads = None,
-    space: options.Space = "hybrid-tiny",
+    space: options.SpaceForImages = None,
     data: options.Data = "digits",
     splits: options.Splits = None,
     fit: options.FitTo = "crop",

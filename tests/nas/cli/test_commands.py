@@ -136,7 +136,7 @@ def test_every_option_of_a_search_reaches_the_settings(
         (
             "measure --threads 2",
             "measure",
-            (Settings(space="hybrid-tiny", threads=2),),
+            (Settings(threads=2),),
             {"seconds": None, "ray": None},
         ),
         (

@@ -24,7 +24,13 @@ def test_without_options_multiply_adds_are_compared(
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "a line\n"
     assert "a fact" in result.stderr
-    assert called.calls == [("evolve_space", (Request(Settings()), 3), {"out": None})]
+    assert called.calls == [
+        (
+            "evolve_space",
+            (Request(Settings(space="hybrid-tiny", metric="accuracy")), 3),
+            {"out": None},
+        )
+    ]
 
 
 def test_every_option_reaches_the_request(run: Callable[..., Result], called: Recorder) -> None:

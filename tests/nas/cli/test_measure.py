@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("text", "name", "more", "options"),
     [
-        ("measure --hardware a100", "measure", (), {"seconds": None}),
-        ("measure --hardware a100 --seconds 5", "measure", (), {"seconds": 5.0}),
+        ("measure --hardware a100", "measure", (), {"seconds": None, "ray": None}),
+        ("measure --hardware a100 --seconds 5", "measure", (), {"seconds": 5.0, "ray": None}),
         ("measure --hardware a100 --kit k", "write_kit", (Path("k"),), {}),
         ("measure --hardware a100 --kit k --import t", "import_times", (Path("t"), Path("k")), {}),
     ],
