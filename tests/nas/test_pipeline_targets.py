@@ -101,8 +101,8 @@ def test_the_target_at_hand_is_measured_and_the_other_is_not(result: RunResult) 
     measured = json.loads((result.path / "measured.json").read_text())
     assert [target["name"] for target in measured["targets"]] == ["a100", "cpu"]
     assert [len(target["networks"]) > 0 for target in measured["targets"]] == [False, True]
-    (note,) = result.notes
-    assert note.startswith("latencies on a100 are predicted, none was measured: a100 is not at ")
+    said = "latencies on a100 are predicted, none was measured: a100 is not at "
+    assert any(note.startswith(said) for note in result.notes)
 
 
 def test_the_front_file_holds_targets_answers_and_every_latency(result: RunResult) -> None:
@@ -130,7 +130,7 @@ def test_a_result_says_each_target_and_each_answer(
     assert "predicted ms (90 %) on a100" in said
     assert "measured ms on cpu" in said
     assert "The best network for each budget" in said
-    assert said.count("1 s on cpu") == 2
+    assert said.count("1 s on cpu") >= 2
     show_result(result, as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert [target["name"] for target in document["targets"]] == ["a100", "cpu"]
@@ -142,7 +142,8 @@ def test_a_result_says_each_target_and_each_answer(
 def test_the_report_has_a_figure_for_each_target_and_a_table_of_answers(result: RunResult) -> None:
     figures = {path.stem for path in (result.path / "figures").iterdir()}
     assert figures == {
-        "front", "front-2", "latency-2", "hypervolume", "supernet", "architecture"
+        "front", "front-2", "latency-2", "hypervolume", "supernet", "architecture",
+        "compared", "compared-2",
     }  # fmt: skip
     page = (result.path / "report.html").read_text()
     for said in ("The best network for each budget", "Targets: ", "1 s on cpu"):

@@ -41,7 +41,8 @@ class GatedPositionAttention(nn.Module):
         self.q = nn.Linear(dim, inner)
         self.k = nn.Linear(dim, inner)
         self.v = nn.Linear(dim, inner)
-        nn.init.eye_(self.v.weight)
+        with torch.no_grad():
+            self.v.weight.copy_(torch.eye(inner, dim))
         self.project = nn.Linear(inner, dim)
         # A score -|delta - centre|^2, less what is the same for all positions.
         position = [(2.0 * right, 2.0 * down, -1.0) for down, right in _nearest(self.heads)]
