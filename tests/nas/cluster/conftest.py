@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cluster.cleaner import FOLDER, cleaned_up
+from nas.cluster.cleaner import FOLDER, cleaned_up, processes_of
 from nas.cluster.connection import Cluster, connected
 from nas.cluster.resources import RayChoice
 
@@ -133,6 +134,7 @@ class Nodes:
     """A cluster of nodes with one processor each, all on 127.0.0.1, in a process of its own."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._folder = folder
         self._process = subprocess.Popen(
             [sys.executable, "-c", NODES],
             env=environment
@@ -152,6 +154,11 @@ class Nodes:
         """Another node beside the head."""
         self._order("add")
 
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many of a search's workers run, which Ray names after their class."""
+        while sum(map(_is_worker, processes_of(str(self._folder)))) < count:
+            time.sleep(0.02)
+
     def kill_node(self) -> None:
         """`kill -9` of everything that belongs to the node that was added last."""
         self._order("kill")
@@ -170,6 +177,12 @@ class Nodes:
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+def _is_worker(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::Worker")
+    return False
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def _codes(nas, out):
 def test_two_nodes_one_killed_in_mid_search_find_what_one_process_finds(nas, nodes):
     nodes.add()
     process = nas.start(*nas.search("killed", "--ray", nodes.address, "--workers", "2"))
+    nodes.wait_for_workers(2)
     nas.wait_for_lines(process, "killed", 20)
     nodes.kill_node()
     _, said = process.communicate(timeout=200)
@@ -36,6 +37,8 @@ def test_two_nodes_one_killed_in_mid_search_find_what_one_process_finds(nas, nod
     codes = _codes(nas, "killed")
     assert codes == _codes(nas, "whole")
     assert len(set(codes)) == 240
+    (line,) = (nas.home / "killed" / "cluster.jsonl").read_text().splitlines()
+    assert any("died" in failure for failure in json.loads(line)["failures"])
 
 
 def test_a_killed_driver_leaves_nothing_and_resuming_finds_the_same(nas):
