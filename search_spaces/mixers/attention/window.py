@@ -11,19 +11,15 @@ Paper: Swin Transformer, Liu et al. 2021, https://arxiv.org/abs/2103.14030 (Sect
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Concatenate, ParamSpec, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, merge_heads, split_heads
-
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -87,24 +83,7 @@ class WindowAttention(nn.Module):
         return table.flatten(1)[:, index].reshape(-1, side**2, side**2)
 
 
-def _constants(build: Callable[P, Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
-    """Cache the constants that a function builds; the first argument is the tensor they serve.
-
-    Nothing is cached while a graph is captured, or for a subclass of `Tensor`: the constants of a
-    fake tensor are fake too, and a real tensor would get them later.
-    """
-    cached = cast(Callable[P, Tensor], lru_cache(maxsize=256)(build))
-
-    def constant(x: Tensor, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        if torch.compiler.is_compiling() or type(x) is not Tensor:
-            return build(*args, **kwargs)
-        with torch.inference_mode(False), torch.no_grad():
-            return cached(*args, **kwargs)
-
-    return constant
-
-
-@_constants
+@constants
 def _offsets(side: int, device: torch.device) -> Tensor:
     """Index into a flattened (2 side - 1)**2 table for each pair of positions, (N * N,)."""
     position = torch.arange(side, device=device)
@@ -114,7 +93,7 @@ def _offsets(side: int, device: torch.device) -> Tensor:
     return (rows * (2 * side - 1) + columns).flatten()
 
 
-@_constants
+@constants
 def _shift_mask(rows: int, columns: int, side: int, shift: int, device: torch.device) -> Tensor:
     """-100 between positions that are neighbours only because of the shift, (windows, N, N)."""
 

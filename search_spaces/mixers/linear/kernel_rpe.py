@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.constants import constants
+from search_spaces.directions import orthogonal_directions
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
 
@@ -49,7 +49,7 @@ class KernelRpeAttention(nn.Module):
         self.project = nn.Linear(inner, dim)
         self.bias = nn.Parameter(torch.empty(self.heads, 2 * REACH - 1, 2 * REACH - 1))
         nn.init.trunc_normal_(self.bias, std=0.02)
-        directions = _directions(options.features, options.head_dim)
+        directions = orthogonal_directions(options.features, options.head_dim)
         self.register_buffer("directions", torch.tensor(directions, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,14 +82,6 @@ class KernelRpeAttention(nn.Module):
         spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel)
         y: Tensor = torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))
         return y[..., :height, :width].to(u.dtype)
-
-
-def _directions(count: int, dim: int) -> np.ndarray:
-    """Rows (count, dim) that are orthogonal in blocks and as long as Gaussian vectors."""
-    rng = np.random.default_rng(0)
-    rows = np.linalg.qr(rng.standard_normal((-(-count // dim), dim, dim))).Q.reshape(-1, dim)
-    lengths = np.linalg.norm(rng.standard_normal((count, dim)), axis=1)
-    return np.asarray(rows[:count] * lengths[:, None])
 
 
 @constants

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from search_spaces.directions import orthogonal_directions
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
 
@@ -68,15 +68,6 @@ class RandomFeatureAttention(nn.Module):
         exponents = exponents - u.square().sum(-1, keepdim=True) / 2
         greatest = exponents.detach().amax(over, keepdim=True)
         return torch.exp(exponents - greatest) + EPS
-
-
-def orthogonal_directions(count: int, dim: int) -> np.ndarray:
-    """Directions (count, dim), orthogonal in blocks of `dim`, as long as Gaussian vectors."""
-    rng = np.random.default_rng(0)
-    blocks = rng.standard_normal((-(-count // dim), dim, dim))
-    lengths = np.linalg.norm(rng.standard_normal((count, dim)), axis=1)
-    directions = np.linalg.qr(blocks).Q.transpose(0, 2, 1).reshape(-1, dim)[:count]
-    return np.asarray(directions * lengths[:, None])
 
 
 MIXERS.register(
