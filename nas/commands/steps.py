@@ -24,6 +24,7 @@ from nas.run.feasibility import known_of
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
+from nas.run.measure import MachineOf
 from nas.run.report import report as write_report
 from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
@@ -61,6 +62,7 @@ def measure(
     plan: Plan | None = None,
     console: Progress,
     ray: RayChoice | None = None,
+    machine_of: MachineOf | None = None,
 ) -> Outcome:
     """Measure a space's profile on a device at hand; searches use it from then on.
 
@@ -70,6 +72,8 @@ def measure(
         plan: How much to measure; None for the usual plan.
         console: Shows the progress.
         ray: The cluster whose node has the device; None for this machine.
+        machine_of: Finds the machine that measures, in this process; by default a process of its
+            own measures.
 
     Raises:
         NotFittedError: the device is not at hand, or too busy to be measured.
@@ -90,6 +94,7 @@ def measure(
         again=ray is None and check(target.device).kind != "board",
         progress=console,
         plan=plan,
+        machine=machine_of(target) if machine_of else None,
     )
     return _profiled(predictor)
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from nas import pipeline
+from nas.commands import steps as commands
 from nas.latency import Effort, Plan
-from nas.latency.predictors import measured_predictor
 from nas.latency.timing.machines import machine_of
-from nas.run.context import Context
 from nas.settings import Settings
 
 
@@ -91,21 +90,16 @@ def test_a_target_at_hand_is_measured_by_its_own_machine(
     assert all(member.latencies[0].measured_ms for member in found.front)
 
 
-def test_its_networks_are_measured_and_predictions_rest_on_them(
+def test_the_command_measures_it_and_predictions_rest_on_that(
     settings: Settings, heard: Any, a100_here: None
 ) -> None:
     plan = Plan(whole_networks=5, widest=1e9, gpu_effort=Effort(0.0, least=2, most=2))
-    context = Context(settings)
-    found = measured_predictor(
-        context.space,
-        context.target,
-        context.data.shape,
-        plan=plan.within(0.5),
-        progress=heard,
-        machine=machine_of(context.target),
+    outcome = commands.measure(
+        settings, seconds=0.5, plan=plan, console=heard, machine_of=machine_of
     )
-    assert "corrected by 5 networks measured on NVIDIA A100-SXM4-80GB" in str(found)
-    assert found.profile.conditions["clocks"]["before"] == {"sm_mhz": 1410.0}
+    assert "corrected by 5 networks measured on NVIDIA A100-SXM4-80GB" in outcome.lines[0]
+    assert outcome.document["conditions"]["clocks"]["before"] == {"sm_mhz": 1410.0}
+    assert outcome.document["target"]["device"] == "a100"
 
 
 def test_the_time_given_is_that_of_all_ways_to_measure() -> None:

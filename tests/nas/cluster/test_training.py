@@ -165,7 +165,6 @@ def test_a_supernet_whose_worker_is_killed_is_what_one_process_makes(
     assert list((tmp_path / "storage").iterdir()) == []
 
 
-@pytest.mark.slow  # the hung one waits for its limit
 def test_a_hung_and_a_crashed_network_do_not_hold_up_the_third(
     local_ray: Cluster, context: Context, tmp_path: Path
 ) -> None:
