@@ -3,7 +3,7 @@
     python scripts/photographs_teacher.py --data folder:DIR --side 64 --labelled 300 --seeds 3
 
 The supernet of `photo-mobile` starts from its donor three times, with the same labelled images and
-equal steps: without a teacher, with one, and with one that also speaks about the other training
+equal steps: without a teacher, with one, and with one that also labels the other training
 images, whose labels are not used. The teacher is the donor, fine-tuned on the labelled images.
 Test accuracy of the largest child and the mean of 8 random ones, without retraining.
 """
