@@ -9,7 +9,7 @@
 The coordinates are shares of the map's sides, so one network runs at every resolution, and what
 a position sees changes smoothly with it. This is the global part of ResFormer's positions. Its
 local part is a depthwise convolution of the values of attention, as in the mixer `linear`.
-With C not divisible by 4, the halves are those of the next multiple and the last ones are left out.
+With C not divisible by 4, the halves are those of the next multiple, and the rest is cut off.
 
 Elastic: channels (leading). The frequency of a channel depends on C, so a narrow child is not the
 wide one with zeros: it shares the convolution's weights alone.
