@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from search_spaces.branches import BRANCHES
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import (
     CHANNEL_MIXERS,
@@ -79,6 +80,8 @@ class Stage:
     layout: str
     downsampling: Choice | None
     blocks: tuple[Block, ...]
+    branch: str = "scaled"
+    """What stands around the residual branches."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON or YAML."""
+        """Plain data, ready for JSON or YAML; the default branch is left out."""
         return {
             "schema": SCHEMA,
             "resolution": self.resolution,
@@ -120,6 +123,7 @@ class Architecture:
                         for block in stage.blocks
                     ],
                 }
+                | ({} if stage.branch == "scaled" else {"branch": stage.branch})
                 for stage in self.stages
             ],
             "head": self.head.to_dict(),
@@ -197,7 +201,7 @@ class _Reader:
 
     def stage(self, data: object, where: Location) -> Stage:
         keys = ("width", "stride", "layout", "blocks")
-        stage = self.mapping(data, where, keys, ("downsampling",))
+        stage = self.mapping(data, where, keys, ("downsampling", "branch"))
         down, at = stage.get("downsampling"), (*where, "downsampling")
         blocks = self.items(stage.get("blocks"), (*where, "blocks"))
         return Stage(
@@ -206,6 +210,7 @@ class _Reader:
             layout=self.one_of(stage.get("layout"), LAYOUTS, (*where, "layout")),
             downsampling=None if down is None else self.choice(down, DOWNSAMPLINGS, at),
             blocks=tuple(self.block(b, (*where, "blocks", i)) for i, b in enumerate(blocks)),
+            branch=self.one_of(stage.get("branch", "scaled"), BRANCHES, (*where, "branch")),
         )
 
     def block(self, data: object, where: Location) -> Block:

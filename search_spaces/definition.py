@@ -42,8 +42,10 @@ from pydantic import (
 )
 
 from search_spaces.architecture import Choice, parse_choices
+from search_spaces.branches import BranchName
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.layers import NormName
 from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Mistake, read_yaml
@@ -115,6 +117,7 @@ class StageDefinition(_Strict):
     depth: Depths
     stride: Positive = 1
     layout: Literal["metaformer", "bare"] = "metaformer"
+    branch: BranchName = "scaled"
     downsampling: Downsamplings | None = None
     mixers: Mixers
     channel_mixers: ChannelMixers = [[Choice("none", CHANNEL_MIXERS["none"].options())]]
@@ -178,7 +181,7 @@ class SpaceDefinition(_Strict):
     schema_: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
-    norm: Literal["layer", "batch", "batch-1e-3"] = "layer"
+    norm: NormName = "layer"
     donor: str | None = None
     resolution: Sizes
     stem: Stems

@@ -3,9 +3,9 @@
     stem -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
 
 A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
-layout `metaformer` a mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; in
-layout `bare` a mixer that can stride stands alone, with norms of its own, and may change stride
-and width (MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
+layout `metaformer` a mixer or channel mixer is a residual branch (`branches.py`); in layout `bare`
+a mixer that can stride stands alone, with norms of its own, and may change stride and width
+(MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
 """
 
 from __future__ import annotations
@@ -13,20 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Choice
+from search_spaces.branches import Branch
 from search_spaces.data_shape import DataShape
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
-from search_spaces.layers import drop_path, make_norm, set_epsilon
+from search_spaces.layers import drop_path, set_epsilon
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
 __all__ = ["Part", "parts_of"]
-
-BRANCH_SCALE = 0.2
-"""Initial scale of a residual branch."""
 
 REGISTRIES: dict[str, Registry[Family]] = {
     "stem": STEMS,
@@ -53,6 +50,8 @@ class Part:
     stride: int
     norm: str
     residual: bool = True
+    branch: str = "scaled"
+    """What stands around a residual branch."""
 
     @property
     def kind(self) -> str:
@@ -99,7 +98,7 @@ class Part:
         if self.role not in ("mixer", "channel_mixer"):
             return Trunk(body)
         if self.residual:
-            return Branch(self.in_dim, make_norm(self.norm, self.in_dim), body)
+            return Branch(self.in_dim, self.norm, body, self.branch)
         keeps = self.in_dim == self.out_dim and self.stride == 1
         return Bare(body, skip=keeps and self.kind != "identity")
 
@@ -112,25 +111,6 @@ class Part:
         if self.role == "downsampling":
             return module(self.in_dim, self.out_dim, self.stride, options, self.norm)
         return module(self.in_dim, self.out_dim, options, self.norm)
-
-
-class Branch(nn.Module):
-    """`x + scale * body(norm(x))` with a learned scale per channel that starts small.
-
-    With a small scale every block of a supernet begins near the identity, whichever family is
-    drawn: on the digits, random children reached 0.22-0.25 accuracy after two epochs instead of
-    0.10-0.14. Paper: CaiT, Touvron et al. 2021, https://arxiv.org/abs/2103.17239 (Section 2)
-    """
-
-    def __init__(self, dim: int, norm: nn.Module, body: nn.Module) -> None:
-        super().__init__()
-        self.norm, self.body = norm, body
-        self.scale = nn.Parameter(torch.full((dim,), BRANCH_SCALE))
-
-    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); the rate applies to the branch."""
-        y = drop_path(self.body(self.norm(x)), drop_path_rate)
-        return torch.addcmul(x, y, self.scale[:, None, None])
 
 
 class Bare(nn.Module):
@@ -185,10 +165,21 @@ def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part]]:
         for j, block in enumerate(stage.blocks):
             step = stage.stride if bare and j == 0 else 1
             branch = is_branch(stage.layout, block.mixer)
-            mixer = Part("mixer", block.mixer, dim, stage.width, size, step, a.norm, branch)
+            mixer = Part(
+                "mixer", block.mixer, dim, stage.width, size, step, a.norm, branch, stage.branch
+            )
             yield f"stages.{i}.blocks.{j}.mixer", mixer
             dim, size = stage.width, mixer.out_size
             if block.channel_mixer.kind != "none":
-                channel = Part("channel_mixer", block.channel_mixer, dim, dim, size, 1, a.norm)
+                channel = Part(
+                    "channel_mixer",
+                    block.channel_mixer,
+                    dim,
+                    dim,
+                    size,
+                    1,
+                    a.norm,
+                    branch=stage.branch,
+                )
                 yield f"stages.{i}.blocks.{j}.channel_mixer", channel
     yield "head", Part("head", a.head, dim, data_shape.classes, size, 1, a.norm)

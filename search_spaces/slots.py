@@ -76,7 +76,7 @@ def _mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
         in_dim = (before or _stem_width(space)) if opens else width
         side = space.side(resolution, stem, i if opens else i + 1)
         branch = is_branch(stage.layout, choice)
-        return Part("mixer", choice, in_dim, width, side, stride, space.norm, branch)
+        return Part("mixer", choice, in_dim, width, side, stride, space.norm, branch, stage.branch)
 
     name = f"stages.{i}.blocks.{j}.mixer"
     before = (f"stages.{i - 1}.width",) if opens and i else ()
@@ -88,7 +88,8 @@ def _channel_mixer(space: SpaceDefinition, i: int, j: int) -> OpenSlot:
         if choice.kind == "none":
             return None
         side = space.side(resolution, stem, i + 1)
-        return Part("channel_mixer", choice, width, width, side, 1, space.norm)
+        branch = space.stages[i].branch
+        return Part("channel_mixer", choice, width, width, side, 1, space.norm, branch=branch)
 
     name = f"stages.{i}.blocks.{j}.channel_mixer"
     return OpenSlot(name, (*_block_genes(i), name), part, (f"stages.{i}.depth", j))

@@ -77,7 +77,7 @@ class SearchSpace:
             [g.name, [c.to_dict() if isinstance(c, Choice) else c for c in g.choices], g.weights]
             for g in self.genes
         ]
-        fixed = [[stage.stride, stage.layout] for stage in self.definition.stages]
+        fixed = [[stage.stride, stage.layout, stage.branch] for stage in self.definition.stages]
         content = [genes, fixed, self.definition.norm, self.definition.stem_width]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -241,7 +241,8 @@ class SearchSpace:
                 for j in range(number(f"{at}.depth"))
             )
             down = chosen(f"{at}.downsampling") if stage.downsampling else None
-            stages.append(Stage(number(f"{at}.width"), stage.stride, stage.layout, down, blocks))
+            width = number(f"{at}.width")
+            stages.append(Stage(width, stage.stride, stage.layout, down, blocks, stage.branch))
         return Architecture(
             resolution=number("resolution"),
             norm=self.definition.norm,
@@ -281,7 +282,7 @@ class SearchSpace:
         if not self.contains(code[None])[0] or self.decode(code) != architecture:
             raise SpaceError(
                 f"Architecture {architecture.id} is not in '{self.name}': its stages, strides, "
-                "layout or norm are not the space's."
+                "layout, branch or norm are not the space's."
             )
         return code
 

@@ -72,6 +72,7 @@ def _stage(stage: StageDefinition) -> Plain:
         "depth": list(stage.depth),
         "stride": stage.stride,
         "layout": stage.layout,
+        "branch": stage.branch,
         "downsampling": None if stage.downsampling is None else _groups(stage.downsampling),
         "mixers": _groups(stage.mixers),
         "channel_mixers": _groups(stage.channel_mixers),
