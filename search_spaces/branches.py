@@ -58,9 +58,14 @@ class Branch(nn.Module):
         self.scale = nn.Parameter(torch.full((dim,), SCALE)) if has.scale else None
         self.weight = nn.Parameter(torch.ones(dim)) if has.weight else None
 
-    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); the rate applies to the body."""
-        y = drop_path(self.body(self.norm(x)), drop_path_rate)
+    def forward(
+        self, x: Tensor, drop_path_rate: float = 0.0, read: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W); the rate applies to the body.
+
+        A branch that stands beside another one adds to x, but reads another map of its shape.
+        """
+        y = drop_path(self.body(self.norm(x if read is None else read)), drop_path_rate)
         if self.weight is not None:
             x = x * self.weight[:, None, None]
         return x + y if self.scale is None else torch.addcmul(x, y, self.scale[:, None, None])

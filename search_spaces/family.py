@@ -127,5 +127,6 @@ def _same(given: object, allowed: Value) -> bool:
 MIXERS: Registry[Family] = Registry("mixer family", "search_spaces.mixers")
 CHANNEL_MIXERS: Registry[Family] = Registry("channel mixer", "search_spaces.channel_mixers")
 STEMS: Registry[Family] = Registry("stem", "search_spaces.stems")
+POSITIONS: Registry[Family] = Registry("position", "search_spaces.positions")
 DOWNSAMPLINGS: Registry[Family] = Registry("downsampling", "search_spaces.downsampling")
 HEADS: Registry[Family] = Registry("head", "search_spaces.heads")

@@ -18,9 +18,11 @@ def mixers(json: options.Json = False) -> None:
     Example: nas mixers
     """
     from nas.cli.console import show_json, show_table
-    from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+    from search_spaces.family import MIXERS
+    from search_spaces.layouts import LAYOUTS
+    from search_spaces.parts import REGISTRIES
 
-    registries = (MIXERS, CHANNEL_MIXERS, STEMS, DOWNSAMPLINGS, HEADS)
+    registries = sorted(REGISTRIES.values(), key=lambda registry: registry is not MIXERS)
     if json:
         show_json(
             [
@@ -35,6 +37,17 @@ def mixers(json: options.Json = False) -> None:
                 for registry in registries
                 for family in registry
             ]
+            + [
+                {
+                    "role": LAYOUTS.kind,
+                    "group": None,
+                    "name": layout.name,
+                    "summary": layout.summary,
+                    "options": {},
+                    "paper": layout.paper,
+                }
+                for layout in LAYOUTS
+            ]
         )
         return
     tables: dict[str, list[tuple[str, ...]]] = {}
@@ -42,6 +55,8 @@ def mixers(json: options.Json = False) -> None:
         for family in registry:
             group = f", group {family.group}" if registry is MIXERS else ""
             tables.setdefault(f"{registry.kind.capitalize()}{group}", []).append(_row(family))
+    layouts = [(each.name, "", f"{each.summary}\n{each.paper}") for each in LAYOUTS]
+    tables[LAYOUTS.kind.capitalize()] = list[tuple[str, ...]](layouts)
     for title, rows in tables.items():
         show_table(title, ("name", "options", "what it is"), rows)
 

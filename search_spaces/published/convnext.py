@@ -68,7 +68,7 @@ class MetaNeXts:
         down = Choice("patch", DownsamplingOptions()) if number else None
         blocks = (block,) * self.depths[number]
         width, stride = self.widths[number], 2 if number else 1
-        return Stage(width, stride, "metaformer", down, blocks, branch)
+        return Stage(width, stride, "metaformer", down, blocks, branch=branch)
 
     def _block(self) -> Iterator[tuple[str, str]]:
         yield from (("norm", "norm"), ("expand", "mlp.fc1"), ("project", "mlp.fc2"))

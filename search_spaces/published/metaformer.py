@@ -47,7 +47,7 @@ def _convformer(resolution: int, depths: tuple[int, ...]) -> Architecture:
         down = Choice("conv", DownsamplingOptions()) if i else None
         branch = "weighted" if i > 1 else "plain"
         blocks = (block,) * depth
-        stages.append(Stage(width, 2 if i else 1, "metaformer", down, blocks, branch))
+        stages.append(Stage(width, 2 if i else 1, "metaformer", down, blocks, branch=branch))
     return Architecture(
         resolution=resolution,
         norm="layer-unbiased",

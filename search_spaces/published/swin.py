@@ -32,7 +32,7 @@ def _network(resolution: int, width: int, depths: tuple[int, ...]) -> Architectu
     for i, depth in enumerate(depths):
         down = Choice("merge", DownsamplingOptions()) if i else None
         blocks = tuple(map(block, range(depth)))
-        stages.append(Stage(width << i, 2 if i else 1, "metaformer", down, blocks, "plain"))
+        stages.append(Stage(width << i, 2 if i else 1, "metaformer", down, blocks, branch="plain"))
     return Architecture(
         resolution=resolution,
         norm="layer-1e-5",

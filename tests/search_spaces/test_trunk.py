@@ -170,3 +170,74 @@ def test_a_large_stride_stem_doubles_its_width_each_time_it_halves_the_side() ->
         (24, 12),
         (48, 24),
     ]
+
+
+def stem_of(kind: str, width: int = 20, **options: int) -> nn.Module:
+    choice = Choice(kind, STEMS[kind].options(**options))
+    module = Part("stem", choice, 3, width, 32, choice.options.stride, "layer").build().body
+    statistics(module)
+    return module.double()
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (21, 10)])
+@pytest.mark.parametrize("side", [2, 4])
+def test_shifted_patches_equal_their_formula(side: int, height: int, width: int) -> None:
+    stem = stem_of("shifted_patch", stride=side)
+    x = torch.randn(2, 3, height, width).double()
+    y, half = stem(x), side // 2
+    rows, columns = -(-height // side), -(-width // side)
+    assert y.shape == (2, 20, rows, columns)
+    # One pixel beyond each half patch around an image padded to whole patches.
+    whole = torch.zeros(2, 3, rows * side + 2 * half, columns * side + 2 * half).double()
+    whole[:, :, half : half + height, half : half + width] = x
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * side, j * side
+            copies = [(half, half), (side, side), (side, 0), (0, side), (0, 0)]
+            seen = [
+                whole[:, :, top + a : top + a + side, left + b : left + b + side]
+                for a, b in copies
+            ]
+            vector = torch.cat(seen, 1).flatten(1)
+            vector = F.layer_norm(vector, vector.shape[1:], stem.norm.weight, stem.norm.bias, 1e-6)
+            expected = vector @ stem.project.weight.T + stem.project.bias
+            torch.testing.assert_close(y[:, :, i, j], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stride", "splits"), [(16, ((7, 4, 2), (3, 2, 1), (3, 2, 1))), (4, ((3, 2, 1), (3, 2, 1)))]
+)
+def test_tokens_to_token_equals_its_formula(
+    stride: int, splits: tuple[tuple[int, int, int], ...]
+) -> None:
+    stem = stem_of("tokens_to_token", stride=stride)
+    x = torch.randn(2, 3, 32, 48).double()
+    t = x
+    for step, (side, by, border) in zip([*stem.steps, None], splits, strict=True):
+        size = t.shape[2] // by, t.shape[3] // by
+        joined = F.unfold(t, side, stride=by, padding=border).transpose(1, 2)  # (B, N, C k k)
+        if step is None:
+            break
+        joined = F.layer_norm(joined, joined.shape[2:], step.norm.weight, step.norm.bias, 1e-6)
+        q, k, v = (joined @ m.weight.T + m.bias for m in (step.q, step.k, step.v))
+        attended = (q @ k.transpose(1, 2) / 8).softmax(2) @ v
+        t = v + attended @ step.attended.weight.T + step.attended.bias
+        y = F.layer_norm(t, (64,), step.mlp_norm.weight, step.mlp_norm.bias, 1e-6)
+        y = F.gelu(y @ step.expand.weight.T + step.expand.bias)
+        t = t + y @ step.project.weight.T + step.project.bias
+        t = t.transpose(1, 2).reshape(2, 64, *size)
+    y = joined @ stem.project.weight.T + stem.project.bias
+    y = F.layer_norm(y, (20,), stem.norm.weight, stem.norm.bias, 1e-6)
+    expected = y.transpose(1, 2).reshape(2, 20, *size)
+    torch.testing.assert_close(stem(x), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("stride", "strides"), [(2, [1]), (4, [1, 1]), (16, [2, 2])])
+def test_a_conv_tokeniser_equals_its_formula(stride: int, strides: list[int]) -> None:
+    stem = stem_of("conv_tokeniser", stride=stride, kernel=7)
+    x = y = torch.randn(2, 3, 32, 20).double()
+    for conv, step in zip(stem.convs, strides, strict=True):
+        y = F.conv2d(y, conv.weight, stride=step, padding=3).clamp(min=0)
+        padded = F.pad(y, (1, 1, 1, 1), value=-torch.inf)
+        y = padded.unfold(2, 3, 2).unfold(3, 3, 2).amax((4, 5))
+    torch.testing.assert_close(stem(x), y, rtol=1e-9, atol=1e-9)
