@@ -156,6 +156,7 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         MLP,
         paper="https://arxiv.org/abs/2010.11929",
+        reference="timm.layers.Mlp",
         nested=("dim", "ratio"),
         axes=_axes,
     )
@@ -176,6 +177,7 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         DepthwiseMLP,
         paper="https://arxiv.org/abs/2106.13797",
+        reference="timm.models.pvt_v2.MlpWithDepthwiseConv",
         nested=("dim", "ratio"),
         axes=_axes,
     )
@@ -186,6 +188,7 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         GLU,
         paper="https://arxiv.org/abs/2002.05202",
+        reference="timm.layers.SwiGLU",
         nested=("dim", "ratio"),
         axes=_axes,
     )

@@ -88,6 +88,7 @@ MIXERS.register(
         MetaNeXtOptions,
         MetaNeXt,
         paper="https://arxiv.org/abs/2303.16900",
+        reference="timm.models.convnext.ConvNeXtBlock",
         nested=(),  # the norms average over the channels and over the hidden ones
     )
 )

@@ -49,6 +49,7 @@ MIXERS.register(
         SepConvOptions,
         SepConv,
         paper="https://arxiv.org/abs/2210.13452",
+        reference="timm.models.metaformer.SepConv",
         nested=("dim", "kernel", "expand"),
     )
 )
