@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from search_spaces.branches import BRANCHES
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import (
     CHANNEL_MIXERS,
@@ -82,9 +83,11 @@ class Stage:
     blocks: tuple[Block, ...]
     recursion: int = 1
     """How often each block runs, one run after the other with the same weights."""
+    branch: str = "scaled"
+    """What stands around the residual branches."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; a recursion of 1 is left out."""
+        """Plain data; a recursion of 1 and the default branch are left out."""
         found: dict[str, Any] = {
             "width": self.width,
             "stride": self.stride,
@@ -95,7 +98,11 @@ class Stage:
                 for block in self.blocks
             ],
         }
-        return found if self.recursion == 1 else found | {"recursion": self.recursion}
+        if self.recursion != 1:
+            found["recursion"] = self.recursion
+        if self.branch != "scaled":
+            found["branch"] = self.branch
+        return found
 
 
 NO_POSITION = Choice("none", Options())
@@ -210,7 +217,7 @@ class _Reader:
 
     def stage(self, data: object, where: Location) -> Stage:
         keys = ("width", "stride", "layout", "blocks")
-        stage = self.mapping(data, where, keys, ("downsampling", "recursion"))
+        stage = self.mapping(data, where, keys, ("downsampling", "recursion", "branch"))
         down, at = stage.get("downsampling"), (*where, "downsampling")
         blocks = self.items(stage.get("blocks"), (*where, "blocks"))
         return Stage(
@@ -220,6 +227,7 @@ class _Reader:
             downsampling=None if down is None else self.choice(down, DOWNSAMPLINGS, at),
             blocks=tuple(self.block(b, (*where, "blocks", i)) for i, b in enumerate(blocks)),
             recursion=self.positive(stage.get("recursion", 1), (*where, "recursion")),
+            branch=self.one_of(stage.get("branch", "scaled"), BRANCHES, (*where, "branch")),
         )
 
     def block(self, data: object, where: Location) -> Block:

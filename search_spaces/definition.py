@@ -44,6 +44,7 @@ from pydantic import (
 )
 
 from search_spaces.architecture import NO_POSITION, Choice, parse_choices
+from search_spaces.branches import BranchName
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import (
     CHANNEL_MIXERS,
@@ -54,6 +55,7 @@ from search_spaces.family import (
     STEMS,
     Family,
 )
+from search_spaces.layers import NormName
 from search_spaces.layouts import LAYOUTS
 from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
 from search_spaces.registry import Registry
@@ -140,6 +142,7 @@ class StageDefinition(_Strict):
     stride: Positive = 1
     layout: Layouts = ["metaformer"]
     recursion: Sizes = [1]
+    branch: BranchName = "scaled"
     downsampling: Downsamplings | None = None
     mixers: Mixers
     channel_mixers: ChannelMixers = [[Choice("none", CHANNEL_MIXERS["none"].options())]]
@@ -216,7 +219,7 @@ class SpaceDefinition(_Strict):
     schema_: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
-    norm: Literal["layer", "batch", "batch-1e-3"] = "layer"
+    norm: NormName = "layer"
     donor: str | None = None
     resolution: Sizes
     stem: Stems

@@ -3,10 +3,10 @@
     stem -> position -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
 
 A supernet shares weights by part, costs are counted by part and latencies are measured by part. A
-mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; only in layout `bare` a
-mixer that can stride stands alone, with norms of its own, and may change stride and width
-(MobileNetV2, NAS-Bench-Macro). A stage's layout decides the order of its parts, and which of them
-stand side by side: such a branch reads what the part before it reads, `x + scale * body(norm(r))`.
+mixer or channel mixer is a residual branch (`branches.py`); only in layout `bare` a mixer that can
+stride stands alone, with norms of its own, and may change stride and width (MobileNetV2,
+NAS-Bench-Macro). A stage's layout decides the order of its parts, and which of them stand side by
+side: such a branch reads what the part before it reads, `x + scale * body(norm(r))`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, Choice, Stage
+from search_spaces.branches import Branch
 from search_spaces.channel_mixers import RatioOptions
 from search_spaces.data_shape import DataShape
 from search_spaces.family import (
@@ -30,15 +30,12 @@ from search_spaces.family import (
     STEMS,
     Family,
 )
-from search_spaces.layers import drop_path, make_norm, set_epsilon
+from search_spaces.layers import drop_path, set_epsilon
 from search_spaces.layouts import LAYOUTS, MIXER, PROJECTION, Place, steps_of
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
 __all__ = ["Part", "parts_of", "side_by_side", "weights_of"]
-
-BRANCH_SCALE = 0.2
-"""Initial scale of a residual branch."""
 
 REGISTRIES: dict[str, Registry[Family]] = {
     "stem": STEMS,
@@ -71,6 +68,8 @@ class Part:
     residual: bool = True
     again: bool = False
     """Whether the block has run before: the part's weights are those of its first run."""
+    branch: str = "scaled"
+    """What stands around a residual branch."""
 
     @property
     def kind(self) -> str:
@@ -117,7 +116,7 @@ class Part:
         if self.role not in ("mixer", "channel_mixer"):
             return Trunk(body)
         if self.residual:
-            return Branch(self.in_dim, make_norm(self.norm, self.in_dim), body)
+            return Branch(self.in_dim, self.norm, body, self.branch)
         keeps = self.in_dim == self.out_dim and self.stride == 1
         return Bare(body, skip=keeps and self.kind != "identity")
 
@@ -132,30 +131,6 @@ class Part:
         if self.role == "position":
             return module(self.in_dim, options)
         return module(self.in_dim, self.out_dim, options, self.norm)
-
-
-class Branch(nn.Module):
-    """`x + scale * body(norm(x))` with a learned scale per channel that starts small.
-
-    With a small scale every block of a supernet begins near the identity, whichever family is
-    drawn: on the digits, random children reached 0.22-0.25 accuracy after two epochs instead of
-    0.10-0.14. Paper: CaiT, Touvron et al. 2021, https://arxiv.org/abs/2103.17239 (Section 2)
-    """
-
-    def __init__(self, dim: int, norm: nn.Module, body: nn.Module) -> None:
-        super().__init__()
-        self.norm, self.body = norm, body
-        self.scale = nn.Parameter(torch.full((dim,), BRANCH_SCALE))
-
-    def forward(
-        self, x: Tensor, drop_path_rate: float = 0.0, read: Tensor | None = None
-    ) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); the rate applies to the branch.
-
-        A branch that stands beside another one adds to x, but reads another map of its shape.
-        """
-        y = drop_path(self.body(self.norm(x if read is None else read)), drop_path_rate)
-        return torch.addcmul(x, y, self.scale[:, None, None])
 
 
 class Bare(nn.Module):
@@ -254,6 +229,7 @@ def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part, b
                     a.norm,
                     place.role != MIXER or is_branch(stage.layout, choice),
                     place.again,
+                    stage.branch,
                 )
                 yield f"stages.{i}.{place.name}", part, beside
                 dim, size, beside = stage.width, part.out_size, True

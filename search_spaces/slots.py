@@ -109,9 +109,8 @@ def _in_block(space: SpaceDefinition, i: int, place: Place) -> OpenSlot:
         in_dim = (rest[0] if rest else _stem_width(space)) if opens else width
         side = space.side(resolution, stem, after)
         branch = place.role != MIXER or is_branch(layout, choice)
-        return Part(
-            place.role, choice, in_dim, width, side, stride, space.norm, branch, place.again
-        )
+        how = (branch, place.again, stage.branch)
+        return Part(place.role, choice, in_dim, width, side, stride, space.norm, *how)
 
     own = f"{at}.blocks.{place.block}.{place.role}"
     before = (f"stages.{i - 1}.width",) if opens and i else ()
@@ -128,7 +127,8 @@ def _projection(space: SpaceDefinition, i: int, place: Place) -> OpenSlot:
         if rest not in layout_of:
             return None
         side = space.side(resolution, stem, i + 1)
-        return Part(place.role, BETWEEN_RUNS, width, width, side, 1, space.norm)
+        own = space.stages[i].branch
+        return Part(place.role, BETWEEN_RUNS, width, width, side, 1, space.norm, branch=own)
 
     genes = ("resolution", "stem", f"{at}.width", f"{at}.depth", *varying)
     return OpenSlot(f"{at}.{place.name}", genes, part, (f"{at}.depth", place.block))

@@ -85,7 +85,7 @@ class SearchSpace:
             [g.name, [c.to_dict() if isinstance(c, Choice) else c for c in g.choices], g.weights]
             for g in self.genes
         ]
-        fixed = [[stage.stride, stage.layout[0]] for stage in self.definition.stages]
+        fixed = [[s.stride, s.layout[0], s.branch] for s in self.definition.stages]
         content = [genes, fixed, self.definition.norm, self.definition.stem_width]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -259,6 +259,7 @@ class SearchSpace:
                     chosen(f"{at}.downsampling") if stage.downsampling else None,
                     blocks,
                     number(recursion) if recursion in self._place else stage.recursion[0],
+                    stage.branch,
                 )
             )
         return Architecture(
@@ -304,7 +305,7 @@ class SearchSpace:
         if not self.contains(code[None])[0] or self.decode(code) != architecture:
             raise SpaceError(
                 f"Architecture {architecture.id} is not in '{self.name}': its stages, strides, "
-                "layout or norm are not the space's."
+                "layout, branch or norm are not the space's."
             )
         return code
 

@@ -56,6 +56,7 @@ class TimmNetwork(Network):
         if self.global_pool:
             mean, most = y.mean((2, 3)), y.amax((2, 3))
             y = {"avg": mean, "max": most, "avgmax": 0.5 * (mean + most)}[self.global_pool]
+            y = body.pooled(y)
         if pre_logits:
             return y
         y = F.dropout(y, self.drop_rate, self.training)

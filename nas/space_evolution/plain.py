@@ -75,6 +75,7 @@ def _stage(stage: StageDefinition) -> Plain:
         "depth": list(stage.depth),
         "stride": stage.stride,
         "layout": list(stage.layout),
+        "branch": stage.branch,
         "recursion": None if stage.recursion == [1] else list(stage.recursion),
         "downsampling": None if stage.downsampling is None else _groups(stage.downsampling),
         "mixers": _groups(stage.mixers),

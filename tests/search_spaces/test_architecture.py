@@ -111,7 +111,8 @@ def test_all_mistakes_of_a_file_are_named_together() -> None:
         text,
         "This architecture cannot be read:",
         "  line 3, resolution: is -16; it must be a positive whole number.",
-        "  line 4, norm: is 'layr'; it can be layer, batch, batch-1e-3.",
+        "  line 4, norm: is 'layr'; it can be layer, layer-1e-5, "
+        "layer-unbiased, group, batch, batch-1e-3.",
         "  line 6, stem_width: is missing.",
         "  line 7, colour: Unknown key 'colour'.",
         "  line 13, stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11.",

@@ -85,13 +85,14 @@ def statistics(module: nn.Module) -> None:
 
 
 def normed(x: Tensor, norm: nn.Module) -> Tensor:
-    """Layer or batch norm of a map by its formula."""
+    """A norm of a map by its formula."""
     if isinstance(norm, nn.BatchNorm2d):
         mean, variance = norm.running_mean[:, None, None], norm.running_var[:, None, None]
     else:
-        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
-    y = (x - mean) / (variance + norm.eps).sqrt()
-    return y * norm.weight[:, None, None] + norm.bias[:, None, None]
+        over = (1, 2, 3) if isinstance(norm, nn.GroupNorm) else 1
+        mean, variance = x.mean(over, keepdim=True), x.var(over, keepdim=True, unbiased=False)
+    y = (x - mean) / (variance + norm.eps).sqrt() * norm.weight[:, None, None]
+    return y if norm.bias is None else y + norm.bias[:, None, None]
 
 
 def built(registry: Registry[Family], role: str, kind: str, norm: str, stride: int) -> nn.Module:
@@ -102,7 +103,8 @@ def built(registry: Registry[Family], role: str, kind: str, norm: str, stride: i
 
 
 def matrix(layer: nn.Linear, x: Tensor) -> Tensor:
-    return torch.einsum("oc,bchw->bohw", layer.weight, x) + layer.bias[:, None, None]
+    y = torch.einsum("oc,bchw->bohw", layer.weight, x)
+    return y if layer.bias is None else y + layer.bias[:, None, None]
 
 
 @every_norm
@@ -110,10 +112,18 @@ def matrix(layer: nn.Linear, x: Tensor) -> Tensor:
 def test_a_downsampling_equals_its_formula(kind: str, norm: str) -> None:
     module = built(DOWNSAMPLINGS, "downsampling", kind, norm, 2)
     x = torch.randn(2, 20, 8, 6)
-    y = normed(x, module.norm)
+    if kind == "merge":
+        quarters = [x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        x = torch.stack(quarters, 2).flatten(1, 2)  # the four positions of a channel together
+    y = x if kind == "unnormed" else normed(x, module.norm)
     expected = torch.zeros(2, 32, 4, 3)
-    if kind in ("conv", "residual", "overlap"):
+    if kind in ("conv", "residual", "overlap", "unnormed"):
         expected += F.conv2d(y, module.conv.weight, module.conv.bias, 2, 1)
+    if kind == "patch":
+        expected += F.conv2d(y, module.conv.weight, module.conv.bias, 2)
+    if kind == "merge":
+        expected += matrix(module.project, y)
+        x = F.pixel_shuffle(x, 2)
     if kind == "overlap":
         expected = normed(expected, module.last_norm)
     if kind in ("pool", "residual"):
@@ -129,6 +139,15 @@ def test_heads_equal_their_formulas(norm: str) -> None:
     linear = built(HEADS, "head", "linear", norm, 1)
     expected = normed(x, linear.norm).mean((2, 3)) @ linear.classifier.weight.T
     torch.testing.assert_close(linear(x), expected + linear.classifier.bias, rtol=1e-4, atol=1e-4)
+    pooled = built(HEADS, "head", "pooled", norm, 1)
+    y = F.layer_norm(x.mean((2, 3)), (20,), pooled.norm.weight, pooled.norm.bias, 1e-6)
+    expected = y @ pooled.classifier.weight.T + pooled.classifier.bias
+    torch.testing.assert_close(pooled(x), expected, rtol=1e-4, atol=1e-4)
+    hidden = built(HEADS, "head", "mlp", norm, 1)
+    y = F.gelu(x.mean((2, 3)) @ hidden.hidden.weight.T + hidden.hidden.bias)
+    y = F.layer_norm(y, (60,), hidden.hidden_norm.weight, hidden.hidden_norm.bias, 1e-6)
+    expected = y @ hidden.classifier.weight.T + hidden.classifier.bias
+    torch.testing.assert_close(hidden(x), expected, rtol=1e-4, atol=1e-3)
     wide = built(HEADS, "head", "conv", norm, 1)
     y = normed(F.conv2d(x, wide.conv.weight, wide.conv.bias), wide.norm).relu().mean((2, 3))
     expected = y @ wide.classifier.weight.T + wide.classifier.bias
