@@ -29,20 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import results_file
+from small_space import SPACE
 
-SPACE = """
-schema: 1
-name: small
-norm: batch
-resolution: [8, 12]
-stem: [conv: {stride: [2, 1]}]
-stages:
-- width: [8, 16]
-  depth: [1, 2]
-  mixers: [pool, depthwise: {kernel: [3, 5]}, attention]
-  channel_mixers: [none, mlp: {ratio: [1, 2]}]
-- {width: [16, 24], depth: [1, 2], stride: 2, downsampling: conv, mixers: [pool, linear]}
-"""
 SHARED = """
 import json, sys
 import numpy as np

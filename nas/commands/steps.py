@@ -20,10 +20,10 @@ from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all
-from nas.run.feasibility import known_of
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs, say_data
+from nas.run.known_latencies import known_of
 from nas.run.measure import MachineOf
 from nas.run.report import report as write_report
 from nas.run.retrain import retrain_all

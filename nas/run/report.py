@@ -11,7 +11,7 @@ from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.report import ReportContent, write_report
 from nas.result import Latency, shown_metric
 from nas.run.context import Context
-from nas.run.feasibility import Known
+from nas.run.known_latencies import Known
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet

@@ -21,8 +21,8 @@ from nas.retrain import NetworkResult, score_test, score_validation
 from nas.run.front import network_folder
 from nas.run.network_job import TEACHER, NetworkJob
 from nas.run.retraining import Retraining, recipe_of
+from nas.run.retraining_teacher import answers_of, teacher_named
 from nas.run.supernets import TrainedSupernet, checkpoints_at
-from nas.run.teacher import answers_of, teacher_named
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
 from nas.units import format_accuracy
