@@ -6,9 +6,9 @@
     python scripts/training_faults.py --part limits
 
 equality    one process against two that share each step (gloo), in float64 and float32
-kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, then `nas
-            resume`; or in `nas retrain --ray local`, then the same command again; the weights must
-            be equal in the end
+kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, then
+            `nas resume`; or in `nas retrain --ray local`, then the same command again; the weights
+            must be equal in the end
 limits      `nas train` to a bucket without credentials: the message and how long it takes
 """
 
