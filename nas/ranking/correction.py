@@ -26,9 +26,8 @@ from scipy.stats import t as student
 from nas.ranking.process import LinearMeanProcess
 from nas.search.protocol import Bools, Floats
 from nas.search.surrogates.gaussian_process import GaussianProcess
+from nas.settings import FEWEST_VERIFIED
 
-FEWEST = 5
-"""The smallest number of networks trained alone that a correction is made from."""
 SURE = 0.9
 FOLDS = 5
 MEAN_WEIGHTS = 4
@@ -107,10 +106,10 @@ def correct(networks: Networks, rows: Rows, errors: Floats) -> Correction:
 
     Args:
         networks: All of them.
-        rows: Which were trained alone, (k,), at least `FEWEST`.
+        rows: Which were trained alone, (k,), at least `FEWEST_VERIFIED`.
         errors: The logarithms of their errors then, (k,).
     """
-    assert len(rows) >= FEWEST, len(rows)
+    assert len(rows) >= FEWEST_VERIFIED, len(rows)
     table, groups = networks.described
     linear = networks.linear
 

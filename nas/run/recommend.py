@@ -107,6 +107,8 @@ def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) ->
         for at in chosen.latencies
     )
     best = _BEST[finished.front.metric]
+    if chosen.corrected is not None and trained is None:
+        best = f"{best} by the corrected scores"
     among = "is the only network" if count == 1 else f"has {best} of the {count} networks"
     kept = "keeps" if count == 1 else "keep"
     sure = f"{finished.confidence:.0%} confidence"
@@ -114,7 +116,21 @@ def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) ->
     return (
         f"It {among} of the front{within}: {score} of the {finished.validation_images} validation "
         f"images{' after training alone' if trained is not None else ''}, in {latency}."
+        f"{_expected(chosen)}"
     )
+
+
+def _expected(member: FrontMember) -> str:
+    """What a network is expected to have when trained alone; empty if nothing corrects it."""
+    found = member.corrected
+    if found is None:
+        return ""
+    if found.metric == "loss":
+        value, ends = f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}"
+    else:
+        value, ends = f"{found.value:.1%}", f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+    name = found.metric.replace("_", " ")
+    return f" Its corrected {name}, after a short training alone, is {value} ({ends})."
 
 
 def _verdict(finished: Finished, ours: FrontMember, limits: Limits, budget: str) -> str:
