@@ -56,6 +56,11 @@ class Corrected:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        if self.metric == "loss":
+            return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
 
 @dataclass(frozen=True)
 class FrontMember:

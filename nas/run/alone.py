@@ -62,7 +62,7 @@ def in_words(plan: Plan) -> str:
     start = "new weights" if plan.start is None else "the supernet's weights"
     recipe = plan.recipe
     return (
-        f"trained alone from {start}: {recipe.epochs} epochs at a learning rate of "
+        f"trained alone from {start}: {recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at a learning rate of "
         f"{recipe.learning_rate:g}, batches of {recipe.batch_size}, seed {plan.seed}"
     )
 

@@ -125,12 +125,8 @@ def _expected(member: FrontMember) -> str:
     found = member.corrected
     if found is None:
         return ""
-    if found.metric == "loss":
-        value, ends = f"{found.value:.3f}", f"{found.low:.3f} to {found.high:.3f}"
-    else:
-        value, ends = f"{found.value:.1%}", f"{100 * found.low:.1f} to {100 * found.high:.1f}"
     name = found.metric.replace("_", " ")
-    return f" Its corrected {name}, after a short training alone, is {value} ({ends})."
+    return f" Its corrected {name}, after a short training alone, is {found}."
 
 
 def _verdict(finished: Finished, ours: FrontMember, limits: Limits, budget: str) -> str:

@@ -164,7 +164,7 @@ def _members(known: Evaluated, found: Correction) -> list[FrontMember]:
 
     def score(error: float) -> float:
         value = float(np.exp(error))
-        return value if metric == "loss" else 1.0 - value
+        return value if metric == "loss" else max(0.0, 1.0 - value)
 
     members = []
     for row, record in enumerate(known.records):
