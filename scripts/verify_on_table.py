@@ -90,7 +90,8 @@ def read(path: Path) -> MacroTable:
     kept = (canonical_codes(SPACE, codes) == codes).all(axis=1)
 
     def column(name: str) -> Floats:
-        return np.array([float(row[name]) for row in rows])[kept]
+        values: Floats = np.array([float(row[name]) for row in rows])[kept]
+        return values
 
     return MacroTable(codes[kept], column("flops"), column("acc1"), column("mean_acc"))
 
@@ -154,7 +155,8 @@ def _score(table: MacroTable, tau: float, share: float, rng: np.random.Generator
             low = middle
         else:
             high = middle
-    return true + low * disturbed
+    score: Floats = true + low * disturbed
+    return score
 
 
 def _shown(pairs: list[tuple[float, float]]) -> str:

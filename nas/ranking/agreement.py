@@ -82,9 +82,11 @@ def agreements(
     return [
         Agreement(
             name,
-            _estimate(taus[name]),
-            *(_estimate(_each(of, truth, score, draws)) for of in (spearman, regret, ndcg)),
-            _estimate(first - taus[name]),
+            tau=_estimate(taus[name]),
+            spearman=_estimate(_each(spearman, truth, score, draws)),
+            regret=_estimate(_each(regret, truth, score, draws)),
+            ndcg=_estimate(_each(ndcg, truth, score, draws)),
+            behind=_estimate(first - taus[name]),
         )
         for name, score in scores.items()
     ]

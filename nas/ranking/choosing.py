@@ -52,9 +52,10 @@ def spread(score: Floats, cost: Floats, n: int, rng: np.random.Generator) -> Row
 
 def along(front: Sequence[int], n: int) -> Rows:
     """At most `n` rows of a front at even steps, its ends included."""
-    if len(front) <= n:
-        return np.array(front, dtype=np.int64)
-    return np.array(front)[np.linspace(0, len(front) - 1, n).round().astype(int)]
+    rows: Rows = np.array(front, dtype=np.int64)
+    if len(rows) > n:
+        rows = rows[np.linspace(0, len(rows) - 1, n).round().astype(int)]
+    return rows
 
 
 def promising(

@@ -81,7 +81,8 @@ class LinearMeanProcess:
             explained = solve_triangular(self._root, cross, lower=True)
         prior = np.exp(self._theta[-2]) + WEIGHTS * (linear**2).sum(axis=1) + 1.0
         variance = np.maximum(prior - (explained**2).sum(axis=0), 1e-9)
-        return mean, np.sqrt(variance) * self._std
+        std: Floats = np.sqrt(variance) * self._std
+        return mean, std
 
     @property
     def noise(self) -> float:

@@ -60,9 +60,9 @@ def short_training(context: Context, epochs: int | None, seed: int | None = None
 def in_words(plan: Plan) -> str:
     """The recipe in a sentence."""
     start = "new weights" if plan.start is None else "the supernet's weights"
-    recipe = plan.recipe
+    recipe, s = plan.recipe, "" if plan.recipe.epochs == 1 else "s"
     return (
-        f"trained alone from {start}: {recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at a learning rate of "
+        f"trained alone from {start}: {recipe.epochs} epoch{s} at a learning rate of "
         f"{recipe.learning_rate:g}, batches of {recipe.batch_size}, seed {plan.seed}"
     )
 
