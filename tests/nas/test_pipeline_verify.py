@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from nas import pipeline
+from nas.cli import app
 from nas.commands.rank import rank
 from nas.errors import RunError, SettingsError
 from nas.progress import Silent
@@ -149,6 +151,15 @@ def test_ranking_uses_what_was_trained_before(whole: Path, tmp_path: Path, heard
     assert any(line.startswith("10 networks, trained alone from new") for line in heard.said)
     other = rank(run, networks=3, epochs=1, console=Silent())
     assert "1 epoch at" in other.recipe and len(other.networks) == 3
+
+
+def test_the_command_prints_a_table_and_json(whole: Path) -> None:
+    table = CliRunner().invoke(app, ["rank", str(whole), "--networks", "7"])
+    assert table.exit_code == 0, table.stderr
+    assert "How well scores rank 7 networks trained alone" in table.stdout
+    assert "Each was trained alone from new weights: 2 epochs at" in table.stdout
+    printed = CliRunner().invoke(app, ["rank", str(whole), "--networks", "7", "--json"])
+    assert json.loads(printed.stdout) == json.loads((whole / "rank.json").read_text())
 
 
 def test_a_run_without_a_front_cannot_be_ranked(home: Path, tmp_path: Path) -> None:
