@@ -80,7 +80,7 @@ class LinearMeanProcess:
             mean: Floats = self._weights @ cross * self._std + self._mean
             explained = solve_triangular(self._root, cross, lower=True)
         prior = np.exp(self._theta[-2]) + WEIGHTS * (linear**2).sum(axis=1) + 1.0
-        variance = np.maximum(prior - (explained**2).sum(axis=0), 1e-9)
+        variance: Floats = np.maximum(prior - (explained**2).sum(axis=0), 1e-9)
         std: Floats = np.sqrt(variance) * self._std
         return mean, std
 
@@ -99,7 +99,8 @@ class LinearMeanProcess:
 
     def _noisy(self) -> Floats:
         noise = np.exp(self._theta[-1]) + _JITTER
-        return self._kernel(self._rows, self._linear) + noise * np.eye(len(self._rows))
+        noisy: Floats = self._kernel(self._rows, self._linear) + noise * np.eye(len(self._rows))
+        return noisy
 
     def _loss(self, theta: Floats, y: Floats) -> float:
         """Minus the logarithm of likelihood and prior, without constants."""
