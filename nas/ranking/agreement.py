@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 
 from nas.search.protocol import Floats
 
@@ -94,8 +94,10 @@ def agreements(
 
 def tau(truth: Floats, score: Floats) -> float:
     """Kendall's tau-b; 0 where either is constant."""
-    found = float(kendalltau(truth, score).statistic)
-    return 0.0 if np.isnan(found) else found
+    # SciPy's gives the same, but takes ten times as long for a few dozen networks.
+    first, second = (np.sign(values[:, None] - values) for values in (truth, score))
+    pairs = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / pairs if pairs else 0.0
 
 
 def spearman(truth: Floats, score: Floats) -> float:

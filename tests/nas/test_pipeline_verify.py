@@ -118,6 +118,15 @@ def _lines(path: Path) -> list[str]:
     return [json.dumps({k: v for k, v in line.items() if k != "seconds"}) for line in lines]
 
 
+def test_a_loss_is_corrected_as_well(home: Path, tmp_path: Path) -> None:
+    settings = _settings(home, metric="loss", verify=5, verify_epochs=1)
+    result = pipeline.run(settings, out=tmp_path / "run", until="verify")
+    found = [member.corrected for member in result.front]
+    assert all(each is not None and each.metric == "loss" for each in found)
+    ranking = read_ranking(tmp_path / "run")
+    assert ranking is not None and ranking.agreements[0].score == "supernet, loss"
+
+
 def test_a_killed_verification_ends_as_an_uninterrupted_one(
     home: Path, whole: Path, tmp_path: Path
 ) -> None:
