@@ -24,7 +24,7 @@ from nas.retrain import score_validation, short_epochs
 from nas.run.context import Context
 from nas.run.network_job import NetworkJob
 from nas.run.retraining import FINE_TUNE_EPOCHS, Retraining
-from nas.run.trainings import Plan, train_all
+from nas.run.trainings import Keep, Plan, train_all
 from nas.run.work import Work
 from nas.search.records import Record
 from nas.storage import atomic_write_json, read_json
@@ -78,33 +78,18 @@ def train_alone(work: Work, plan: Plan, records: Sequence[Record]) -> dict[str, 
     Raises:
         TrialError: a network failed on the cluster; the others are kept.
     """
-    folder, context = folder_of(work.path, plan), work.context
-    images = len(context.data.validation)
+    folder, space = folder_of(work.path, plan), work.context.space
     waiting = [r for r in records if not (folder / r.id / "result.json").exists()]
-
-    def keep(job: NetworkJob, network: Network, curve: Curve, seconds: float) -> None:
-        score = score_validation(network, context.data)
-        document = {
-            "schema": 1,
-            "id": job.architecture.id,
-            "validation": dataclasses.asdict(score),
-            "recipe": job.recipe.model_dump(),
-            "seed": job.seed,
-            "start": job.start,
-            "seconds": round(seconds, 1),
-        }
-        atomic_write_json(folder / job.architecture.id / "result.json", document)
-        shown = format_accuracy(getattr(score, shown_metric(context.metric)), images)
-        work.console.say(f"{job.architecture.id}: {shown} of the validation images")
-
-    if waiting:
-        prefix = f"alone-{folder.name}"
-        found = {record.id: context.space.decode(np.array(record.code)) for record in waiting}
-        trainings = [
-            plan.training(architecture, folder / id, f"{prefix}-{id}")
-            for id, architecture in found.items()
-        ]
-        train_all(work, trainings, keep)
+    trainings = [
+        plan.training(
+            space.decode(np.array(record.code)),
+            folder / record.id,
+            f"alone-{folder.name}-{record.id}",
+        )
+        for record in waiting
+    ]
+    if trainings:
+        train_all(work, trainings, _keep_in(folder, work))
     return {record.id: _read(folder / record.id) for record in records}
 
 
@@ -119,6 +104,28 @@ def folder_of(run: Path, plan: Plan) -> Path:
     start = None if plan.start is None else plan.start.key
     known = f"{plan.recipe.model_dump_json()}, seed {plan.seed}, from {start}"
     return run / "alone" / hashlib.sha256(known.encode()).hexdigest()[:8]
+
+
+def _keep_in(folder: Path, work: Work) -> Keep:
+    """Scores a trained network on the validation split, and writes its result."""
+    data, metric = work.context.data, shown_metric(work.context.metric)
+
+    def keep(job: NetworkJob, network: Network, curve: Curve, seconds: float) -> None:
+        score, id = score_validation(network, data), job.architecture.id
+        document = {
+            "schema": 1,
+            "id": id,
+            "validation": dataclasses.asdict(score),
+            "recipe": job.recipe.model_dump(),
+            "seed": job.seed,
+            "start": job.start,
+            "seconds": round(seconds, 1),
+        }
+        atomic_write_json(folder / id / "result.json", document)
+        shown = format_accuracy(getattr(score, metric), len(data.validation))
+        work.console.say(f"{id}: {shown} of the validation images")
+
+    return keep
 
 
 def _read(folder: Path) -> Alone:
