@@ -8,8 +8,8 @@ the accuracies is the one stated. The disturbance is drawn for each network alon
 in it (and pairs of them), or half and half. Then k networks are chosen as `--verify` chooses its
 first ones, and their accuracies are read from one training seed of the table. The table gives
 Kendall's tau with the mean accuracy over three seeds, over all networks and inside deciles of
-multiply-adds: of what is corrected, of the same process without the score, and of the search's
-own Gaussian process without it.
+multiply-adds: of what is corrected, also by networks drawn at random; of the same process without
+the score, and of the search's own Gaussian process without it, both from random networks.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ def _simulated(table: MacroTable, tau: float, share: float, seeds: int) -> dict[
             rows = spread(score, table.macs, k, rng)
             drawn = rng.choice(len(true), k, replace=False)
             note(f"k = {k}, corrected", correct(networks, rows, learnt[rows]), rows)
+            by_chance = correct(networks, drawn, learnt[drawn])
+            note(f"k = {k}, corrected by random networks", by_chance, drawn)
             note(f"k = {k}, without the score", correct(without, drawn, learnt[drawn]), drawn)
             process = GaussianProcess(_with_depth(SPACE.feature_groups))
             known = np.column_stack([features, depth / 8])

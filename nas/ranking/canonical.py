@@ -1,4 +1,4 @@
-"""One code for networks that compute the same, and the number of blocks that compute anything.
+"""One code for networks that compute the same, and the number of blocks that have a mixer.
 
 In a stage of layout `bare`, a block without mixers is the map itself, except for the first, which
 may change its shape. Such blocks can stand anywhere in their stage: NAS-Bench-Macro has 6,561
@@ -16,7 +16,7 @@ _NOTHING = {"mixer": "identity", "channel_mixer": "none"}
 
 
 def canonical_codes(space: SearchSpace, codes: Codes) -> Codes:
-    """The codes with the blocks that do nothing last in their stages: (n, genes).
+    """The codes with the blocks that do nothing last in their stages, (n, genes).
 
     They describe networks; where a stage offers each of its blocks other choices, they are left
     as they are.
@@ -35,7 +35,7 @@ def canonical_codes(space: SearchSpace, codes: Codes) -> Codes:
 
 
 def depths(space: SearchSpace, codes: Codes) -> Floats:
-    """The number of blocks of each network that are more than the map itself: (n,)."""
+    """The number of blocks of each network that have a mixer: (n,)."""
     first = [genes[0] for blocks in _stages(space) for genes in blocks]
     computing = space.active(codes) & ~_idle(space, codes)
     return np.asarray(computing[:, first].sum(axis=1), dtype=float)
@@ -63,12 +63,12 @@ def _alike(space: SearchSpace, genes: np.ndarray[tuple[int, int], np.dtype[np.in
 
 
 def _idle(space: SearchSpace, codes: Codes) -> Bools:
-    """Which genes belong to a block that is the map itself: (n, genes)."""
+    """Which genes belong to a block without mixers in a stage of layout `bare`: (n, genes)."""
     idle = np.zeros(np.shape(codes), dtype=bool)
     for stage, blocks in zip(space.definition.stages, _stages(space), strict=True):
         if stage.layout != "bare":
             continue
-        for genes in blocks[1:]:
+        for genes in blocks:
             nothing = [
                 np.array(space.genes[gene].kinds)[codes[:, gene]]
                 == _NOTHING[space.genes[gene].role]

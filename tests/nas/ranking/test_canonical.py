@@ -26,6 +26,7 @@ def test_nas_bench_macro_has_3969_networks() -> None:
     assert len(np.unique(canonical, axis=0)) == 3969
     assert (canonical_codes(space, canonical) == canonical).all()
     assert (depths(space, codes) == depths(space, canonical)).all()
+    assert set(depths(space, codes)) == set(range(9))
 
 
 def test_equal_codes_are_equal_networks() -> None:
