@@ -1,7 +1,7 @@
 """Every mixer on a GPU: compared with the processor, with half precisions, and with timm.
 
     python scripts/mixers_on_gpu.py
-    python scripts/mixers_on_gpu.py --device cpu --every 40 --batch-size 2    a trial
+    python scripts/mixers_on_gpu.py --device cpu --most 2 --batch-size 2    a trial
 
     agreement   each family with all its options, on maps of 7x9 and 14x14, channels-last:
                 float32 against the processor's float32 (TF32 off), outputs and gradients;
@@ -74,7 +74,7 @@ def main() -> None:
     with clock.ready(tf32=False):
         torch.backends.cudnn.benchmark = False  # it would search for each of hundreds of shapes
         for family in (*MIXERS, *CHANNEL_MIXERS):
-            rows += _agreement(family, clock.device, arguments.every)
+            rows += _agreement(family, clock.device, arguments.most)
     _write(clock, rows, [])
     with clock.ready(tf32=False):
         speeds = [*_speeds(clock, arguments.batch_size)]
@@ -111,8 +111,9 @@ def _write(clock: Clock, rows: list[Row], speeds: list[Row]) -> None:
     results_file.write("latency", "gpu-mixers", figures, **more)
 
 
-def _agreement(family: Family, device: torch.device, every: int) -> Iterator[Row]:
-    for options in list(family.every_options())[::every]:
+def _agreement(family: Family, device: torch.device, most: int) -> Iterator[Row]:
+    every = list(family.every_options())
+    for options in every[:: -(-len(every) // most)]:
         for size in SIZES:
             row: Row = {"family": family.name, "options": str(options), "size": size}
             try:
@@ -266,7 +267,9 @@ def _pvt(x: Tensor, side: int, module: nn.Module) -> Tensor:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda", help="cuda or, to try it out, cpu")
-    parser.add_argument("--every", type=int, default=1, help="take each nth of a family's options")
+    parser.add_argument(
+        "--most", type=int, default=1000, help="of a family's options, evenly spread"
+    )
     parser.add_argument("--batch-size", type=int, default=64, help="of the timed modules")
     return parser.parse_args()
 

@@ -38,7 +38,7 @@ def main() -> None:
     photographs_setup.use_threads(asked.threads)
     name = f"ranking-{asked.space}-{asked.side}px-{asked.epochs}epochs"
     rows = Rows(results_file.RESULTS / "photographs" / f"{name}.jsonl", ("seed",))
-    for seed in range(asked.seeds):
+    for seed in photographs_setup.seeds(asked):
         if not rows.has(seed=seed, child=asked.children - 1):
             _children(asked, seed, rows)
     figures = [
@@ -55,7 +55,13 @@ def main() -> None:
 
 def _children(asked: Any, seed: int, rows: Rows) -> None:
     """A row for each child of one seed's supernet."""
-    settings = Settings(data=asked.data, space=asked.space, seed=seed, epochs=asked.epochs)
+    settings = Settings(
+        data=asked.data,
+        space=asked.space,
+        seed=seed,
+        epochs=asked.epochs,
+        recipe=photographs_setup.recipe(asked),
+    )
     context = Photographs(settings, asked.side)
     supernet = context.trained(context.supernet())
     whole = context.whole_space

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.cli.values import recipe_values
 from nas.data.batches import EvalBatches, resize
 from nas.data.images import Dataset, Images
 from nas.run.context import Context
-from nas.settings import Settings
+from nas.settings import RecipeValue, Settings
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network
 from supernet import Supernet
@@ -39,8 +40,22 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--side", type=int, default=64, help="side that images are brought to")
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--recipe", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe"
+    )
     parser.add_argument("--threads", type=int, default=1)
     return parser
+
+
+def seeds(asked: argparse.Namespace) -> range:
+    """The seeds that are asked for."""
+    return range(asked.first_seed, asked.first_seed + asked.seeds)
+
+
+def recipe(asked: argparse.Namespace) -> dict[str, RecipeValue]:
+    """The changes to the recipe that are asked for."""
+    return recipe_values(asked.recipe)
 
 
 class Photographs(Context):
@@ -64,7 +79,8 @@ class Photographs(Context):
         """Accuracy and loss of a network on a split, as it is."""
         batches = EvalBatches(split, self.data.normalisation)
         resolution = network.architecture.resolution
-        return evaluate(network, batches.batches(resolution, BATCH_SIZE))
+        shown = batches.batches(resolution, BATCH_SIZE)
+        return evaluate(lambda x: network(x.to(self.device)), shown)
 
     def child(self, supernet: Supernet, architecture: Architecture) -> Network:
         """A child as a network of its own, its statistics calibrated on training images."""
@@ -72,13 +88,14 @@ class Photographs(Context):
         drawn = np.random.default_rng(0).permutation(len(self.data.train))[:CALIBRATION_IMAGES]
         some = self.data.train.select(drawn)
         batches = EvalBatches(some, self.data.normalisation)
-        calibrate(network, (x for x, _ in batches.batches(architecture.resolution, BATCH_SIZE)))
+        shown = batches.batches(architecture.resolution, BATCH_SIZE)
+        calibrate(network, (x.to(self.device) for x, _ in shown))
         return network
 
     def supernet(self, *, start: bool = True, in_order: bool = True) -> Supernet:
         """A new supernet, from the donor or from random weights, its channels sorted or not."""
         seed = self.settings.seed
-        made = Supernet(self.whole_space, self.data.shape, seed=seed)
+        made = Supernet(self.whole_space, self.data.shape, seed=seed).to(self.device)
         if not start:
             return made
         assert self.donor is not None and self.donor_architecture is not None
@@ -86,11 +103,12 @@ class Photographs(Context):
         network = self.donor.network(architecture.resolution, self.data.shape, seed)
         if in_order:
             sort_channels(network)
-        adopt(made, network)
+        adopt(made, network.to(self.device))
         batches = self.training_batches(seed)
 
         def images(step: int) -> Tensor:
-            return batches.batch(step, self.recipe.batch_size, architecture.resolution).images
+            batch = batches.batch(step, self.recipe.batch_size, architecture.resolution)
+            return batch.images.to(self.device)
 
         teach_new_choices(made, architecture, images)
         return made
@@ -105,9 +123,7 @@ class Photographs(Context):
             self.training.sampler.make(setup),
             self.training.supervision.make(setup),
             seed=self.settings.seed,
-            progress=lambda now: print(f"\r{now.step}/{now.steps} {now.loss:.3f}", end=""),
         )
-        print()
         return supernet
 
 
@@ -131,8 +147,10 @@ class Rows:
         return any(all(row[k] == v for k, v in key.items()) for row in self.rows)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Keep a row."""
-        self.rows.append(dict(row))
+        """Keep a row, with the device that it was computed on."""
+        cuda = torch.cuda.is_available()
+        device = torch.cuda.get_device_name() if cuda else "cpu"
+        self.rows.append({**row, "device": device})
         print(row, flush=True)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:

@@ -2,7 +2,8 @@
 
     python scripts/photographs_starts.py --data folder:DIR --side 48 --epochs 3 --seeds 1
 
-Each way trains the supernet of the space. Then test accuracy without retraining, statistics
+Each way trains the supernet of the space. `pretrained` is the default; the other ways change one
+thing of it. Then test accuracy without retraining, statistics
 calibrated: the largest child (the donor, if there is one), the mean and the best of 8 random ones,
 the smallest; `healthy` counts the seeds in which they come in that order. `largest first` trains
 the largest alone for the first third of the steps, `curriculum` lets the other children come down
@@ -26,12 +27,22 @@ CHILDREN = 8
 WAYS: dict[str, dict[str, Any]] = {
     "pretrained": {},
     "random weights": {"start": False},
-    "pretrained, unsorted": {"in_order": False},
-    "pretrained, layer decay 0.8": {"recipe": {"layer_decay": 0.8}},
-    "pretrained, largest first": {"recipe": {"sampler.alone": 0.33}},
-    "pretrained, curriculum": {"recipe": {"sampler.descent": 0.5}},
-    "pretrained, rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
-    "pretrained, rate 2e-3": {"recipe": {"learning_rate": 2e-3}},
+    "unsorted": {"in_order": False},
+    "layer decay 0.8": {"recipe": {"layer_decay": 0.8}},
+    "largest first": {"recipe": {"sampler.alone": 0.33}},
+    "curriculum": {"recipe": {"sampler.descent": 0.5}},
+    "rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
+    "rate 2e-3": {"recipe": {"learning_rate": 2e-3}},
+    "rate 4e-3": {"recipe": {"learning_rate": 4e-3}},
+    "four random children": {"recipe": {"sampler.random_children": 4}},
+    "labels alone": {"recipe": {"supervision": "labels"}},
+    "teacher alone": {"recipe": {"supervision.label_weight": 0.0}},
+    "alpha-divergence": {"recipe": {"supervision": "alpha-divergence"}},
+    "fair": {"recipe": {"sampler": "fair"}},
+    "weight decay 0.1": {"recipe": {"weight_decay": 0.1}},
+    "mixup and label smoothing": {"recipe": {"mixup": 0.2, "label_smoothing": 0.1}},
+    "randaugment": {"recipe": {"randaugment": "rand-m5-n2"}},
+    "batch of 32": {"recipe": {"batch_size": 32}},
 }
 
 
@@ -44,25 +55,25 @@ def main() -> None:
     photographs_setup.use_threads(asked.threads)
     name = f"starts-{asked.space}-{asked.side}px-{asked.epochs}epochs"
     rows = Rows(results_file.RESULTS / "photographs" / f"{name}.jsonl", ("way",))
-    for seed in range(asked.seeds):
+    for seed in photographs_setup.seeds(asked):
         for way in asked.ways:
             if not rows.has(way=way, seed=seed):
-                rows.add(_row(asked.data, asked.space, asked.side, asked.epochs, way, seed))
+                rows.add(_row(asked, way, seed))
     results_file.write("photographs", name, {"rows": _table(rows)}, each=rows.rows)
 
 
-def _row(data: str, space: str, side: int, epochs: int, way: str, seed: int) -> dict[str, Any]:
+def _row(asked: Any, way: str, seed: int) -> dict[str, Any]:
     changes = WAYS[way]
     start = changes.get("start", True)
     settings = Settings(
-        data=data,
-        space=space,
+        data=asked.data,
+        space=asked.space,
         seed=seed,
-        epochs=epochs,
+        epochs=asked.epochs,
         pretrained=None if start else "none",
-        recipe=changes.get("recipe", {}),
+        recipe=photographs_setup.recipe(asked) | changes.get("recipe", {}),
     )
-    context = Photographs(settings, side)
+    context = Photographs(settings, asked.side)
     begun = time.process_time()
     supernet = context.supernet(start=start, in_order=changes.get("in_order", True))
     supernet = context.trained(supernet)

@@ -37,7 +37,7 @@ def main() -> None:
     photographs_setup.use_threads(asked.threads)
     name = f"teacher-{asked.side}px-{asked.labelled}labelled-{asked.epochs}epochs"
     rows = Rows(results_file.RESULTS / "photographs" / f"{name}.jsonl", ("way",))
-    for seed in range(asked.seeds):
+    for seed in photographs_setup.seeds(asked):
         for way in WAYS:
             if not rows.has(way=way, seed=seed):
                 rows.add(_row(asked, way, seed))
@@ -56,6 +56,7 @@ def _row(asked: Any, way: str, seed: int) -> dict[str, Any]:
         seed=seed,
         epochs=asked.epochs,
         teacher=None if way == "labels" else DONOR,
+        recipe=photographs_setup.recipe(asked),
     )
     context = Photographs(settings, asked.side, train_images=asked.labelled)
     supernet = context.supernet()
