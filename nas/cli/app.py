@@ -30,6 +30,7 @@ from nas.cli.ls import ls
 from nas.cli.measure import measure
 from nas.cli.mixers import mixers
 from nas.cli.predict import predict
+from nas.cli.rank import rank
 from nas.cli.report import report
 from nas.cli.resume import resume
 from nas.cli.retrain import retrain
@@ -106,7 +107,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Search": (search, evolve_space, resume, ls, report),
-    "One step at a time": (train, measure, predict, retrain, export),
+    "One step at a time": (train, measure, predict, rank, retrain, export),
     "Compare searchers": (bench,),
     "What there is": (spaces, mixers, searchers, doctor),
 }
