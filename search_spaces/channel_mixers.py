@@ -26,7 +26,9 @@ from search_spaces.layers import PointwiseLinear, StarReLU, depthwise
 class RatioOptions(Options):
     """Hidden width over width."""
 
-    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, default=2.0, meaning="hidden ratio")
+    ratio: float = choice(
+        0.5, 1.0, 2.0, 3.0, 3.5, 4.0, 6.0, 8.0, default=2.0, meaning="hidden ratio"
+    )
 
 
 @dataclass(frozen=True)

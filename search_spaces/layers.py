@@ -11,12 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NormName = Literal["layer", "layer-1e-5", "layer-unbiased", "group", "batch", "batch-1e-3"]
+from search_spaces.progressive_norm import PROGRESSIVE, ProgressiveBatchNorm
+
+NormName = Literal[
+    "layer", "layer-1e-5", "layer-unbiased", "group", "batch", "batch-1e-3", "batch-progressive"
+]
 NORMS: tuple[str, ...] = get_args(NormName)
 """Kinds of norm over a map of channels.
 
 `layer` normalises each position, with epsilon 1e-6 unless named; `layer-unbiased` has no bias.
 `group` normalises each image. `batch-1e-3` has the epsilon of TensorFlow's published networks.
+`batch-progressive` begins as layer norm and ends as batch norm, see `progressive_norm.py`.
 """
 
 
@@ -44,8 +49,10 @@ class GroupNorm2d(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        # Torch 2.13's group norm crashes in the backward pass of a channels-last map.
-        return channels_last(super().forward(x.contiguous()))
+        # Torch 2.13's group norm crashes in the backward pass of a channels-last map. A map of one
+        # position counts as one, so positions are one dimension here.
+        y = super().forward(x.flatten(2).contiguous())
+        return channels_last(y.reshape(x.shape))
 
 
 class SquaredReLU(nn.Module):
@@ -89,6 +96,8 @@ class PointwiseLinear(nn.Linear):
 
 def make_norm(kind: str, dim: int) -> nn.Module:
     """The norm of that kind over `dim` channels of a map."""
+    if kind == PROGRESSIVE:
+        return ProgressiveBatchNorm(dim)
     if is_batch(kind):
         return nn.BatchNorm2d(dim)
     if kind == "group":

@@ -32,6 +32,7 @@ from search_spaces.family import (
 )
 from search_spaces.layers import drop_path, set_epsilon
 from search_spaces.layouts import LAYOUTS, MIXER, PROJECTION, Place, steps_of
+from search_spaces.progressive_norm import DEPLOYED, PROGRESSIVE
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
@@ -48,7 +49,7 @@ REGISTRIES: dict[str, Registry[Family]] = {
 """The families of each role."""
 
 BETWEEN_RUNS = Choice("mlp", RatioOptions(1.0))
-"""The projection between two runs of a block (SReT, Section 3.3)."""
+"""The projection between two runs of a block (SReT)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Part:
     def module_key(self) -> Part:
         """The part without its map's size and its run: equal keys build equal modules."""
         return replace(self, size=0, again=False)
+
+    def deployed(self) -> Part:
+        """The part that a trained one is equal to: it is timed and counted in its place."""
+        return replace(self, norm=DEPLOYED) if self.norm == PROGRESSIVE else self
 
     def build(self) -> nn.Module:
         """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0, read=None)`."""

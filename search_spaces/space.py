@@ -207,7 +207,9 @@ class SearchSpace:
                 stage = gene.block[0]
                 share = seen / np.float32(max(self.definition.stages[stage].depth))
                 means[stage, gene.role] = means.get((stage, gene.role), np.float32(0)) + share
-        return np.concatenate([*columns, *means.values()], axis=1)
+        # A mean over 14 blocks, summed in single precision, may be one rounding above 1.
+        bounded = [np.minimum(mean, np.float32(1)) for mean in means.values()]
+        return np.concatenate([*columns, *bounded], axis=1)
 
     @cached_property
     def feature_groups(self) -> NDArray[np.int64]:

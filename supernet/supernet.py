@@ -28,6 +28,7 @@ from search_spaces.network import (
     run_parts,
 )
 from search_spaces.parts import Part, parts_of, side_by_side, weights_of
+from search_spaces.progressive_norm import set_layer_share
 from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
 from supernet.calibration import calibrate
@@ -67,6 +68,7 @@ class Supernet(nn.Module):
             for name, parameter in shared_weights(space, data_shape).items():
                 plant_parameter(self, name, parameter)
         self._shared = dict(self.named_parameters())
+        self.layer_share = 0.0  # of progressive norms; above 0 only while they are trained
         self._plans: dict[tuple[str, Part, torch.device, torch.dtype], _Plan] = {}
 
     def forward(
@@ -133,6 +135,7 @@ class Supernet(nn.Module):
             tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
         if plan.buffers:
             plan.skeleton.train(not statistics)
+            set_layer_share(plan.skeleton, self.layer_share)
         y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate, read))
         return y
 
@@ -142,6 +145,7 @@ class Supernet(nn.Module):
         like = next(iter(self._shared.values()))
         network = build_network(architecture, self.data_shape)
         network.to(device=like.device, dtype=like.dtype)
+        set_layer_share(network, self.layer_share)
         own = dict(network.named_parameters())
         for name, part in self._owners(architecture).items():
             for parameter, full, steps in self._plan(name, part).weights:

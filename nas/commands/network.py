@@ -23,6 +23,7 @@ from nas.search.front_file import read_front
 from nas.settings import Settings
 from search_spaces import Architecture, build_network
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.published import CLASSES, PUBLISHED
 
 TIMM, PUBLISHED_NETWORK = "timm:", "published:"
@@ -147,5 +148,5 @@ def network_of(architecture: Architecture, context: Context) -> Network:
         )
     asked = "data" in context.settings.model_fields_set
     data_shape = context.data.shape if asked else DataShape()
-    module = build_network(architecture, data_shape)
+    module = build_network(deployed(architecture), data_shape)
     return Network(module, (data_shape.channels, side, side), architecture.id)

@@ -36,6 +36,7 @@ from nas.latency.tracing.trace import trace
 from nas.storage import cache_dir
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.network import build_network
 from search_spaces.parts import Part, parts_of
 
@@ -178,9 +179,9 @@ def _programs(piece: Piece) -> str:
 
 def _module(piece: Piece) -> nn.Module:
     if isinstance(piece, Part):
-        return _part_module(piece.module_key())
+        return _part_module(piece.deployed().module_key())
     with without_memory():
-        return build_network(piece.architecture, piece.data_shape)
+        return build_network(deployed(piece.architecture), piece.data_shape)
 
 
 @lru_cache(maxsize=1024)

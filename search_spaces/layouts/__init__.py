@@ -77,7 +77,7 @@ def steps_of(layout: Layout, depth: int, recursion: int = 1) -> Iterator[list[Pl
     weights. Between two runs stands a projection with weights of its own, an MLP whose hidden
     width is that of the map, so that equal weights do not have to do the same twice.
     Paper: Sliced Recursive Transformer, Shen et al. 2021, https://arxiv.org/abs/2111.05297
-    (Sections 3.2 and 3.3: recursion, and the non-linear projection layer)
+    (sections on recursion and on the non-linear projection layer)
     """
     for first in range(0, depth, layout.blocks):
         blocks = range(first, min(first + layout.blocks, depth))

@@ -13,7 +13,8 @@ With C not divisible by 4, the halves are those of the next multiple, and the re
 
 Elastic: channels (leading). The frequency of a channel depends on C, so a narrow child is not the
 wide one with zeros: it shares the convolution's weights alone.
-Paper: ResFormer, Tian et al. 2022, https://arxiv.org/abs/2212.00776 (Section 3.3, global part)
+Paper: ResFormer, Tian et al. 2022, https://arxiv.org/abs/2212.00776 (section on global-local
+positional embeddings)
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@
 (B, I, R, R) -> (B, C, R / stride, R / stride), rounded up. As in the paper the convolutions have
 no bias, and nothing is normalised. The map between two convolutions has 64 channels.
 Elastic: output channels (leading), kernel (centre window).
-Paper: Compact Transformers, Hassani et al. 2021, https://arxiv.org/abs/2104.05704 (Section 3.3,
-Equation 4)
+Paper: Compact Transformers, Hassani et al. 2021, https://arxiv.org/abs/2104.05704 (section
+"Convolutional Tokenizer")
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ zeros where nothing is. So a patch has p x p x 5 I numbers, from an area of twic
 image that the patches do not tile is padded with zeros at the bottom and the right first.
 (B, I, R, R) -> (B, C, R / p, R / p), rounded up. Elastic: output channels (leading).
 Paper: Vision Transformer for Small-Size Datasets, Lee et al. 2021,
-https://arxiv.org/abs/2112.13492 (Section 3.1, Equations 5 and 6)
+https://arxiv.org/abs/2112.13492 (section "Shifted Patch Tokenization")
 """
 
 from __future__ import annotations

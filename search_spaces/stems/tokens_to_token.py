@@ -13,7 +13,7 @@
 The values serve as the shortcut of the attention, because its input has another width. The paper
 has two variants, with softmax attention (T2T-ViT_t) and with Performer's; this is the former.
 Elastic: output channels (leading); the 64 channels of the tokens are fixed.
-Paper: T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986 (Section 3.1, Equations 1 to 4)
+Paper: T2T-ViT, Yuan et al. 2021, https://arxiv.org/abs/2101.11986 (section "Tokens-to-Token")
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from search_spaces.architecture import Choice
 from search_spaces.family import DOWNSAMPLINGS, HEADS, STEMS, Family
 from search_spaces.layers import NORMS
 from search_spaces.parts import Part
+from search_spaces.progressive_norm import ProgressiveBatchNorm, set_layer_share
 from search_spaces.registry import Registry
 
 WIDTHS = (20, 32, 48)
@@ -27,6 +28,7 @@ def choices(registry: Registry[Family], kind: str) -> list[Choice]:
 def run(part: Part, batch: int = 2) -> Tensor:
     """Run a part on random maps, and check what holds for every part."""
     module = part.build().eval()
+    set_layer_share(module, 0.5)  # or its layer norms would not be used
     x = torch.randn(part.input_shape(batch)).contiguous(memory_format=torch.channels_last)
     y = module(x)
     assert y.isfinite().all(), part
@@ -86,6 +88,8 @@ def statistics(module: nn.Module) -> None:
 
 def normed(x: Tensor, norm: nn.Module) -> Tensor:
     """A norm of a map by its formula."""
+    if isinstance(norm, ProgressiveBatchNorm):
+        return normed(x, norm.batch) + norm.straight * x
     if isinstance(norm, nn.BatchNorm2d):
         mean, variance = norm.running_mean[:, None, None], norm.running_var[:, None, None]
     else:
