@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Choice
-from search_spaces.family import Family, Value
+from search_spaces.family import Family, Options, Value
 from search_spaces.registry import Registry
 
 Floats = NDArray[np.float32]
@@ -105,6 +105,12 @@ def ordinal(name: str, choices: Sequence[int]) -> Gene:
     n = len(choices)
     ranks = tuple((i,) for i in range(n))
     return Gene(name, tuple(choices), ("",) * n, ranks, "", (1.0,) * n)
+
+
+def names(name: str, choices: Sequence[str]) -> Gene:
+    """A gene whose choices are names without options, such as layouts; none is larger."""
+    made = tuple(Choice(choice, Options()) for choice in choices)
+    return Gene(name, made, tuple(choices), ((),) * len(made), choices[0], (1.0,) * len(made))
 
 
 def families(
