@@ -1,7 +1,7 @@
 """The whole flow, from a space to an exported network, as one function to read.
 
-    space -> latency -> supernet -> search -> measure -> retrain -> export
-          -> baselines -> compare -> report
+    space -> latency -> supernet -> search -> verify -> measure -> retrain
+          -> export -> baselines -> compare -> report
 
 Latency comes before the supernet, so that a run ends at once if nothing can keep its budget. The
 test split is opened when nothing is left to choose: for networks that were retrained, and for all
@@ -23,10 +23,10 @@ from nas.run.baselines import stock_networks
 from nas.run.compare import compare
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
-from nas.run.feasibility import know_latencies
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.journal import check_journal, journal_of
+from nas.run.known_latencies import know_latencies
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.retrain import retrain_all
@@ -36,6 +36,7 @@ from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
 from nas.run.supernets import TrainedSupernet, supernet_of
 from nas.run.trained import retrained
+from nas.run.verify import verify
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
 
@@ -63,6 +64,8 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
         supernet = _supernet(work)
     with work.step("search"):
         front = search_front(work, known, supernet)
+    with work.step("verify"):
+        front = verify(work, front, lambda: supernet)
     with work.step("measure"):
         measured = measure(work, front, machine_of)
     with work.step("retrain"):

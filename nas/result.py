@@ -1,6 +1,7 @@
 """The result of a run as plain values: in memory, in its files and in the output of `--json`.
 
 Latency       on one target: predicted with its interval, and measured if it was
+Corrected     a score that the supernet gave, corrected by networks that were trained alone
 FrontMember   one architecture of the front, with a `Latency` for each target
 Answer        one budget set, and the best network within it
 RunResult     everything about a run
@@ -46,6 +47,22 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """What a network is expected to have after a short training alone, with its 90 % interval."""
+
+    metric: str
+    """Which score it is."""
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if self.metric == "loss":
+            return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.value:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
+
+@dataclass(frozen=True)
 class FrontMember:
     """One architecture of the front."""
 
@@ -67,10 +84,17 @@ class FrontMember:
     """On the validation split, after training alone; None before."""
     shared_test_accuracy: float | None = None
     """On the test split with the supernet's weights; None until the whole front was scored."""
+    corrected: Corrected | None = None
+    """On the validation split; None unless networks were trained alone to correct the supernet."""
 
     def score(self, metric: str) -> float:
-        """Its accuracy or balanced accuracy, or its loss with a minus: more is better."""
+        """Its accuracy or balanced accuracy, or its loss with a minus: more is better.
+
+        It is the corrected one where there is one.
+        """
         value: float = getattr(self, metric)
+        if self.corrected is not None and self.corrected.metric == metric:
+            value = self.corrected.value
         return -value if metric == "loss" else value
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +103,9 @@ class FrontMember:
         document["code"] = list(self.code)
         document["architecture"] = self.architecture.to_dict()
         document["latencies"] = [dataclasses.asdict(latency) for latency in self.latencies]
+        corrected = document.pop("corrected")
+        if corrected is not None:
+            document["corrected"] = dataclasses.asdict(corrected)
         return document
 
     @classmethod
@@ -88,6 +115,8 @@ class FrontMember:
         values["code"] = tuple(values["code"])
         values["architecture"] = Architecture.from_dict(values["architecture"])
         values["latencies"] = tuple(Latency(**latency) for latency in values["latencies"])
+        if "corrected" in values:
+            values["corrected"] = Corrected(**values["corrected"])
         return cls(**values)
 
 

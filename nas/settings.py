@@ -37,6 +37,9 @@ from nas.reading import ReadOptions
 SCHEMA = 2
 """Version of `settings.json`; it goes up when a field changes its meaning."""
 
+FEWEST_VERIFIED = 5
+"""The smallest number of networks trained alone that a correction is made from."""
+
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 """Endings of files of weights."""
 
@@ -117,6 +120,9 @@ class Settings(BaseModel):
     recipe: dict[str, RecipeValue] = Field(default_factory=dict)
     retrain_top: Annotated[int, Field(ge=0)] = 1
     retrain_epochs: Whole | None = None
+    # Networks to train alone after the search, to correct what the supernet says; 0 for none.
+    verify: Annotated[int, Field(ge=0)] = 0
+    verify_epochs: Whole | None = None
     from_scratch: bool = False
     fine_tune: Whole | None = None
     """Epochs of a short training from the shared weights, in place of the long one."""
@@ -194,6 +200,15 @@ class Settings(BaseModel):
                 "retrain_epochs, or fine_tune"
             )
         return self
+
+    @field_validator("verify")
+    @classmethod
+    def _enough(cls, count: int) -> int:
+        if 0 < count < FEWEST_VERIFIED:
+            raise ValueError(
+                f"a correction takes at least {FEWEST_VERIFIED} networks; 0 is for none"
+            )
+        return count
 
     @property
     def named_baselines(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ import supernet_work
 from nas.search import make_searcher
 from nas.search.engine import search
 from nas.search.feasibility import SAMPLES
-from nas.search.front_file import best_within, front_records
+from nas.search.front_file import best_within, front_among
 from nas.search.objectives import Budgets
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats, Searcher
@@ -153,7 +153,7 @@ def _search(problem: Problem, budgets: list[float], settings: Settings, seed: in
             record=Path(folder) / "evaluations.jsonl",
             lag=settings.lag,
         )
-    best = best_within(front_records(records, asked.budgets), asked.budgets)
+    best = best_within(front_among(records, asked.budgets), asked.budgets)
     took = problem.evaluate.seconds  # type: ignore[attr-defined]
     return Found(
         accuracies=[float("nan") if record is None else record.accuracy for record in best],

@@ -1,7 +1,7 @@
 """Imports point down: from the command line through the flow of data to the search spaces.
 
     cli -> commands -> pipeline -> run -> cluster -> report -> baselines
-        -> (retrain, export, bench, space_evolution) -> (search, latency, data)
+        -> (retrain, export, bench, space_evolution, ranking) -> (search, latency, data)
         -> (settings, storage, units, ...) -> supernet -> search_spaces
 
 A file may import from its own room and from the floors below. Imports inside functions and for
@@ -29,7 +29,7 @@ FLOORS = (
     ("nas.timm",),
     ("nas.report",),
     ("nas.baselines",),
-    ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution"),
+    ("nas.retrain", "nas.export", "nas.bench", "nas.space_evolution", "nas.ranking"),
     ("nas.search", "nas.latency", "nas.data", "nas.pretrained"),
     ("nas",),  # settings, results, storage, units, errors and the other modules directly in nas/
     ("supernet",),

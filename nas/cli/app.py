@@ -30,6 +30,7 @@ from nas.cli.ls import ls
 from nas.cli.measure import measure
 from nas.cli.mixers import mixers
 from nas.cli.predict import predict
+from nas.cli.rank import rank
 from nas.cli.report import report
 from nas.cli.resume import resume
 from nas.cli.retrain import retrain
@@ -37,6 +38,7 @@ from nas.cli.search import search
 from nas.cli.searchers import searchers
 from nas.cli.spaces import spaces
 from nas.cli.train import train
+from nas.environment import share_processors
 from nas.errors import NasError, Stopped, StorageError
 from nas.storage import storing
 
@@ -105,7 +107,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Search": (search, evolve_space, resume, ls, report),
-    "One step at a time": (train, measure, predict, retrain, export),
+    "One step at a time": (train, measure, predict, rank, retrain, export),
     "Compare searchers": (bench,),
     "What there is": (spaces, mixers, searchers, doctor),
 }
@@ -142,6 +144,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = ["--debug"] if len(arguments) < len(sys.argv) - 1 else []
     _stop_when_asked()
+    share_processors()
     app(args=[*debug, *arguments], prog_name="nas")
 
 

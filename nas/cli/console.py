@@ -128,6 +128,10 @@ def _front_table(result: RunResult) -> tuple[list[str], list[list[str]]]:
             columns.append(f"measured ms{on}")
             for row, at in zip(rows, latencies, strict=True):
                 row.append("-" if at.measured_ms is None else f"{at.measured_ms:.3g}")
+    if any(member.corrected is not None for member in result.front):
+        columns.append("corrected")
+        for row, member in zip(rows, result.front, strict=True):
+            row.append(str(member.corrected or "-").replace(" (", "\n("))
     if not several and not result.test_images:
         columns += ["params", "MACs"]
         for row, member in zip(rows, result.front, strict=True):

@@ -127,6 +127,24 @@ def search(
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
+    verify: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Networks to train alone after the search; they correct what the supernet says "
+            "of all others, and the front is drawn anew. At least 5, or 0 for none.",
+            rich_help_panel="Training",
+        ),
+    ] = 0,
+    verify_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs of each of them.",
+            show_default="a third of those of a network trained from new weights",
+            rich_help_panel="Training",
+        ),
+    ] = None,
     retrain_top: Annotated[
         int,
         typer.Option(
@@ -202,6 +220,8 @@ def search(
         unlabelled=unlabelled,
         epochs=epochs,
         recipe=recipe_values(recipe, mirror),
+        verify=verify,
+        verify_epochs=verify_epochs,
         retrain_top=retrain_top,
         retrain_epochs=retrain_epochs,
         from_scratch=from_scratch,

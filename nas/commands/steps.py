@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from nas.cluster.connection import Cluster, connected, connected_if
+from nas.cluster.connection import connected, connected_if
 from nas.cluster.measuring import profile_on_node
 from nas.cluster.resources import RayChoice, check_hardware
 from nas.errors import RunError, SettingsError
@@ -20,15 +19,15 @@ from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all
-from nas.run.feasibility import known_of
-from nas.run.folder import resume_run
 from nas.run.front import Front
-from nas.run.inputs import check_inputs, say_data
+from nas.run.inputs import say_data
+from nas.run.known_latencies import known_of
 from nas.run.measure import MachineOf
+from nas.run.opened import opened
 from nas.run.report import report as write_report
 from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
-from nas.run.summary import front_of, result_of
+from nas.run.summary import result_of
 from nas.run.supernets import supernet_of
 from nas.run.threads import keep_helpful_threads
 from nas.run.trained import Trained, results_of, retrained
@@ -158,7 +157,7 @@ def retrain(
         console: Shows the progress.
         ray: The cluster to train on; None for this process.
     """
-    with connected_if(ray) as cluster, _opened(path, console, cluster) as (work, front):
+    with connected_if(ray) as cluster, opened(path, console, cluster) as (work, front):
         if cluster is None:
             keep_helpful_threads(console)
         retrain_all(
@@ -190,7 +189,7 @@ def export(
     """
     if ids and all_of_them:
         raise SettingsError("--all exports every network of the front: leave out --id, or --all.")
-    with _opened(source, console) as (work, front):
+    with opened(source, console) as (work, front):
         if all_of_them:
             ids = tuple(member.id for member in front.members)
         networks = _networks(work, _wanted(work, front, ids))
@@ -201,31 +200,10 @@ def export(
 
 def report(path: Path, *, console: Progress) -> Outcome:
     """Draw a run's figures again and write its page."""
-    with _opened(path, console) as (work, _):
+    with opened(path, console) as (work, _):
         known = known_of(work.context, console)
         page = write_report(work, known, supernet_of(work.context, console))
     return Outcome((str(page),), {"report": str(page)})
-
-
-@contextmanager
-def _opened(
-    path: Path, console: Progress, cluster: Cluster | None = None
-) -> Iterator[tuple[Work, Front]]:
-    """A run, locked by this process, and its front.
-
-    Raises:
-        RunError: it has no front yet.
-    """
-    with resume_run(path) as folder:
-        work = Work(folder, Context(folder.settings), console, cluster=cluster)
-        check_inputs(work)
-        front = front_of(work.path, work.context)
-        if not front.members:
-            raise RunError(
-                f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
-                f"Continue with: nas resume {work.path}"
-            )
-        yield work, front
 
 
 def _wanted(work: Work, front: Front, ids: Sequence[str]) -> list[FrontMember]:

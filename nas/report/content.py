@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.ranking.result import Ranking
 from nas.result import (
     Answer,
     FrontMember,
@@ -55,6 +56,7 @@ class ReportContent:
         stock: Published networks, trained on the same images.
         validation_images: Number of images behind a validation accuracy; 0 if not known.
         test_images: Number of images behind a test accuracy.
+        ranking: Networks that were trained alone, and how well scores rank them.
     """
 
     title: str
@@ -83,6 +85,7 @@ class ReportContent:
     stock: Sequence[StockNetwork] = ()
     validation_images: int = 0
     test_images: int = 0
+    ranking: Ranking | None = None
 
     def held_out_on(self, target: int) -> list[Latency]:
         """The held-out networks of one target."""

@@ -148,11 +148,14 @@ def _draw_front(axes: Axes, content: ReportContent, target: int) -> None:
     x, y = [at.predicted_ms for _, at in front], [m.score(content.metric) for m, _ in front]
     steps = sorted({(x[i], y[i]) for i in _beaten_by_none(x, y)})
     axes.step(*zip(*steps, strict=True), where="post", color=BLUE, lw=1.5, alpha=0.7)
-    label = f"front, predicted with {content.interval}"
+    corrected = _corrected_whiskers(content)
+    what = "predicted" if corrected is None else "corrected scores"
+    label = f"front, {what} with {content.interval}"
     bars: dict[str, Any] = {
         "elinewidth": 1,
         "capsize": 2,
         "xerr": _whiskers([at for _, at in front]),
+        "yerr": corrected,
     }
     axes.errorbar(x, y, **bars, fmt="o", color=BLUE, ms=5, label=label)
     measured = [(m.score(content.metric), at.ms) for m, at in front if at.measured_ms is not None]
@@ -200,3 +203,12 @@ def _whiskers(points: Sequence[Latency]) -> Floats:
     below = [max(0.0, p.predicted_ms - p.low_ms) for p in points]
     above = [max(0.0, p.high_ms - p.predicted_ms) for p in points]
     return np.array([below, above])
+
+
+def _corrected_whiskers(content: ReportContent) -> Floats | None:
+    """The intervals of the front's corrected scores, as above; None if they are not drawn."""
+    scores = [member.corrected for member in content.front]
+    known = [each for each in scores if each is not None and each.metric == content.metric]
+    if not known or len(known) < len(scores):
+        return None
+    return np.array([[s.value - s.low for s in known], [s.high - s.value for s in known]])

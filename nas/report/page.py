@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from nas.report import compared, drawing, figures
+from nas.report import compared, drawing, figures, ranking
 from nas.report.content import ReportContent
 from nas.report.sections import facts, numbered, sections
 from nas.storage import atomic_write
@@ -18,6 +18,7 @@ from nas.storage import atomic_write
 FIGURES: dict[str, Callable[[ReportContent], bytes | None]] = {
     "hypervolume": figures.hypervolume,
     "supernet": figures.supernet,
+    "ranking": ranking.figure,
     "architecture": lambda content: drawing.architecture(content.best),
 }
 """Name of each figure's file, and what draws it."""

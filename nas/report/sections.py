@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.report import compared, drawing
+from nas.report import compared, drawing, ranking
 from nas.report.content import ReportContent
 from nas.report.style import png_size
 from nas.report.tables import (
@@ -97,6 +97,7 @@ def sections(content: ReportContent, pictures: Mapping[str, bytes]) -> list[Sect
         _search(content, pictures),
         _latency(content, pictures),
         _supernet(content, pictures),
+        _ranking(content, pictures),
         _workers(content),
         Section("Notes", notes=content.notes),
         _conditions(content),
@@ -143,6 +144,11 @@ def _front(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
         "latency. The line joins the front: the architectures that no other one beats in both "
         "accuracy and latency."
     )
+    if any(member.corrected is not None for member in content.front):
+        caption += (
+            " The front is drawn from the corrected scores: what networks that were trained alone "
+            "say of all others. So its points lie elsewhere than the grey ones."
+        )
     if len(content.targets) > 1:
         caption += " Points of the front that lie off the line are faster on another target."
     if content.budgets:
@@ -239,6 +245,17 @@ def _supernet(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     )
     drawn = _figure(pictures, "supernet", "Validation accuracy of children over epochs", caption)
     return Section("The supernet", text=content.origin, figures=_known([drawn]))
+
+
+def _ranking(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
+    caption = (
+        "Each point is a network, with the supernet's weights and trained alone for a short time. "
+        "Bars are 90 % intervals for the number of validation images."
+    )
+    alt = "Accuracy when trained alone against accuracy with shared weights"
+    drawn = _figure(pictures, "ranking", alt, caption)
+    tables = [ranking.table(content)]
+    return Section("What the supernet's word is worth", figures=_known([drawn]), tables=tables)
 
 
 def _workers(content: ReportContent) -> Section:

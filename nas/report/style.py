@@ -45,6 +45,7 @@ def png_size(content: bytes) -> tuple[int, int]:
     return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
 
 
-def percent(axes: Axes) -> None:
-    """Show shares between 0 and 1 on the vertical axis as per cent."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g}"))
+def percent(axes: Axes, across: bool = False) -> None:
+    """Show shares between 0 and 1 as per cent, on the vertical axis or on the one across."""
+    axis = axes.xaxis if across else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.4g}"))

@@ -38,6 +38,11 @@ def front_table(content: ReportContent) -> Table:
     caption = f"Milliseconds per batch on {content.target}. Validation scores are those of the "
     head = ("network", *_head(content))
     caption += "supernet's shared weights."
+    if _is_corrected(content):
+        caption += (
+            " Corrected is the score that is expected after a short training alone, with its "
+            "90 % interval."
+        )
     return Table(caption, head, rows, chosen)
 
 
@@ -128,12 +133,15 @@ def _head(content: ReportContent) -> list[str]:
     ]
     score = f"{content.metric.replace('_', ' ')}, validation"
     counted = ["MACs", "parameters", "activations"]
-    return [score, *latencies, *counted, "test accuracy, trained alone"]
+    corrected = ["corrected"] if _is_corrected(content) else []
+    return [score, *corrected, *latencies, *counted, "test accuracy, trained alone"]
 
 
 def _cells(content: ReportContent, member: FrontMember) -> list[str]:
     """One member in these columns."""
     cells = [_score(content, member)]
+    if _is_corrected(content):
+        cells.append(_corrected(member))
     for latency in member.latencies:
         cells += [
             milliseconds(latency.predicted_ms),
@@ -143,6 +151,16 @@ def _cells(content: ReportContent, member: FrontMember) -> list[str]:
     cells += [format_count(member.macs), format_count(member.params)]
     cells += [format_mib(member.memory_mib)]
     return [*cells, share(member.test_accuracy, content.test_images)]
+
+
+def _is_corrected(content: ReportContent) -> bool:
+    """Whether the front was drawn from corrected scores."""
+    return any(member.corrected is not None for member in content.front)
+
+
+def _corrected(member: FrontMember) -> str:
+    """The corrected score with its interval."""
+    return NOTHING if member.corrected is None else str(member.corrected)
 
 
 def _score(content: ReportContent, member: FrontMember) -> str:

@@ -8,7 +8,12 @@
 
 from __future__ import annotations
 
-from nas.retrain.recipe import default_recipe, fine_tune_recipe, retrain_augmentation
+from nas.retrain.recipe import (
+    default_recipe,
+    fine_tune_recipe,
+    retrain_augmentation,
+    short_epochs,
+)
 from nas.retrain.result import NetworkResult
 from nas.retrain.score import score_test, score_validation
 from nas.retrain.trainer import fresh_network, retrain
@@ -22,4 +27,5 @@ __all__ = [
     "retrain_augmentation",
     "score_test",
     "score_validation",
+    "short_epochs",
 ]

@@ -16,6 +16,7 @@ rate from shared weights, 6e-3, was not compared with others.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from nas.data.augment import Augmentation
 from supernet.training.recipe import Recipe
@@ -25,6 +26,8 @@ FINE_TUNE_RATE = 1e-3
 STEPS = 1200
 """Steps for small data by default; 60 epochs of the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
+SHORT_SHARE = 1 / 3
+"""Of the usual epochs, in a training that is only to show which network is better."""
 
 
 def default_recipe(from_scratch: bool, images: int) -> Recipe:
@@ -35,6 +38,11 @@ def default_recipe(from_scratch: bool, images: int) -> Recipe:
     recipe = Recipe(learning_rate=8e-3 if from_scratch else 6e-3, ema_decay=0.99)
     epochs = round(STEPS / max(1, images // recipe.batch_size))
     return recipe.model_copy(update={"epochs": min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))})
+
+
+def short_epochs(images: int) -> int:
+    """Epochs of a training from new weights that is only to show which network is better."""
+    return math.ceil(default_recipe(True, images).epochs * SHORT_SHARE)
 
 
 def fine_tune_recipe(epochs: int) -> Recipe:

@@ -107,6 +107,8 @@ def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) ->
         for at in chosen.latencies
     )
     best = _BEST[finished.front.metric]
+    if chosen.corrected is not None and trained is None:
+        best = f"{best} by the corrected scores"
     among = "is the only network" if count == 1 else f"has {best} of the {count} networks"
     kept = "keeps" if count == 1 else "keep"
     sure = f"{finished.confidence:.0%} confidence"
@@ -114,7 +116,17 @@ def _reason(finished: Finished, chosen: FrontMember, count: int, budget: str) ->
     return (
         f"It {among} of the front{within}: {score} of the {finished.validation_images} validation "
         f"images{' after training alone' if trained is not None else ''}, in {latency}."
+        f"{_expected(chosen)}"
     )
+
+
+def _expected(member: FrontMember) -> str:
+    """What a network is expected to have when trained alone; empty if nothing corrects it."""
+    found = member.corrected
+    if found is None:
+        return ""
+    name = found.metric.replace("_", " ")
+    return f" Its corrected {name}, after a short training alone, is {found}."
 
 
 def _verdict(finished: Finished, ours: FrontMember, limits: Limits, budget: str) -> str:

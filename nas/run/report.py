@@ -8,10 +8,11 @@ import numpy as np
 
 from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
+from nas.ranking.result import read_ranking
 from nas.report import ReportContent, write_report
 from nas.result import Latency, shown_metric
 from nas.run.context import Context
-from nas.run.feasibility import Known
+from nas.run.known_latencies import Known
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet
@@ -64,6 +65,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         stock=result.stock,
         validation_images=result.validation_images,
         test_images=result.test_images,
+        ranking=read_ranking(work.path),
     )
     return write_report(work.path, content)
 

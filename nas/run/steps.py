@@ -9,6 +9,7 @@ Step = Literal[
     "latency",
     "supernet",
     "search",
+    "verify",
     "measure",
     "retrain",
     "export",

@@ -21,6 +21,7 @@ from nas.run.inputs import validation_images
 from nas.run.measure import only_predicted, read_measured, unanswered, with_measured
 from nas.run.recommend import Finished, recommend
 from nas.run.trained import results_of
+from nas.run.verify import verified_members, verified_networks
 from nas.search.engine import read_records
 from nas.search.front_file import read_front
 from supernet.scores import difference
@@ -29,8 +30,10 @@ from supernet.scores import difference
 def front_of(path: Path, context: Context) -> Front:
     """The run's front so far; it has no members before the search has finished."""
     file = path / "front.json"
-    members = tuple(read_front(file)) if file.exists() else ()
-    front = Front(members, context.budgets, context.metric)
+    members = read_front(file) if file.exists() else []
+    verified = verified_members(path)
+    members = members if verified is None else verified
+    front = Front(tuple(members), context.budgets, context.metric)
     front = with_measured(front, read_measured(path / "measured.json"))
     return read_comparison(path).applied(front.with_retrained(results_of(path)))
 
@@ -103,6 +106,11 @@ def _notes(
         for member in front.members
         if member not in kept
     ]
+    if count := verified_networks(path):
+        notes.append(
+            f"the front is drawn from what the supernet says, corrected by {count} networks "
+            "trained alone; each corrected score has its 90 % interval"
+        )
     if "search" in finished:
         notes += unanswered(front, names)
     if "measure" in finished:

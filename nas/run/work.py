@@ -3,6 +3,8 @@
 Files that the steps leave in the folder:
 
     evaluations.jsonl  study.journal  front.json      search
+    verified.json  rank.json  alone/<recipe>/<id>/{checkpoint.safetensors,result.json}
+                                                      verify
     measured.json                                     measure
     networks/<id>/{checkpoint.safetensors,result.json,network.safetensors}    retrain
     networks/<id>/{architecture.yaml,model.safetensors,config.json}           export
@@ -31,7 +33,7 @@ from nas.search.study_places import StudyFile, StudyPlace
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-TRAINING: tuple[Step, ...] = ("supernet", "search", "retrain")
+TRAINING: tuple[Step, ...] = ("supernet", "search", "verify", "retrain")
 """Steps that train networks or run many."""
 
 

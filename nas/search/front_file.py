@@ -33,6 +33,10 @@ class Evaluated(Protocol):
     """An evaluated architecture, compared with budgets: a record, or a member of a front."""
 
     @property
+    def id(self) -> str:
+        """Of its architecture."""
+
+    @property
     def accuracy(self) -> float:
         """NaN if the evaluation failed."""
 
@@ -72,14 +76,14 @@ def within(items: Sequence[Item], budgets: Budgets) -> list[Item]:
     return [item for item, kept in zip(good, keep, strict=True) if kept]
 
 
-def front_records(
-    records: Sequence[Record], budgets: Budgets, metric: Metric = "accuracy"
-) -> list[Record]:
-    """The non-dominated records within the budgets, fastest on the first target first."""
-    unique: dict[tuple[float, ...], Record] = {}
-    for record in sorted(within(records, budgets), key=lambda record: (record.loss, record.id)):
-        latencies = (latency.predicted_ms for latency in record.latencies)
-        unique.setdefault((*latencies, -record.score(metric)), record)
+def front_among(
+    items: Sequence[Item], budgets: Budgets, metric: Metric = "accuracy"
+) -> list[Item]:
+    """The non-dominated items within the budgets, fastest on the first target first."""
+    unique: dict[tuple[float, ...], Item] = {}
+    for item in sorted(within(items, budgets), key=lambda item: (item.loss, item.id)):
+        latencies = (latency.predicted_ms for latency in item.latencies)
+        unique.setdefault((*latencies, -item.score(metric)), item)
     if not unique:
         return []
     points = sorted(unique)
@@ -101,21 +105,23 @@ def front_members(
         metric: The score that is compared.
         decode: Turns a code into its architecture.
     """
-    return [
-        FrontMember(
-            id=record.id,
-            code=record.code,
-            architecture=decode(record.code),
-            accuracy=record.accuracy,
-            balanced_accuracy=record.balanced_accuracy,
-            loss=record.loss,
-            latencies=record.latencies,
-            macs=record.macs,
-            params=record.params,
-            memory_mib=record.memory_mib,
-        )
-        for record in front_records(records, budgets, metric)
-    ]
+    return [member_of(record, decode) for record in front_among(records, budgets, metric)]
+
+
+def member_of(record: Record, decode: Callable[[tuple[int, ...]], Architecture]) -> FrontMember:
+    """An evaluated architecture as a member of a front."""
+    return FrontMember(
+        id=record.id,
+        code=record.code,
+        architecture=decode(record.code),
+        accuracy=record.accuracy,
+        balanced_accuracy=record.balanced_accuracy,
+        loss=record.loss,
+        latencies=record.latencies,
+        macs=record.macs,
+        params=record.params,
+        memory_mib=record.memory_mib,
+    )
 
 
 def ranked(items: Sequence[Item], metric: Metric) -> list[Item]:

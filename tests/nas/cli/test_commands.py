@@ -36,6 +36,7 @@ def test_every_option_of_a_search_reaches_the_settings(
         --evaluations 50 --until search --out mine --seed 7 --metric balanced_accuracy
         --max-params 2M --max-macs 50M --max-memory 16MiB --runtime eager --precision fp32
         --layout contiguous --batch-size 4 --resolution 16 --threads 1 --epochs 3 --retrain-top 2
+        --verify 8 --verify-epochs 7
         --retrain-epochs 5 --confidence 0.8 --from-scratch --recipe lr=0.1 --recipe ema=false
         --recipe name=x --layout-of-arrays NCHW --lag 8 --baselines lcnet_050 --baseline-epochs 2
         --pretrained none --teacher timm:resnet18 --unlabelled folder:/more"""
@@ -63,6 +64,8 @@ def test_every_option_of_a_search_reaches_the_settings(
         metric="balanced_accuracy",
         epochs=3,
         recipe={"lr": 0.1, "ema": False, "name": "x"},
+        verify=8,
+        verify_epochs=7,
         retrain_top=2,
         retrain_epochs=5,
         from_scratch=True,
@@ -209,7 +212,7 @@ def test_ls_says_how_far_each_run_has_come(run: Callable[..., Result]) -> None:
     with open_run(Settings(budget_ms=5.0), Path("results/one")) as folder:
         folder.finish("space", seconds=0.1)
         output = run("ls").stdout
-    for part in ("one", "cpu", "5 ms", "digits", "1 of 10 steps"):
+    for part in ("one", "cpu", "5 ms", "digits", "1 of 11 steps"):
         assert part in output
     (entry,) = json.loads(run("ls", "--json").stdout)
     assert entry["finished"] == ["space"]

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.ranking.agreement import agreements
+from nas.ranking.result import Ranked, Ranking
 from nas.report import ReportContent
 from nas.result import (
     FrontMember,
@@ -83,6 +85,17 @@ def stock(name: str, pretrained: str | None, accuracy: float, ms: float) -> Stoc
     )  # fmt: skip
 
 
+def ranking() -> Ranking:
+    scores = np.linspace(0.5, 0.9, 6)
+    networks = tuple(
+        Ranked(f"{i:012x}", float(score), float(score) - 0.1, 0.1, 10**5, 10**6, (2.0,))
+        for i, score in enumerate(scores)
+    )
+    said = {"supernet, accuracy": scores, "MACs": scores[::-1]}
+    found = agreements(scores, said, np.random.default_rng(0))
+    return Ranking("trained alone from new weights", "accuracy", networks, tuple(found))
+
+
 @pytest.fixture
 def full() -> ReportContent:
     """Everything that a report can show."""
@@ -125,6 +138,7 @@ def full() -> ReportContent:
         recommended=[Recommendation((5.0,), ARCHITECTURE.id, "It is good.", "The search paid.")],
         stock=[stock("lcnet_050", None, 0.5, 2.5), stock("levit_128s", "a package", 0.75, 4.5)],
         validation_images=200,
+        ranking=ranking(),
         test_images=100,
     )
 

@@ -10,7 +10,7 @@ from nas.errors import RunError
 from nas.report import ReportContent, drawing, write_report
 from nas.report.page import FIGURES, FIGURES_OF_TARGETS
 from nas.report.style import png_size
-from nas.result import Answer, Latency, NamedTarget
+from nas.result import Answer, Corrected, Latency, NamedTarget
 from nas.search.objectives import Budgets
 
 
@@ -60,6 +60,26 @@ def test_a_full_report_has_every_figure_as_a_file_and_in_the_page(
     for picture in pictures:
         assert (picture["src"] or "").startswith("data:image/png;base64,")
         assert len(picture["alt"] or "") > 20
+
+
+def test_the_page_says_what_the_supernets_word_is_worth(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    words = " ".join(written(full, tmp_path).words.split())
+    assert "What the supernet's word is worth" in words
+    assert "How well each score ranks 6 networks as their own accuracies do" in words
+    assert "MACs-1.00 (-1.00 to -1.00)" in words
+
+
+def test_corrected_scores_have_a_column_and_are_explained(
+    full: ReportContent, tmp_path: Path
+) -> None:
+    corrected = Corrected("accuracy", 0.9, 0.85, 0.93)
+    front = [dataclasses.replace(member, corrected=corrected) for member in full.front]
+    words = written(dataclasses.replace(full, front=front), tmp_path).words
+    for said in ("The front is drawn from the corrected scores", "90.0% (85.0 to 93.0)"):
+        assert said in words
+        assert said not in written(full, tmp_path).words
 
 
 def test_the_page_needs_nothing_from_elsewhere(full: ReportContent, tmp_path: Path) -> None:
@@ -200,7 +220,7 @@ def test_nothing_measured_nothing_retrained_and_no_budget_is_drawn_as_well(
         recommended=(),
     )
     page = written(content, tmp_path)
-    assert len(page.all("img")) == 3  # front, hypervolume, supernet
+    assert len(page.all("img")) == 4  # front, hypervolume, supernet, ranking
     assert "Stars are retrained" not in page.words
 
 

@@ -8,8 +8,8 @@ from nas.errors import RunError
 from nas.result import Latency
 from nas.search.front_file import (
     best_within,
+    front_among,
     front_members,
-    front_records,
     read_front,
     within,
     write_front,
@@ -68,35 +68,35 @@ def indices(records):
 
 def test_the_front_is_non_dominated_and_fastest_first():
     records = [record(0, 0.9, 3.0), record(1, 0.8, 1.0), record(2, 0.85, 3.5), record(3, 0.85, 2)]
-    assert indices(front_records(records, Budgets())) == [1, 3, 0]
+    assert indices(front_among(records, Budgets())) == [1, 3, 0]
 
 
 def test_what_breaks_a_budget_is_not_on_the_front():
     records = [record(0, 0.9, 3.0), record(1, 0.8, 1.0), record(2, 0.95, 2.0, params=99)]
-    assert indices(front_records(records, Budgets(((3.0,),)))) == [1, 2]
-    assert indices(front_records(records, Budgets(max_params=50))) == [1, 0]
+    assert indices(front_among(records, Budgets(((3.0,),)))) == [1, 2]
+    assert indices(front_among(records, Budgets(max_params=50))) == [1, 0]
 
 
 def test_failed_evaluations_are_not_on_the_front():
     records = [record(0, float("nan"), 0.1), record(1, 0.8, 1.0)]
-    assert indices(front_records(records, Budgets())) == [1]
-    assert front_records(records[:1], Budgets()) == []
+    assert indices(front_among(records, Budgets())) == [1]
+    assert front_among(records[:1], Budgets()) == []
 
 
 def test_of_equal_points_the_one_with_the_lower_loss_is_kept():
     records = [record(0, 0.9, 1.0, loss=0.4), record(1, 0.9, 1.0, loss=0.3)]
-    assert indices(front_records(records, Budgets())) == [1]
+    assert indices(front_among(records, Budgets())) == [1]
 
 
 def test_an_equal_accuracy_at_a_higher_latency_is_not_on_the_front():
     records = [record(0, 0.9, 1.0, loss=0.4), record(1, 0.9, 1.1, loss=0.3)]
-    assert indices(front_records(records, Budgets())) == [0]
+    assert indices(front_among(records, Budgets())) == [0]
 
 
 def test_the_metric_decides_what_the_front_is():
     records = [record(0, 0.9, 1.0, balanced=0.2), record(1, 0.8, 2.0, balanced=0.6)]
-    assert indices(front_records(records, Budgets())) == [0]
-    assert indices(front_records(records, Budgets(), "balanced_accuracy")) == [0, 1]
+    assert indices(front_among(records, Budgets())) == [0]
+    assert indices(front_among(records, Budgets(), "balanced_accuracy")) == [0, 1]
 
 
 def test_equal_inputs_give_the_same_file_however_long_they_took(tmp_path, architecture):
@@ -132,7 +132,7 @@ def test_a_front_of_another_version_is_refused(tmp_path):
 def test_each_set_of_budgets_has_its_best_and_the_front_holds_all_of_them():
     records = [record(0, 0.7, 1.0), record(1, 0.8, 2.0), record(2, 0.9, 3.0), record(3, 0.95, 9.0)]
     budgets = Budgets(((0.5,), (1.2,), (3.4,)))
-    front = front_records(records, budgets)
+    front = front_among(records, budgets)
     assert indices(front) == [0, 1, 2]
     none, fast, slow = best_within(front, budgets)
     assert none is None
@@ -142,7 +142,7 @@ def test_each_set_of_budgets_has_its_best_and_the_front_holds_all_of_them():
 def test_of_equal_accuracies_the_lower_loss_is_best():
     here = [record(0, 0.9, 1.0, other=3.0, loss=0.4), record(1, 0.9, 2.0, other=1.0, loss=0.3)]
     budgets = Budgets(((5.0, 5.0), (1.5, 5.0)))
-    front = front_records(here, budgets)
+    front = front_among(here, budgets)
     assert indices(front) == [0, 1]
     assert indices(best_within(front, budgets)) == [1, 0]
 
@@ -156,7 +156,7 @@ def test_on_two_targets_the_front_is_by_accuracy_and_both_latencies(tmp_path, ar
         record(4, 0.99, 1.0, other=5.0),
     ]
     budgets = Budgets(((4.0, 4.0),))
-    assert indices(front_records(records, budgets)) == [1, 3, 0]
+    assert indices(front_among(records, budgets)) == [1, 3, 0]
     found = written(tmp_path / "front.json", architecture, records, budgets)
     assert found["answers"] == [{"limits_ms": [4.0, 4.0], "best": "id1"}]
     assert found["front"][0]["latencies"] == [

@@ -1,0 +1,38 @@
+"""A run that a single command works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas.cluster.connection import Cluster
+from nas.errors import RunError
+from nas.progress import Progress
+from nas.run.context import Context
+from nas.run.folder import resume_run
+from nas.run.front import Front
+from nas.run.inputs import check_inputs
+from nas.run.summary import front_of
+from nas.run.work import Work
+
+
+@contextmanager
+def opened(
+    path: Path, console: Progress, cluster: Cluster | None = None
+) -> Iterator[tuple[Work, Front]]:
+    """A run, locked by this process, and its front.
+
+    Raises:
+        RunError: it has no front yet.
+    """
+    with resume_run(path) as folder:
+        work = Work(folder, Context(folder.settings), console, cluster=cluster)
+        check_inputs(work)
+        front = front_of(work.path, work.context)
+        if not front.members:
+            raise RunError(
+                f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
+                f"Continue with: nas resume {work.path}"
+            )
+        yield work, front
