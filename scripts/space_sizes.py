@@ -19,7 +19,7 @@ import torch
 from nas.latency.cost import Cost, cost_of
 from nas.latency.tracing.operations import macs
 from nas.latency.tracing.trace import trace
-from nas.timm_library import shapes_only
+from nas.timm_library import input_shape, shapes_only
 from search_spaces.data_shape import DataShape
 from search_spaces.space import SearchSpace, load_space, space_names
 from supernet.initial import shared_weights
@@ -67,8 +67,7 @@ def _cost(cost: Cost) -> dict[str, float]:
 def _of_timm(name: str) -> dict[str, float]:
     model = shapes_only(name).eval()
     counted = sum(parameter.numel() for parameter in model.parameters())
-    side = model.pretrained_cfg["input_size"][1]
-    return _cost(Cost(macs(trace(model, (1, 3, side, side))), counted, 0.0))
+    return _cost(Cost(macs(trace(model, (1, *input_shape(model)))), counted, 0.0))
 
 
 if __name__ == "__main__":

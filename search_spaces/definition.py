@@ -14,7 +14,8 @@
 A family with lists of options stands for every combination of them; an option that is left out
 has its default. `blocks` gives single blocks of a stage their own choices. A stage can also say
 its `layout` (one or several of those in `layouts/`) and its `recursion` (how often each block
-runs with the same weights, such as [1, 2]), and a space its `position` (`positions/`).
+runs with the same weights, such as [1, 2]) and its `ramps` (`ramps.py`), and a space its
+`position` (`positions/`).
 
 Instead of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), leave out
 families, and keep expensive ones out of stages with large maps; `mixer_groups.py` explains it:
@@ -58,6 +59,7 @@ from search_spaces.family import (
 from search_spaces.layers import NormName
 from search_spaces.layouts import LAYOUTS
 from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
+from search_spaces.ramps import Ramp, misfits
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Mistake, read_yaml
 
@@ -142,6 +144,7 @@ class StageDefinition(_Strict):
     stride: Positive = 1
     layout: Layouts = ["metaformer"]
     recursion: Sizes = [1]
+    ramps: dict[str, Annotated[list[Ramp], Field(min_length=1)]] = {}
     branch: BranchName = "scaled"
     downsampling: Downsamplings | None = None
     mixers: Mixers
@@ -174,6 +177,10 @@ class StageDefinition(_Strict):
                 "A 'recursion' of more than 1 needs a depth >= 1 and a layout other than 'bare', "
                 "whose first block strides."
             )
+        for name, ramps in self.ramps.items():
+            own = self.mixers_of if name.startswith("mixers.") else self.channel_mixers_of
+            offered = [choice for j in blocks for choice in own(j)]
+            problems += misfits(name, ramps, offered, min(self.depth))
         if self.strides:
             name = self.layout[0]
             first = dict.fromkeys(choice.kind for choice in self.mixers_of(0))
@@ -206,6 +213,10 @@ class StageDefinition(_Strict):
         """Mixer choices of a block."""
         own = self.blocks[block].mixers if self.blocks else None
         return flat(own if own is not None else self.mixers)
+
+    def ramps_of(self, key: str) -> list[str]:
+        """Options of a list, `mixers` or `channel_mixers`, that ramps decide."""
+        return [name.partition(".")[2] for name in self.ramps if name.startswith(f"{key}.")]
 
     def channel_mixers_of(self, block: int) -> Choices:
         """Channel mixer choices of a block."""

@@ -6,7 +6,8 @@
     patch     s x s convolution at stride s of the normed map                        ConvNeXt
     merge     W norm(the s x s neighbours side by side)                              Swin
     pool      s x s average pooling, then a linear layer over the channels           PiT
-    residual  the pooled and projected map, plus the strided convolution of norm(x)  ViT-ResNAS
+    residual  the pooled and projected map, plus the strided convolution of norm(x)
+    padded_residual  the same with new channels of zeros instead of the projection   ViT-ResNAS
 
 (B, C, H, W) -> (B, C', H / s, W / s), rounded up. Elastic: both widths (leading).
 """
@@ -148,6 +149,29 @@ class Residual(nn.Module):
         return y
 
 
+class PaddedResidual(nn.Module):
+    """A pooled shortcut without weights beside a strided convolution.
+
+    New channels of the shortcut are zero; if there are fewer channels, its last ones are left out.
+    Paper: ViT-ResNAS, Liao et al. 2021, https://arxiv.org/abs/2109.00642 (residual spatial
+    reduction; after it the paper adds learned positions, which tie a network to one resolution)
+    """
+
+    def __init__(
+        self, dim: int, out_dim: int, stride: int, options: DownsamplingOptions, norm: str
+    ) -> None:
+        super().__init__()
+        self.stride, self.more = stride, out_dim - dim
+        self.norm = make_norm(norm, dim)
+        self.conv = nn.Conv2d(dim, out_dim, 3, stride, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H / s, W / s)."""
+        pooled = F.avg_pool2d(x, self.stride, ceil_mode=True)
+        y: Tensor = self.conv(self.norm(x)) + F.pad(pooled, (0, 0, 0, 0, 0, self.more))
+        return y
+
+
 DOWNSAMPLINGS.register(
     Family(
         "conv",
@@ -212,6 +236,15 @@ DOWNSAMPLINGS.register(
         "residual",
         DownsamplingOptions,
         Residual,
+        paper="https://arxiv.org/abs/2109.00642",
+        nested=(),
+    )
+)
+DOWNSAMPLINGS.register(
+    Family(
+        "padded_residual",
+        DownsamplingOptions,
+        PaddedResidual,
         paper="https://arxiv.org/abs/2109.00642",
         nested=(),
     )

@@ -11,7 +11,7 @@ numbers per channel. At the end g = 0, and what is left is one batch norm:
 
 So a network of norm `batch-progressive` is trained with two norms in each place, and is timed,
 counted and exported as its equal with norm `batch`. The supernet shares all of it by leading
-channels. In the paper g falls over the whole training, in its program over a given number of steps.
+channels. In the paper g falls in the whole training, in its program in a given number of steps.
 Paper: SLAB, Guo et al. 2024, https://arxiv.org/abs/2405.11582 (section "Progressive
 Re-parameterized BatchNorm")
 """
@@ -63,8 +63,8 @@ class ProgressiveBatchNorm(nn.Module):
         norm = nn.BatchNorm2d(own.num_features, own.eps, device=weight.device, dtype=weight.dtype)
         norm.load_state_dict(own.state_dict())
         assert norm.running_mean is not None and norm.running_var is not None
-        norm.weight += self.straight * (norm.running_var + norm.eps).sqrt()
-        norm.bias += self.straight * norm.running_mean
+        norm.weight.add_(self.straight * (norm.running_var + norm.eps).sqrt())
+        norm.bias.add_(self.straight * norm.running_mean)
         return norm
 
 

@@ -16,6 +16,7 @@ from search_spaces.definition import SpaceDefinition, StageDefinition, flat
 from search_spaces.family import Options
 from search_spaces.layouts import LAYOUTS, MIXER, PROJECTION, Layout, Place, steps_of
 from search_spaces.parts import BETWEEN_RUNS, Part, is_branch
+from search_spaces.ramps import along
 
 
 class OpenSlot(NamedTuple):
@@ -54,7 +55,7 @@ def slots_of(space: SpaceDefinition, data_shape: DataShape) -> Iterator[OpenSlot
         if stage.downsampling is not None:
             yield _downsampling(space, i)
         for place in _places(stage):
-            yield _in_block(space, i, place)
+            yield _along_ramps(_in_block(space, i, place), stage, f"stages.{i}", place)
     yield OpenSlot("head", (*base, f"stages.{last}.width", "head"), head)
 
 
@@ -116,6 +117,29 @@ def _in_block(space: SpaceDefinition, i: int, place: Place) -> OpenSlot:
     before = (f"stages.{i - 1}.width",) if opens and i else ()
     genes = ("resolution", "stem", f"{at}.width", f"{at}.depth", own, *before, *varying)
     return OpenSlot(f"{at}.{place.name}", genes, part, (f"{at}.depth", place.block))
+
+
+def _along_ramps(slot: OpenSlot, stage: StageDefinition, at: str, place: Place) -> OpenSlot:
+    """The same slot; if the stage has ramps, its part follows from them and the depth as well."""
+    key = "mixers" if place.role == MIXER else "channel_mixers"
+    options = stage.ramps_of(key) if place.kind != PROJECTION else []
+    if not options:
+        return slot
+    own = slot.genes.index(f"{at}.blocks.{place.block}.{place.role}")
+    deep = slot.genes.index(f"{at}.depth")
+
+    def part(*choices: Any) -> Part | None:
+        found, ramps = list(choices[: -len(options)]), choices[-len(options) :]
+        depth = found[deep]
+        if depth <= place.block:
+            return None
+        ramped = dict(zip(options, ramps, strict=True))
+        found[own] = along(found[own], ramped, key, place.block, depth)
+        del found[deep]  # the slot's own part is that of any depth
+        return slot.part(*found)
+
+    genes = (*slot.genes, *(f"{at}.ramps.{key}.{option}" for option in options))
+    return OpenSlot(slot.name, genes, part)
 
 
 def _projection(space: SpaceDefinition, i: int, place: Place) -> OpenSlot:

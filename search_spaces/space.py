@@ -30,8 +30,9 @@ from search_spaces.family import (
     STEMS,
     Options,
 )
-from search_spaces.genes import Gene, families, feature_tables, names, ordinal
+from search_spaces.genes import Gene, families, feature_tables, names, ordinal, ramps
 from search_spaces.part_index import PartIndex, build_index
+from search_spaces.ramps import Ramp, along, ends_of, without
 from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]
@@ -246,10 +247,13 @@ class SearchSpace:
         stages = []
         for i, stage in enumerate(self.definition.stages):
             at = f"stages.{i}"
+            depth = number(f"{at}.depth")
             blocks = tuple(
                 Block(chosen(f"{at}.blocks.{j}.mixer"), chosen(f"{at}.blocks.{j}.channel_mixer"))
-                for j in range(number(f"{at}.depth"))
+                for j in range(depth)
             )
+            if stage.ramps:
+                blocks = tuple(self._ramped(i, code, j, b) for j, b in enumerate(blocks))
             layout, recursion = f"{at}.layout", f"{at}.recursion"
             stages.append(
                 Stage(
@@ -272,6 +276,25 @@ class SearchSpace:
             position=chosen("position") if "position" in self._place else NO_POSITION,
         )
 
+    def _ramps_of(self, i: int, key: str) -> list[str]:
+        """Options of a list that ramps decide in stage i; none beyond the space's stages."""
+        stages = self.definition.stages
+        return stages[i].ramps_of(key) if i < len(stages) else []
+
+    def _ramped(self, i: int, code: tuple[int, ...], j: int, block: Block) -> Block:
+        """A block of stage i with the options that the stage's ramps decide."""
+        stage = self.definition.stages[i]
+        depth = stage.depth[code[self._place[f"stages.{i}.depth"]]]
+
+        def found(key: str, choice: Choice) -> Choice:
+            options: dict[str, Ramp] = {}
+            for name in self._ramps_of(i, key):
+                gene = self._place[f"stages.{i}.ramps.{key}.{name}"]
+                options[name] = self.genes[gene].choices[code[gene]]
+            return along(choice, options, key, j, depth)
+
+        return Block(found("mixers", block.mixer), found("channel_mixers", block.channel_mixer))
+
     def encode(self, architecture: Architecture) -> Codes:
         """The code of an architecture, (genes,).
 
@@ -290,9 +313,13 @@ class SearchSpace:
             values[f"stages.{i}.downsampling"] = stage.downsampling
             values[f"stages.{i}.layout"] = Choice(stage.layout, Options())
             values[f"stages.{i}.recursion"] = stage.recursion
-            for j, block in enumerate(stage.blocks):
-                values[f"stages.{i}.blocks.{j}.mixer"] = block.mixer
-                values[f"stages.{i}.blocks.{j}.channel_mixer"] = block.channel_mixer
+            for key, role in (("mixers", "mixer"), ("channel_mixers", "channel_mixer")):
+                chosen: list[Choice] = [getattr(block, role) for block in stage.blocks]
+                ramped = self._ramps_of(i, key) if chosen else []
+                for name in ramped:
+                    values[f"stages.{i}.ramps.{key}.{name}"] = ends_of(chosen, name, key)
+                for j, choice in enumerate(chosen):
+                    values[f"stages.{i}.blocks.{j}.{role}"] = without(choice, ramped, key)
         code = np.zeros(self.num_genes, dtype=np.int16)
         for i, gene in enumerate(self.genes):
             if gene.name in values:
@@ -375,6 +402,8 @@ def _genes(definition: SpaceDefinition) -> Iterator[Gene]:
             yield names(f"{at}.layout", stage.layout)
         if stage.recursion != [1]:
             yield ordinal(f"{at}.recursion", stage.recursion)
+        for name, choices in stage.ramps.items():
+            yield ramps(f"{at}.ramps.{name}", choices)
         for j in range(max(stage.depth)):
             mixers, channels = stage.mixers_of(j), stage.channel_mixers_of(j)
             kinds = {choice.kind for choice in mixers}

@@ -76,6 +76,8 @@ def _stage(stage: StageDefinition) -> Plain:
         "stride": stage.stride,
         "layout": list(stage.layout),
         "branch": stage.branch,
+        "ramps": {name: [list(ramp) for ramp in each] for name, each in stage.ramps.items()}
+        or None,
         "recursion": None if stage.recursion == [1] else list(stage.recursion),
         "downsampling": None if stage.downsampling is None else _groups(stage.downsampling),
         "mixers": _groups(stage.mixers),

@@ -91,7 +91,7 @@ stages:
         "line 8, stages[0].depth: is an empty list; give at least one value.",
         "line 9, stages[0].mixers[0]: 'depthwise.kernel' is 4; it can be 3, 5, 7, 9, 11.",
         "line 10, stages[0].colour: Unknown key 'colour'. Known: blocks, branch, channel_mixers, "
-        "depth, downsampling, layout, mixers, recursion, reference, stride, width.",
+        "depth, downsampling, layout, mixers, ramps, recursion, reference, stride, width.",
         "line 11, stages[1]: Unknown reference family 'attn'. Known: pool. The first "
         "block of layout 'bare' needs mixers that can stride (identity, mbconv); pool cannot. "
         "Layout 'bare' takes no "
