@@ -33,6 +33,26 @@ PACKAGES = (
 )
 
 
+SPINS = "1000"
+"""How often an idle thread looks for work before it sleeps: some microseconds."""
+
+
+def share_processors() -> None:
+    """Let idle threads sleep soon, so that training does not starve beside other programs.
+
+    An idle thread of torch waits for work in a loop, for milliseconds. Where another program
+    needs the processor, the thread that has the work gets none meanwhile. A person's own choice,
+    OMP_WAIT_POLICY or GOMP_SPINCOUNT, stays. Call it before torch is imported.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+
+
+def deployed_environment() -> dict[str, str]:
+    """The variables of a program as a person deploys it: without what `share_processors` set."""
+    return {k: v for k, v in os.environ.items() if (k, v) != ("GOMP_SPINCOUNT", SPINS)}
+
+
 def environment() -> dict[str, Any]:
     """Everything that can change a number besides the settings."""
     return {

@@ -23,10 +23,10 @@ from nas.run.baselines import stock_networks
 from nas.run.compare import compare
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
-from nas.run.feasibility import know_latencies
 from nas.run.folder import open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.journal import check_journal, journal_of
+from nas.run.known_latencies import know_latencies
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
 from nas.run.retrain import retrain_all

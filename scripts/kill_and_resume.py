@@ -21,19 +21,8 @@ from pathlib import Path
 
 import numpy as np
 import results_file
+from small_space import SPACE
 
-SPACE = """
-schema: 1
-name: small
-resolution: [8, 12]
-stem: [conv: {stride: [2, 1]}]
-stages:
-- width: [8, 16]
-  depth: [1, 2]
-  mixers: [pool, depthwise: {kernel: [3, 5]}, attention]
-  channel_mixers: [none, mlp: {ratio: [1, 2]}]
-- {width: [16, 24], depth: [1, 2], stride: 2, downsampling: conv, mixers: [pool, linear]}
-"""
 STEPS = ("supernet", "search", "retrain")
 BEFORE = {"supernet": "latency", "search": "supernet", "retrain": "measure"}
 PROGRAM = [sys.executable, "-c", "from nas.cli import main; main()"]

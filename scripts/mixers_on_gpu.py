@@ -25,37 +25,11 @@ import clocks
 import numpy as np
 import results_file
 import torch
+from mixer_pairs import Run, pairs
 from torch import Tensor, nn
 
-import nas.timm_library  # noqa: F401  (makes timm importable beside any torchvision)
 from nas.latency.timing.gpu import Clock
-from search_spaces.channel_mixers import MLP, RatioOptions
 from search_spaces.family import CHANNEL_MIXERS, MIXERS, Family, Options
-from search_spaces.mixers.attention.attention import Attention, AttentionOptions
-from search_spaces.mixers.attention.spatial_reduction import (
-    SpatialReductionAttention,
-    SpatialReductionOptions,
-)
-from search_spaces.mixers.attention.window import WindowAttention, WindowOptions
-from search_spaces.mixers.convolution.depthwise import Depthwise, DepthwiseOptions
-from search_spaces.mixers.convolution.inception_depthwise import (
-    InceptionDepthwise,
-    InceptionDepthwiseOptions,
-)
-from search_spaces.mixers.convolution.mbconv import MBConv, MBConvOptions
-from search_spaces.mixers.linear.channel import ChannelAttention, ChannelOptions
-from search_spaces.mixers.pooling.pool import Pool, PoolOptions
-
-# isort: split
-from timm.layers import Mlp
-from timm.layers.attention import Attention as TimmAttention
-from timm.models._efficientnet_blocks import InvertedResidual, SqueezeExcite
-from timm.models.convnext import ConvNeXtBlock
-from timm.models.davit import ChannelAttentionV2
-from timm.models.inception_next import InceptionDWConv2d
-from timm.models.metaformer import Pooling
-from timm.models.pvt_v2 import Attention as PvtAttention
-from timm.models.swin_transformer import SwinTransformerBlock
 
 WIDTH, SIZES = 48, ((7, 9), (14, 14))
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -173,24 +147,21 @@ def _typical(found: Tensor, expected: Tensor) -> float:
 
 
 def _speeds(clock: Clock, batch: int) -> Iterator[Row]:
-    for what, own, theirs in _pairs(batch):
+    for pair in pairs(batch):
+        what = f"{pair.family}, {pair.conditions}"
         try:
-            yield {"what": what, **_compared(own, theirs, clock)}
+            yield {"what": what, **_compared(pair.own, pair.theirs, clock)}
         except Exception as error:
             yield {"what": what, "error": f"{type(error).__name__}: {error}"[:300]}
 
 
 @torch.inference_mode()
-def _compared(
-    own: tuple[nn.Module, Tensor], theirs: tuple[Callable[[Tensor], Tensor], Tensor], clock: Clock
-) -> Row:
+def _compared(own: Run, theirs: Run, clock: Clock) -> Row:
     row: Row = {}
     calls: list[Call] = []
-    for function, x in (own, theirs):
-        on = x.to(clock.device, torch.bfloat16)
-        module = getattr(function, "keywords", {}).get("module", function)
-        module.to(device=clock.device, dtype=torch.bfloat16).eval()
-        calls.append(partial(function, on))
+    for one in (own, theirs):
+        one.module.to(device=clock.device, dtype=torch.bfloat16).eval()
+        calls.append(one._replace(x=one.x.to(clock.device, torch.bfloat16)).call())
     for how in ("eager", "graph"):
         runs = [partial(_repeated, call) for call in calls]
         if how == "graph":
@@ -207,61 +178,6 @@ def _compared(
 def _repeated(call: Call) -> None:
     for _ in range(RUNS):
         call()
-
-
-def _pairs(
-    batch: int, width: int = 96, side: int = 28
-) -> Iterator[tuple[str, tuple[nn.Module, Tensor], tuple[Callable[[Tensor], Tensor], Tensor]]]:
-    """Ours and timm's, each with an input in its own layout; widths are multiples of 32."""
-    maps = torch.randn(batch, width, side, side).contiguous(memory_format=torch.channels_last)
-    last = maps.permute(0, 2, 3, 1)
-    tokens, heads = last.flatten(1, 2), width // 32
-    small = maps[:, :, :14, :14].contiguous(memory_format=torch.channels_last)
-    few = small.permute(0, 2, 3, 1).flatten(1, 2)
-    attention = Attention(width, AttentionOptions(32))
-    yield "attention, 14x14", (attention, small), (TimmAttention(width, heads, qkv_bias=True), few)
-    for shifted in (False, True):
-        swin = SwinTransformerBlock(
-            width, (side, side), heads, 32, window_size=7, shift_size=3 * shifted
-        )
-        own = WindowAttention(width, WindowOptions(7, shifted, 32))
-        theirs = partial(_swin, module=swin)
-        yield f"window, 28x28, 7x7{', shifted' if shifted else ''}", (own, maps), (theirs, last)
-    pvt = partial(_pvt, side=side, module=PvtAttention(width, heads, 4))
-    reduced = SpatialReductionAttention(width, SpatialReductionOptions(4, 32))
-    yield "spatial reduction, 28x28, ratio 4", (reduced, maps), (pvt, tokens)
-    davit = partial(_pvt, side=side, module=ChannelAttentionV2(width, heads, dynamic_scale=True))
-    channel = ChannelAttention(width, ChannelOptions(32))
-    yield "channel, 28x28", (channel, maps), (davit, tokens)
-    yield "pool, 28x28, 3x3", (Pool(width, PoolOptions(3)), maps), (Pooling(3), maps)
-    convnext = ConvNeXtBlock(width).conv_dw
-    yield "depthwise, 28x28, 7x7", (Depthwise(width, DepthwiseOptions(7)), maps), (convnext, maps)
-    inception = InceptionDepthwise(width, InceptionDepthwiseOptions(3, 11))
-    yield "inception_depthwise, 28x28", (inception, maps), (InceptionDWConv2d(width), maps)
-    for excite in (False, True):
-        squeeze = partial(SqueezeExcite, rd_channels=24, force_act_layer=nn.ReLU)
-        residual = InvertedResidual(
-            width, width, 3, 1, noskip=True, exp_ratio=4, act_layer=nn.GELU,
-            se_layer=squeeze if excite else None,
-        )  # fmt: skip
-        mbconv = MBConv(width, MBConvOptions(3, 4, excite, "batch", "gelu"), width, 1)
-        name = f"mbconv, 28x28, 3x3, expand 4{', squeeze-excite' if excite else ''}"
-        yield name, (mbconv, maps), (residual, maps)
-    yield (
-        "mlp, 28x28, ratio 4",
-        (MLP(width, RatioOptions(4.0)), maps),
-        (Mlp(width, 4 * width), last),
-    )
-
-
-def _swin(x: Tensor, module: SwinTransformerBlock) -> Tensor:
-    return module._attn(x)
-
-
-def _pvt(x: Tensor, side: int, module: nn.Module) -> Tensor:
-    if isinstance(module, PvtAttention):
-        return module(x, [side, side])
-    return module(x)
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,7 +19,7 @@ from photographs_setup import Photographs, Rows
 
 from nas.pretrained.teacher import load_teacher
 from nas.progress import Silent
-from nas.run.teaching import TeacherAtWork, fine_tune
+from nas.run.supernet_teacher import TeacherAtWork, fine_tune
 from nas.settings import Settings
 from supernet.method import Setup
 from supernet.training.train import train

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nas.progress import Silent
 from nas.run.context import Context
-from nas.run.feasibility import known_of
+from nas.run.known_latencies import known_of
 from nas.run.search import problem_of
 from nas.run.supernets import TrainedSupernet, supernet_of
 from nas.search.objectives import Measures

@@ -6,8 +6,9 @@
     python scripts/training_faults.py --part limits
 
 equality    one process against two that share each step (gloo), in float64 and float32
-kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, or in
-            `nas retrain --ray local`; then the same goes on, and must end with the same weights
+kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, then
+            `nas resume`; or in `nas retrain --ray local`, then the same command again; the weights
+            must be equal in the end
 limits      `nas train` to a bucket without credentials: the message and how long it takes
 """
 
@@ -29,20 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import results_file
+from small_space import SPACE
 
-SPACE = """
-schema: 1
-name: small
-norm: batch
-resolution: [8, 12]
-stem: [conv: {stride: [2, 1]}]
-stages:
-- width: [8, 16]
-  depth: [1, 2]
-  mixers: [pool, depthwise: {kernel: [3, 5]}, attention]
-  channel_mixers: [none, mlp: {ratio: [1, 2]}]
-- {width: [16, 24], depth: [1, 2], stride: 2, downsampling: conv, mixers: [pool, linear]}
-"""
 SHARED = """
 import json, sys
 import numpy as np
@@ -146,13 +135,14 @@ def _trained(home: Path, workers: int, kind: str) -> list[dict[str, Any]]:
 
 def kill_training(home: Path) -> dict[str, Any]:
     """Weights of a supernet after a kill of the driver against those without."""
-    words = "search --space small.yaml --hardware cpu --threads 1 --until supernet --epochs 16"
-    search = [*words.split(), "--ray", "local", "--workers", "2"]
+    words = "search --space small.yaml --hardware cpu --threads 1 --epochs 16 --evaluations 16"
+    search = [*words.split(), "--searcher", "random", "--retrain-top", "0"]
+    there = ["--ray", "local", "--workers", "2"]
     cut = Nas(home, "cut")
-    after = cut.killed("training the supernet", *search, "--out", "cut")
-    said = cut.run(*search, "--out", "cut")  # as `nas resume`, but it ends after the supernet
+    after = cut.killed("training the supernet", *search, *there, "--out", "cut")
+    said = cut.run("resume", "cut", *there)
     whole = Nas(home, "whole")
-    whole.run(*search, "--out", "whole")
+    whole.run(*search, *there, "--out", "whole")
     pattern = "supernets/*/supernet.safetensors"
     return {
         "killed_after": after,

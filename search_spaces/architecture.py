@@ -24,22 +24,24 @@ from typing import Any
 
 import yaml
 
+from search_spaces.branches import BRANCHES
 from search_spaces.errors import SpaceError, unknown_name
 from search_spaces.family import (
     CHANNEL_MIXERS,
     DOWNSAMPLINGS,
     HEADS,
     MIXERS,
+    POSITIONS,
     STEMS,
     Family,
     Options,
 )
 from search_spaces.layers import NORMS
+from search_spaces.layouts import LAYOUTS
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Location, place, read_yaml
 
 SCHEMA = 1
-LAYOUTS = ("metaformer", "bare")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Block:
 class Stage:
     """Blocks of one width; with `downsampling` None, the stage keeps the size of its input.
 
-    In layout `bare` the first block itself takes the stage's stride and width.
+    In a layout that strides (`bare`) the first block itself takes the stage's stride and width.
     """
 
     width: int
@@ -79,6 +81,31 @@ class Stage:
     layout: str
     downsampling: Choice | None
     blocks: tuple[Block, ...]
+    recursion: int = 1
+    """How often each block runs, one run after the other with the same weights."""
+    branch: str = "scaled"
+    """What stands around the residual branches."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; a recursion of 1 and the default branch are left out."""
+        found: dict[str, Any] = {
+            "width": self.width,
+            "stride": self.stride,
+            "layout": self.layout,
+            "downsampling": self.downsampling and self.downsampling.to_dict(),
+            "blocks": [
+                {"mixer": block.mixer.to_dict(), "channel_mixer": block.channel_mixer.to_dict()}
+                for block in self.blocks
+            ],
+        }
+        if self.recursion != 1:
+            found["recursion"] = self.recursion
+        if self.branch != "scaled":
+            found["branch"] = self.branch
+        return found
+
+
+NO_POSITION = Choice("none", Options())
 
 
 @dataclass(frozen=True)
@@ -91,6 +118,7 @@ class Architecture:
     stem_width: int
     stages: tuple[Stage, ...]
     head: Choice
+    position: Choice = NO_POSITION
 
     @cached_property
     def id(self) -> str:
@@ -99,31 +127,19 @@ class Architecture:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON or YAML."""
-        return {
+        """Plain data, ready for JSON or YAML; without position if there is none."""
+        found: dict[str, Any] = {
             "schema": SCHEMA,
             "resolution": self.resolution,
             "norm": self.norm,
             "stem": self.stem.to_dict(),
             "stem_width": self.stem_width,
-            "stages": [
-                {
-                    "width": stage.width,
-                    "stride": stage.stride,
-                    "layout": stage.layout,
-                    "downsampling": stage.downsampling and stage.downsampling.to_dict(),
-                    "blocks": [
-                        {
-                            "mixer": block.mixer.to_dict(),
-                            "channel_mixer": block.channel_mixer.to_dict(),
-                        }
-                        for block in stage.blocks
-                    ],
-                }
-                for stage in self.stages
-            ],
+            "stages": [stage.to_dict() for stage in self.stages],
             "head": self.head.to_dict(),
         }
+        if self.position.kind != "none":
+            found["position"] = self.position.to_dict()
+        return found
 
     def to_yaml(self) -> str:
         """The text that `from_yaml` reads."""
@@ -173,7 +189,8 @@ class _Reader:
                 "Use the version that wrote it."
             )
         keys = ("schema", "resolution", "norm", "stem", "stem_width", "stages", "head")
-        top = self.mapping(data, (), keys)
+        top = self.mapping(data, (), keys, ("position",))
+        position = top.get("position")
         stages = tuple(
             self.stage(item, ("stages", i))
             for i, item in enumerate(self.items(top.get("stages"), ("stages",)))
@@ -185,6 +202,9 @@ class _Reader:
             stem_width=self.positive(top.get("stem_width"), ("stem_width",)),
             stages=stages,
             head=self.choice(top.get("head"), HEADS, ("head",)),
+            position=NO_POSITION
+            if position is None
+            else self.choice(position, POSITIONS, ("position",)),
         )
         if top.get("stages") == []:
             self.wrong(("stages",), "is empty; a network needs at least one.")
@@ -197,15 +217,17 @@ class _Reader:
 
     def stage(self, data: object, where: Location) -> Stage:
         keys = ("width", "stride", "layout", "blocks")
-        stage = self.mapping(data, where, keys, ("downsampling",))
+        stage = self.mapping(data, where, keys, ("downsampling", "recursion", "branch"))
         down, at = stage.get("downsampling"), (*where, "downsampling")
         blocks = self.items(stage.get("blocks"), (*where, "blocks"))
         return Stage(
             width=self.positive(stage.get("width"), (*where, "width")),
             stride=self.positive(stage.get("stride"), (*where, "stride")),
-            layout=self.one_of(stage.get("layout"), LAYOUTS, (*where, "layout")),
+            layout=self.one_of(stage.get("layout"), LAYOUTS.names(), (*where, "layout")),
             downsampling=None if down is None else self.choice(down, DOWNSAMPLINGS, at),
             blocks=tuple(self.block(b, (*where, "blocks", i)) for i, b in enumerate(blocks)),
+            recursion=self.positive(stage.get("recursion", 1), (*where, "recursion")),
+            branch=self.one_of(stage.get("branch", "scaled"), BRANCHES, (*where, "branch")),
         )
 
     def block(self, data: object, where: Location) -> Block:
@@ -221,15 +243,15 @@ class _Reader:
         width = architecture.stem_width
         for i, stage in enumerate(architecture.stages):
             where = ("stages", i)
-            if stage.layout == "bare":
+            if LAYOUTS[stage.layout].strides:
                 kinds = [block.mixer.kind for block in stage.blocks[:1]]
                 fixed = ", ".join(kind for kind in kinds if not MIXERS[kind].strided)
                 if fixed or not stage.blocks:
                     which = f"; {fixed} cannot" if fixed else ""
-                    needs = "layout bare needs a first block whose mixer can stride"
+                    needs = f"layout {stage.layout} needs a first block whose mixer can stride"
                     self.wrong(where, f"{needs}{which}.")
                 if stage.downsampling is not None:
-                    self.wrong(where, "layout bare takes no downsampling.")
+                    self.wrong(where, f"layout {stage.layout} takes no downsampling.")
             elif stage.downsampling is None and (stage.stride, stage.width) != (1, width):
                 self.wrong(
                     where,

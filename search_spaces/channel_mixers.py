@@ -2,6 +2,7 @@
 
     mlp            y = W_2 a(W_1 x)                          hidden = ratio * C
     depthwise_mlp  y = W_2 a(DW_3(W_1 x))                    PVT v2
+    star_mlp       y = W_2 star(W_1 x)                       without biases; ConvFormer
     glu            y = W_2 (a(W_g x) . W_v x)                hidden = 2/3 ratio * C
     conv_glu       y = W_2 (a(DW_3(W_g x)) . W_v x)          hidden = 2/3 ratio * C, TransNeXt
 
@@ -18,14 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import CHANNEL_MIXERS, Family, Options, choice
-from search_spaces.layers import PointwiseLinear, depthwise
+from search_spaces.layers import PointwiseLinear, StarReLU, depthwise
 
 
 @dataclass(frozen=True)
 class RatioOptions(Options):
     """Hidden width over width."""
 
-    ratio: float = choice(0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, default=2.0, meaning="hidden ratio")
+    ratio: float = choice(
+        0.5, 1.0, 2.0, 3.0, 3.5, 4.0, 6.0, 8.0, default=2.0, meaning="hidden ratio"
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         y: Tensor = self.project(F.gelu(self.expand(x)))
+        return y
+
+
+class StarMLP(nn.Module):
+    """Two matrices around a StarReLU."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio)
+        self.expand = PointwiseLinear(dim, hidden, bias=False)
+        self.activation = StarReLU()
+        self.project = PointwiseLinear(hidden, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = self.project(self.activation(self.expand(x)))
         return y
 
 
@@ -139,6 +158,17 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         MLP,
         paper="https://arxiv.org/abs/2010.11929",
+        reference="timm.layers.Mlp",
+        nested=("dim", "ratio"),
+        axes=_axes,
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "star_mlp",
+        RatioOptions,
+        StarMLP,
+        paper="https://arxiv.org/abs/2210.13452",
         nested=("dim", "ratio"),
         axes=_axes,
     )
@@ -149,6 +179,7 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         DepthwiseMLP,
         paper="https://arxiv.org/abs/2106.13797",
+        reference="timm.models.pvt_v2.MlpWithDepthwiseConv",
         nested=("dim", "ratio"),
         axes=_axes,
     )
@@ -159,6 +190,7 @@ CHANNEL_MIXERS.register(
         RatioOptions,
         GLU,
         paper="https://arxiv.org/abs/2002.05202",
+        reference="timm.layers.SwiGLU",
         nested=("dim", "ratio"),
         axes=_axes,
     )

@@ -12,7 +12,10 @@
     - {width: [32, 64], depth: [1, 2], stride: 2, downsampling: [conv, pool], ...}
 
 A family with lists of options stands for every combination of them; an option that is left out
-has its default. `blocks` gives single blocks of a stage their own choices.
+has its default. `blocks` gives single blocks of a stage their own choices. A stage can also say
+its `layout` (one or several of those in `layouts/`) and its `recursion` (how often each block
+runs with the same weights, such as [1, 2]) and its `ramps` (`ramps.py`), and a space its
+`position` (`positions/`).
 
 Instead of a list, `mixers` can name groups (the folders of `search_spaces/mixers`), leave out
 families, and keep expensive ones out of stages with large maps; `mixer_groups.py` explains it:
@@ -41,10 +44,22 @@ from pydantic import (
     model_validator,
 )
 
-from search_spaces.architecture import Choice, parse_choices
+from search_spaces.architecture import NO_POSITION, Choice, parse_choices
+from search_spaces.branches import BranchName
 from search_spaces.errors import SpaceError, unknown_name
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
+from search_spaces.family import (
+    CHANNEL_MIXERS,
+    DOWNSAMPLINGS,
+    HEADS,
+    MIXERS,
+    POSITIONS,
+    STEMS,
+    Family,
+)
+from search_spaces.layers import NormName
+from search_spaces.layouts import LAYOUTS
 from search_spaces.mixer_groups import ShortForms, place_in_file, replace_short_forms
+from search_spaces.ramps import Ramp, misfits
 from search_spaces.registry import Registry
 from search_spaces.yaml_reader import Mistake, read_yaml
 
@@ -71,6 +86,15 @@ def _distinct(groups: list[Choices]) -> list[Choices]:
     return groups
 
 
+def _layouts(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names a layout twice.")
+    alone = [name for name in values if LAYOUTS[name].strides]
+    if alone and len(values) > 1:
+        raise ValueError(f"Layout '{alone[0]}' cannot be offered together with another one.")
+    return values
+
+
 def _ascending(values: list[int]) -> list[int]:
     if len(set(values)) < len(values):
         raise ValueError(f"{values} names a value twice.")
@@ -88,8 +112,12 @@ Stems = Annotated[list[Annotated[Choices, _families_of(STEMS)]], _LIST, AfterVal
 Downsamplings = Annotated[
     list[Annotated[Choices, _families_of(DOWNSAMPLINGS)]], _LIST, AfterValidator(_distinct)
 ]
+Positions = Annotated[
+    list[Annotated[Choices, _families_of(POSITIONS)]], _LIST, AfterValidator(_distinct)
+]
 Heads = Annotated[list[Annotated[Choices, _families_of(HEADS)]], _LIST, AfterValidator(_distinct)]
 
+Layouts = Annotated[list[str], _LIST, AfterValidator(_layouts)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Sizes = Annotated[list[Positive], _LIST, AfterValidator(_ascending)]
 Depths = Annotated[
@@ -114,7 +142,10 @@ class StageDefinition(_Strict):
     width: Sizes
     depth: Depths
     stride: Positive = 1
-    layout: Literal["metaformer", "bare"] = "metaformer"
+    layout: Layouts = ["metaformer"]
+    recursion: Sizes = [1]
+    ramps: dict[str, Annotated[list[Ramp], Field(min_length=1)]] = {}
+    branch: BranchName = "scaled"
     downsampling: Downsamplings | None = None
     mixers: Mixers
     channel_mixers: ChannelMixers = [[Choice("none", CHANNEL_MIXERS["none"].options())]]
@@ -141,30 +172,51 @@ class StageDefinition(_Strict):
         kinds = sorted({choice.kind for j in blocks for choice in self.mixers_of(j)})
         if self.reference is not None and self.reference not in kinds:
             problems.append(str(unknown_name("reference family", self.reference, kinds)))
-        if self.layout == "bare":
+        if max(self.recursion) > 1 and (self.strides or min(self.depth) < 1):
+            problems.append(
+                "A 'recursion' of more than 1 needs a depth >= 1 and a layout other than 'bare', "
+                "whose first block strides."
+            )
+        for name, ramps in self.ramps.items():
+            own = self.mixers_of if name.startswith("mixers.") else self.channel_mixers_of
+            offered = [choice for j in blocks for choice in own(j)]
+            problems += misfits(name, ramps, offered, min(self.depth))
+        if self.strides:
+            name = self.layout[0]
             first = dict.fromkeys(choice.kind for choice in self.mixers_of(0))
             fixed = [kind for kind in first if not MIXERS[kind].strided]
             if fixed:
                 known = ", ".join(family.name for family in MIXERS if family.strided)
                 problems.append(
-                    f"The first block of layout 'bare' needs mixers that can stride ({known}); "
+                    f"The first block of layout '{name}' needs mixers that can stride ({known}); "
                     f"{', '.join(fixed)} cannot."
                 )
             if self.downsampling is not None:
-                problems.append("Layout 'bare' takes no 'downsampling': its first block strides.")
+                problems.append(
+                    f"Layout '{name}' takes no 'downsampling': its first block strides."
+                )
             if min(self.depth) < 1:
-                problems.append("Layout 'bare' strides in its first block; depth must be >= 1.")
+                problems.append(f"Layout '{name}' strides in its first block; depth must be >= 1.")
         return problems
+
+    @property
+    def strides(self) -> bool:
+        """Whether the first block itself takes the stage's stride and width."""
+        return LAYOUTS[self.layout[0]].strides
 
     @property
     def resizes(self) -> bool:
         """Whether something in the stage can change the size and width of its input."""
-        return self.layout == "bare" or self.downsampling is not None
+        return self.strides or self.downsampling is not None
 
     def mixers_of(self, block: int) -> Choices:
         """Mixer choices of a block."""
         own = self.blocks[block].mixers if self.blocks else None
         return flat(own if own is not None else self.mixers)
+
+    def ramps_of(self, key: str) -> list[str]:
+        """Options of a list, `mixers` or `channel_mixers`, that ramps decide."""
+        return [name.partition(".")[2] for name in self.ramps if name.startswith(f"{key}.")]
 
     def channel_mixers_of(self, block: int) -> Choices:
         """Channel mixer choices of a block."""
@@ -178,11 +230,12 @@ class SpaceDefinition(_Strict):
     schema_: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(min_length=1)]
     description: str = ""
-    norm: Literal["layer", "batch", "batch-1e-3"] = "layer"
+    norm: NormName = "layer"
     donor: str | None = None
     resolution: Sizes
     stem: Stems
     stem_width: Positive | None = None
+    position: Positions = [[NO_POSITION]]
     stages: Annotated[list[StageDefinition], Field(min_length=1)]
     head: Heads = [[Choice("linear", HEADS["linear"].options())]]
     family_weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,11 @@ class Family:
     weights outside the smaller one's cut are zero. Leave out an option that changes the function
     in another way, such as the width of a head, and `dim` if a norm averages over channels.
     """
+    reference: str = ""
+    """A class of another package that the tests compare the module with, by its dotted name.
+
+    Empty where they compare it with a slow implementation of its own equation.
+    """
     strided: bool = False
     """Whether the module also takes `out_dim` and `stride`, so that it can open a `bare` stage."""
     cut: CutRule = by_shape
@@ -69,6 +75,11 @@ class Family:
     def group(self) -> str:
         """The folder that holds the family's file."""
         return self.module.__module__.rpartition(".")[0].rpartition(".")[2]
+
+    @property
+    def description(self) -> str:
+        """The docstring of the family's file: its equation, what is elastic, its paper."""
+        return (sys.modules[self.module.__module__].__doc__ or "").strip()
 
     @property
     def summary(self) -> str:
@@ -127,5 +138,6 @@ def _same(given: object, allowed: Value) -> bool:
 MIXERS: Registry[Family] = Registry("mixer family", "search_spaces.mixers")
 CHANNEL_MIXERS: Registry[Family] = Registry("channel mixer", "search_spaces.channel_mixers")
 STEMS: Registry[Family] = Registry("stem", "search_spaces.stems")
+POSITIONS: Registry[Family] = Registry("position", "search_spaces.positions")
 DOWNSAMPLINGS: Registry[Family] = Registry("downsampling", "search_spaces.downsampling")
 HEADS: Registry[Family] = Registry("head", "search_spaces.heads")

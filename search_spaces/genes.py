@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.architecture import Choice
-from search_spaces.family import Family, Value
+from search_spaces.family import Family, Options, Value
+from search_spaces.ramps import Ramp
 from search_spaces.registry import Registry
 
 Floats = NDArray[np.float32]
@@ -107,6 +108,20 @@ def ordinal(name: str, choices: Sequence[int]) -> Gene:
     return Gene(name, tuple(choices), ("",) * n, ranks, "", (1.0,) * n)
 
 
+def names(name: str, choices: Sequence[str]) -> Gene:
+    """A gene whose choices are names without options, such as layouts; none is larger."""
+    made = tuple(Choice(choice, Options()) for choice in choices)
+    return Gene(name, made, tuple(choices), ((),) * len(made), choices[0], (1.0,) * len(made))
+
+
+def ramps(name: str, choices: Sequence[Ramp]) -> Gene:
+    """A gene whose choices are ramps; its neighbours have one end a step further."""
+    ends = [sorted(set(values)) for values in zip(*choices, strict=True)]
+    ranks = tuple(tuple(map(list.index, ends, choice)) for choice in choices)
+    n = len(choices)
+    return Gene(name, tuple(choices), ("",) * n, ranks, "", (1.0,) * n)
+
+
 def families(
     name: str,
     choices: Sequence[Choice],
@@ -125,7 +140,8 @@ def families(
 def feature_tables(genes: Sequence[Gene]) -> list[Floats]:
     """Features of each gene's choices for surrogates, (card, features) each, all within [0, 1].
 
-    A number gives its logarithm, from 0 at the gene's smallest to 1 at its largest. A family gives
+    A number gives its logarithm, from 0 at the gene's smallest to 1 at its largest, and a ramp
+    those of its ends. A family gives
     one column per kind and one per option: 0 if it is absent, else from 1/2 at the smallest
     value that the space offers to 1 at the largest. All genes of a role share these columns, so
     equal choices look equal in every block. Options of two families share a column only if they
@@ -152,9 +168,9 @@ def _table(
     spans: Mapping[str, tuple[float, float]],
 ) -> Floats:
     if not isinstance(choices[0], Choice):
-        values = np.log1p(np.array(choices, dtype=np.float64))
-        spread = max(float(values[-1] - values[0]), 1e-12)
-        scaled: Floats = ((values - values[0]) / spread)[:, None].astype(np.float32)
+        values = np.log1p(np.array(choices, dtype=np.float64).reshape(len(choices), -1))
+        spread = np.maximum(values.max(axis=0) - values.min(axis=0), 1e-12)
+        scaled: Floats = ((values - values.min(axis=0)) / spread).astype(np.float32)
         return scaled
     column = {word: i for i, word in enumerate(spans)}
     table = np.zeros((len(choices), len(spans)), dtype=np.float32)

@@ -2,6 +2,8 @@
 
     linear  W mean(norm(x))                                  MetaFormer nets
     conv    W mean(a(norm(1x1 convolution of x)))            mobile nets
+    pooled  W LN(mean(x))                                    ConvNeXt, PoolFormer
+    mlp     W LN(a(V mean(x))), or with LN(mean(x))          InceptionNeXt, ConvFormer
 
 (B, C, H, W) -> (B, classes). Elastic: input channels (leading).
 """
@@ -29,6 +31,15 @@ class ConvHeadOptions(Options):
     activation: str = choice("relu", "relu6", "silu")
 
 
+@dataclass(frozen=True)
+class MLPHeadOptions(Options):
+    """Hidden width over width, activation, whether the mean has a norm too."""
+
+    ratio: int = choice(3, 4)
+    activation: str = choice("gelu", "squared_relu")
+    normed: bool = choice(False, True)
+
+
 class LinearHead(nn.Module):
     """Norm, mean over positions, linear classifier."""
 
@@ -46,6 +57,10 @@ class LinearHead(nn.Module):
         """The map that is averaged, (B, C, H, W)."""
         y: Tensor = self.norm(x)
         return y
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the classifier sees of the mean, (B, C)."""
+        return x
 
 
 class ConvHead(nn.Module):
@@ -66,6 +81,60 @@ class ConvHead(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """The map that is averaged, (B, width, H, W)."""
         y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the classifier sees of the mean, (B, width)."""
+        return x
+
+
+class PooledHead(nn.Module):
+    """Mean over positions, layer norm, linear classifier."""
+
+    def __init__(self, dim: int, classes: int, options: LinearHeadOptions, norm: str) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.classifier = nn.Linear(dim, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        y: Tensor = self.classifier(self.pooled(x.mean((2, 3))))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, C, H, W)."""
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the classifier sees of the mean, (B, C)."""
+        y: Tensor = self.norm(x)
+        return y
+
+
+class MLPHead(nn.Module):
+    """Mean over positions, a hidden layer with a layer norm, linear classifier."""
+
+    def __init__(self, dim: int, classes: int, options: MLPHeadOptions, norm: str) -> None:
+        super().__init__()
+        hidden = dim * options.ratio
+        self.norm = nn.LayerNorm(dim, eps=1e-6) if options.normed else nn.Identity()
+        self.hidden = nn.Linear(dim, hidden)
+        self.activation = make_activation(options.activation)
+        self.hidden_norm = nn.LayerNorm(hidden, eps=1e-6)
+        self.classifier = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        y: Tensor = self.classifier(self.pooled(x.mean((2, 3))))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, C, H, W)."""
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the classifier sees of the mean, (B, hidden)."""
+        y: Tensor = self.hidden_norm(self.activation(self.hidden(self.norm(x))))
         return y
 
 
@@ -89,6 +158,31 @@ HEADS.register(
         axes=lambda options: {
             "conv": ("hidden", "in"),
             "norm": ("hidden",),
+            "classifier": ("classes", "hidden"),
+        },
+    )
+)
+HEADS.register(
+    Family(
+        "pooled",
+        LinearHeadOptions,
+        PooledHead,
+        paper="https://arxiv.org/abs/2201.03545",
+        nested=(),
+        axes=lambda options: {"norm": ("in",), "classifier": ("classes", "in")},
+    )
+)
+HEADS.register(
+    Family(
+        "mlp",
+        MLPHeadOptions,
+        MLPHead,
+        paper="https://arxiv.org/abs/2210.13452",
+        nested=(),
+        axes=lambda options: {
+            "norm": ("in",),
+            "hidden": ("hidden", "in"),
+            "hidden_norm": ("hidden",),
             "classifier": ("classes", "hidden"),
         },
     )

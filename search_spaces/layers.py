@@ -5,21 +5,33 @@ Maps are (B, C, H, W) in channels-last memory, so their tokens (B, H*W, C) are a
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS = ("layer", "batch", "batch-1e-3")
-"""Kinds of norm; the last is batch norm with the epsilon of TensorFlow's published networks."""
+from search_spaces.progressive_norm import PROGRESSIVE, ProgressiveBatchNorm
+
+NormName = Literal[
+    "layer", "layer-1e-5", "layer-unbiased", "group", "batch", "batch-1e-3", "batch-progressive"
+]
+NORMS: tuple[str, ...] = get_args(NormName)
+"""Kinds of norm over a map of channels.
+
+`layer` normalises each position, with epsilon 1e-6 unless named; `layer-unbiased` has no bias.
+`group` normalises each image. `batch-1e-3` has the epsilon of TensorFlow's published networks.
+`batch-progressive` begins as layer norm and ends as batch norm, see `progressive_norm.py`.
+"""
 
 
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of a map; (B, C, H, W) -> (B, C, H, W)."""
 
-    def __init__(self, dim: int, eps: float = 1e-6) -> None:
+    def __init__(self, dim: int, eps: float = 1e-6, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,6 +39,47 @@ class LayerNorm2d(nn.Module):
         y = x.permute(0, 2, 3, 1)
         y = F.layer_norm(y, self.weight.shape, self.weight, self.bias, self.eps)
         return y.permute(0, 3, 1, 2)
+
+
+class GroupNorm2d(nn.GroupNorm):
+    """Group norm with one group: over all channels and positions of an image."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(1, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        # Torch 2.13's group norm crashes in the backward pass of a channels-last map. A map of one
+        # position counts as one, so positions are one dimension here.
+        y = super().forward(x.flatten(2).contiguous())
+        return channels_last(y.reshape(x.shape))
+
+
+class SquaredReLU(nn.Module):
+    """The square of relu(x).
+
+    Paper: Primer, So et al. 2021, https://arxiv.org/abs/2109.08668
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A tensor of any shape."""
+        return torch.relu(x).square()
+
+
+class StarReLU(nn.Module):
+    """s relu(x)^2 + b with two learned numbers.
+
+    Paper: Yu et al. 2022, https://arxiv.org/abs/2210.13452 (Section 2.3)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A tensor of any shape."""
+        return self.scale * torch.relu(x) ** 2 + self.bias
 
 
 class PointwiseLinear(nn.Linear):
@@ -43,7 +96,14 @@ class PointwiseLinear(nn.Linear):
 
 def make_norm(kind: str, dim: int) -> nn.Module:
     """The norm of that kind over `dim` channels of a map."""
-    return nn.BatchNorm2d(dim) if is_batch(kind) else LayerNorm2d(dim)
+    if kind == PROGRESSIVE:
+        return ProgressiveBatchNorm(dim)
+    if is_batch(kind):
+        return nn.BatchNorm2d(dim)
+    if kind == "group":
+        return GroupNorm2d(dim)
+    eps = 1e-5 if kind == "layer-1e-5" else 1e-6
+    return LayerNorm2d(dim, eps, bias=kind != "layer-unbiased")
 
 
 def is_batch(kind: str) -> bool:
@@ -60,11 +120,12 @@ def set_epsilon(module: nn.Module, kind: str) -> None:
 
 
 def make_activation(kind: str) -> nn.Module:
-    """'gelu', 'relu', 'relu6' (at most 6), 'silu' or 'none'."""
+    """'gelu', 'relu', 'relu6' (at most 6), 'squared_relu', 'silu' or 'none'."""
     kinds: dict[str, type[nn.Module]] = {
         "gelu": nn.GELU,
         "relu": nn.ReLU,
         "relu6": nn.ReLU6,
+        "squared_relu": SquaredReLU,
         "silu": nn.SiLU,
         "none": nn.Identity,
     }
@@ -74,6 +135,12 @@ def make_activation(kind: str) -> nn.Module:
 def depthwise(dim: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     """A depthwise convolution that keeps the map's size at stride 1."""
     return nn.Conv2d(dim, dim, kernel, stride, kernel // 2, groups=dim, bias=bias)
+
+
+def pad_to(x: Tensor, multiple: int) -> Tensor:
+    """A map with zeros below and to the right, so that `multiple` divides its sides."""
+    down, right = -x.shape[2] % multiple, -x.shape[3] % multiple
+    return F.pad(x, (0, right, 0, down)) if down or right else x
 
 
 def taps(x: Tensor, kernel: int, dilation: int = 1) -> list[Tensor]:

@@ -1,41 +1,55 @@
 """Parts: a network is a chain of them.
 
-    stem -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
+    stem -> position -> [downsampling -> (mixer -> channel mixer) * depth] * stages -> head
 
-A supernet shares weights by part, costs are counted by part and latencies are measured by part. In
-layout `metaformer` a mixer or channel mixer is a residual branch, `x + scale * body(norm(x))`; in
-layout `bare` a mixer that can stride stands alone, with norms of its own, and may change stride
-and width (MobileNetV2, NAS-Bench-Macro); any other mixer is a residual branch there as well.
+A supernet shares weights by part, costs are counted by part and latencies are measured by part. A
+mixer or channel mixer is a residual branch (`branches.py`); only in layout `bare` a mixer that can
+stride stands alone, with norms of its own, and may change stride and width (MobileNetV2,
+NAS-Bench-Macro). A stage's layout decides the order of its parts, and which of them stand side by
+side: such a branch reads what the part before it reads, `x + scale * body(norm(r))`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
-from search_spaces.architecture import Architecture, Choice
+from search_spaces.architecture import Architecture, Choice, Stage
+from search_spaces.branches import Branch
+from search_spaces.channel_mixers import RatioOptions
 from search_spaces.data_shape import DataShape
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Family
-from search_spaces.layers import drop_path, make_norm, set_epsilon
+from search_spaces.family import (
+    CHANNEL_MIXERS,
+    DOWNSAMPLINGS,
+    HEADS,
+    MIXERS,
+    POSITIONS,
+    STEMS,
+    Family,
+)
+from search_spaces.layers import drop_path, set_epsilon
+from search_spaces.layouts import LAYOUTS, MIXER, PROJECTION, Place, steps_of
+from search_spaces.progressive_norm import DEPLOYED, PROGRESSIVE
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
-__all__ = ["Part", "parts_of"]
-
-BRANCH_SCALE = 0.2
-"""Initial scale of a residual branch."""
+__all__ = ["Part", "parts_of", "side_by_side", "weights_of"]
 
 REGISTRIES: dict[str, Registry[Family]] = {
     "stem": STEMS,
+    "position": POSITIONS,
     "downsampling": DOWNSAMPLINGS,
     "mixer": MIXERS,
     "channel_mixer": CHANNEL_MIXERS,
     "head": HEADS,
 }
 """The families of each role."""
+
+BETWEEN_RUNS = Choice("mlp", RatioOptions(1.0))
+"""The projection between two runs of a block (SReT)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,10 @@ class Part:
     stride: int
     norm: str
     residual: bool = True
+    again: bool = False
+    """Whether the block has run before: the part's weights are those of its first run."""
+    branch: str = "scaled"
+    """What stands around a residual branch."""
 
     @property
     def kind(self) -> str:
@@ -74,11 +92,15 @@ class Part:
         return batch_size, self.in_dim, self.size, self.size
 
     def module_key(self) -> Part:
-        """The part without its map's size: equal keys build equal modules."""
-        return replace(self, size=0)
+        """The part without its map's size and its run: equal keys build equal modules."""
+        return replace(self, size=0, again=False)
+
+    def deployed(self) -> Part:
+        """The part that a trained one is equal to: it is timed and counted in its place."""
+        return replace(self, norm=DEPLOYED) if self.norm == PROGRESSIVE else self
 
     def build(self) -> nn.Module:
-        """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0)`."""
+        """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0, read=None)`."""
         module = self._around(self._body())
         set_epsilon(module, self.norm)
         return module
@@ -99,7 +121,7 @@ class Part:
         if self.role not in ("mixer", "channel_mixer"):
             return Trunk(body)
         if self.residual:
-            return Branch(self.in_dim, make_norm(self.norm, self.in_dim), body)
+            return Branch(self.in_dim, self.norm, body, self.branch)
         keeps = self.in_dim == self.out_dim and self.stride == 1
         return Bare(body, skip=keeps and self.kind != "identity")
 
@@ -111,26 +133,9 @@ class Part:
             return module(self.in_dim, options)
         if self.role == "downsampling":
             return module(self.in_dim, self.out_dim, self.stride, options, self.norm)
+        if self.role == "position":
+            return module(self.in_dim, options)
         return module(self.in_dim, self.out_dim, options, self.norm)
-
-
-class Branch(nn.Module):
-    """`x + scale * body(norm(x))` with a learned scale per channel that starts small.
-
-    With a small scale every block of a supernet begins near the identity, whichever family is
-    drawn: on the digits, random children reached 0.22-0.25 accuracy after two epochs instead of
-    0.10-0.14. Paper: CaiT, Touvron et al. 2021, https://arxiv.org/abs/2103.17239 (Section 2)
-    """
-
-    def __init__(self, dim: int, norm: nn.Module, body: nn.Module) -> None:
-        super().__init__()
-        self.norm, self.body = norm, body
-        self.scale = nn.Parameter(torch.full((dim,), BRANCH_SCALE))
-
-    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); the rate applies to the branch."""
-        y = drop_path(self.body(self.norm(x)), drop_path_rate)
-        return torch.addcmul(x, y, self.scale[:, None, None])
 
 
 class Bare(nn.Module):
@@ -140,55 +145,101 @@ class Bare(nn.Module):
         super().__init__()
         self.body, self.skip = body, skip
 
-    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W'); the rate applies to a residual branch."""
+    def forward(
+        self, x: Tensor, drop_path_rate: float = 0.0, read: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'); the rate applies to a residual branch.
+
+        It never stands beside another part, so `read` is x.
+        """
         y: Tensor = self.body(x)
         return x + drop_path(y, drop_path_rate) if self.skip else y
 
 
 class Trunk(nn.Module):
-    """A part without a residual branch: stem, downsampling or head."""
+    """A part without a residual branch: stem, position, downsampling or head."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
 
-    def forward(self, x: Tensor, drop_path_rate: float = 0.0) -> Tensor:
-        """Run the body; there is no path to drop."""
+    def forward(
+        self, x: Tensor, drop_path_rate: float = 0.0, read: Tensor | None = None
+    ) -> Tensor:
+        """Run the body; there is no path to drop, and `read` is x."""
         y: Tensor = self.body(x)
         return y
 
 
 def parts_of(architecture: Architecture, data_shape: DataShape) -> dict[str, Part]:
     """The parts of a network by name, in the order in which they run."""
-    return dict(_walk(architecture, data_shape))
+    return {name: part for name, part, _ in _walk(architecture, data_shape)}
+
+
+def side_by_side(architecture: Architecture) -> frozenset[str]:
+    """Names of the parts that read the map that the part before them reads."""
+    if all(len(step) == 1 for stage in architecture.stages for step in _steps(stage)):
+        return frozenset()
+    return frozenset(name for name, _, beside in _walk(architecture, DataShape()) if beside)
+
+
+def weights_of(name: str, part: Part) -> str:
+    """Name of the part whose weights a part has: its own, or that of the block's first run."""
+    return re.sub(r"\.again\.\d+", "", name) if part.again else name
 
 
 def is_branch(layout: str, mixer: Choice) -> bool:
     """Whether a mixer is a residual branch in a stage of that layout."""
-    return layout != "bare" or not MIXERS[mixer.kind].strided
+    return not LAYOUTS[layout].strides or not MIXERS[mixer.kind].strided
 
 
-def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part]]:
+def choice_in(place: Place, mixer: Choice, channel_mixer: Choice) -> Choice:
+    """The choice of a block that stands in a place of it."""
+    if place.kind == PROJECTION:
+        return BETWEEN_RUNS
+    return mixer if place.kind == MIXER else channel_mixer
+
+
+def _walk(a: Architecture, data_shape: DataShape) -> Iterator[tuple[str, Part, bool]]:
+    """Each part: its name, and whether it stands beside the one before it."""
     stride: int = getattr(a.stem.options, "stride", 1)
     stem = Part("stem", a.stem, data_shape.channels, a.stem_width, a.resolution, stride, a.norm)
-    yield "stem", stem
+    yield "stem", stem, False
     dim, size = stem.out_dim, stem.out_size
+    if a.position.kind != "none":
+        yield "position", Part("position", a.position, dim, dim, size, 1, a.norm), False
     for i, stage in enumerate(a.stages):
-        bare = stage.layout == "bare"
+        opens = LAYOUTS[stage.layout].strides
         if stage.downsampling is not None:
             down = Part(
                 "downsampling", stage.downsampling, dim, stage.width, size, stage.stride, a.norm
             )
-            yield f"stages.{i}.downsampling", down
+            yield f"stages.{i}.downsampling", down, False
             dim, size = stage.width, down.out_size
-        for j, block in enumerate(stage.blocks):
-            step = stage.stride if bare and j == 0 else 1
-            branch = is_branch(stage.layout, block.mixer)
-            mixer = Part("mixer", block.mixer, dim, stage.width, size, step, a.norm, branch)
-            yield f"stages.{i}.blocks.{j}.mixer", mixer
-            dim, size = stage.width, mixer.out_size
-            if block.channel_mixer.kind != "none":
-                channel = Part("channel_mixer", block.channel_mixer, dim, dim, size, 1, a.norm)
-                yield f"stages.{i}.blocks.{j}.channel_mixer", channel
-    yield "head", Part("head", a.head, dim, data_shape.classes, size, 1, a.norm)
+        for step in _steps(stage):
+            beside = False
+            for place in step:
+                block = stage.blocks[place.block]
+                choice = choice_in(place, block.mixer, block.channel_mixer)
+                if place.role != MIXER and choice.kind == "none":
+                    continue
+                first = opens and place == (0, MIXER, 0)
+                part = Part(
+                    place.role,
+                    choice,
+                    dim,
+                    stage.width,
+                    size,
+                    stage.stride if first else 1,
+                    a.norm,
+                    place.role != MIXER or is_branch(stage.layout, choice),
+                    place.again,
+                    stage.branch,
+                )
+                yield f"stages.{i}.{place.name}", part, beside
+                dim, size, beside = stage.width, part.out_size, True
+    yield "head", Part("head", a.head, dim, data_shape.classes, size, 1, a.norm), False
+
+
+def _steps(stage: Stage) -> Iterator[list[Place]]:
+    return steps_of(LAYOUTS[stage.layout], len(stage.blocks), stage.recursion)

@@ -1,8 +1,8 @@
 """A search space: its architectures as integer codes, for computing on many at once.
 
 Codes are (n, genes) integers: resolution, stem; per stage width, depth, downsampling; per block
-mixer and channel mixer. Genes of blocks beyond a stage's depth are inactive and zero, so every
-architecture has exactly one code.
+mixer and channel mixer; position, layout and recursion only where a space offers them. Genes of
+blocks beyond a stage's depth are inactive and zero, so every architecture has exactly one code.
 """
 
 from __future__ import annotations
@@ -17,13 +17,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.architecture import Architecture, Block, Choice, Stage
+from search_spaces.architecture import NO_POSITION, Architecture, Block, Choice, Stage
 from search_spaces.data_shape import DataShape
 from search_spaces.definition import SpaceDefinition, flat, read_file
 from search_spaces.errors import SpaceError, unknown_name
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
-from search_spaces.genes import Gene, families, feature_tables, ordinal
+from search_spaces.family import (
+    CHANNEL_MIXERS,
+    DOWNSAMPLINGS,
+    HEADS,
+    MIXERS,
+    POSITIONS,
+    STEMS,
+    Options,
+)
+from search_spaces.genes import Gene, families, feature_tables, names, ordinal, ramps
 from search_spaces.part_index import PartIndex, build_index
+from search_spaces.ramps import Ramp, along, ends_of, without
 from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]
@@ -77,7 +86,7 @@ class SearchSpace:
             [g.name, [c.to_dict() if isinstance(c, Choice) else c for c in g.choices], g.weights]
             for g in self.genes
         ]
-        fixed = [[stage.stride, stage.layout] for stage in self.definition.stages]
+        fixed = [[s.stride, s.layout[0], s.branch] for s in self.definition.stages]
         content = [genes, fixed, self.definition.norm, self.definition.stem_width]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -199,7 +208,9 @@ class SearchSpace:
                 stage = gene.block[0]
                 share = seen / np.float32(max(self.definition.stages[stage].depth))
                 means[stage, gene.role] = means.get((stage, gene.role), np.float32(0)) + share
-        return np.concatenate([*columns, *means.values()], axis=1)
+        # A mean over 14 blocks, summed in single precision, may be one rounding above 1.
+        bounded = [np.minimum(mean, np.float32(1)) for mean in means.values()]
+        return np.concatenate([*columns, *bounded], axis=1)
 
     @cached_property
     def feature_groups(self) -> NDArray[np.int64]:
@@ -236,12 +247,25 @@ class SearchSpace:
         stages = []
         for i, stage in enumerate(self.definition.stages):
             at = f"stages.{i}"
+            depth = number(f"{at}.depth")
             blocks = tuple(
                 Block(chosen(f"{at}.blocks.{j}.mixer"), chosen(f"{at}.blocks.{j}.channel_mixer"))
-                for j in range(number(f"{at}.depth"))
+                for j in range(depth)
             )
-            down = chosen(f"{at}.downsampling") if stage.downsampling else None
-            stages.append(Stage(number(f"{at}.width"), stage.stride, stage.layout, down, blocks))
+            if stage.ramps:
+                blocks = tuple(self._ramped(i, code, j, b) for j, b in enumerate(blocks))
+            layout, recursion = f"{at}.layout", f"{at}.recursion"
+            stages.append(
+                Stage(
+                    number(f"{at}.width"),
+                    stage.stride,
+                    chosen(layout).kind if layout in self._place else stage.layout[0],
+                    chosen(f"{at}.downsampling") if stage.downsampling else None,
+                    blocks,
+                    number(recursion) if recursion in self._place else stage.recursion[0],
+                    stage.branch,
+                )
+            )
         return Architecture(
             resolution=number("resolution"),
             norm=self.definition.norm,
@@ -249,7 +273,27 @@ class SearchSpace:
             stem_width=self.definition.stem_width or stages[0].width,
             stages=tuple(stages),
             head=chosen("head"),
+            position=chosen("position") if "position" in self._place else NO_POSITION,
         )
+
+    def _ramps_of(self, i: int, key: str) -> list[str]:
+        """Options of a list that ramps decide in stage i; none beyond the space's stages."""
+        stages = self.definition.stages
+        return stages[i].ramps_of(key) if i < len(stages) else []
+
+    def _ramped(self, i: int, code: tuple[int, ...], j: int, block: Block) -> Block:
+        """A block of stage i with the options that the stage's ramps decide."""
+        stage = self.definition.stages[i]
+        depth = stage.depth[code[self._place[f"stages.{i}.depth"]]]
+
+        def found(key: str, choice: Choice) -> Choice:
+            options: dict[str, Ramp] = {}
+            for name in self._ramps_of(i, key):
+                gene = self._place[f"stages.{i}.ramps.{key}.{name}"]
+                options[name] = self.genes[gene].choices[code[gene]]
+            return along(choice, options, key, j, depth)
+
+        return Block(found("mixers", block.mixer), found("channel_mixers", block.channel_mixer))
 
     def encode(self, architecture: Architecture) -> Codes:
         """The code of an architecture, (genes,).
@@ -261,14 +305,21 @@ class SearchSpace:
             "resolution": architecture.resolution,
             "stem": architecture.stem,
             "head": architecture.head,
+            "position": architecture.position,
         }
         for i, stage in enumerate(architecture.stages):
             values[f"stages.{i}.width"] = stage.width
             values[f"stages.{i}.depth"] = len(stage.blocks)
             values[f"stages.{i}.downsampling"] = stage.downsampling
-            for j, block in enumerate(stage.blocks):
-                values[f"stages.{i}.blocks.{j}.mixer"] = block.mixer
-                values[f"stages.{i}.blocks.{j}.channel_mixer"] = block.channel_mixer
+            values[f"stages.{i}.layout"] = Choice(stage.layout, Options())
+            values[f"stages.{i}.recursion"] = stage.recursion
+            for key, role in (("mixers", "mixer"), ("channel_mixers", "channel_mixer")):
+                chosen: list[Choice] = [getattr(block, role) for block in stage.blocks]
+                ramped = self._ramps_of(i, key) if chosen else []
+                for name in ramped:
+                    values[f"stages.{i}.ramps.{key}.{name}"] = ends_of(chosen, name, key)
+                for j, choice in enumerate(chosen):
+                    values[f"stages.{i}.blocks.{j}.{role}"] = without(choice, ramped, key)
         code = np.zeros(self.num_genes, dtype=np.int16)
         for i, gene in enumerate(self.genes):
             if gene.name in values:
@@ -281,7 +332,7 @@ class SearchSpace:
         if not self.contains(code[None])[0] or self.decode(code) != architecture:
             raise SpaceError(
                 f"Architecture {architecture.id} is not in '{self.name}': its stages, strides, "
-                "layout or norm are not the space's."
+                "layout, branch or norm are not the space's."
             )
         return code
 
@@ -339,12 +390,20 @@ def _genes(definition: SpaceDefinition) -> Iterator[Gene]:
     weights = definition.family_weights
     yield ordinal("resolution", definition.resolution)
     yield families("stem", flat(definition.stem), STEMS)
+    if flat(definition.position) != [NO_POSITION]:
+        yield families("position", flat(definition.position), POSITIONS)
     for i, stage in enumerate(definition.stages):
         at = f"stages.{i}"
         yield ordinal(f"{at}.width", stage.width)
         yield ordinal(f"{at}.depth", stage.depth)
         if stage.downsampling is not None:
             yield families(f"{at}.downsampling", flat(stage.downsampling), DOWNSAMPLINGS)
+        if len(stage.layout) > 1:
+            yield names(f"{at}.layout", stage.layout)
+        if stage.recursion != [1]:
+            yield ordinal(f"{at}.recursion", stage.recursion)
+        for name, choices in stage.ramps.items():
+            yield ramps(f"{at}.ramps.{name}", choices)
         for j in range(max(stage.depth)):
             mixers, channels = stage.mixers_of(j), stage.channel_mixers_of(j)
             kinds = {choice.kind for choice in mixers}

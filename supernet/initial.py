@@ -50,7 +50,7 @@ def _families(space: SearchSpace, data_shape: DataShape) -> Iterator[tuple[str, 
         by_kind: dict[str, dict[Part, None]] = defaultdict(dict)
         for i in sorted(set(slot.index.ravel().tolist())):
             part = index.parts[i]
-            if part is not None:
+            if part is not None and not part.again:
                 by_kind[part.kind][part.module_key()] = None
         for kind, parts in by_kind.items():
             yield slot.name, kind, [*parts, _most_expensive(list(parts))]

@@ -71,7 +71,7 @@ def _axes(network: Network, tensors: dict[str, Tensor]) -> dict[str, list[_Place
             for axis, place in _part_axes(name, part, tensors):
                 known = {"in": stream, "out": after, "classes": "image"}
                 found[known.get(axis, f"{name}.{axis}")].append(place)
-        around = [n for n in (f"{name}.norm.weight", f"{name}.norm.bias", f"{name}.scale")]
+        around = [f"{name}.{own}" for own in ("scale", "weight", "norm.weight", "norm.bias")]
         around += [f"{name}.norm.running_mean", f"{name}.norm.running_var"]
         found[stream] += [_Place(n, 0, 1) for n in around if n in tensors]
         stream = after

@@ -10,7 +10,6 @@ so a child and its extracted subnet cannot differ, and no child has to be activa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,8 +19,16 @@ from torch.func import functional_call
 
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.network import Network, build_network, drop_path_slopes, plant_parameter
-from search_spaces.parts import Part, parts_of
+from search_spaces.network import (
+    Network,
+    build_network,
+    drop_path_slopes,
+    last_of,
+    plant_parameter,
+    run_parts,
+)
+from search_spaces.parts import Part, parts_of, side_by_side, weights_of
+from search_spaces.progressive_norm import set_layer_share
 from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
 from supernet.calibration import calibrate
@@ -61,6 +68,7 @@ class Supernet(nn.Module):
             for name, parameter in shared_weights(space, data_shape).items():
                 plant_parameter(self, name, parameter)
         self._shared = dict(self.named_parameters())
+        self.layer_share = 0.0  # of progressive norms; above 0 only while they are trained
         self._plans: dict[tuple[str, Part, torch.device, torch.dtype], _Plan] = {}
 
     def forward(
@@ -82,9 +90,7 @@ class Supernet(nn.Module):
         Returns:
             Scores, (B, classes).
         """
-        maps = self.maps(x, architecture, statistics, drop_path_rate)
-        _, scores = deque(maps, maxlen=1).pop()
-        return scores
+        return last_of(self.maps(x, architecture, statistics, drop_path_rate))
 
     def maps(
         self,
@@ -94,12 +100,14 @@ class Supernet(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> Iterator[tuple[str, Tensor]]:
         """The name and the output of each part of a child, in order; the last is the scores."""
-        x = x.contiguous(memory_format=torch.channels_last)
         parts = self._parts(architecture)
-        slopes = drop_path_slopes(tuple(parts))
-        for (name, part), slope in zip(parts.items(), slopes, strict=True):
-            x = self.run_part(name, part, x, statistics, slope * drop_path_rate)
-            yield name, x
+        slopes = dict(zip(parts, drop_path_slopes(tuple(parts)), strict=True))
+
+        def run(name: str, x: Tensor, read: Tensor) -> Tensor:
+            rate = slopes[name] * drop_path_rate
+            return self.run_part(name, parts[name], x, statistics, rate, read)
+
+        return run_parts(x, parts, side_by_side(architecture), run)
 
     def run_part(
         self,
@@ -108,6 +116,7 @@ class Supernet(nn.Module):
         x: Tensor,
         statistics: Statistics | None = None,
         drop_path_rate: float = 0.0,
+        read: Tensor | None = None,
     ) -> Tensor:
         """One part of a child, as `parts_of` names it, on its input map in channels-last memory.
 
@@ -117,14 +126,17 @@ class Supernet(nn.Module):
             x: Its input, `part.input_shape`.
             statistics: As in `forward`.
             drop_path_rate: Stochastic depth of this part.
+            read: The map that the part reads, if it is not the one that it adds to.
         """
+        name = weights_of(name, part)
         plan = self._plan(name, part)
         tensors = {own: view(self._shared[full], steps) for own, full, steps in plan.weights}
         if statistics:
             tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
         if plan.buffers:
             plan.skeleton.train(not statistics)
-        y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate))
+            set_layer_share(plan.skeleton, self.layer_share)
+        y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate, read))
         return y
 
     @torch.no_grad()
@@ -133,8 +145,9 @@ class Supernet(nn.Module):
         like = next(iter(self._shared.values()))
         network = build_network(architecture, self.data_shape)
         network.to(device=like.device, dtype=like.dtype)
+        set_layer_share(network, self.layer_share)
         own = dict(network.named_parameters())
-        for name, part in self._parts(architecture).items():
+        for name, part in self._owners(architecture).items():
             for parameter, full, steps in self._plan(name, part).weights:
                 own[f"{name}.{parameter}"].copy_(view(self._shared[full], steps))
         buffers = dict(network.named_buffers())
@@ -156,7 +169,7 @@ class Supernet(nn.Module):
             ValueError: the supernet does not hold the network's architecture.
         """
         own, written = dict(network.named_parameters()), []
-        for name, part in self._parts(network.architecture).items():
+        for name, part in self._owners(network.architecture).items():
             for parameter, full, steps in self._plan(name, part).weights:
                 shared = self._shared[full].data
                 for dim, start, length in steps:
@@ -183,12 +196,16 @@ class Supernet(nn.Module):
 
     def weights_of(self, architecture: Architecture) -> dict[str, Cut]:
         """Names of the shared weights that a child uses, and their entries that it uses."""
-        parts = self._parts(architecture).items()
+        parts = self._owners(architecture).items()
         plans = [self._plan(name, part) for name, part in parts]
         return {full: steps for plan in plans for _, full, steps in plan.weights}
 
     def _parts(self, architecture: Architecture) -> dict[str, Part]:
         return parts_of(architecture, self.data_shape)
+
+    def _owners(self, architecture: Architecture) -> dict[str, Part]:
+        """The parts that have weights of their own."""
+        return {n: part for n, part in self._parts(architecture).items() if not part.again}
 
     def _plan(self, name: str, part: Part) -> _Plan:
         """The part's skeleton and cuts, made once for each slot and module."""

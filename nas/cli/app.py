@@ -38,6 +38,7 @@ from nas.cli.search import search
 from nas.cli.searchers import searchers
 from nas.cli.spaces import spaces
 from nas.cli.train import train
+from nas.environment import share_processors
 from nas.errors import NasError, Stopped, StorageError
 from nas.storage import storing
 
@@ -143,6 +144,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = ["--debug"] if len(arguments) < len(sys.argv) - 1 else []
     _stop_when_asked()
+    share_processors()
     app(args=[*debug, *arguments], prog_name="nas")
 
 

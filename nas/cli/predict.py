@@ -15,8 +15,8 @@ def predict(
     network: Annotated[
         str,
         typer.Argument(
-            help="timm:NAME, an architecture file (YAML or JSON), or RUN/ID for a network of a "
-            "run's front.",
+            help="timm:NAME, published:NAME for one built from our parts, an architecture file "
+            "(YAML or JSON), or RUN/ID for a network of a run's front.",
         ),
     ],
     hardware: options.Hardware = "cpu",

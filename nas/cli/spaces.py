@@ -16,8 +16,16 @@ def spaces(json: options.Json = False) -> None:
     loaded = [load_space(name) for name in space_names()]
     if json:
         show_json(
-            [{"name": s.name, "genes": s.num_genes, "architectures": s.size()} for s in loaded]
+            [
+                {
+                    "name": s.name,
+                    "genes": s.num_genes,
+                    "architectures": s.size(),
+                    "description": s.definition.description,
+                }
+                for s in loaded
+            ]
         )
     else:
-        rows = [(s.name, str(s.num_genes), f"{s.size():.3g}") for s in loaded]
-        show_table("Spaces", ("name", "genes", "architectures"), rows)
+        rows = [(s.name, f"{s.size():.3g}", s.definition.description) for s in loaded]
+        show_table("Spaces", ("name", "architectures", "what it is"), rows)

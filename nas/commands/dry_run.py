@@ -22,7 +22,14 @@ from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.progress import Progress
 from nas.result import Latency, Outcome
 from nas.run.context import Context
-from nas.run.feasibility import SEED, Known, fastest_of, feasibility_of, predictors_of, slowest_of
+from nas.run.known_latencies import (
+    SEED,
+    Known,
+    fastest_of,
+    feasibility_of,
+    predictors_of,
+    slowest_of,
+)
 from nas.search.feasibility import SAMPLES, Feasibility
 from nas.search.protocol import Codes
 from nas.settings import Settings

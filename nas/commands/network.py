@@ -1,6 +1,7 @@
 """The network that a person names, for `nas predict`.
 
 timm:NAME                 a model of timm, with or without its pretrained tag
+published:NAME            the same network built from our parts, if we have it
 FILE                      an architecture (YAML or JSON), or the folder of an exported network
 RUN/ID, RUN:ID            a member of a run's front
 """
@@ -11,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from nas.errors import RunError, SettingsError, SpaceError
@@ -21,8 +23,10 @@ from nas.search.front_file import read_front
 from nas.settings import Settings
 from search_spaces import Architecture, build_network
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
+from search_spaces.published import CLASSES, PUBLISHED
 
-TIMM = "timm:"
+TIMM, PUBLISHED_NETWORK = "timm:", "published:"
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,13 @@ class Network:
 
 
 def architecture_named(name: str) -> NamedArchitecture | None:
-    """The architecture in a file or on a run's front; None for a model of timm.
+    """The architecture in a file or on a run's front; None for a model of timm or a published one.
 
     Raises:
         RunError: there is no such file, run or member.
         SpaceError: the file holds no architecture.
     """
-    if name.startswith(TIMM):
+    if name.startswith((TIMM, PUBLISHED_NETWORK)):
         return None
     path = Path(name)
     if path.is_file() or (path / ARCHITECTURE_FILE).is_file():
@@ -77,8 +81,9 @@ def architecture_named(name: str) -> NamedArchitecture | None:
     before = name[: -len(id) - 1]
     if not before:
         raise RunError(
-            f"There is no file '{name}'. Write timm:{name} for a model of timm, or RUN/ID "
-            "for a member of a run's front (`nas ls` lists the runs)."
+            f"There is no file '{name}'. Write timm:{name} for a model of timm, published:{name} "
+            "for one built from our parts, or RUN/ID for a member of a run's front (`nas ls` "
+            "lists the runs)."
         )
     return _on_front(Path(before), id)
 
@@ -98,12 +103,14 @@ def _on_front(path: Path, id: str) -> NamedArchitecture:
     return NamedArchitecture(front[id].architecture, run.settings)
 
 
-def timm_model(name: str, context: Context) -> Network:
-    """A model of timm without weights.
+def stock_network(name: str, context: Context) -> Network:
+    """A model of timm, or a published network of ours, without weights.
 
     Raises:
-        UnknownNameError: timm has no such model.
+        UnknownNameError: there is no such network.
     """
+    if name.startswith(PUBLISHED_NETWORK):
+        return _published(name.removeprefix(PUBLISHED_NETWORK), context)
     from nas import timm_library  # takes seconds to import
 
     model = name.removeprefix(TIMM)
@@ -114,6 +121,16 @@ def timm_model(name: str, context: Context) -> Network:
     module = timm_library.shapes_only(model, side, channels, classes)
     own_channels, height, width = timm_library.input_shape(module)
     return Network(module, (channels or own_channels, side or height, side or width))
+
+
+def _published(name: str, context: Context) -> Network:
+    published = PUBLISHED[name]
+    side = context.settings.resolution or published.resolution
+    asked = "data" in context.settings.model_fields_set
+    data_shape = context.data.shape if asked else DataShape(3, CLASSES)
+    with torch.device("meta"):
+        module = build_network(published.architecture(side), data_shape)
+    return Network(module, (data_shape.channels, side, side))
 
 
 def network_of(architecture: Architecture, context: Context) -> Network:
@@ -131,5 +148,5 @@ def network_of(architecture: Architecture, context: Context) -> Network:
         )
     asked = "data" in context.settings.model_fields_set
     data_shape = context.data.shape if asked else DataShape()
-    module = build_network(architecture, data_shape)
+    module = build_network(deployed(architecture), data_shape)
     return Network(module, (data_shape.channels, side, side), architecture.id)

@@ -5,7 +5,7 @@ a GPU                any                            its launches, corrected by n
 `nas measure` timed on the same target
 cpu, a board, a GPU  architecture of a space that   this measurement of the space
 was measured there
-cpu                  model of timm                  the times of its operations
+cpu                  model of timm, published one   the times of its operations
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import dataclasses
 
 import torch
 
-from nas.commands.network import NamedArchitecture, architecture_named, network_of, timm_model
+from nas.commands.network import NamedArchitecture, architecture_named, network_of, stock_network
 from nas.commands.predict_gpu import OnGpu, predict_on_gpu
 from nas.commands.predicted import document_of, headline
 from nas.errors import SettingsError
@@ -40,7 +40,7 @@ def predict(
     """The latency of one network, with its interval.
 
     Args:
-        network: `timm:NAME`, an architecture file, RUN/ID or RUN:ID.
+        network: `timm:NAME`, `published:NAME`, an architecture file, RUN/ID or RUN:ID.
         settings: The target, the space and the data; a member of a run brings its space and data.
         confidence: Share of networks whose latency lies within the interval.
         explain: Whether the document lists the longest launches.
@@ -61,7 +61,7 @@ def predict(
         named is None or explain or measured is not None or not _was_measured(named, settings)
     ):
         if named is None:
-            whole = timm_model(network, context)
+            whole = stock_network(network, context)
         else:
             whole = network_of(named.architecture, context)
         return predict_on_gpu(OnGpu(network, whole, context.target, confidence, explain, measured))
@@ -119,7 +119,7 @@ def _from_profile(
 def _from_operations(
     network: str, context: Context, confidence: float, console: Progress
 ) -> Outcome:
-    """The prediction of a model of timm on the processor at hand."""
+    """The prediction of a stock network on the processor at hand."""
     from nas.latency.operations.predictor import OperationsPredictor
 
     if context.target.device != "cpu":
@@ -128,7 +128,7 @@ def _from_operations(
             f"(a file, RUN/ID), and '{network}' is none. Predict it for this machine or for a "
             "GPU: --hardware cpu, --hardware a100."
         )
-    found = timm_model(network, context)
+    found = stock_network(network, context)
     found.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     predictor = OperationsPredictor.of(context.target, progress=console)
     shape = (context.target.images, *found.shape)

@@ -9,7 +9,7 @@ from nas.cluster.resources import RayChoice
 from nas.progress import Progress
 from nas.ranking.result import Ranking
 from nas.run.alone import short_training
-from nas.run.feasibility import known_of
+from nas.run.known_latencies import known_of
 from nas.run.opened import opened
 from nas.run.rank import rank as train_and_rank
 from nas.run.report import report

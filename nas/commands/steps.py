@@ -19,9 +19,9 @@ from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all
-from nas.run.feasibility import known_of
 from nas.run.front import Front
 from nas.run.inputs import say_data
+from nas.run.known_latencies import known_of
 from nas.run.measure import MachineOf
 from nas.run.opened import opened
 from nas.run.report import report as write_report

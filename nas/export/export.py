@@ -26,6 +26,7 @@ from nas.export.format import FORMATS, Export, Format
 from nas.export.load import load_exported
 from nas.export.verification import check_same, random_images
 from nas.storage import atomic_write
+from search_spaces.deployment import settled
 from search_spaces.network import Network
 
 
@@ -61,7 +62,7 @@ def export_network(
     chosen = [FORMATS[name] for name in dict.fromkeys(formats)]
     for format in chosen:
         format.require()
-    plain = copy.deepcopy(network).cpu().float().eval()
+    plain = settled(copy.deepcopy(network).cpu().float())
     images = random_images(plain) if images is None else images
     with tempfile.TemporaryDirectory(prefix="nas-export-") as name:
         draft = Path(name)

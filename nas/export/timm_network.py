@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ from nas.errors import SettingsError
 from nas.export.timm_index import CLASSIFIER
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.network import Network
+from search_spaces.network import Network, last_of
 
 POOLS = ("avg", "max", "avgmax", "")
 """Values of timm's `global_pool`; the empty one leaves the map as it is."""
@@ -48,10 +47,7 @@ class TimmNetwork(Network):
         """The last map, (B, C, R, R) -> (B, width, H, W)."""
         rate = self.drop_path_rate if drop_path_rate is None else drop_path_rate
         rate = rate if self.training else 0.0
-        x = x.contiguous(memory_format=torch.channels_last)
-        for name, slope in zip(self.part_names[:-1], self.rates, strict=False):
-            x = self.get_submodule(name)(x, slope * rate)
-        return x
+        return last_of(self.maps(x, self.part_names[:-1], rate))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """From the last map to scores, or to what the classifier sees, (B, num_features)."""
@@ -60,6 +56,7 @@ class TimmNetwork(Network):
         if self.global_pool:
             mean, most = y.mean((2, 3)), y.amax((2, 3))
             y = {"avg": mean, "max": most, "avgmax": 0.5 * (mean + most)}[self.global_pool]
+            y = body.pooled(y)
         if pre_logits:
             return y
         y = F.dropout(y, self.drop_rate, self.training)
@@ -91,18 +88,17 @@ class TimmNetwork(Network):
         if norm or str(getattr(output_fmt, "value", output_fmt)) != "NCHW":
             raise SettingsError("These networks give maps as NCHW, without a last norm.")
         wanted = stages_of(indices, len(self.feature_info))
-        x, found, rate = x.contiguous(memory_format=torch.channels_last), [], 0.0
-        if self.training:
-            rate = self.drop_path_rate
+        found, rate = [], self.drop_path_rate if self.training else 0.0
         names = [name for name in self.part_names if name != "head"]
-        for name, slope, after in zip(names, self.rates, [*names[1:], ""], strict=False):
-            x = self.get_submodule(name)(x, slope * rate)
-            stage = _stage(name)
-            if stage is not None and _stage(after) != stage and stage in wanted:
-                found.append(x)
+        following = dict(zip(names, [*names[1:], ""], strict=True))
+        y = x
+        for name, after in self.maps(x, names, rate):
+            y, stage = after, _stage(name)
+            if stage is not None and _stage(following[name]) != stage and stage in wanted:
+                found.append(y)
                 if stop_early and stage == max(wanted):
                     break
-        return found if intermediates_only else (x, found)
+        return found if intermediates_only else (y, found)
 
     def prune_intermediate_layers(
         self, indices: Indices = 1, prune_norm: bool = False, prune_head: bool = True
@@ -110,7 +106,9 @@ class TimmNetwork(Network):
         """Remove the stages after the last index, and the head; returns the stages left."""
         wanted = stages_of(indices, len(self.feature_info))
         kept = [n for n in self.part_names if n != "head" and (_stage(n) or 0) <= max(wanted)]
+        rates = dict(zip(self.part_names, self.rates, strict=True))
         self.part_names = (*kept, "head")
+        self.rates = [rates[name] for name in self.part_names]
         for number in range(max(wanted) + 1, len(self.architecture.stages)):
             delattr(self.get_submodule("stages"), str(number))
         if prune_head:

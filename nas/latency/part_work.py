@@ -36,7 +36,7 @@ from nas.latency.tracing.trace import trace
 from nas.storage import cache_dir
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS
+from search_spaces.deployment import deployed
 from search_spaces.network import build_network
 from search_spaces.parts import Part, parts_of
 
@@ -46,13 +46,6 @@ FUSIONS: tuple[Fusion, ...] = ("none", "compile", "engine")
 _COST = "cost"
 _CHUNK = 200
 """Parts that are traced before the cache is written, so that an interruption loses little."""
-_REGISTRIES = {
-    "mixer": MIXERS,
-    "channel_mixer": CHANNEL_MIXERS,
-    "downsampling": DOWNSAMPLINGS,
-    "stem": STEMS,
-    "head": HEADS,
-}
 
 
 @dataclass(frozen=True)
@@ -109,9 +102,9 @@ def launches(
 
 
 def part_operations(part: Part, batch_size: int = 1) -> tuple[int, list[Operation]]:
-    """A part's number of parameters and its trace in single precision."""
+    """A part's number of parameters of its own and its trace in single precision."""
     module = _module(part)
-    return _parameters(module), trace(module, part.input_shape(batch_size))
+    return _parameters(part, module), trace(module, part.input_shape(batch_size))
 
 
 def _at_batch(one: Floats, two: Floats, batch: int) -> Floats | None:
@@ -149,7 +142,8 @@ def _traced(piece: Piece, conditions: Conditions, tracer: Tracer) -> Iterator[tu
     operations = tracer(module, shape, precision=conditions.precision, layout=conditions.layout)
     if conditions == Conditions():
         peak = peak_in_single_precision(operations)
-        yield _COST, np.array([macs(operations), _parameters(module), peak], dtype=np.float64)
+        own = _parameters(piece, module)
+        yield _COST, np.array([macs(operations), own, peak], dtype=np.float64)
     for fusion in FUSIONS:
         source = operations
         if fusion == "compile" and relaid(operations, conditions.layout):
@@ -176,7 +170,7 @@ def _programs(piece: Piece) -> str:
         parts: Sequence[Part] = (piece,)
     else:
         parts = tuple(parts_of(piece.architecture, piece.data_shape).values())
-    families = {_REGISTRIES[part.role][part.kind] for part in parts}
+    families = {part.family for part in parts}
     homes = {each.__module__ for f in families for each in (f.module, f.options)}
     own = {home.rpartition(".")[0] or home for home in homes}
     packages = ("nas.latency.", "search_spaces.", *sorted(own))
@@ -185,9 +179,9 @@ def _programs(piece: Piece) -> str:
 
 def _module(piece: Piece) -> nn.Module:
     if isinstance(piece, Part):
-        return _part_module(piece.module_key())
+        return _part_module(piece.deployed().module_key())
     with without_memory():
-        return build_network(piece.architecture, piece.data_shape)
+        return build_network(deployed(piece.architecture), piece.data_shape)
 
 
 @lru_cache(maxsize=1024)
@@ -197,5 +191,8 @@ def _part_module(key: Part) -> nn.Module:
         return key.build()
 
 
-def _parameters(module: nn.Module) -> int:
+def _parameters(piece: Piece, module: nn.Module) -> int:
+    """How many there are; none in a part whose block has run before with the same ones."""
+    if isinstance(piece, Part) and piece.again:
+        return 0
     return sum(parameter.numel() for parameter in module.parameters())

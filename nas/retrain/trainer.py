@@ -66,7 +66,7 @@ def retrain(
 
     def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
         network.train()
-        return _maps(network, images, recipe.drop_path)
+        return network.maps(images, network.part_names, recipe.drop_path)
 
     def validated() -> Mapping[str, float]:
         _calibrate(network, data, recipe)
@@ -96,14 +96,6 @@ class OneChild:
     def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
         """Always the same."""
         return [self._child]
-
-
-def _maps(network: Network, x: Tensor, drop_path_rate: float) -> Iterator[tuple[str, Tensor]]:
-    """The network's forward pass, part by part."""
-    x = x.contiguous(memory_format=torch.channels_last)
-    for name, slope in zip(network.part_names, network.rates, strict=True):
-        x = network.get_submodule(name)(x, slope * drop_path_rate)
-        yield name, x
 
 
 def _calibrate(network: Network, data: TrainingData, recipe: Recipe) -> None:

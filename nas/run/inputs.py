@@ -17,7 +17,7 @@ from nas.errors import DataError, SpaceError, WeightsError
 from nas.progress import Progress
 from nas.run.choosing import resolution_notes
 from nas.run.context import Context
-from nas.run.feasibility import Known
+from nas.run.known_latencies import Known
 from nas.run.work import Work
 from nas.storage import atomic_write_json, read_json
 

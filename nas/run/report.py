@@ -12,7 +12,7 @@ from nas.ranking.result import read_ranking
 from nas.report import ReportContent, write_report
 from nas.result import Latency, shown_metric
 from nas.run.context import Context
-from nas.run.feasibility import Known
+from nas.run.known_latencies import Known
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
 from nas.run.supernets import TrainedSupernet

@@ -35,7 +35,7 @@ class Retraining:
     recipe: Mapping[str, RecipeValue] = field(default_factory=dict)
     """Changes to the usual recipe."""
     teacher: str | None = None
-    """As `nas.run.teacher` reads it; None to learn from the labels alone."""
+    """As `nas.run.retraining_teacher` reads it; None to learn from the labels alone."""
     manner: Manner = Manner()
     """On a cluster: workers of each network, and limits."""
     tuning: Tuning | None = None

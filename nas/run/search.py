@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from nas.run.context import Context
-from nas.run.feasibility import Known
 from nas.run.front import Front
 from nas.run.journal import RunningStudy
+from nas.run.known_latencies import Known
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
 from nas.run.workers import evaluators_of

@@ -26,7 +26,7 @@ from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
 from nas.run.start import start_from_donor
-from nas.run.teaching import teacher_of, teaching_key
+from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture

@@ -14,8 +14,8 @@ from nas.cluster.trials import Ended, Manner, Trial, Tuning, run_trials
 from nas.errors import TrialError
 from nas.run.network_job import TEACHER, NetworkJob
 from nas.run.retraining import Retraining, recipe_of
+from nas.run.retraining_teacher import answers_of, teacher_named
 from nas.run.supernets import TrainedSupernet, checkpoints_at
-from nas.run.teacher import answers_of, teacher_named
 from nas.run.work import Work
 from nas.storage import atomic_write_json, read_json
 from search_spaces import Architecture, Network, build_network

@@ -22,11 +22,23 @@ from nas.space_evolution.plain import FAMILY_LISTS, Group, plain_of
 from search_spaces import SearchSpace
 from search_spaces.architecture import Choice
 from search_spaces.definition import Choices
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, HEADS, MIXERS, STEMS, Value
+from search_spaces.family import (
+    CHANNEL_MIXERS,
+    DOWNSAMPLINGS,
+    HEADS,
+    MIXERS,
+    POSITIONS,
+    STEMS,
+    Value,
+)
 
 Path = tuple[str | int, ...]
 _REGISTRIES = dict(
-    zip(FAMILY_LISTS, (STEMS, DOWNSAMPLINGS, MIXERS, CHANNEL_MIXERS, HEADS), strict=True)
+    zip(
+        FAMILY_LISTS,
+        (STEMS, POSITIONS, DOWNSAMPLINGS, MIXERS, CHANNEL_MIXERS, HEADS),
+        strict=True,
+    )
 )
 
 
@@ -84,11 +96,15 @@ def _all(space: SearchSpace) -> Iterator[Dimension]:
 
     yield numbers("resolution", ("resolution",), definition.resolution)
     yield from listed(("stem",), definition.stem, plain["stem"], ["stem"])
+    if "position" in genes:
+        yield from listed(("position",), definition.position, plain["position"], ["position"])
     for i, stage in enumerate(definition.stages):
         at, own = f"stages.{i}", plain["stages"][i]
         root: Path = ("stages", i)
         yield numbers(f"{at}.width", (*root, "width"), stage.width)
         yield numbers(f"{at}.depth", (*root, "depth"), stage.depth)
+        if len(stage.recursion) > 1:
+            yield numbers(f"{at}.recursion", (*root, "recursion"), stage.recursion)
         if stage.downsampling is not None:
             name = f"{at}.downsampling"
             yield from listed(

@@ -18,7 +18,9 @@ Plain = dict[str, Any]
 Group = dict[str, dict[str, list[Any]]]
 """One item of a list of families: its name and the values of its options."""
 
-FAMILY_LISTS = ("stem", "downsampling", "mixers", "channel_mixers", "head")
+FAMILY_LISTS = ("stem", "position", "downsampling", "mixers", "channel_mixers", "head")
+NOTHING: list[Group] = [{"none": {}}]
+"""The positions of a space that offers none."""
 
 
 def plain_of(definition: SpaceDefinition) -> Plain:
@@ -32,11 +34,12 @@ def plain_of(definition: SpaceDefinition) -> Plain:
         "resolution": list(definition.resolution),
         "stem": _groups(definition.stem),
         "stem_width": definition.stem_width,
+        "position": _groups(definition.position),
         "stages": [_stage(stage) for stage in definition.stages],
         "head": _groups(definition.head),
         "family_weights": dict(definition.family_weights),
     }
-    return {key: value for key, value in found.items() if value not in (None, {}, "")}
+    return {key: value for key, value in found.items() if value not in (None, {}, "", NOTHING)}
 
 
 def to_yaml(plain: Plain) -> str:
@@ -71,7 +74,11 @@ def _stage(stage: StageDefinition) -> Plain:
         "width": list(stage.width),
         "depth": list(stage.depth),
         "stride": stage.stride,
-        "layout": stage.layout,
+        "layout": list(stage.layout),
+        "branch": stage.branch,
+        "ramps": {name: [list(ramp) for ramp in each] for name, each in stage.ramps.items()}
+        or None,
+        "recursion": None if stage.recursion == [1] else list(stage.recursion),
         "downsampling": None if stage.downsampling is None else _groups(stage.downsampling),
         "mixers": _groups(stage.mixers),
         "channel_mixers": _groups(stage.channel_mixers),

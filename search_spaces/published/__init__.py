@@ -27,7 +27,10 @@ from search_spaces.registry import Registry
 State = Mapping[str, Tensor]
 """Weights and buffers by name."""
 Naming = Iterator[tuple[str, str]]
-"""Pairs of a layer's name in our network and in the published one."""
+"""Pairs of names in our network and in the published one.
+
+The names of two layers pair their weights of equal names; the names of two weights pair these.
+"""
 
 CLASSES = 1000
 """Classes of ImageNet, which all of these networks were trained on."""
@@ -68,27 +71,28 @@ class Published:
         """
         network = build_network(self.architecture(self.resolution), DataShape(3, CLASSES))
         theirs = self.split(self._named(state, source))
-        wanted = network.state_dict()
         pairs = dict(self.naming(network.architecture))
         found: dict[str, Tensor] = {}
-        for name, tensor in wanted.items():
-            layer, _, kind = name.rpartition(".")
-            if kind == _COUNTER:
+        for name, tensor in network.state_dict().items():
+            if name.endswith(_COUNTER):
                 found[name] = tensor
-            elif kind == "scale":  # the published block has no scale
-                found[name] = torch.ones_like(tensor)
             else:
-                found[name] = self._checked(theirs, f"{pairs[layer]}.{kind}", tensor, source)
+                found[name] = self._checked(theirs, _paired(name, pairs), tensor, source)
         return found
 
     def _checked(self, theirs: State, name: str, like: Tensor, source: str) -> Tensor:
-        """A weight in our orientation, if its shape is right."""
+        """A weight in our orientation, if its shape is right.
+
+        A linear layer of ours may be a 1x1 convolution there, and the reverse.
+        """
         if name not in theirs:
             raise WeightsError(
                 f"{source} are not those of {self.name}: there is no '{name}'. Choose another "
                 "file, or another network with --pretrained."
             )
         weight = theirs[name].to(like.dtype)
+        if [n for n in weight.shape if n > 1] == [n for n in like.shape if n > 1]:
+            weight = weight.reshape(like.shape)
         if weight.shape != like.shape:
             raise WeightsError(
                 f"{source} are not those of {self.name}: '{name}' has the shape "
@@ -112,9 +116,14 @@ class Published:
             ours = build_network(architecture, DataShape(3, CLASSES)).state_dict()
         pairs = dict(self.naming(architecture))
         for name in ours:
-            layer, _, kind = name.rpartition(".")
-            if kind not in (_COUNTER, "scale"):
-                yield f"{pairs[layer]}.{kind}"
+            if not name.endswith(_COUNTER):
+                yield _paired(name, pairs)
+
+
+def _paired(name: str, pairs: Mapping[str, str]) -> str:
+    """The published name of a weight of ours."""
+    layer, _, kind = name.rpartition(".")
+    return pairs[name] if name in pairs else f"{pairs[layer]}.{kind}"
 
 
 PUBLISHED: Registry[Published] = Registry(

@@ -1,10 +1,12 @@
-"""EfficientNet, EfficientNet-Lite and MobileNetV2: a chain of MBConv blocks.
+"""MobileNetV2, EfficientNet and networks that searches found: a chain of MBConv blocks.
 
     stem 3x3, stride 2 -> stages of MBConv -> 1x1 convolution -> mean -> classifier
 
 Papers: EfficientNet, Tan and Le 2019, https://arxiv.org/abs/1905.11946; MobileNetV2, Sandler et
-al. 2018, https://arxiv.org/abs/1801.04381. EfficientNet-Lite: https://github.com/tensorflow/tpu
-(models/official/efficientnet/lite).
+al. 2018, https://arxiv.org/abs/1801.04381; MnasNet, Tan et al. 2018,
+https://arxiv.org/abs/1807.11626; Single-Path NAS, Stamoulis et al. 2019,
+https://arxiv.org/abs/1904.02877; TinyNet, Han et al. 2020, https://arxiv.org/abs/2010.14819.
+EfficientNet-Lite: https://github.com/tensorflow/tpu (models/official/efficientnet/lite).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from search_spaces.architecture import Architecture, Block, Choice, Stage
 from search_spaces.channel_mixers import NoneOptions
@@ -20,23 +23,76 @@ from search_spaces.mixers.convolution.mbconv import MBConvOptions
 from search_spaces.published import PUBLISHED, Naming, Published
 from search_spaces.stems import ConvStemOptions
 
-_EFFICIENTNET = (  # kernel, expand, width, depth, stride
-    (3, 1, 16, 1, 1),
-    (3, 6, 24, 2, 2),
-    (5, 6, 40, 2, 2),
-    (3, 6, 80, 3, 2),
-    (5, 6, 112, 3, 1),
-    (5, 6, 192, 4, 2),
-    (3, 6, 320, 1, 1),
+
+class Run(NamedTuple):
+    """Equal blocks, one after the other; the first one has the stride."""
+
+    kernel: int
+    expand: int
+    width: int
+    depth: int
+    stride: int
+    excites: bool = False
+    """Whether these have squeeze-excite in a network whose other blocks have none."""
+
+
+_FIRST, _LAST = Run(3, 1, 16, 1, 1), Run(3, 6, 320, 1, 1)
+_EFFICIENTNET = (
+    _FIRST,
+    Run(3, 6, 24, 2, 2),
+    Run(5, 6, 40, 2, 2),
+    Run(3, 6, 80, 3, 2),
+    Run(5, 6, 112, 3, 1),
+    Run(5, 6, 192, 4, 2),
+    _LAST,
 )
 _MOBILENETV2 = (
-    (3, 1, 16, 1, 1),
-    (3, 6, 24, 2, 2),
-    (3, 6, 32, 3, 2),
-    (3, 6, 64, 4, 2),
-    (3, 6, 96, 3, 1),
-    (3, 6, 160, 3, 2),
-    (3, 6, 320, 1, 1),
+    _FIRST,
+    Run(3, 6, 24, 2, 2),
+    Run(3, 6, 32, 3, 2),
+    Run(3, 6, 64, 4, 2),
+    Run(3, 6, 96, 3, 1),
+    Run(3, 6, 160, 3, 2),
+    _LAST,
+)
+_MNASNET_B1 = (
+    _FIRST,
+    Run(3, 3, 24, 3, 2),
+    Run(5, 3, 40, 3, 2),
+    Run(5, 6, 80, 3, 2),
+    Run(3, 6, 96, 2, 1),
+    Run(5, 6, 192, 4, 2),
+    _LAST,
+)
+_MNASNET_A1 = (
+    _FIRST,
+    Run(3, 6, 24, 2, 2),
+    Run(5, 3, 40, 3, 2, excites=True),
+    Run(3, 6, 80, 4, 2),
+    Run(3, 6, 112, 2, 1, excites=True),
+    Run(5, 6, 160, 3, 2, excites=True),
+    _LAST,
+)
+_SINGLE_PATH = (
+    _FIRST,
+    Run(3, 3, 24, 3, 2),
+    Run(5, 6, 40, 1, 2),
+    Run(3, 3, 40, 3, 1),
+    Run(5, 6, 80, 1, 2),
+    Run(3, 3, 80, 3, 1),
+    Run(5, 6, 96, 1, 1),
+    Run(5, 3, 96, 3, 1),
+    Run(5, 6, 192, 4, 2),
+    _LAST,
+)
+_TINYNET_A = (
+    _FIRST,
+    Run(3, 6, 24, 2, 2),
+    Run(5, 6, 40, 2, 2),
+    Run(3, 6, 80, 4, 2),
+    Run(5, 6, 112, 4, 1),
+    Run(5, 6, 192, 5, 2),
+    _LAST,
 )
 
 
@@ -44,9 +100,10 @@ _MOBILENETV2 = (
 class Mobile:
     """What tells these networks apart."""
 
-    stages: tuple[tuple[int, int, int, int, int], ...]
+    runs: tuple[Run, ...]
     activation: str
-    squeeze_excite: bool | str = False
+    squeeze_excite: bool = False
+    """Whether every block has squeeze-excite."""
     tensorflow: bool = False
     """Whether the weights were trained with TensorFlow's padding and epsilon."""
     width: float = 1.0
@@ -54,7 +111,7 @@ class Mobile:
 
     def architecture(self, resolution: int) -> Architecture:
         """The network at a resolution."""
-        last = len(self.stages) - 1
+        last = len(self.runs) - 1
         return Architecture(
             resolution=resolution,
             norm="batch-1e-3" if self.tensorflow else "batch",
@@ -69,11 +126,12 @@ class Mobile:
 
     def _stage(self, number: int, fixed: bool) -> Stage:
         """The first and the last stage keep their depth."""
-        kernel, expand, width, depth, stride = self.stages[number]
-        options = MBConvOptions(kernel, expand, self.squeeze_excite, "batch", self.activation)
+        run = self.runs[number]
+        excite = "input" if self.squeeze_excite or run.excites else False
+        options = MBConvOptions(run.kernel, run.expand, excite, "batch", self.activation)
         block = Block(Choice("mbconv", options), Choice("none", NoneOptions()))
-        count = depth if fixed else math.ceil(depth * self.depth)
-        return Stage(_channels(width * self.width), stride, "bare", None, (block,) * count)
+        count = run.depth if fixed else math.ceil(run.depth * self.depth)
+        return Stage(_channels(run.width * self.width), run.stride, "bare", None, (block,) * count)
 
 
 def _channels(width: float) -> int:
@@ -83,12 +141,16 @@ def _channels(width: float) -> int:
 
 
 def naming(architecture: Architecture) -> Naming:
-    """Layers of timm's `efficientnet.py`."""
+    """Layers of timm's `efficientnet.py`, where runs of one width and stride 1 are one stage."""
     yield "stem.body.conv", "conv_stem"
     yield "stem.body.norm", "bn1"
+    number, count, width = -1, 0, 0
     for i, stage in enumerate(architecture.stages):
+        if (stage.width, stage.stride) != (width, 1):
+            number, count, width = number + 1, 0, stage.width
         for j, block in enumerate(stage.blocks):
-            ours, theirs = f"stages.{i}.blocks.{j}.mixer.body", f"blocks.{i}.{j}"
+            ours, theirs = f"stages.{i}.blocks.{j}.mixer.body", f"blocks.{number}.{count}"
+            count += 1
             for own, other in _block(getattr(block.mixer.options, "expand", 1) > 1):
                 yield f"{ours}.{own}", f"{theirs}.{other}"
     yield "head.body.conv", "conv_head"
@@ -126,31 +188,30 @@ def _lite(number: int, width: float, depth: float, side: int) -> Published:
 for _scales in ((0, 1.0, 1.0, 224), (1, 1.0, 1.1, 240), (2, 1.1, 1.2, 260), (3, 1.2, 1.4, 300)):
     PUBLISHED.register(_lite(*_scales))
 PUBLISHED.register(_lite(4, 1.4, 1.8, 380))
-PUBLISHED.register(
-    Published(
-        "efficientnet_b0",
-        Mobile(_EFFICIENTNET, "silu", "input").architecture,
-        naming,
-        resolution=224,
-        paper="https://arxiv.org/abs/1905.11946",
+for _name, _network, _side, _paper in (
+    ("efficientnet_b0", Mobile(_EFFICIENTNET, "silu", True), 224, "1905.11946"),
+    ("mobilenetv2_100", Mobile(_MOBILENETV2, "relu6"), 224, "1801.04381"),
+    ("mnasnet_100", Mobile(_MNASNET_B1, "relu"), 224, "1807.11626"),
+    ("semnasnet_100", Mobile(_MNASNET_A1, "relu"), 224, "1807.11626"),
+    ("spnasnet_100", Mobile(_SINGLE_PATH, "relu"), 224, "1904.02877"),
+    ("tinynet_a", Mobile(_TINYNET_A, "silu", True), 192, "2010.14819"),
+):
+    PUBLISHED.register(
+        Published(
+            _name,
+            _network.architecture,
+            naming,
+            resolution=_side,
+            paper=f"https://arxiv.org/abs/{_paper}",
+        )
     )
-)
 PUBLISHED.register(
     Published(
         "tf_efficientnet_b0",
-        Mobile(_EFFICIENTNET, "silu", "input", tensorflow=True).architecture,
+        Mobile(_EFFICIENTNET, "silu", True, tensorflow=True).architecture,
         naming,
         resolution=224,
         paper="https://arxiv.org/abs/1905.11946",
         turned=True,
-    )
-)
-PUBLISHED.register(
-    Published(
-        "mobilenetv2_100",
-        Mobile(_MOBILENETV2, "relu6").architecture,
-        naming,
-        resolution=224,
-        paper="https://arxiv.org/abs/1801.04381",
     )
 )

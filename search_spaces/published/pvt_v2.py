@@ -30,7 +30,9 @@ def _network(
             Choice("depthwise_mlp", RatioOptions(_RATIOS[i])),
         )
         down = Choice("overlap", DownsamplingOptions()) if i else None
-        stages.append(Stage(width, 2 if i else 1, "metaformer", down, (block,) * depth))
+        stages.append(
+            Stage(width, 2 if i else 1, "metaformer", down, (block,) * depth, branch="plain")
+        )
     return Architecture(
         resolution=resolution,
         norm="layer",

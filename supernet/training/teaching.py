@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from search_spaces.progressive_norm import layer_share_at, set_layer_share
 from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import LearningSampler, Moment, Sampler
@@ -67,6 +68,7 @@ class Teaching:
 
     def gradients(self, number: int) -> float:
         """Compute the gradients of the step of that number; returns its first loss."""
+        set_layer_share(self.network, layer_share_at(number, self.steps))
         moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
         children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
         with seeded(self._seed, Stream.STEP, counter):

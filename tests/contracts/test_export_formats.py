@@ -25,7 +25,8 @@ from nas.export.export import add_file
 from nas.export.load import read_description
 from nas.export.verification import random_images
 from search_spaces import Architecture, Network, build_network
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS
+from search_spaces.layouts import LAYOUTS
 
 DATA = DataDescription("shapes", ("a", "b", "c"), 2, (0.25, 0.5), (0.2, 0.4), 255.0)
 WINDOW = {"window": {"size": 4, "shifted": True, "head_dim": 16}}
@@ -68,6 +69,36 @@ def network_of(mixers: Sequence[str], width: int = 40) -> Network:
     return build_network(architecture, DATA.shape).eval()
 
 
+def network_of_layouts() -> Network:
+    """A network with every layout, blocks that run twice, and positions."""
+    block = {"mixer": {"depthwise": {}}, "channel_mixer": {"mlp": {}}}
+    stage = {"width": 24, "stride": 1, "blocks": [block] * 2}
+    ordered = [layout.name for layout in LAYOUTS if not layout.strides]
+    stages: list[dict[str, Any]] = [{**stage, "layout": name} for name in ordered]
+    stages[-1]["recursion"] = 2
+    strided = {"mixer": {"mbconv": {"norm": "batch"}}, "channel_mixer": {"none": {}}}
+    stages.append({"width": 24, "stride": 2, "layout": "bare", "blocks": [strided]})
+    return small_network("conv", stages)
+
+
+def small_network(stem: str, stages: list[dict[str, Any]]) -> Network:
+    """A network with positions, for images of 36 px."""
+    architecture = Architecture.from_dict(
+        {
+            "schema": 1,
+            "resolution": 36,
+            "norm": "layer",
+            "stem": {stem: {}},
+            "stem_width": 24,
+            "position": {"size_conditioned": {}},
+            "stages": stages,
+            "head": {"linear": {}},
+        }
+    )
+    torch.manual_seed(0)
+    return build_network(architecture, DATA.shape).eval()
+
+
 def usable(name: str) -> Format:
     if FORMATS[name].missing:
         pytest.skip(f"needs {', '.join(FORMATS[name].missing)}")
@@ -91,6 +122,23 @@ def test_a_format_holds_shifted_windows_of_two_heads_and_a_fourier_transform(
     name: str, tmp_path: Path
 ) -> None:
     check(name, network_of(("window", "spectral_gate")), tmp_path / "net")
+
+
+@pytest.mark.slow  # 3-10 s each
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_a_format_holds_every_layout_a_recursion_and_positions(name: str, tmp_path: Path) -> None:
+    network = network_of_layouts()
+    assert {stage.layout for stage in network.architecture.stages} == set(LAYOUTS.names())
+    check(name, network, tmp_path / "net")
+
+
+@pytest.mark.slow  # 1-5 s each
+@pytest.mark.parametrize("name", FORMATS.names())
+@pytest.mark.parametrize("stem", STEMS.names())
+def test_a_format_holds_every_stem(stem: str, name: str, tmp_path: Path) -> None:
+    block = {"mixer": {"pool": {}}, "channel_mixer": {"none": {}}}
+    stage = {"width": 24, "stride": 1, "layout": "metaformer", "blocks": [block]}
+    check(name, small_network(stem, [stage]), tmp_path / "net")
 
 
 @pytest.mark.slow  # 10-20 s

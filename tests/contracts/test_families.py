@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ FILES = [
     for path in Path(folder).rglob("*.py")
     if path.stem != "__init__"
 ]
+TESTS = Path(__file__).parents[1] / "search_spaces"
 EVERY = [family for registry in REGISTRIES.values() for family in registry]
 every_mixer = pytest.mark.parametrize("mixer", MIXERS, ids=lambda family: family.name)
 
@@ -47,6 +49,15 @@ def test_options_that_share_a_meaning_are_of_one_role_and_one_unit() -> None:
                     found.setdefault(meaning, set()).add((role, field.metadata["unit"]))
     assert found
     assert {meaning: uses for meaning, uses in found.items() if len(uses) > 1} == {}
+
+
+def test_what_a_family_is_compared_with_is_imported_by_a_test_and_there_are_enough() -> None:
+    tests = "".join(path.read_text() for path in TESTS.rglob("test_*.py"))
+    compared = [family for family in EVERY if family.reference]
+    for family in compared:
+        module, _, name = family.reference.rpartition(".")
+        assert re.search(rf"from {re.escape(module)} import .*\b{name}\b", tests), family
+    assert len(compared) >= 20
 
 
 @every_mixer

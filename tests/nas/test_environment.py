@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from nas.environment import keep_to_usable_cpus, torch_threads, usable_cpus
+from nas.environment import SPINS, keep_to_usable_cpus, torch_threads, usable_cpus
 
 HERE = len(os.sched_getaffinity(0))
 
@@ -54,3 +56,32 @@ def test_torch_is_given_no_more_threads_than_it_had(monkeypatch: pytest.MonkeyPa
     with torch_threads(1):
         keep_to_usable_cpus(usable=64)
         assert torch.get_num_threads() == 1
+
+
+WAITS = """
+import os
+import subprocess
+import sys
+from nas.environment import deployed_environment, share_processors
+share_processors()
+print(os.environ.get("GOMP_SPINCOUNT"), deployed_environment().get("GOMP_SPINCOUNT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({}, f"{SPINS} None"),
+        ({"OMP_WAIT_POLICY": "active"}, "None None"),
+        ({"GOMP_SPINCOUNT": "7"}, "7 7"),
+    ],
+)
+def test_idle_threads_sleep_soon_unless_a_person_decided(
+    chosen: dict[str, str], said: str
+) -> None:
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {k: v for k, v in os.environ.items() if k not in ours} | chosen
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == said

@@ -13,6 +13,7 @@ import yaml
 
 from search_spaces import Architecture, load_space, space_names
 from search_spaces.errors import SpaceError
+from search_spaces.layers import NORMS
 
 TEXT = """
 schema: 1
@@ -111,7 +112,7 @@ def test_all_mistakes_of_a_file_are_named_together() -> None:
         text,
         "This architecture cannot be read:",
         "  line 3, resolution: is -16; it must be a positive whole number.",
-        "  line 4, norm: is 'layr'; it can be layer, batch, batch-1e-3.",
+        f"  line 4, norm: is 'layr'; it can be {', '.join(NORMS)}.",
         "  line 6, stem_width: is missing.",
         "  line 7, colour: Unknown key 'colour'.",
         "  line 13, stages[0].blocks[0].mixer: 'depthwise.kernel' is 6; it can be 3, 5, 7, 9, 11.",

@@ -9,6 +9,7 @@ import pytest
 from search_spaces import load_space
 from search_spaces.definition import read_definition
 from search_spaces.errors import SpaceError
+from search_spaces.family import STEMS
 
 GOOD = """\
 schema: 1
@@ -84,13 +85,13 @@ stages:
         "line 2, name: stands here and on line 3; keep one of them.",
         "line 4, resolution: [8, 8] names a value twice.",
         "line 5, stem[0]: Unknown stem 'convv'. Did you mean 'conv'? "
-        "Known: conv, large_stride, overlap, patchify, turned_conv.",
+        f"Known: {', '.join(sorted(STEMS.names()))}.",
         "line 7, stages[0].width[0]: Input should be a valid integer; it is True.",
         "line 7, stages[0].width[1]: Input should be greater than 0; it is -1.",
         "line 8, stages[0].depth: is an empty list; give at least one value.",
         "line 9, stages[0].mixers[0]: 'depthwise.kernel' is 4; it can be 3, 5, 7, 9, 11.",
-        "line 10, stages[0].colour: Unknown key 'colour'. Known: blocks, channel_mixers, depth, "
-        "downsampling, layout, mixers, reference, stride, width.",
+        "line 10, stages[0].colour: Unknown key 'colour'. Known: blocks, branch, channel_mixers, "
+        "depth, downsampling, layout, mixers, ramps, recursion, reference, stride, width.",
         "line 11, stages[1]: Unknown reference family 'attn'. Known: pool. The first "
         "block of layout 'bare' needs mixers that can stride (identity, mbconv); pool cannot. "
         "Layout 'bare' takes no "
@@ -131,7 +132,7 @@ stages:
         (
             "  downsampling: [conv, pool]\n",
             "",
-            "line 9, stages[1]: A later stage needs a 'downsampling'; there are conv, overlap",
+            "line 9, stages[1]: A later stage needs a 'downsampling'; there are conv, unnormed",
         ),
         (
             "- width: [16, 8]",

@@ -11,6 +11,7 @@ from search_spaces.architecture import Choice
 from search_spaces.family import DOWNSAMPLINGS, HEADS, STEMS, Family
 from search_spaces.layers import NORMS
 from search_spaces.parts import Part
+from search_spaces.progressive_norm import ProgressiveBatchNorm, set_layer_share
 from search_spaces.registry import Registry
 
 WIDTHS = (20, 32, 48)
@@ -27,6 +28,7 @@ def choices(registry: Registry[Family], kind: str) -> list[Choice]:
 def run(part: Part, batch: int = 2) -> Tensor:
     """Run a part on random maps, and check what holds for every part."""
     module = part.build().eval()
+    set_layer_share(module, 0.5)  # or its layer norms would not be used
     x = torch.randn(part.input_shape(batch)).contiguous(memory_format=torch.channels_last)
     y = module(x)
     assert y.isfinite().all(), part
@@ -85,13 +87,16 @@ def statistics(module: nn.Module) -> None:
 
 
 def normed(x: Tensor, norm: nn.Module) -> Tensor:
-    """Layer or batch norm of a map by its formula."""
+    """A norm of a map by its formula."""
+    if isinstance(norm, ProgressiveBatchNorm):
+        return normed(x, norm.batch) + norm.straight * x
     if isinstance(norm, nn.BatchNorm2d):
         mean, variance = norm.running_mean[:, None, None], norm.running_var[:, None, None]
     else:
-        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
-    y = (x - mean) / (variance + norm.eps).sqrt()
-    return y * norm.weight[:, None, None] + norm.bias[:, None, None]
+        over = (1, 2, 3) if isinstance(norm, nn.GroupNorm) else 1
+        mean, variance = x.mean(over, keepdim=True), x.var(over, keepdim=True, unbiased=False)
+    y = (x - mean) / (variance + norm.eps).sqrt() * norm.weight[:, None, None]
+    return y if norm.bias is None else y + norm.bias[:, None, None]
 
 
 def built(registry: Registry[Family], role: str, kind: str, norm: str, stride: int) -> nn.Module:
@@ -102,7 +107,8 @@ def built(registry: Registry[Family], role: str, kind: str, norm: str, stride: i
 
 
 def matrix(layer: nn.Linear, x: Tensor) -> Tensor:
-    return torch.einsum("oc,bchw->bohw", layer.weight, x) + layer.bias[:, None, None]
+    y = torch.einsum("oc,bchw->bohw", layer.weight, x)
+    return y if layer.bias is None else y + layer.bias[:, None, None]
 
 
 @every_norm
@@ -110,16 +116,27 @@ def matrix(layer: nn.Linear, x: Tensor) -> Tensor:
 def test_a_downsampling_equals_its_formula(kind: str, norm: str) -> None:
     module = built(DOWNSAMPLINGS, "downsampling", kind, norm, 2)
     x = torch.randn(2, 20, 8, 6)
-    y = normed(x, module.norm)
+    if kind == "merge":
+        quarters = [x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+        x = torch.stack(quarters, 2).flatten(1, 2)  # the four positions of a channel together
+    y = x if kind == "unnormed" else normed(x, module.norm)
     expected = torch.zeros(2, 32, 4, 3)
-    if kind in ("conv", "residual", "overlap"):
+    if kind in ("conv", "residual", "padded_residual", "overlap", "unnormed"):
         expected += F.conv2d(y, module.conv.weight, module.conv.bias, 2, 1)
+    if kind == "patch":
+        expected += F.conv2d(y, module.conv.weight, module.conv.bias, 2)
+    if kind == "merge":
+        expected += matrix(module.project, y)
+        x = F.pixel_shuffle(x, 2)
     if kind == "overlap":
         expected = normed(expected, module.last_norm)
-    if kind in ("pool", "residual"):
+    if kind in ("pool", "residual", "padded_residual"):
         mapped = y if kind == "pool" else x
-        quarters = [mapped[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-        expected += matrix(module.project, sum(quarters) / 4)
+        mean = sum(mapped[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+        if kind == "padded_residual":
+            expected[:, :20] += mean
+        else:
+            expected += matrix(module.project, mean)
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -129,6 +146,15 @@ def test_heads_equal_their_formulas(norm: str) -> None:
     linear = built(HEADS, "head", "linear", norm, 1)
     expected = normed(x, linear.norm).mean((2, 3)) @ linear.classifier.weight.T
     torch.testing.assert_close(linear(x), expected + linear.classifier.bias, rtol=1e-4, atol=1e-4)
+    pooled = built(HEADS, "head", "pooled", norm, 1)
+    y = F.layer_norm(x.mean((2, 3)), (20,), pooled.norm.weight, pooled.norm.bias, 1e-6)
+    expected = y @ pooled.classifier.weight.T + pooled.classifier.bias
+    torch.testing.assert_close(pooled(x), expected, rtol=1e-4, atol=1e-4)
+    hidden = built(HEADS, "head", "mlp", norm, 1)
+    y = F.gelu(x.mean((2, 3)) @ hidden.hidden.weight.T + hidden.hidden.bias)
+    y = F.layer_norm(y, (60,), hidden.hidden_norm.weight, hidden.hidden_norm.bias, 1e-6)
+    expected = y @ hidden.classifier.weight.T + hidden.classifier.bias
+    torch.testing.assert_close(hidden(x), expected, rtol=1e-4, atol=1e-3)
     wide = built(HEADS, "head", "conv", norm, 1)
     y = normed(F.conv2d(x, wide.conv.weight, wide.conv.bias), wide.norm).relu().mean((2, 3))
     expected = y @ wide.classifier.weight.T + wide.classifier.bias
@@ -151,3 +177,74 @@ def test_a_large_stride_stem_doubles_its_width_each_time_it_halves_the_side() ->
         (24, 12),
         (48, 24),
     ]
+
+
+def stem_of(kind: str, width: int = 20, **options: int) -> nn.Module:
+    choice = Choice(kind, STEMS[kind].options(**options))
+    module = Part("stem", choice, 3, width, 32, choice.options.stride, "layer").build().body
+    statistics(module)
+    return module.double()
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (21, 10)])
+@pytest.mark.parametrize("side", [2, 4])
+def test_shifted_patches_equal_their_formula(side: int, height: int, width: int) -> None:
+    stem = stem_of("shifted_patch", stride=side)
+    x = torch.randn(2, 3, height, width).double()
+    y, half = stem(x), side // 2
+    rows, columns = -(-height // side), -(-width // side)
+    assert y.shape == (2, 20, rows, columns)
+    # One pixel beyond each half patch around an image padded to whole patches.
+    whole = torch.zeros(2, 3, rows * side + 2 * half, columns * side + 2 * half).double()
+    whole[:, :, half : half + height, half : half + width] = x
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * side, j * side
+            copies = [(half, half), (side, side), (side, 0), (0, side), (0, 0)]
+            seen = [
+                whole[:, :, top + a : top + a + side, left + b : left + b + side]
+                for a, b in copies
+            ]
+            vector = torch.cat(seen, 1).flatten(1)
+            vector = F.layer_norm(vector, vector.shape[1:], stem.norm.weight, stem.norm.bias, 1e-6)
+            expected = vector @ stem.project.weight.T + stem.project.bias
+            torch.testing.assert_close(y[:, :, i, j], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stride", "splits"), [(16, ((7, 4, 2), (3, 2, 1), (3, 2, 1))), (4, ((3, 2, 1), (3, 2, 1)))]
+)
+def test_tokens_to_token_equals_its_formula(
+    stride: int, splits: tuple[tuple[int, int, int], ...]
+) -> None:
+    stem = stem_of("tokens_to_token", stride=stride)
+    x = torch.randn(2, 3, 32, 48).double()
+    t = x
+    for step, (side, by, border) in zip([*stem.steps, None], splits, strict=True):
+        size = t.shape[2] // by, t.shape[3] // by
+        joined = F.unfold(t, side, stride=by, padding=border).transpose(1, 2)  # (B, N, C k k)
+        if step is None:
+            break
+        joined = F.layer_norm(joined, joined.shape[2:], step.norm.weight, step.norm.bias, 1e-6)
+        q, k, v = (joined @ m.weight.T + m.bias for m in (step.q, step.k, step.v))
+        attended = (q @ k.transpose(1, 2) / 8).softmax(2) @ v
+        t = v + attended @ step.attended.weight.T + step.attended.bias
+        y = F.layer_norm(t, (64,), step.mlp_norm.weight, step.mlp_norm.bias, 1e-6)
+        y = F.gelu(y @ step.expand.weight.T + step.expand.bias)
+        t = t + y @ step.project.weight.T + step.project.bias
+        t = t.transpose(1, 2).reshape(2, 64, *size)
+    y = joined @ stem.project.weight.T + stem.project.bias
+    y = F.layer_norm(y, (20,), stem.norm.weight, stem.norm.bias, 1e-6)
+    expected = y.transpose(1, 2).reshape(2, 20, *size)
+    torch.testing.assert_close(stem(x), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("stride", "strides"), [(2, [1]), (4, [1, 1]), (16, [2, 2])])
+def test_a_conv_tokeniser_equals_its_formula(stride: int, strides: list[int]) -> None:
+    stem = stem_of("conv_tokeniser", stride=stride, kernel=7)
+    x = y = torch.randn(2, 3, 32, 20).double()
+    for conv, step in zip(stem.convs, strides, strict=True):
+        y = F.conv2d(y, conv.weight, stride=step, padding=3).clamp(min=0)
+        padded = F.pad(y, (1, 1, 1, 1), value=-torch.inf)
+        y = padded.unfold(2, 3, 2).unfold(3, 3, 2).amax((4, 5))
+    torch.testing.assert_close(stem(x), y, rtol=1e-9, atol=1e-9)

@@ -33,7 +33,7 @@ from nas.latency.timing.measure import run_job
 from nas.latency.timing.samples import Measurement, Samples, summary
 from nas.progress import Progress
 from search_spaces.part_index import PartIndex
-from search_spaces.parts import Part
+from search_spaces.parts import Part, parts_of
 from search_spaces.space import Codes
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,9 @@ def calibrate_parts(
         tell_load(subject.target, progress)
     timed = run_job(job, progress, machine)
     samples = [sample for sample in timed.samples if sample is not None]
-    rows = [[int(part) for part in row if part] for row in parts_in(index, covering)]
+    number = {part: i for i, part in enumerate(index.parts)}
+    timed_by_part = job.architectures[: len(covering)]
+    rows = [[number[p] for p in parts_of(a, job.data_shape).values()] for a in timed_by_part]
     times, whole = _part_times(rows, samples[: len(covering)]), summary(samples[len(covering) :])
     conditions = subject.conditions(timed.facts, whole)
     return _profile(subject, times, MeasuredNetworks.of(codes, whole), conditions, plan, whole)

@@ -31,6 +31,7 @@ from nas.progress import Progress
 from nas.storage import atomic_write, read_json
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.network import build_network
 
 SCHEMA = 1
@@ -130,7 +131,7 @@ def _export(
     data_shape = DataShape(conditions["in_channels"], conditions["num_classes"])
     with progress.task("Exporting networks", len(architectures)) as advance:
         for i, (name, architecture) in enumerate(architectures.items()):
-            network = build_network(architecture, data_shape).eval()
+            network = build_network(deployed(architecture), data_shape).eval()
             side = architecture.resolution
             images = torch.zeros(conditions["batch_size"], data_shape.channels, side, side)
             atomic_write(folder / _file(name), onnx_bytes(network, images))

@@ -28,6 +28,7 @@ from nas.latency.timing.machine import Effort
 from nas.latency.timing.samples import Measurement
 from nas.storage import atomic_write, cache_dir
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.network import Network, build_network
 from search_spaces.part_index import PartIndex
 from search_spaces.space import Codes, SearchSpace
@@ -146,7 +147,7 @@ class Subject:
     def build(self, code: Codes) -> Network:
         """The network of a code, (genes,)."""
         architecture = self.space.decode(code)
-        return build_network(architecture, self.data_shape)
+        return build_network(deployed(architecture), self.data_shape)
 
     def job(self, codes: Codes, effort: Effort, by_part: int = 0) -> Job:
         """The job of measuring networks, (n, genes), the first `by_part` of them by part."""

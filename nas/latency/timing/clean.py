@@ -25,6 +25,7 @@ from typing import IO, Any
 import torch
 
 import nas.errors
+from nas.environment import deployed_environment
 from nas.errors import NasError, NotFittedError
 from nas.latency.timing.job import Job, Timed, run_here
 from nas.latency.timing.machines import machine_of
@@ -100,7 +101,7 @@ def _started(program: str, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
         stderr=errors,
         text=True,
         process_group=0,  # the keyboard interrupts the parent alone
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**deployed_environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     try:
         yield process

@@ -26,6 +26,7 @@ from nas.latency.timing.samples import Measurement, Samples, summary, with_gaps
 from nas.progress import Progress
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.network import build_network
 from search_spaces.parts import Part, parts_of
 
@@ -110,7 +111,9 @@ def run_here(job: Job, machine: Machine, progress: Progress) -> Timed:
         for side in (job.target.resolution or each.resolution for each in job.architectures)
     ]
     n = job.by_part
-    networks = [build_network(each, job.data_shape).eval() for each in job.architectures[n:]]
+    networks = [
+        build_network(deployed(each), job.data_shape).eval() for each in job.architectures[n:]
+    ]
     before = machine.state()
     passes: list[Pass | None] = [*map(chain_pass, _chains(parts[:n]))]
     with machine.ready():
@@ -154,7 +157,7 @@ def _chains(networks: Sequence[Sequence[Part]]) -> list[list[nn.Module]]:
     shelf: dict[tuple[Part, int], nn.Module] = {}
 
     def module(part: Part, copy: int) -> nn.Module:
-        key = (part.module_key(), copy)
+        key = (part.deployed().module_key(), copy)
         if key not in shelf:
             shelf[key] = key[0].build().eval()
         return shelf[key]

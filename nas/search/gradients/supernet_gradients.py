@@ -28,7 +28,8 @@ from nas.environment import torch_threads
 from nas.search.gradients.taylor import TaylorTerms
 from nas.search.protocol import Codes, Floats, GeneTable
 from search_spaces.architecture import Architecture
-from search_spaces.parts import Part
+from search_spaces.network import run_parts
+from search_spaces.parts import Part, parts_of, side_by_side
 from search_spaces.space import SearchSpace
 from supernet.batches import Batch
 from supernet.supernet import Supernet
@@ -43,10 +44,14 @@ Batches = Callable[[int, int, int], Batch]
 
 @dataclass(frozen=True)
 class _Slot:
-    """A slot of a child that was run: its part, input and output, and the output's gradient."""
+    """A slot of a child that was run: its part, input and output, and the output's gradient.
+
+    `read` is the input, except for a branch that stands beside another one.
+    """
 
     part: Part | None
     x: Tensor
+    read: Tensor
     y: Tensor
     gradient: Tensor
 
@@ -153,30 +158,45 @@ class SupernetGradients:
 
     def _run(self, code: Codes, step: int) -> list[_Slot]:
         """Run a child, keeping the input, output and gradient of every slot."""
-        images, targets = self._images(step, self.space.decode(code).resolution)
-        x = images.contiguous(memory_format=torch.channels_last)
-        parts = [self._part(code, slot) for slot in range(len(self._index.slots))]
-        maps = [x]
-        for slot, part in zip(self._index.slots, parts, strict=True):
-            if part is not None:
-                x = self.supernet.run_part(slot.name, part, x)
-            maps.append(x)
-        loss = F.cross_entropy(x, targets)
-        gradients = torch.autograd.grad(loss, maps[1:])
-        return [
-            _Slot(part, x.detach(), y.detach(), gradient)
-            for part, x, y, gradient in zip(parts, maps, maps[1:], gradients, strict=False)
-        ]
+        architecture = self.space.decode(code)
+        images, targets = self._images(step, architecture.resolution)
+        wanted = parts_of(architecture, self.supernet.data_shape)
+        ran: dict[str, tuple[Tensor, Tensor]] = {}
+
+        def run(name: str, x: Tensor, read: Tensor) -> Tensor:
+            ran[name] = x, read
+            return self.supernet.run_part(name, wanted[name], x, read=read)
+
+        maps = dict(run_parts(images, wanted, side_by_side(architecture), run))
+        loss = F.cross_entropy(maps[next(reversed(maps))], targets)
+        gradients = dict(zip(maps, torch.autograd.grad(loss, list(maps.values())), strict=True))
+        slots: list[_Slot] = []
+        for place in self._index.slots:
+            if place.name in ran:
+                x, read = (each.detach() for each in ran[place.name])
+                y, part = maps[place.name].detach(), wanted[place.name]
+                slots.append(_Slot(part, x, read, y, gradients[place.name]))
+            else:  # an empty slot gives the map that the slot before it gives
+                before = slots[-1]
+                slots.append(_Slot(None, before.y, before.y, before.y, before.gradient))
+        return slots
 
     def _slopes_of(self, code: Codes, gene: int, slots: list[_Slot]) -> Floats:
         """Equation (1) for every choice of one gene."""
         places = [i for i, slot in enumerate(self._index.slots) if gene in slot.genes]
+        layouts = self._layouts(code)
 
         def slope(other: Codes) -> float:
+            if self._layouts(other) != layouts:
+                return float("nan")
             changed = [(i, self._part(other, i)) for i in places]
             return sum(self._swapped(i, q, slots[i]) for i, q in changed if q != slots[i].part)
 
         return self._row_of(code, gene, slope)
+
+    def _layouts(self, code: Codes) -> list[str]:
+        """The order in which each stage runs its parts."""
+        return [stage.layout for stage in self.space.decode(code).stages]
 
     def _swapped(self, index: int, part: Part | None, slot: _Slot) -> float:
         """<dL/dy, f'(x) - y> of one slot; NaN if f' takes or gives a map of another shape."""
@@ -184,7 +204,8 @@ class SupernetGradients:
         if part is not None:
             if slot.x.shape[1:] != part.input_shape(1)[1:]:
                 return float("nan")
-            y = self.supernet.run_part(self._index.slots[index].name, part, slot.x)
+            name = self._index.slots[index].name
+            y = self.supernet.run_part(name, part, slot.x, read=slot.read)
         if y.shape != slot.y.shape:
             return float("nan")
         return float((slot.gradient * (y - slot.y)).sum())

@@ -51,6 +51,7 @@ MIXERS.register(
         AttentionOptions,
         Attention,
         paper="https://arxiv.org/abs/2010.11929",
+        reference="timm.layers.attention.Attention",
         nested=("dim",),
         axes=lambda options: {
             "q": ("heads", "in"),

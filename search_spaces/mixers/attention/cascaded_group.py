@@ -107,6 +107,7 @@ MIXERS.register(
         CascadedGroupOptions,
         CascadedGroupAttention,
         paper="https://arxiv.org/abs/2305.07027",
+        reference="timm.models.efficientvit_msra.LocalWindowAttention",
         nested=("dim", "kernel"),
     )
 )

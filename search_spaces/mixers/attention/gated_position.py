@@ -96,6 +96,7 @@ MIXERS.register(
         GatedPositionOptions,
         GatedPositionAttention,
         paper="https://arxiv.org/abs/2103.10697",
+        reference="timm.models.convit.GPSA",
         nested=("dim",),
     )
 )

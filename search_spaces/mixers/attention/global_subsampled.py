@@ -75,6 +75,7 @@ MIXERS.register(
         GlobalSubsampledOptions,
         GlobalSubsampledAttention,
         paper="https://arxiv.org/abs/2104.13840",
+        reference="timm.models.twins.GlobalSubSampleAttn",
         nested=(),  # the norm of the summaries averages over channels
     )
 )

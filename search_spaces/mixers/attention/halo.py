@@ -97,6 +97,7 @@ MIXERS.register(
         HaloOptions,
         HaloAttention,
         paper="https://arxiv.org/abs/2103.12731",
+        reference="timm.layers.halo_attn.HaloAttn",
         nested=("dim",),
     )
 )

@@ -67,6 +67,7 @@ MIXERS.register(
         OutlookOptions,
         OutlookAttention,
         paper="https://arxiv.org/abs/2106.13112",
+        reference="timm.models.volo.OutlookAttention",
         nested=("dim",),
     )
 )

@@ -60,6 +60,7 @@ MIXERS.register(
         SingleHeadOptions,
         SingleHeadAttention,
         paper="https://arxiv.org/abs/2401.16456",
+        reference="timm.models.shvit.SHSA",
         nested=(),  # the norm averages over channels
     )
 )

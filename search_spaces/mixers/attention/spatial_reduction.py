@@ -63,6 +63,7 @@ MIXERS.register(
         SpatialReductionOptions,
         SpatialReductionAttention,
         paper="https://arxiv.org/abs/2102.12122",
+        reference="timm.models.pvt_v2.Attention",
         nested=(),  # the norm of the reduced map averages over channels
         axes=lambda options: {
             "q": ("heads", "in"),

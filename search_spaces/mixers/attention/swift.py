@@ -53,6 +53,7 @@ MIXERS.register(
         SwiftOptions,
         SwiftAttention,
         paper="https://arxiv.org/abs/2303.15446",
+        reference="timm.models.swiftformer.EfficientAdditiveAttention",
         nested=("dim",),
     )
 )

@@ -112,6 +112,7 @@ MIXERS.register(
         WindowOptions,
         WindowAttention,
         paper="https://arxiv.org/abs/2103.14030",
+        reference="timm.models.swin_transformer.SwinTransformerBlock",
         nested=("dim",),
     )
 )

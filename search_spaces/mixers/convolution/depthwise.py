@@ -42,6 +42,7 @@ MIXERS.register(
         DepthwiseOptions,
         Depthwise,
         paper="https://arxiv.org/abs/2201.03545",
+        reference="timm.models.convnext.ConvNeXtBlock",
         nested=("dim", "kernel"),
         axes=lambda options: {"conv": ("in",)},
     )

@@ -52,6 +52,7 @@ MIXERS.register(
         InceptionDepthwiseOptions,
         InceptionDepthwise,
         paper="https://arxiv.org/abs/2303.16900",
+        reference="timm.models.inception_next.InceptionDWConv2d",
         nested=("square", "band"),  # which channels a branch filters depends on the width
     )
 )

@@ -102,6 +102,7 @@ MIXERS.register(
         MBConvOptions,
         MBConv,
         paper="https://arxiv.org/abs/1801.04381",
+        reference="timm.models._efficientnet_blocks.InvertedResidual",
         nested=("dim", "kernel", "expand"),
         strided=True,
         axes=_axes,

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import PointwiseLinear, depthwise
+from search_spaces.layers import PointwiseLinear, StarReLU, depthwise
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,6 @@ class SepConvOptions(Options):
 
     kernel: int = choice(3, 5, 7, default=7, unit="px", meaning="depthwise kernel")
     expand: int = choice(1, 2)
-
-
-class StarReLU(nn.Module):
-    """A squared ReLU with a learned scale and shift."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-        self.bias = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """A tensor of any shape."""
-        return self.scale * torch.relu(x) ** 2 + self.bias
 
 
 class SepConv(nn.Module):
@@ -63,6 +49,7 @@ MIXERS.register(
         SepConvOptions,
         SepConv,
         paper="https://arxiv.org/abs/2210.13452",
+        reference="timm.models.metaformer.SepConv",
         nested=("dim", "kernel", "expand"),
     )
 )

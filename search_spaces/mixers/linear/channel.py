@@ -54,6 +54,7 @@ MIXERS.register(
         ChannelOptions,
         ChannelAttention,
         paper="https://arxiv.org/abs/2204.03645",
+        reference="timm.models.davit.ChannelAttentionV2",
         nested=("dim",),
     )
 )

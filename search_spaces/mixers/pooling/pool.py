@@ -42,5 +42,12 @@ class Pool(nn.Module):
 
 
 MIXERS.register(
-    Family("pool", PoolOptions, Pool, paper="https://arxiv.org/abs/2111.11418", nested=("dim",))
+    Family(
+        "pool",
+        PoolOptions,
+        Pool,
+        paper="https://arxiv.org/abs/2111.11418",
+        reference="timm.models.metaformer.Pooling",
+        nested=("dim",),
+    )
 )

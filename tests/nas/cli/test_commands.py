@@ -278,8 +278,31 @@ def test_a_device_of_ones_own_is_added_from_the_example_in_the_help(
 def test_mixers_lists_every_family_with_its_paper(run: Callable[..., Result]) -> None:
     families = json.loads(run("mixers", "--json").stdout)
     assert {"attention", "convolution"} <= {family["group"] for family in families}
-    assert {"role", "group", "name", "summary", "options", "paper"} == families[0].keys()
+    fields = {"role", "group", "name", "summary", "options", "paper"}
+    assert fields | {"reference", "macs_per_token"} == families[0].keys()
+    assert all(family["name"] and family["paper"].startswith("https://") for family in families)
+    costed = [f for f in families if f["role"] == "mixer family" and f["macs_per_token"]]
+    assert len(costed) > 40
     assert "attention" in run("mixers").stdout
+
+
+def test_a_part_is_shown_with_its_equation_options_and_sharing(run: Callable[..., Result]) -> None:
+    shown = run("mixers", "spatial_reduction", "--time").stdout
+    for words in (
+        "y = W_o * concat_h softmax(q_h(x) k_h(z)^T / sqrt(d)) v_h(z)",
+        "Elastic: channels and heads",
+        "8, 4, 2, 1",
+        "Tested against: timm.models.pvt_v2.Attention",
+        "Microseconds per token on one thread",
+    ):
+        assert words in shown
+    (one,) = json.loads(run("mixers", "depthwise", "--json").stdout)
+    assert one["nested"] == ["dim", "kernel"]
+    assert one["macs_per_token"] == 64 * 9  # the default, a 3 x 3 kernel
+    assert len(json.loads(run("mixers", "conv", "--json").stdout)) > 1  # stem, downsampling, head
+    refused = run("mixers", "depthwize")
+    assert refused.exit_code == 2
+    assert "Did you mean 'depthwise'" in refused.stderr
 
 
 def test_searchers_lists_evolution_and_random(run: Callable[..., Result]) -> None:

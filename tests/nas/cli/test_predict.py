@@ -197,6 +197,7 @@ def test_a_member_of_a_run_is_named_in_two_ways(run: Run, architecture: Architec
             "timm:levit_128 --resolution 100",
             "'timm:levit_128' does not run on images of 100 x 100 px (",
         ),
+        ("published:swin", "Unknown published network 'swin'"),
         ("timm:resnet18 --hardware v100 --precision bf16", "v100 has no precision 'bf16'"),
         (
             "timm:resnet18 --hardware cpu --explain",
@@ -206,6 +207,17 @@ def test_a_member_of_a_run_is_named_in_two_ways(run: Run, architecture: Architec
 )
 def test_what_cannot_be_predicted_says_what_can(run: Run, text: str, message: str) -> None:
     assert message in _refused(run, "--hardware", "a100", *text.split())
+
+
+def test_a_published_network_is_predicted_as_the_model_of_timm_that_it_is(run: Run) -> None:
+    text = "--hardware a100 --batch-size 4 --runtime eager"
+    own = _document(run, "published:mobilenetv2_100", *text.split())
+    theirs = _document(run, "timm:mobilenetv2_100", *text.split())
+    assert own.keys() == FIELDS
+    assert own["network"] == "published:mobilenetv2_100"
+    assert own["latency_ms"] == pytest.approx(theirs["latency_ms"], rel=0.05)
+    smaller = "published:swin_tiny_patch4_window7_224 --resolution 112 --data digits"
+    assert _document(run, *smaller.split(), *text.split())["target"]["resolution"] == 112
 
 
 def test_a_model_of_timm_is_predicted_here_from_its_operations(
@@ -220,6 +232,8 @@ def test_a_model_of_timm_is_predicted_here_from_its_operations(
     assert found["basis"] == "measured"
     assert "fitted to 3 whole networks" in found["rests_on"]
     assert found["target"]["resolution"] == 64
+    published = "published:mobilenetv2_100 --resolution 32 --threads 1"
+    assert _document(run, *published.split())["latency_ms"] > 0
     arguments = ("timm:test_resnet", "--resolution", "64", "--threads", "1", "--confidence")
     sure = _document(run, *arguments, "0.95")
     assert sure["confidence"] == 0.95

@@ -15,7 +15,7 @@ from nas.commands.dry_run import ASSUMED, dry_run, extremes_of
 from nas.errors import DataError, InfeasibleError, NotFittedError, SettingsError
 from nas.latency import Predictor, Target, predictor_for
 from nas.progress import Silent
-from nas.run.feasibility import Known, feasibility_of
+from nas.run.known_latencies import Known, feasibility_of
 from nas.search.objectives import Budgets
 from nas.settings import Settings
 from search_spaces import load_space

@@ -15,8 +15,8 @@ from nas.progress import Silent
 from nas.run.context import Context
 from nas.run.inputs import check_inputs
 from nas.run.start import start_from_donor
+from nas.run.supernet_teacher import teaching_key
 from nas.run.supernets import supernet_of
-from nas.run.teaching import teaching_key
 from nas.settings import Settings
 from search_spaces.published import PUBLISHED
 from supernet import Supernet

@@ -3,7 +3,8 @@
     conv          a(norm(3x3 convolution at stride 1 or 2))                 CvT, hybrid nets
     turned_conv   the same, of the image turned by 180 degrees              EfficientNet-Lite
     patchify      norm(p x p convolution at stride p)                       ViT
-    overlap       norm(7x7 convolution at stride 4)                         PVT v2
+    overlap       norm(7x7 convolution at stride 4, padded by 3)            PVT v2
+    wide_patch    the same padded by 2, with or without the norm            PoolFormer, ConvFormer
     large_stride  3x3 convolutions at stride 2 up to a total stride         SHViT
 
 (B, image channels, R, R) -> (B, width, R / stride, R / stride), rounded up.
@@ -18,11 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import STEMS, Family, Options, choice
-from search_spaces.layers import channels_last, is_batch, make_activation, make_norm
+from search_spaces.layers import channels_last, is_batch, make_activation, make_norm, pad_to
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ class OverlapOptions(StemOptions):
     """Nothing to choose: the stride is 4."""
 
     stride: int = choice(4, unit="px", meaning="stem stride")
+
+
+@dataclass(frozen=True)
+class WidePatchOptions(StemOptions):
+    """The stride is 4; whether a norm follows."""
+
+    stride: int = choice(4, unit="px", meaning="stem stride")
+    normed: bool = choice(False, True)
 
 
 @dataclass(frozen=True)
@@ -109,10 +117,22 @@ class Patchify(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, R, R) -> (B, C, R / stride, R / stride)."""
-        down, right = -x.shape[2] % self.side, -x.shape[3] % self.side
-        if down or right:
-            x = F.pad(x, (0, right, 0, down))
-        y: Tensor = self.norm(channels_last(self.conv(x)))
+        y: Tensor = self.norm(channels_last(self.conv(pad_to(x, self.side))))
+        return y
+
+
+class WidePatch(nn.Module):
+    """Patches of 7 x 7 at stride 4, each projected to a vector; an image is padded to fit."""
+
+    def __init__(self, in_dim: int, dim: int, options: WidePatchOptions, norm: str) -> None:
+        super().__init__()
+        self.stride = options.stride
+        self.conv = nn.Conv2d(in_dim, dim, 7, options.stride, 2)
+        self.norm = make_norm(norm, dim) if options.normed else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, R, R) -> (B, C, R / 4, R / 4)."""
+        y: Tensor = self.norm(channels_last(self.conv(pad_to(x, self.stride))))
         return y
 
 
@@ -169,6 +189,16 @@ STEMS.register(
         OverlapOptions,
         Overlap,
         paper="https://arxiv.org/abs/2106.13797",
+        nested=(),
+        axes=_axes,
+    )
+)
+STEMS.register(
+    Family(
+        "wide_patch",
+        WidePatchOptions,
+        WidePatch,
+        paper="https://arxiv.org/abs/2111.11418",
         nested=(),
         axes=_axes,
     )
