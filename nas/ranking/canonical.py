@@ -66,7 +66,7 @@ def _idle(space: SearchSpace, codes: Codes) -> Bools:
     """Which genes belong to a block without mixers in a stage of layout `bare`: (n, genes)."""
     idle = np.zeros(np.shape(codes), dtype=bool)
     for stage, blocks in zip(space.definition.stages, _stages(space), strict=True):
-        if stage.layout != "bare":
+        if not stage.strides:
             continue
         for genes in blocks:
             nothing = [

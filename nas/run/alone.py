@@ -2,6 +2,7 @@
 
     alone/<recipe>/<id>/checkpoint.safetensors   while it trains here
     alone/<recipe>/<id>/result.json              its validation scores, and how it was trained
+    alone/<recipe>/chosen.json                   which networks `nas rank` chose
 
 From new weights, a third of the usual epochs; with a donor from the supernet's weights, as long as
 such networks are trained in the end. Training images only; the test split stays closed. `nas rank`

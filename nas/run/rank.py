@@ -15,12 +15,13 @@ from nas.ranking.agreement import FEWEST, agreements
 from nas.ranking.choosing import along, spread
 from nas.ranking.result import Ranked, Ranking, write_ranking
 from nas.result import FrontMember, shown_metric
-from nas.run.alone import Alone, in_words, train_alone, trained_before
+from nas.run.alone import Alone, folder_of, in_words, train_alone, trained_before
 from nas.run.evaluated import Evaluated, evaluated_in
 from nas.run.trainings import Plan
 from nas.run.work import Work
 from nas.search.protocol import Floats
 from nas.search.records import Record
+from nas.storage import atomic_write_json, read_json
 
 FRONT_SHARE = 0.25
 """Share of the networks that come from the front."""
@@ -79,19 +80,26 @@ def keep_ranking(
 def _chosen(
     known: Evaluated, front: Sequence[FrontMember], plan: Plan, work: Work, count: int
 ) -> list[int]:
-    """Rows of networks trained before, of some of the front, and of others spread out."""
-    before = trained_before(work, plan, known.records)[:count]
+    """Rows of networks chosen or trained before, of some of the front, and of others spread out.
+
+    The choice is kept beside the trainings, so that a call that is continued makes the same one.
+    """
+    path = folder_of(work.path, plan) / "chosen.json"
+    kept: list[str] = read_json(path)["networks"] if path.exists() else []
     place = {record.id: row for row, record in enumerate(known.records)}
+    before = [place[id] for id in kept if id in place]
+    before = list(dict.fromkeys((*before, *trained_before(work, plan, known.records))))
+    if len(before) >= count:
+        return before[:count]
     best = [place[member.id] for member in front if member.id in place]
     of_front = along(best, int(np.ceil(FRONT_SHARE * count))).tolist()
     chosen = list(dict.fromkeys((*before, *of_front)))[:count]
-    others = np.array([row for row in range(len(known.records)) if row not in set(chosen)])
-    more = count - len(chosen)
-    if not len(others) or not more:
-        return chosen
-    score = -known.networks.score[others]
+    others = np.array(sorted(set(range(len(known.records))) - set(chosen)), dtype=np.int64)
+    score, more = -known.networks.score[others], count - len(chosen)
     rows = spread(score, known.macs[others], more, np.random.default_rng(SEED))
-    return [*chosen, *others[rows].tolist()]
+    chosen += others[rows].tolist()
+    atomic_write_json(path, {"networks": [known.records[row].id for row in chosen]})
+    return chosen
 
 
 def _scores(work: Work, networks: Sequence[Ranked]) -> dict[str, Floats]:

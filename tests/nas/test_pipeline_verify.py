@@ -162,6 +162,33 @@ def test_ranking_uses_what_was_trained_before(whole: Path, tmp_path: Path, heard
     assert "1 epoch at" in other.recipe and len(other.networks) == 3
 
 
+def test_an_interrupted_ranking_goes_on_with_the_networks_it_chose(
+    whole: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "a", tmp_path / "b"
+    for run in runs:
+        shutil.copytree(whole, run)
+        (run / "steps.json").write_text(  # without a report to write again
+            json.dumps({"schema": 1, "steps": {"search": {}}})
+        )
+    rank(runs[0], networks=11, console=Silent())
+
+    class Interrupting(Silent):
+        begun = 0
+
+        def task(self, what: str, total: int) -> Any:
+            self.begun += 1
+            if self.begun == 3:
+                raise KeyboardInterrupt
+            return super().task(what, total)
+
+    with pytest.raises(KeyboardInterrupt):
+        rank(runs[1], networks=11, console=Interrupting())
+    assert len(_trained(runs[1])) == 9
+    rank(runs[1], networks=11, console=Silent())
+    assert (runs[0] / "rank.json").read_bytes() == (runs[1] / "rank.json").read_bytes()
+
+
 def test_the_command_prints_a_table_and_json(whole: Path) -> None:
     table = CliRunner().invoke(app, ["rank", str(whole), "--networks", "7"])
     assert table.exit_code == 0, table.stderr
