@@ -36,7 +36,7 @@ from nas.cluster.connection import connected
 from nas.cluster.evaluators import on_workers
 from nas.cluster.resources import RayChoice
 from nas.search import make_searcher
-from nas.search.engine import Progress, search
+from nas.search.engine import SearchProgress, search
 from nas.search.evaluators import Evaluating
 from nas.search.objectives import Budgets, Measures
 from nas.search.problem import Problem
@@ -92,7 +92,7 @@ def rate(arguments: argparse.Namespace) -> None:
     total, tenth = arguments.evaluations, arguments.evaluations // 10
     marks: list[float] = []
 
-    def progress(now: Progress) -> None:
+    def progress(now: SearchProgress) -> None:
         if now.done % tenth == 0:
             marks.append(time.perf_counter())
             print(f"{now.done:,}: {now.note}", flush=True)

@@ -35,7 +35,7 @@ from supernet.method import Setup
 from supernet.sampling import Sampler
 from supernet.supernet import Supernet
 from supernet.supervision import Supervision
-from supernet.training.loop import Progress
+from supernet.training.loop import TrainingProgress
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
 
@@ -162,7 +162,7 @@ def _steps(run: Run, supernet: Supernet, data: Clocked) -> list[float]:
     """Train for one epoch of such data; seconds of each step."""
     stamps = [time.perf_counter()]
 
-    def progress(now: Progress) -> None:
+    def progress(now: TrainingProgress) -> None:
         stamps.append(time.perf_counter())
 
     train(supernet, data, run.recipe, *_methods(run, supernet), progress=progress)

@@ -11,13 +11,14 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.architecture import NO_POSITION, Architecture, Block, Choice, Stage
+from search_spaces.architecture import NO_POSITION, Architecture, Choice
+from search_spaces.coding import Coding
 from search_spaces.data_shape import DataShape
 from search_spaces.definition import SpaceDefinition, flat, read_file
 from search_spaces.errors import SpaceError, unknown_name
@@ -28,11 +29,9 @@ from search_spaces.family import (
     MIXERS,
     POSITIONS,
     STEMS,
-    Options,
 )
 from search_spaces.genes import Gene, families, feature_tables, names, ordinal, ramps
 from search_spaces.part_index import PartIndex, build_index
-from search_spaces.ramps import Ramp, along, ends_of, without
 from search_spaces.slots import slots_of
 
 Codes = NDArray[np.int16]
@@ -71,12 +70,13 @@ class SearchSpace:
         self.num_genes = len(self.genes)
         self.cardinalities = np.array([g.cardinality for g in self.genes], dtype=np.int64)
         self._indices: dict[DataShape, PartIndex] = {}
-        self._place = {gene.name: i for i, gene in enumerate(self.genes)}
+        self._coding = Coding(definition, self.genes)
+        place = {gene.name: i for i, gene in enumerate(self.genes)}
         self._depth_gene = np.full(self.num_genes, -1)
         self._block = np.zeros(self.num_genes, dtype=np.int64)
         for i, gene in enumerate(self.genes):
             if gene.block is not None:
-                self._depth_gene[i] = self._place[f"stages.{gene.block[0]}.depth"]
+                self._depth_gene[i] = place[f"stages.{gene.block[0]}.depth"]
                 self._block[i] = gene.block[1]
 
     @cached_property
@@ -231,69 +231,7 @@ class SearchSpace:
         """The architecture of one canonical code, (genes,)."""
         if not self.contains(code[None])[0]:
             raise SpaceError(f"{code.tolist()} is no canonical code of '{self.name}'.")
-        return self._decode(tuple(int(c) for c in code))
-
-    @lru_cache(maxsize=4096)  # noqa: B019  (a space lives as long as its supernet)
-    def _decode(self, code: tuple[int, ...]) -> Architecture:
-        def chosen(name: str) -> Choice:
-            gene = self._place[name]
-            choice: Choice = self.genes[gene].choices[code[gene]]
-            return choice
-
-        def number(name: str) -> int:
-            gene = self._place[name]
-            return int(self.genes[gene].choices[code[gene]])
-
-        stages = []
-        for i, stage in enumerate(self.definition.stages):
-            at = f"stages.{i}"
-            depth = number(f"{at}.depth")
-            blocks = tuple(
-                Block(chosen(f"{at}.blocks.{j}.mixer"), chosen(f"{at}.blocks.{j}.channel_mixer"))
-                for j in range(depth)
-            )
-            if stage.ramps:
-                blocks = tuple(self._ramped(i, code, j, b) for j, b in enumerate(blocks))
-            layout, recursion = f"{at}.layout", f"{at}.recursion"
-            stages.append(
-                Stage(
-                    number(f"{at}.width"),
-                    stage.stride,
-                    chosen(layout).kind if layout in self._place else stage.layout[0],
-                    chosen(f"{at}.downsampling") if stage.downsampling else None,
-                    blocks,
-                    number(recursion) if recursion in self._place else stage.recursion[0],
-                    stage.branch,
-                )
-            )
-        return Architecture(
-            resolution=number("resolution"),
-            norm=self.definition.norm,
-            stem=chosen("stem"),
-            stem_width=self.definition.stem_width or stages[0].width,
-            stages=tuple(stages),
-            head=chosen("head"),
-            position=chosen("position") if "position" in self._place else NO_POSITION,
-        )
-
-    def _ramps_of(self, i: int, key: str) -> list[str]:
-        """Options of a list that ramps decide in stage i; none beyond the space's stages."""
-        stages = self.definition.stages
-        return stages[i].ramps_of(key) if i < len(stages) else []
-
-    def _ramped(self, i: int, code: tuple[int, ...], j: int, block: Block) -> Block:
-        """A block of stage i with the options that the stage's ramps decide."""
-        stage = self.definition.stages[i]
-        depth = stage.depth[code[self._place[f"stages.{i}.depth"]]]
-
-        def found(key: str, choice: Choice) -> Choice:
-            options: dict[str, Ramp] = {}
-            for name in self._ramps_of(i, key):
-                gene = self._place[f"stages.{i}.ramps.{key}.{name}"]
-                options[name] = self.genes[gene].choices[code[gene]]
-            return along(choice, options, key, j, depth)
-
-        return Block(found("mixers", block.mixer), found("channel_mixers", block.channel_mixer))
+        return self._coding.architecture(tuple(int(c) for c in code))
 
     def encode(self, architecture: Architecture) -> Codes:
         """The code of an architecture, (genes,).
@@ -301,34 +239,7 @@ class SearchSpace:
         Raises:
             SpaceError: it is not in this space; the message names what differs.
         """
-        values: dict[str, object] = {
-            "resolution": architecture.resolution,
-            "stem": architecture.stem,
-            "head": architecture.head,
-            "position": architecture.position,
-        }
-        for i, stage in enumerate(architecture.stages):
-            values[f"stages.{i}.width"] = stage.width
-            values[f"stages.{i}.depth"] = len(stage.blocks)
-            values[f"stages.{i}.downsampling"] = stage.downsampling
-            values[f"stages.{i}.layout"] = Choice(stage.layout, Options())
-            values[f"stages.{i}.recursion"] = stage.recursion
-            for key, role in (("mixers", "mixer"), ("channel_mixers", "channel_mixer")):
-                chosen: list[Choice] = [getattr(block, role) for block in stage.blocks]
-                ramped = self._ramps_of(i, key) if chosen else []
-                for name in ramped:
-                    values[f"stages.{i}.ramps.{key}.{name}"] = ends_of(chosen, name, key)
-                for j, choice in enumerate(chosen):
-                    values[f"stages.{i}.blocks.{j}.{role}"] = without(choice, ramped, key)
-        code = np.zeros(self.num_genes, dtype=np.int16)
-        for i, gene in enumerate(self.genes):
-            if gene.name in values:
-                if values[gene.name] not in gene.choices:
-                    raise SpaceError(
-                        f"Architecture {architecture.id} is not in '{self.name}': its {gene.name} "
-                        f"is {values[gene.name]}, which the space does not offer."
-                    )
-                code[i] = gene.choices.index(values[gene.name])
+        code = self._coding.code(architecture)
         if not self.contains(code[None])[0] or self.decode(code) != architecture:
             raise SpaceError(
                 f"Architecture {architecture.id} is not in '{self.name}': its stages, strides, "

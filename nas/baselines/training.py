@@ -15,7 +15,7 @@ from supernet.batches import TrainingData
 from supernet.calibration import calibrate
 from supernet.sampling import Child, Moment
 from supernet.supervision.labels import Labels
-from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress, run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
@@ -50,7 +50,7 @@ def train_stock(
     *,
     seed: int = 0,
     checkpoints: Checkpoints | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Curve:
     """Train a network in place; at the end it holds averaged weights and is in eval mode.
 

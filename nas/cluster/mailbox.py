@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.cluster.connection import Cluster, ray_module
 from nas.progress import Progress
-from supernet.training.loop import Progress as Steps
+from supernet.training.loop import TrainingProgress
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 5.0
@@ -117,7 +117,7 @@ class Watch:
                 self.console.say(f"{title}: worker {rank} failed ({why})")
                 _LOG.warning("%s: worker %s failed: %s", name, rank, why)
 
-    def _advance(self, name: str, title: str, now: Steps) -> None:
+    def _advance(self, name: str, title: str, now: TrainingProgress) -> None:
         if name not in self._bars:
             self._bars[name] = self._held.enter_context(self.console.task(title, now.steps))
         if name in self._fresh and now.step > 1:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from nas.cluster.connection import ray_module
-from supernet.training.loop import CHECKPOINT_SECONDS, Checkpoints, Progress
+from supernet.training.loop import CHECKPOINT_SECONDS, Checkpoints, TrainingProgress
 from supernet.training.parallel.workers import Alone, Workers
 
 CHECKPOINT, FINISHED = "checkpoint.safetensors", "finished.safetensors"
@@ -42,7 +42,7 @@ class Worker:
         """Those of the training of that name."""
         return Checkpoints(key, _read, self._write, self.seconds)
 
-    def progress(self, now: Progress) -> None:
+    def progress(self, now: TrainingProgress) -> None:
         """To be called after each step."""
         self.teller.progress(now)
 
@@ -148,7 +148,7 @@ class Teller:
             self._send("workers", train.get_context().get_world_size())
         self.report({})
 
-    def progress(self, now: Progress) -> None:
+    def progress(self, now: TrainingProgress) -> None:
         """Tell the driver, not too often."""
         if self._leads and time.monotonic() - self._told >= _SHOWN_EVERY:
             self._send("progress", now)

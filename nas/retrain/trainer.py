@@ -24,7 +24,7 @@ from supernet.randomness import Stream, seeded
 from supernet.sampling import Child, Moment
 from supernet.supervision import Supervision
 from supernet.supervision.labels import Labels
-from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress, run_steps
 from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
@@ -46,7 +46,7 @@ def retrain(
     seed: int = 0,
     validate: Callable[[Network], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     supervision: Supervision | None = None,
     point: Callable[[Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,

@@ -30,7 +30,7 @@ from nas.run.supernets import checkpoints_at
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
 from supernet.training.checkpoint import to_bytes
-from supernet.training.loop import Progress as Steps
+from supernet.training.loop import TrainingProgress
 from supernet.training.recipe import Recipe
 
 
@@ -172,7 +172,7 @@ def _run(work: Work, stock: Stock, network: nn.Module, recipe: Recipe) -> None:
     steps = batches.steps_per_epoch(recipe.batch_size) * recipe.epochs
     with work.console.task(f"training {stock}", steps) as advance:
 
-        def progress(now: Steps) -> None:
+        def progress(now: TrainingProgress) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
 
         train_stock(

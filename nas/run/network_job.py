@@ -14,8 +14,7 @@ from nas.settings import Settings
 from search_spaces import Architecture, Network, build_network
 from supernet.supervision import Supervision
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Checkpoints, Curve
-from supernet.training.loop import Progress as Steps
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress
 from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 
@@ -93,7 +92,7 @@ class NetworkJob:
         answers: bytes | None,
         *,
         checkpoints: Checkpoints,
-        progress: Callable[[Steps], None],
+        progress: Callable[[TrainingProgress], None],
         point: Callable[[Mapping[str, float]], None] | None = None,
         workers: Workers | None = None,
     ) -> Curve:

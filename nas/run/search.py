@@ -13,7 +13,7 @@ from nas.run.known_latencies import Known
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
 from nas.run.workers import evaluators_of
-from nas.search.engine import Progress, search
+from nas.search.engine import SearchProgress, search
 from nas.search.front_file import front_members, read_front, write_front
 from nas.search.problem import Problem
 from nas.search.records import Record
@@ -77,7 +77,7 @@ def search_children(
         evaluators_of(work, problem, trained, record) as evaluators,
     ):
 
-        def progress(now: Progress) -> None:
+        def progress(now: SearchProgress) -> None:
             if watch is not None:
                 watch(now.record)
             advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))

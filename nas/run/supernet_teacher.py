@@ -23,8 +23,7 @@ from search_spaces.architecture import Architecture
 from supernet.calibration import calibrate
 from supernet.supervision.labels import Labels
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Progress as Steps
-from supernet.training.loop import run_steps
+from supernet.training.loop import TrainingProgress, run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
@@ -119,7 +118,7 @@ def fine_tune(
     teaching = Teaching(network, maps, batches, recipe, OneChild(child), Labels(), seed)
     with console.task("fine-tuning the teacher", teaching.steps) as advance:
 
-        def progress(now: Steps) -> None:
+        def progress(now: TrainingProgress) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
 
         run_steps(teaching, recipe, progress=progress)

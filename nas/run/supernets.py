@@ -34,8 +34,7 @@ from supernet.method import ExternalTeacher, Setup
 from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
-from supernet.training.loop import Checkpoints, Curve
-from supernet.training.loop import Progress as Steps
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress
 from supernet.training.parallel.workers import Workers
 from supernet.training.train import train
 
@@ -168,7 +167,7 @@ def train_supernet(
     teacher: ExternalTeacher | None,
     *,
     checkpoints: Checkpoints,
-    progress: Callable[[Steps], None],
+    progress: Callable[[TrainingProgress], None],
     workers: Workers | None = None,
 ) -> Curve:
     """Train a supernet as the settings say; returns its validation curve."""
@@ -212,7 +211,7 @@ def _train_here(
     teacher = teacher_of(context, console)
     with console.task("training the supernet", _steps(context)) as advance:
 
-        def progress(now: Steps) -> None:
+        def progress(now: TrainingProgress) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
 
         checkpoints = checkpoints_at(checkpoint, key)

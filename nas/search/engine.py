@@ -28,7 +28,7 @@ from supernet.scores import Evaluation
 
 
 @dataclass(frozen=True)
-class Progress:
+class SearchProgress:
     """How far a search is, after each evaluation."""
 
     done: int
@@ -49,7 +49,7 @@ def search(
     evaluations: int,
     record: Path,
     lag: int = 16,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[SearchProgress], None] | None = None,
     evaluators: Evaluators | None = None,
 ) -> list[Record]:
     """Run a search, or continue the one in `record`.
@@ -91,7 +91,7 @@ class _Running:
         searcher: Searcher,
         path: Path,
         evaluations: int,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[SearchProgress], None] | None,
         evaluators: Evaluators | None,
     ) -> None:
         self._problem, self._searcher, self._path = problem, searcher, path
@@ -130,7 +130,7 @@ class _Running:
         self._searcher.tell(self.asked[index][None], told[None])
         self._best = float(np.fmax(self._best, result.score(shown_metric(self._problem.metric))))
         if self._progress is not None:
-            now = Progress(
+            now = SearchProgress(
                 done=len(self.done),
                 total=self._total,
                 record=result,

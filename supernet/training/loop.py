@@ -25,7 +25,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """The state of a training, reported after each step."""
 
     step: int
@@ -59,7 +59,7 @@ def run_steps(
     *,
     validate: Validate | None = None,
     checkpoints: Checkpoints | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     point: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Curve:
     """Train a network in place; at the end its weights are their moving averages.
@@ -84,7 +84,7 @@ def run_steps(
     while training.step_number < teaching.steps:
         loss = training.step()
         if progress is not None:
-            progress(Progress(training.step_number, teaching.steps, loss))
+            progress(TrainingProgress(training.step_number, teaching.steps, loss))
         if training.at_curve_point(recipe.epochs):
             training.add_curve_point(validate if workers.leads else None)
             if point is not None:

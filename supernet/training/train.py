@@ -13,7 +13,7 @@ from supernet.batches import TrainingData
 from supernet.sampling import Sampler
 from supernet.supernet import Supernet
 from supernet.supervision import Supervision
-from supernet.training.loop import Checkpoints, Curve, Progress, run_steps
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress, run_steps
 from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
@@ -29,7 +29,7 @@ def train(
     seed: int = 0,
     validate: Callable[[Supernet], Mapping[str, float]] | None = None,
     checkpoints: Checkpoints | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     point: Callable[[Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,
 ) -> Curve:

@@ -15,7 +15,7 @@ from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet import Supernet
 from supernet.method import Method, Setup
-from supernet.training.loop import Checkpoints, Curve, Progress
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
 
@@ -115,7 +115,7 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
         sampler: Method,
         supervision: Method,
         checkpoints: Checkpoints | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[TrainingProgress], None] | None = None,
     ) -> Trained:
         setup = setup_of(small_space)
         np.random.seed(None)  # noqa: NPY002
@@ -139,7 +139,7 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
             return once(sampler, supervision)
         kept: list[bytes] = []
 
-        def kill(now: Progress) -> None:
+        def kill(now: TrainingProgress) -> None:
             if now.step == kill_at + 1:  # the checkpoint of the step before is the last
                 raise Killed
 

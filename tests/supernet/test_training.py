@@ -18,7 +18,7 @@ from supernet.batches import TrainingData
 from supernet.sampling.sandwich import Sandwich, SandwichOptions
 from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Checkpoints, Curve, Progress
+from supernet.training.loop import Checkpoints, Curve, TrainingProgress
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
 
@@ -75,7 +75,7 @@ def test_a_killed_training_continues_to_the_very_bits(
 ) -> None:
     kept: list[bytes] = []
 
-    def kill(now: Progress) -> None:
+    def kill(now: TrainingProgress) -> None:
         if now.step == killed_at:
             raise Killed
 
@@ -89,13 +89,13 @@ def test_a_killed_training_continues_to_the_very_bits(
 def test_the_curve_survives_a_kill(space: SearchSpace, blobs: TrainingData) -> None:
     kept: list[bytes] = []
 
-    def run(progress: Callable[[Progress], None] | None) -> list[dict[str, float]]:
+    def run(progress: Callable[[TrainingProgress], None] | None) -> list[dict[str, float]]:
         checkpoints = Checkpoints("k", lambda: kept[-1] if kept else None, kept.append, 0)
         return _train(
             Supernet(space, DataShape(1, 2)), blobs, checkpoints=checkpoints, progress=progress
         )
 
-    def kill(now: Progress) -> None:
+    def kill(now: TrainingProgress) -> None:
         if now.step == 7:
             raise Killed
 

@@ -26,7 +26,7 @@ from nas.run.network_job import NetworkJob
 from nas.run.supernets import SupernetJob, new_supernet, train_supernet
 from nas.settings import Settings
 from supernet.training.checkpoint import from_bytes
-from supernet.training.loop import Checkpoints, Progress
+from supernet.training.loop import Checkpoints, TrainingProgress
 from supernet.training.parallel.workers import Alone
 from supernet.training.recipe import Recipe
 
@@ -84,7 +84,7 @@ class Faulty:
 
         told = worker.teller.progress
 
-        def progress(now: Progress) -> None:
+        def progress(now: TrainingProgress) -> None:
             told(now)
             last = isinstance(worker.workers, Alone) or not worker.workers.leads
             if now.step == self.at and last and not self.flag.exists():

@@ -11,7 +11,7 @@ from search_spaces.data_shape import DataShape
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
 from supernet.supervision import Step, Supervision
-from supernet.training.loop import Checkpoints, Progress
+from supernet.training.loop import Checkpoints, TrainingProgress
 from supernet.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=1e-2, drop_path=0.2, ema_decay=0.9)
@@ -72,7 +72,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_to_the_bit(
         "this network", lambda: kept[-1] if kept else None, kept.append, seconds=0
     )
 
-    def halt(progress: Progress) -> None:
+    def halt(progress: TrainingProgress) -> None:
         if progress.step == stop + 1:
             raise Stopped
 
