@@ -35,6 +35,8 @@ def write(folder: str, name: str, figures: dict[str, Any], **more: Any) -> Path:
 def without_places(text: str) -> str:
     """Leave out paths of this machine, which mean nothing on another."""
     text = re.sub(r"(fashion-mnist|cifar10|folder|npz):[^\s\"]+", r"\1:DIR", text)
+    for given in (argument for argument in sys.argv[1:] if argument.startswith("/")):
+        text = text.replace(given, Path(given).name)
     for here in (ROOT, Path.cwd()):
         text = text.replace(f"{here}/", "")
     for place in {ROOT, Path.cwd(), Path.home(), Path(tempfile.gettempdir())} - {Path("/")}:
