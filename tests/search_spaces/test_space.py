@@ -381,7 +381,7 @@ def test_an_architecture_of_another_space_is_refused_with_what_differs() -> None
         space.encode(other.decode(other.largest()))
     text = CHAIN.replace("name: chain", "name: chain\nnorm: batch")
     other = SearchSpace(read_definition(text, "other"))
-    with pytest.raises(SpaceError, match="its stages, strides, layout or norm are not the space"):
+    with pytest.raises(SpaceError, match="its stages, strides, layout, branch or norm are not"):
         space.encode(other.decode(other.largest()))
 
 
