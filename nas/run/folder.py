@@ -42,6 +42,8 @@ class RunFolder:
         """Lock the folder for this process; `open_run` and `resume_run` make the folder."""
         self.path = path
         self.settings = settings
+        self.continued_by = f"nas resume {path}"
+        """What a person does after an interruption."""
         with contextlib.ExitStack() as held:
             held.enter_context(lock(path / "run.lock", wait=False))
             for torn in path.rglob(".*.tmp"):  # left by a process that was killed while writing
@@ -81,7 +83,7 @@ class RunFolder:
     def _note(self, error: BaseException) -> None:
         """Keep the traceback in the log, and add to the error how to continue."""
         logging.getLogger(__name__).error("stopped by an error", exc_info=error)
-        error.add_note(f"Continue with: nas resume {self.path}")
+        error.add_note(f"Continue with: {self.continued_by}")
 
 
 @dataclass(frozen=True)

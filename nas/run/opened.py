@@ -27,6 +27,7 @@ def opened(
         RunError: it has no front yet.
     """
     with resume_run(path) as folder:
+        folder.continued_by = "the same command again"
         work = Work(folder, Context(folder.settings), console, cluster=cluster)
         check_inputs(work)
         front = front_of(work.path, work.context)

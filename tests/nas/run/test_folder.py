@@ -136,6 +136,13 @@ def test_what_packages_log_is_in_the_folder_and_nothing_after_closing() -> None:
     assert logging.getLogger("nas").handlers == []
 
 
+def test_a_single_command_on_a_run_is_continued_by_itself() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, open_run(Settings(), Path("mine")) as run:
+        run.continued_by = "the same command again"
+        raise KeyboardInterrupt
+    assert caught.value.__notes__ == ["Continue with: the same command again"]
+
+
 def test_an_error_is_logged_and_says_how_to_continue() -> None:
     with pytest.raises(ZeroDivisionError) as caught, open_run(Settings(), Path("mine")):
         _ = 1 / 0
