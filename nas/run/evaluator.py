@@ -37,8 +37,9 @@ from supernet.training.loop import Curve
 
 BATCH_SIZE = 256
 PIXELS = 2**18
-"""Of a batch on a processor: the maps of more do not fit in its caches. Three children of
-`photo-mobile` at 48 to 64 px took 2.0 to 2.2 s each with this, 2.8 to 3.1 s in batches of 256."""
+"""Of a batch on a processor: the maps of more do not fit in its caches. A child of `photo-mobile`
+takes 1.4 times as long at 64 px in batches of 256 images, and twice as long at 128 px
+(`scripts/evaluation_batches.py`)."""
 CALIBRATION_IMAGES = 1024
 
 
