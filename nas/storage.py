@@ -114,6 +114,26 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_document(
+    path: Path,
+    schema: int,
+    advice: str = "Start a new run, or use the version of nas that wrote it.",
+) -> dict[str, Any]:
+    """A JSON document with its schema's version.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        RunError: another version of nas wrote it; the message ends with the advice.
+    """
+    document = read_json(path)
+    if document.get("schema") != schema:
+        raise RunError(
+            f"'{path}' has schema version {document.get('schema', 1)}; this version of nas reads "
+            f"{schema}. {advice}"
+        )
+    return document
+
+
 @contextlib.contextmanager
 def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Lock the file `path` against other processes; the lock ends with the process.

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.errors import RunError
 from nas.ranking.agreement import Agreement
-from nas.storage import atomic_write_json, read_json
+from nas.storage import atomic_write_json, read_document
 
 SCHEMA = 1
 FILE = "rank.json"
@@ -80,10 +79,5 @@ def read_ranking(run: Path) -> Ranking | None:
     path = run / FILE
     if not path.exists():
         return None
-    document = read_json(path)
-    if document.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
-            f"{SCHEMA}. Delete it and run `nas rank {run}` again."
-        )
+    document = read_document(path, SCHEMA, f"Delete it and run `nas rank {run}` again.")
     return Ranking.from_dict(document)

@@ -25,7 +25,6 @@ from nas.baselines.model import Model
 from nas.baselines.result import StockResult
 from nas.baselines.scoring import Scored, score, unpacked
 from nas.data import Normalisation
-from nas.errors import RunError
 from nas.export.load import read_description
 from nas.result import FrontMember
 from nas.run.baselines import folder_of, normalisation_of, stock_model
@@ -34,7 +33,7 @@ from nas.run.front import Front
 from nas.run.measure import MachineOf
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
-from nas.storage import atomic_write_json, read_json
+from nas.storage import atomic_write_json, read_document
 
 SCHEMA = 1
 
@@ -122,12 +121,7 @@ def read_comparison(run: Path) -> Comparison:
     path = run / "compared.json"
     if not path.exists():
         return Comparison()
-    document = read_json(path)
-    if document.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
-            f"{SCHEMA}. Delete it to compare again with `nas resume {run}`."
-        )
+    document = read_document(path, SCHEMA, f"Delete it to compare again with `nas resume {run}`.")
     images = document["test_images"]
     shared, networks = (
         {key: _compared(found, images) for key, found in document[name].items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.cluster.measuring import finalists_on_node, offers
-from nas.errors import ExportError, InfeasibleError, NotFittedError, RunError
+from nas.errors import ExportError, InfeasibleError, NotFittedError
 from nas.latency import Target, measure_finalists
 from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
@@ -22,7 +22,7 @@ from nas.result import FrontMember
 from nas.run.front import Front
 from nas.run.work import Work
 from nas.search.objectives import limits_in_words
-from nas.storage import atomic_write, read_json
+from nas.storage import atomic_write, read_document
 from nas.units import format_ms
 
 SCHEMA = 2
@@ -78,12 +78,7 @@ def read_measured(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    document = read_json(path)
-    if document.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{path}' has schema version {document.get('schema', 1)}; this version of nas reads "
-            f"{SCHEMA}. Start a new run, or use the version of nas that wrote it."
-        )
+    document = read_document(path, SCHEMA)
     targets: list[dict[str, Any]] = document["targets"]
     return targets
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import RunError
 from nas.ranking.choosing import promising, spread
 from nas.ranking.correction import Correction, correct
 from nas.result import Corrected, FrontMember
@@ -34,7 +33,7 @@ from nas.search.front_file import front_among, member_of, within
 from nas.search.protocol import Bools
 from nas.search.records import Record
 from nas.settings import FEWEST_VERIFIED
-from nas.storage import atomic_write_json, read_json
+from nas.storage import atomic_write_json, read_document
 
 SCHEMA = 1
 FILE = "verified.json"
@@ -91,12 +90,7 @@ def _document(run: Path) -> dict[str, Any] | None:
     path = run / FILE
     if not path.exists():
         return None
-    document = read_json(path)
-    if document.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
-            f"{SCHEMA}. Start a new run, or use the version of nas that wrote it."
-        )
+    document = read_document(path, SCHEMA)
     return document
 
 

@@ -17,13 +17,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from nas.errors import RunError
 from nas.result import Answer, FrontMember, Latency, Metric
 from nas.search.front import non_dominated
 from nas.search.objectives import Budgets, Measures
 from nas.search.protocol import Bools
 from nas.search.records import Record
-from nas.storage import atomic_write, read_json
+from nas.storage import atomic_write, read_document
 from search_spaces.architecture import Architecture
 
 SCHEMA = 2
@@ -190,12 +189,7 @@ def read_front(path: Path) -> list[FrontMember]:
         CheckpointError: the file is missing or damaged.
         RunError: another version of nas wrote it.
     """
-    document = read_json(path)
-    if document.get("schema") != SCHEMA:
-        raise RunError(
-            f"'{path}' has schema version {document.get('schema')}; this version of nas reads "
-            f"{SCHEMA}. Start a new run, or use the version of nas that wrote it."
-        )
+    document = read_document(path, SCHEMA)
     return [FrontMember.from_dict(member) for member in document["front"]]
 
 
