@@ -61,9 +61,9 @@ def _show_all(documents: list[dict[str, Any]], timed: bool) -> None:
 def _cost(document: dict[str, Any], timed: bool) -> tuple[str, ...]:
     counted = document["macs_per_token"]
     shown = "" if counted is None else f"{counted:,.0f}"
-    return (shown, f"{document['us_per_token']:.2f}" if "us_per_token" in document else "")[
-        : 1 + timed
-    ]
+    if not timed:
+        return (shown,)
+    return shown, f"{document['us_per_token']:.2f}" if "us_per_token" in document else ""
 
 
 def _options(document: dict[str, Any]) -> str:
@@ -99,12 +99,13 @@ def _show_each(documents: list[dict[str, Any]]) -> None:
 
 def _about(document: dict[str, Any]) -> list[str]:
     """How it shares weights, what it costs and what it is tested against."""
-    exact = ", ".join("the width" if name == "dim" else name for name in document["nested"])
+    exact = ", ".join("width" if name == "dim" else name for name in document["nested"])
     reference = document["reference"] or "a slow implementation of its equation"
     lines = [
         "A supernet shares its weights: a smaller one uses the leading channels and the centre "
         "of kernels.",
-        f"Exactly the larger one with zeros in: {exact or 'nothing (see above)'}",
+        "A network that is smaller in one of these equals the larger one with its other weights "
+        f"at zero: {exact or 'none'}",
     ]
     if document["macs_per_token"] is not None:
         lines.append(f"MACs per token: {document['macs_per_token']:,.0f}")
