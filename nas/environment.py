@@ -42,15 +42,21 @@ def share_processors() -> None:
 
     An idle thread of torch waits for work in a loop, for milliseconds. Where another program
     needs the processor, the thread that has the work gets none meanwhile. A person's own choice,
-    OMP_WAIT_POLICY or GOMP_SPINCOUNT, stays. Call it before torch is imported.
+    OMP_WAIT_POLICY or GOMP_SPINCOUNT, stays. Call it before torch is imported, and
+    only where nothing is measured in this process.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
-def deployed_environment() -> dict[str, str]:
-    """The variables of a program as a person deploys it: without what `share_processors` set."""
-    return {k: v for k, v in os.environ.items() if (k, v) != ("GOMP_SPINCOUNT", SPINS)}
+def measuring_environment() -> dict[str, str]:
+    """The variables of a process that measures, as a person deploys a network.
+
+    Without what `share_processors` set: idle threads that sleep make small networks slower.
+    Modules are found where this process finds them.
+    """
+    kept = {k: v for k, v in os.environ.items() if (k, v) != ("GOMP_SPINCOUNT", SPINS)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def environment() -> dict[str, Any]:

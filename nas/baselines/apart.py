@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 import nas.errors
 from nas.baselines.model import Model
+from nas.environment import measuring_environment
 from nas.errors import NasError, NotFittedError
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.timing.machine import Machine
@@ -59,13 +60,12 @@ def measure_apart(models: Sequence[Model], target: Target, effort: Effort) -> La
         "target": target.to_dict(),
         "effort": asdict(effort),
     }
-    path = os.pathsep.join(filter(None, sys.path))
     ended = subprocess.run(
         [sys.executable, "-m", "nas.baselines.apart"],
         input=json.dumps(order),
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env=measuring_environment(),
     )
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]

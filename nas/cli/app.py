@@ -111,6 +111,11 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Compare searchers": (bench,),
     "What there is": (spaces, mixers, searchers, doctor),
 }
+_TRAINING = {
+    function.__name__.replace("_", "-")
+    for function in (search, evolve_space, resume, train, rank, retrain)
+}
+"""Commands that train here and measure in other processes."""
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:
         app.command(rich_help_panel=_panel)(_function)
@@ -125,6 +130,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def nas(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
@@ -137,6 +143,8 @@ def nas(
 
     Example: nas search --hardware cpu --budget 5ms
     """
+    if context.invoked_subcommand in _TRAINING:
+        share_processors()
 
 
 def main() -> None:
@@ -144,7 +152,6 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = ["--debug"] if len(arguments) < len(sys.argv) - 1 else []
     _stop_when_asked()
-    share_processors()
     app(args=[*debug, *arguments], prog_name="nas")
 
 

@@ -62,9 +62,9 @@ WAITS = """
 import os
 import subprocess
 import sys
-from nas.environment import deployed_environment, share_processors
+from nas.environment import measuring_environment, share_processors
 share_processors()
-print(os.environ.get("GOMP_SPINCOUNT"), deployed_environment().get("GOMP_SPINCOUNT"))
+print(os.environ.get("GOMP_SPINCOUNT"), measuring_environment().get("GOMP_SPINCOUNT"))
 """
 
 

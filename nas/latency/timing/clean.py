@@ -14,7 +14,6 @@ interruption from the keyboard reaches the parent alone, which then stops it.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from typing import IO, Any
 import torch
 
 import nas.errors
-from nas.environment import deployed_environment
+from nas.environment import measuring_environment
 from nas.errors import NasError, NotFittedError
 from nas.latency.timing.job import Job, Timed, run_here
 from nas.latency.timing.machines import machine_of
@@ -101,7 +100,7 @@ def _started(program: str, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
         stderr=errors,
         text=True,
         process_group=0,  # the keyboard interrupts the parent alone
-        env={**deployed_environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=measuring_environment(),
     )
     try:
         yield process

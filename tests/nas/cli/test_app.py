@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import Recorder
 
 SEARCHING = ("search", "evolve-space", "resume", "ls", "report")
-STEPPING = ("train", "measure", "predict", "retrain", "export")
+STEPPING = ("train", "measure", "predict", "rank", "retrain", "export")
 LISTING = ("spaces", "mixers", "searchers", "bench", "hardware", "doctor")
 COMMANDS = (*SEARCHING, *STEPPING, *LISTING)
 
@@ -37,6 +37,20 @@ def test_every_command_explains_itself_with_an_example(
     assert result.exit_code == 0
     assert f"Example: nas {command}" in result.output
     assert "--json" in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "asleep"),
+    [("search", True), ("resume", True), ("rank", True), ("predict", False), ("measure", False)],
+)
+def test_idle_threads_sleep_where_networks_are_trained_not_where_they_are_timed(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, command: str, asleep: bool
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    run(command, "--help")
+    assert ("GOMP_SPINCOUNT" in os.environ) == asleep
 
 
 def test_the_version_is_printed(run: Callable[..., Result]) -> None:
