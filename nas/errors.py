@@ -39,6 +39,7 @@ __all__ = [
     "UnknownNameError",
     "WeightsError",
     "did_you_mean",
+    "error_of",
     "missing_extra",
     "unknown_name",
 ]
@@ -91,7 +92,7 @@ class ClusterLostError(ClusterError):
 
 
 class TrialError(NasError, RuntimeError):
-    """A training on a cluster that failed too often or ran into its time limit."""
+    """A training elsewhere that failed too often, was killed, or ran into its time limit."""
 
     exit_code: ClassVar[int] = 1
 
@@ -112,3 +113,11 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
         f"{purpose} needs '{package}', which is not installed. "
         f"Install it with `pip install -c constraints.txt -e '.[{extra}]'`."
     )
+
+
+def error_of(kind: str, message: str) -> Exception:
+    """The error that another process met, by the name of its class."""
+    known = globals().get(kind)
+    if isinstance(known, type) and issubclass(known, NasError):
+        return known(message)
+    return RuntimeError(f"{kind} in another process: {message}")

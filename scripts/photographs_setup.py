@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from nas.cli.values import recipe_values
-from nas.data.batches import EvalBatches, resize
+from nas.data.batches import EvalBatches
 from nas.data.images import Dataset, Images
+from nas.data.resizing import resize
 from nas.run.context import Context
 from nas.settings import RecipeValue, Settings
 from search_spaces.architecture import Architecture

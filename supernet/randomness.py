@@ -40,6 +40,8 @@ class Stream(IntEnum):
     """The choice of a step's children."""
     STEP = 10
     """Chance within a step, such as stochastic depth."""
+    ZOOM = 11
+    """Parts of training images."""
 
 
 def generator(seed: int, stream: Stream, counter: int = 0) -> np.random.Generator:

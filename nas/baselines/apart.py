@@ -12,13 +12,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
-import nas.errors
 from nas.baselines.model import Model
 from nas.environment import measuring_environment
-from nas.errors import NasError, NotFittedError
+from nas.errors import NasError, NotFittedError, error_of
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.machines import machine_of
@@ -75,14 +74,8 @@ def measure_apart(models: Sequence[Model], target: Target, effort: Effort) -> La
         )
     found = json.loads(ended.stdout)
     if "error" in found:
-        raise _error(*found["error"])
+        raise error_of(*found["error"])
     return tuple(found["ms"])
-
-
-def _error(kind: str, message: str) -> Exception:
-    """The error that the process met."""
-    known: Callable[[str], Exception] = getattr(nas.errors, kind, RuntimeError)
-    return known(message)
 
 
 def main() -> None:

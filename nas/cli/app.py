@@ -38,7 +38,7 @@ from nas.cli.search import search
 from nas.cli.searchers import searchers
 from nas.cli.spaces import spaces
 from nas.cli.train import train
-from nas.environment import share_processors
+from nas.environment import keep_memory, share_processors
 from nas.errors import NasError, Stopped, StorageError
 from nas.storage import storing
 
@@ -145,6 +145,7 @@ def nas(
     """
     if context.invoked_subcommand in _TRAINING:
         share_processors()
+        keep_memory()
 
 
 def main() -> None:

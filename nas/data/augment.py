@@ -35,6 +35,7 @@ class Augmentation:
     Attributes:
         flip: Mirror left and right, half of the time.
         shift: Largest shift in either direction as a share of the side; zeros come in.
+        zoom: Smallest share of an image's area that is shown, enlarged; 1 for whole images.
         randaugment: timm's notation, such as "rand-m9-n2-mstd0.5"; None for none.
         mixup: Alpha of mixup's Beta distribution; 0 for none.
         cutmix: Alpha of CutMix's Beta distribution; 0 for none.
@@ -43,6 +44,7 @@ class Augmentation:
 
     flip: bool = False
     shift: float = 0.0
+    zoom: float = 1.0
     randaugment: str | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -53,6 +55,11 @@ class Augmentation:
         for name, value in (("shift", self.shift), ("label_smoothing", self.label_smoothing)):
             if not 0.0 <= value < 1.0:
                 raise SettingsError(f"{name} is {value}; it is a share, at least 0 and below 1.")
+        if not 0.0 < self.zoom <= 1.0:
+            raise SettingsError(
+                f"zoom is {self.zoom}; it is the smallest share of an image that is shown, above "
+                "0 and at most 1."
+            )
         for name, value in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             if not 0.0 <= value < float("inf"):
                 raise SettingsError(f"{name} is {value}; it is at least 0, where 0 means none.")
@@ -68,6 +75,8 @@ class Augmentation:
             words = ["mirrored left and right at random (switch it off with --no-mirror)"]
         else:
             words = ["never mirrored"]
+        if self.zoom < 1.0:
+            words += [f"shown in parts of {self.zoom:.0%} of their area or more"]
         words += [f"shifted by up to {self.shift:.1%} of their side"] if self.shift else []
         words += [f"varied by RandAugment ({self.randaugment})"] if self.randaugment else []
         words += ["mixed with each other"] if self.mixes else []

@@ -12,14 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nas.data.augment import Augmentation, Mixing, RandAugment, shift_and_flip
 from nas.data.images import Images, IntArray, Normalisation, PixelArray
+from nas.data.resizing import ResizedImages
+from nas.data.zoom import zoomed
 from supernet.randomness import Stream, generator
-
-_CHUNK = 1024
-"""Images resized at once: bounds the memory that float pixels and torch's buffers take."""
 
 
 class Batch(NamedTuple):
@@ -53,6 +51,7 @@ class TrainBatches:
     ) -> None:
         """Raises SettingsError if `augmentation` does not fit these images."""
         self._labels = images.labels
+        self._pixels = images.pixels
         self._resized = ResizedImages(images)
         self._normalisation = normalisation
         self._augmentation = augmentation
@@ -72,13 +71,20 @@ class TrainBatches:
     def batch(self, step: int, batch_size: int, resolution: int) -> Batch:
         """The batch of a step, counted from 0 over all epochs."""
         indices = self._indices(step, batch_size)
-        pixels = self._resized.take(indices, resolution)
+        pixels = self._shown(indices, resolution, step)
         pixels = shift_and_flip(pixels, self._augmentation, self._seed, step)
         if self._rand_augment is not None:
             pixels = self._rand_augment(pixels, self._seed, step)
         images = _to_tensor(pixels, self._normalisation)
         images, targets = self._mixing(images, self._labels[indices], self._seed, step)
         return Batch(images, targets, torch.from_numpy(indices))
+
+    def _shown(self, indices: IntArray, resolution: int, step: int) -> PixelArray:
+        """The images at a resolution, or random parts of them."""
+        least = self._augmentation.zoom
+        if least == 1.0:
+            return self._resized.take(indices, resolution)
+        return zoomed(self._pixels[indices], resolution, least, self._seed, step)
 
     def _indices(self, step: int, batch_size: int) -> IntArray:
         epoch, position = divmod(step, self.steps_per_epoch(batch_size))
@@ -113,47 +119,6 @@ def eval_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One round of `EvalBatches`; keep an `EvalBatches` where there are several."""
     return EvalBatches(images, normalisation).batches(resolution, batch_size)
-
-
-class ResizedImages:
-    """Images at any resolution, resized once for each as long as the copies fit in memory."""
-
-    def __init__(self, images: Images, cache_mib: float = 2048.0) -> None:
-        """Keeps copies of up to `cache_mib` in all; resizes batch by batch beyond that."""
-        self._pixels = images.pixels
-        self._copies: dict[int, PixelArray] = {}
-        self._free = cache_mib * 2**20
-
-    def take(self, indices: IntArray, resolution: int) -> PixelArray:
-        """The images at `indices` as a new array (B, R, R, C)."""
-        if self._pixels.shape[1:3] == (resolution, resolution):
-            return self._pixels[indices]
-        if resolution not in self._copies and not self._keep(resolution):
-            return resize(self._pixels[indices], resolution)
-        return self._copies[resolution][indices]
-
-    def _keep(self, resolution: int) -> bool:
-        """Resizes all images if there is room for them, and says whether there was."""
-        count, channels = len(self._pixels), self._pixels.shape[3]
-        size = count * resolution**2 * channels * self._pixels.itemsize
-        if size > self._free:
-            return False
-        self._free -= size
-        copy = np.empty((count, resolution, resolution, channels), dtype=self._pixels.dtype)
-        for start in range(0, count, _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            copy[chunk] = resize(self._pixels[chunk], resolution)
-        self._copies[resolution] = copy
-        return True
-
-
-def resize(pixels: PixelArray, resolution: int) -> PixelArray:
-    """Bilinear with anti-aliasing, (N, H, W, C) to (N, R, R, C), the type kept."""
-    maps = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    size = (resolution, resolution)
-    resized = F.interpolate(maps, size=size, mode="bilinear", antialias=True)
-    result: PixelArray = resized.permute(0, 2, 3, 1).numpy()
-    return result
 
 
 def _to_tensor(pixels: PixelArray, normalisation: Normalisation) -> Tensor:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.data.batches import resize
 from nas.data.images import FloatArray, IntArray, SearchData
+from nas.data.resizing import resize
 
 _SIDE = 16
 _MOST = 2000

@@ -39,7 +39,8 @@ class ReportContent:
         records: All evaluations of the search, in the order of asking.
         searcher: Name of the algorithm that gave `records`.
         held_out: Networks that were predicted by fits without them, and measured.
-        random_records: As many evaluations of a random search on the same shared weights.
+        random_records: Evaluations of a random search on the same shared weights, as many as the
+            search's or fewer.
         surrogates: How well surrogates predict evaluations that they have not seen.
         reference: The accuracy and the latency in ms on each target from which hypervolume
             counts; without it, the least accuracy and the largest latencies within the budgets

@@ -212,6 +212,10 @@ def _search(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     )
     if "random" not in content.hypervolumes:
         caption += " No random search was run to compare with."
+    elif len(content.random_records) < len(content.records):
+        caption += (
+            f" The random search has {len(content.random_records)}, because each takes long."
+        )
     drawn = _figure(pictures, "hypervolume", "Hypervolume over evaluations", caption)
     return Section(title, figures=_known([drawn]), tables=[surrogates_table(content)])
 

@@ -9,29 +9,26 @@ baselines/<name>-<side>px/
 from __future__ import annotations
 
 import dataclasses
-import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-from torch import nn
 
 from nas.baselines.choice import Stock, at_largest, candidates, choose, sides_for
 from nas.baselines.latency import growth_of
 from nas.baselines.model import STOCK_FILE, Model
-from nas.baselines.networks import build
 from nas.baselines.result import StockResult
-from nas.baselines.scoring import score
-from nas.baselines.training import stock_recipe, train_stock
-from nas.baselines.weights import Weights, weights_of
+from nas.baselines.weights import weights_of
 from nas.data import Normalisation
 from nas.run.front import Front
 from nas.run.measure import MachineOf
 from nas.run.retraining import asked_by, recipe_of
+from nas.run.side_by_side import processes_for, train_side_by_side
+from nas.run.stock_job import RESULT, StockJob
 from nas.run.supernets import checkpoints_at
+from nas.run.training_process import Order
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
-from supernet.training.checkpoint import to_bytes
-from supernet.training.loop import TrainingProgress
-from supernet.training.recipe import Recipe
+from supernet.training.checkpoint import from_bytes, to_bytes
 
 
 def stock_networks(work: Work, front: Front, machine_of: MachineOf | None) -> list[StockResult]:
@@ -52,9 +49,8 @@ def stock_networks(work: Work, front: Front, machine_of: MachineOf | None) -> li
     chosen, epochs = _chosen(work, front, machine_of), _epochs(work)
     if not work.folder.finished("baselines"):
         work.console.say(f"{', '.join(map(str, chosen))}: {epochs} epochs each")
-    for stock in chosen:
-        if not (folder_of(work.path, stock) / "result.json").exists():
-            _train(work, stock, epochs)
+    done = [(folder_of(work.path, stock) / "result.json").exists() for stock in chosen]
+    _train(work, [stock for stock, kept in zip(chosen, done, strict=True) if not kept], epochs)
     return stock_results(work.path)
 
 
@@ -125,62 +121,49 @@ def _epochs(work: Work) -> int:
     return context.recipe.epochs + (recipe_of(context, asked_by(s)).epochs if s.retrain_top else 0)
 
 
-def _train(work: Work, stock: Stock, epochs: int) -> None:
-    """Train one network, score it on the validation images and keep it."""
-    context, folder, seed = work.context, folder_of(work.path, stock), work.settings.seed
-    data, weights = context.data, weights_of(stock.name)
-    normalisation = _normalisation(data.normalisation, weights)
-    network = build(stock.name, stock.side, data.shape, seed, weights).to(context.device)
-    params = sum(parameter.numel() for parameter in network.parameters())
-    started = time.monotonic()
-    _run(work, stock, network, stock_recipe(weights is not None, epochs, len(data.train)))
-    evaluation = score(network, data.validation, normalisation, stock.side).evaluation
-    result = StockResult(
-        name=stock.name,
-        side=stock.side,
-        pretrained=None if weights is None else weights.source,
-        mean=normalisation.mean,
-        std=normalisation.std,
-        scale=normalisation.scale,
-        validation=evaluation,
-        epochs=epochs,
-        params=params,
-        seconds=round(time.monotonic() - started, 1),
-    )
-    atomic_write(folder / STOCK_FILE, to_bytes(network.state_dict(), {"name": str(stock)}))
-    atomic_write_json(folder / "result.json", result.to_dict())
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    start = "from scratch" if weights is None else f"from {weights.source}"
-    work.console.say(f"{stock}, {start}: {evaluation.accuracy:.1%} of the validation images")
-
-
-def _normalisation(usual: Normalisation, weights: Weights | None) -> Normalisation:
-    """That of published weights, for colour pictures; else the data's."""
-    if weights is None or usual.scale != 255 or len(usual.mean) != len(weights.mean):
-        return usual
-    return Normalisation(weights.mean, weights.std, usual.scale)
-
-
-def _run(work: Work, stock: Stock, network: nn.Module, recipe: Recipe) -> None:
-    """Train, or continue from the checkpoint."""
-    seed, context = work.settings.seed, work.context
-    weights = weights_of(stock.name)
-    normalisation = _normalisation(context.data.normalisation, weights)
-    batches = context.retraining_batches(seed, normalisation)
-    key = f"{stock}, {recipe.model_dump_json()}, {seed=}, pretrained={weights is not None}"
-    path = folder_of(work.path, stock) / "checkpoint.safetensors"
-    steps = batches.steps_per_epoch(recipe.batch_size) * recipe.epochs
-    with work.console.task(f"training {stock}", steps) as advance:
-
-        def progress(now: TrainingProgress) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
-
-        train_stock(
-            network,
-            stock.side,
-            batches,
-            recipe,
-            seed=seed,
-            checkpoints=checkpoints_at(path, key),
-            progress=progress,
+def _train(work: Work, waiting: Sequence[Stock], epochs: int) -> None:
+    """Train networks and keep each as soon as it is done; several at once if that helps."""
+    context = work.context
+    jobs = [StockJob(work.settings, context.data.id, stock, epochs) for stock in waiting]
+    processes = processes_for(len(jobs), context.device)
+    if processes > 1:
+        orders = [
+            Order(job, {}, folder_of(work.path, job.stock), _steps(work, job), str(job.stock))
+            for job in jobs
+        ]
+        train_side_by_side(
+            orders,
+            lambda number, content, _: _keep(work, jobs[number].stock, content),
+            processes=processes,
+            console=work.console,
         )
+        return
+    for job in jobs:
+        path = folder_of(work.path, job.stock) / "checkpoint.safetensors"
+        with work.console.task(f"training {job.stock}", _steps(work, job)) as advance:
+            content = job.train(
+                context,
+                partial(checkpoints_at, path),
+                lambda now, show=advance: show(now.step, f"loss {now.loss:.3f}"),  # type: ignore[misc]
+            )
+        _keep(work, job.stock, content)
+        path.unlink(missing_ok=True)
+
+
+def _steps(work: Work, job: StockJob) -> int:
+    """How many a training takes."""
+    images = len(work.context.data.train)
+    recipe = job.recipe(images)
+    return max(1, images // recipe.batch_size) * recipe.epochs
+
+
+def _keep(work: Work, stock: Stock, content: bytes) -> None:
+    """Write a trained network and its result."""
+    tensors, description = from_bytes(content, f"of {stock}")
+    result, folder = StockResult.from_dict(description[RESULT]), folder_of(work.path, stock)
+    atomic_write(folder / STOCK_FILE, to_bytes(tensors, {"name": str(stock)}))
+    atomic_write_json(folder / "result.json", result.to_dict())
+    start = "from scratch" if result.pretrained is None else f"from {result.pretrained}"
+    work.console.say(
+        f"{stock}, {start}: {result.validation.accuracy:.1%} of the validation images"
+    )

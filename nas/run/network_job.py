@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nas.cluster.training_worker import Worker
 from nas.errors import DataError
 from nas.retrain import fresh_network, retrain, score_validation
 from nas.retrain.stored_teacher import StoredTeacher, read
 from nas.run.context import Context
+from nas.run.jobs import Worker
 from nas.settings import Settings
 from search_spaces import Architecture, Network, build_network
 from supernet.supervision import Supervision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +27,23 @@ from nas.search.surrogates.assessment import SurrogateFit, assess
 from nas.storage import read_json, read_lines
 from search_spaces import Architecture, build_network
 
+RANDOM_SECONDS = 60.0
+"""What the evaluations of the random search may take, one after the other."""
+RANDOM_FEWEST = 20
+"""How many it makes in any case."""
+
 
 def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
     """Draw the figures and write the page.
 
-    A random search with as many evaluations on the same weights is made first, for comparison.
-    Its record is kept, so that it is made only once.
+    A random search on the same weights is made first, for comparison. Its record is kept, so that
+    it is made only once.
     """
     context, problem = work.context, problem_of(work.context, known, trained)
-    if work.settings.searcher != "random":
-        search_children(work, problem, trained, "random", "random.jsonl")
     result, records = result_of(work.path, context), read_records(work.path / "evaluations.jsonl")
+    if work.settings.searcher != "random":
+        count = _evaluations_at_random(records)
+        search_children(work, problem, trained, "random", "random.jsonl", evaluations=count)
     best = front_of(work.path, context).chosen(1)  # the most accurate first
     content = ReportContent(
         title=work.path.name,
@@ -68,6 +75,13 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         ranking=read_ranking(work.path),
     )
     return write_report(work.path, content)
+
+
+def _evaluations_at_random(records: Sequence[Record]) -> int:
+    """How many a random search makes: as many as the search, unless that takes too long."""
+    seconds = float(np.median([record.seconds for record in records]))
+    affordable = max(RANDOM_FEWEST, int(RANDOM_SECONDS / max(seconds, 1e-3)))
+    return min(len(records), affordable)
 
 
 def _origin(context: Context, chosen: Architecture | None) -> str:

@@ -41,7 +41,12 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
         problem = problem_of(context, known, trained)
         study = RunningStudy(work)
         records = search_children(
-            work, problem, trained, work.settings.searcher, "evaluations.jsonl", study.add
+            work,
+            problem,
+            trained,
+            work.settings.searcher,
+            "evaluations.jsonl",
+            watch=study.add,
         )
         study.update()
         _write(work, records, known, trained.key)
@@ -56,6 +61,8 @@ def search_children(
     trained: TrainedSupernet,
     searcher: str,
     record: str,
+    *,
+    evaluations: int | None = None,
     watch: Callable[[Record], None] | None = None,
 ) -> list[Record]:
     """Let a searcher ask for architectures, and evaluate them; continues from the record.
@@ -66,9 +73,10 @@ def search_children(
         trained: The supernet, for searchers that learn from its gradients.
         searcher: Name of the algorithm.
         record: The file in the run's folder that holds the evaluations.
+        evaluations: How many in all; None for as many as the settings say.
         watch: Called with each evaluation, those read from the record included.
     """
-    total = work.settings.evaluations
+    total = evaluations or work.settings.evaluations
     gradients = work.context.gradients(trained.supernet)
     brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
     asking = make_searcher(searcher, brief)

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from nas.cluster.connection import Cluster
 from nas.cluster.storage import Storage
 from nas.cluster.training import train_on
-from nas.cluster.training_worker import Worker
 from nas.errors import CheckpointError
 from nas.latency.cost import CostTable
 from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
+from nas.run.jobs import Worker
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.settings import Settings

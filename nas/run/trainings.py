@@ -1,4 +1,4 @@
-"""Trainings of networks of a run: in this process one after the other, or on a cluster."""
+"""Trainings of networks of a run: here one after the other, side by side, or on a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from nas.errors import TrialError
 from nas.run.network_job import TEACHER, NetworkJob
 from nas.run.retraining import Retraining, recipe_of
 from nas.run.retraining_teacher import answers_of, teacher_named
+from nas.run.side_by_side import processes_for, train_side_by_side
 from nas.run.supernets import TrainedSupernet, checkpoints_at
+from nas.run.training_process import Order
 from nas.run.work import Work
 from nas.storage import atomic_write_json, read_json
 from search_spaces import Architecture, Network, build_network
@@ -125,6 +127,9 @@ def train_all(
     """
     if work.cluster is not None:
         return _train_there(work, trainings, keep, answers, cluster)
+    processes = processes_for(len(trainings), work.context.device)
+    if processes > 1:
+        return _train_side_by_side(work, trainings, keep, answers, processes)
     for training in trainings:
         _train_here(work, training, keep, answers)
 
@@ -133,9 +138,8 @@ def _train_here(work: Work, training: Training, keep: Keep, answers: bytes | Non
     """Train one network in this process, or continue it."""
     context, job = work.context, training.job
     network = job.begin(context, training.weights())
-    steps = context.retraining_batches(job.seed).steps_per_epoch(job.recipe.batch_size)
     started = time.monotonic()
-    with work.console.task(training.title, steps * job.recipe.epochs) as advance:
+    with work.console.task(training.title, _steps(work, job)) as advance:
         curve = job.train(
             context,
             network,
@@ -145,6 +149,26 @@ def _train_here(work: Work, training: Training, keep: Keep, answers: bytes | Non
         )
     keep(job, network, curve, time.monotonic() - started)
     training.checkpoint.unlink(missing_ok=True)
+
+
+def _train_side_by_side(
+    work: Work,
+    trainings: Sequence[Training],
+    keep: Keep,
+    answers: bytes | None,
+    processes: int,
+) -> None:
+    """Train networks in processes of their own, or continue them."""
+    taught = {} if answers is None else {TEACHER: answers}
+    orders = [
+        Order(t.job, taught | _start(t), t.checkpoint.parent, _steps(work, t.job), t.title)
+        for t in trainings
+    ]
+
+    def done(number: int, content: bytes, seconds: float) -> None:
+        _keep_content(work, trainings[number].job, content, keep, seconds)
+
+    train_side_by_side(orders, done, processes=processes, console=work.console)
 
 
 def _train_there(
@@ -158,7 +182,8 @@ def _train_there(
     assert work.cluster is not None
     storage = Storage.at(work.cluster.choice.storage or work.path / "cluster")
     shared = {} if answers is None else {TEACHER: answers}
-    shared |= {t.job.architecture.id: w for t in trainings if (w := t.weights()) is not None}
+    for training in trainings:
+        shared |= _start(training)
     run = _name_of(work.path)
     trials = [Trial(f"{run}-{t.name}", t.title, t.job) for t in trainings]
     ended: list[Ended] = []
@@ -183,12 +208,28 @@ def _train_there(
     _say_failures(work, ended)
 
 
+def _start(training: Training) -> dict[str, bytes]:
+    """The weights that a network starts from, by the name that its job looks for."""
+    weights = training.weights()
+    return {} if weights is None else {training.job.architecture.id: weights}
+
+
+def _steps(work: Work, job: NetworkJob) -> int:
+    """How many a training takes."""
+    recipe = job.recipe
+    return max(1, len(work.context.data.train) // recipe.batch_size) * recipe.epochs
+
+
 def _keep_ended(work: Work, ended: Ended, keep: Keep, seconds: float) -> None:
     """Keep a network that was trained on the cluster."""
-    if ended.content is None:
-        return
-    job = ended.trial.job.changed(ended.values)
-    tensors, description = from_bytes(ended.content, f"of {ended.trial.name}")
+    if ended.content is not None:
+        job = ended.trial.job.changed(ended.values)
+        _keep_content(work, job, ended.content, keep, seconds)
+
+
+def _keep_content(work: Work, job: NetworkJob, content: bytes, keep: Keep, seconds: float) -> None:
+    """Keep a network that was trained by another process."""
+    tensors, description = from_bytes(content, f"of {job.architecture.id}")
     network = build_network(job.architecture, work.context.data.shape)
     network.load_state_dict(tensors)
     network.to(work.context.device)

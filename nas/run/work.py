@@ -33,7 +33,7 @@ from nas.search.study_places import StudyFile, StudyPlace
 from nas.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-TRAINING: tuple[Step, ...] = ("supernet", "search", "verify", "retrain")
+TRAINING: tuple[Step, ...] = ("supernet", "search", "verify", "retrain", "baselines")
 """Steps that train networks or run many."""
 
 

@@ -1,4 +1,8 @@
-"""Who evaluates the children of a supernet: this process, or the workers of a cluster.
+"""Who evaluates the children of a supernet: threads of this process, or a cluster's workers.
+
+Children are small networks, which several threads hardly make faster: two of `photo-mobile` at
+once, on one thread each, take .7 of the time of one after the other on two threads
+(`scripts/evaluation_threads.py`). A GPU evaluates one after the other.
 
 `cluster.jsonl` in the run's folder gets a line for each search on a cluster: its workers, their
 throughput and what went wrong.
@@ -11,12 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from nas.cluster.connection import Cluster
 from nas.cluster.evaluators import on_workers
+from nas.environment import torch_threads
 from nas.run.evaluator import ChildEvaluator, Parts
 from nas.run.supernets import TrainedSupernet
 from nas.run.work import Work
-from nas.search.evaluators import Evaluating, Evaluators, Here
+from nas.search.evaluators import Evaluating, Evaluators, Here, on_threads
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats
 from nas.storage import append_line
@@ -55,7 +62,8 @@ def evaluators_of(
     """Who evaluates during a search; `record` names the search's file of evaluations."""
     cluster = work.cluster
     if cluster is None:
-        yield Here(problem.evaluate, problem.identify)
+        with _here(problem, trained.evaluator.device) as evaluators:
+            yield evaluators
         return
     _say_lag(work, cluster)
     context, evaluator = work.context, trained.evaluator
@@ -74,6 +82,22 @@ def evaluators_of(
             yield workers
         finally:
             append_line(work.path / FILE, {"search": record, **workers.summary()})
+
+
+@contextmanager
+def _here(problem: Problem, device: str) -> Iterator[Evaluators]:
+    """Evaluates in this process, on as many threads as torch may use."""
+    threads = torch.get_num_threads()
+    if threads == 1 or device != "cpu":
+        yield Here(problem.evaluate, problem.identify)
+        return
+    with (
+        torch_threads(1),
+        on_threads(
+            problem.evaluate, problem.identify, threads, lambda: torch.set_num_threads(1)
+        ) as evaluators,
+    ):
+        yield evaluators
 
 
 def _macs(problem: Problem, codes: Codes) -> Floats:

@@ -1,4 +1,4 @@
-"""Who evaluates the candidates of a search: this process, or workers elsewhere.
+"""Who evaluates the candidates of a search: this process, its threads, or workers elsewhere.
 
     submit(0, code)   submit(1, code)   ...   collect() -> {1: outcome}   collect() -> {0: ...}
 
@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +89,18 @@ class Evaluating:
             _LOG.warning("an evaluation failed", exc_info=raised)
         return Outcome(self.identify(code), evaluation, time.perf_counter() - start, error)
 
+    def often(self, code: Codes) -> Outcome:
+        """Evaluate a code (genes,), and once more if it failed.
+
+        Raises:
+            NasError: as `once`.
+        """
+        outcome = self.once(code)
+        for _ in range(TRIES - 1):
+            if outcome.error is not None:
+                outcome = self.once(code)
+        return outcome
+
 
 class Here:
     """Evaluates in this process, one after the other, when a result is asked for."""
@@ -103,16 +117,58 @@ class Here:
     def collect(self) -> dict[int, Outcome]:
         """Evaluate the code that waits longest."""
         index, code = self._waiting.popleft()
-        outcome = self._evaluating.once(code)
-        for _ in range(TRIES - 1):
-            if outcome.error is not None:
-                outcome = self._evaluating.once(code)
+        outcome = self._evaluating.often(code)
         self._hope.heed(outcome)
         return {index: outcome}
 
     def note(self) -> str:
         """Nothing."""
         return ""
+
+
+class OnThreads:
+    """Evaluates several candidates at once in this process, each on a thread of its own."""
+
+    def __init__(self, evaluate: Evaluate, identify: Identify, pool: ThreadPoolExecutor) -> None:
+        self._evaluating = Evaluating(evaluate, identify)
+        self._pool = pool
+        self._running: dict[Future[Outcome], int] = {}
+        self._hope = Hope()
+
+    def submit(self, index: int, code: Codes) -> None:
+        """Give the code to the first thread that is free."""
+        self._running[self._pool.submit(self._evaluating.often, code)] = index
+
+    def collect(self) -> dict[int, Outcome]:
+        """Wait for the next result, and take those that are there."""
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        found = {self._running.pop(future): future.result() for future in done}
+        for outcome in found.values():
+            self._hope.heed(outcome)
+        return found
+
+    def note(self) -> str:
+        """Nothing."""
+        return ""
+
+
+@contextmanager
+def on_threads(
+    evaluate: Evaluate, identify: Identify, threads: int, prepare: Callable[[], None]
+) -> Iterator[OnThreads]:
+    """Threads for the length of the block; what waits at its end is not evaluated.
+
+    Args:
+        evaluate: Evaluates a code; several threads call it at once.
+        identify: As for `Here`.
+        threads: How many.
+        prepare: Called first in each.
+    """
+    pool = ThreadPoolExecutor(threads, "evaluating", initializer=prepare)
+    try:
+        yield OnThreads(evaluate, identify, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Hope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.environment import SPINS, keep_to_usable_cpus, torch_threads, usable_cpus
+from nas.environment import KEPT_MEMORY, SPINS, keep_to_usable_cpus, torch_threads, usable_cpus
 
 HERE = len(os.sched_getaffinity(0))
 
@@ -60,6 +61,7 @@ def test_torch_is_given_no_more_threads_than_it_had(monkeypatch: pytest.MonkeyPa
 
 WAITS = """
 import os
+import platform
 import subprocess
 import sys
 from nas.environment import measuring_environment, share_processors
@@ -83,5 +85,31 @@ def test_idle_threads_sleep_soon_unless_a_person_decided(
     environment = {k: v for k, v in os.environ.items() if k not in ours} | chosen
     done = subprocess.run(
         [sys.executable, "-c", WAITS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == said
+
+
+KEEPS = """
+import os
+import platform
+from nas.environment import KEPT_MEMORY, keep_memory, measuring_environment
+keep_memory()
+print(*(os.environ.get(name) for name in KEPT_MEMORY))
+print(*(measuring_environment().get(name) for name in KEPT_MEMORY))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({}, "0 2147483647 1\nNone None None"),
+        ({"MALLOC_ARENA_MAX": "2"}, "None None 2\nNone None 2"),
+    ],
+)
+def test_memory_is_kept_unless_a_person_decided(chosen: dict[str, str], said: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in KEPT_MEMORY} | chosen
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPS], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == said

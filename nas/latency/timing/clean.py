@@ -23,9 +23,8 @@ from typing import IO, Any
 
 import torch
 
-import nas.errors
 from nas.environment import measuring_environment
-from nas.errors import NasError, NotFittedError
+from nas.errors import NotFittedError, error_of
 from nas.latency.timing.job import Job, Timed, run_here
 from nas.latency.timing.machines import machine_of
 from nas.progress import Advance, Progress
@@ -84,7 +83,7 @@ def _followed(lines: IO[str], progress: Progress) -> Timed | None:
             elif kind == "done":
                 tasks.close()
             elif kind == "error":
-                raise _error(*content)
+                raise error_of(*content)
             elif kind == "timed":
                 return Timed.from_dict(content)
     return None
@@ -107,14 +106,6 @@ def _started(program: str, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def _error(kind: str, message: str) -> Exception:
-    """The error that the process met."""
-    known = getattr(nas.errors, kind, None)
-    if isinstance(known, type) and issubclass(known, NasError):
-        return known(message)
-    return RuntimeError(f"{kind} while measuring: {message}")
 
 
 def _died(code: int, errors: IO[str]) -> Exception:

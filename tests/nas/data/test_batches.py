@@ -10,11 +10,13 @@ import torch
 
 from nas.data import Dataset, Images, Normalisation
 from nas.data.augment import Augmentation, default_augmentation
-from nas.data.batches import Batch, EvalBatches, ResizedImages, TrainBatches, eval_batches, resize
+from nas.data.batches import Batch, EvalBatches, TrainBatches, eval_batches
+from nas.data.resizing import ResizedImages, resize
 
 EVERYTHING = Augmentation(
     flip=True,
     shift=0.125,
+    zoom=0.5,
     randaugment="rand-m9-n2-mstd0.5",
     mixup=0.2,
     cutmix=1.0,

@@ -1,0 +1,167 @@
+"""Several trainings at once on this machine, each in a process of its own.
+
+    parent  --- the order, pickled --->  `training_process.py`
+            <--- its progress, one JSON line each ---
+
+Two threads make the operations of small networks hardly faster; two processes on one thread each
+train two networks in little more time than one. A process that is stopped leaves its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import IO
+
+import torch
+
+from nas.environment import free_memory, own_memory
+from nas.errors import TrialError, error_of
+from nas.progress import Progress
+from nas.run.training_process import Order
+from search_spaces.parts import REGISTRIES
+
+PROGRAM = "nas.run.training_process"
+
+
+def processes_for(trainings: int, device: torch.device) -> int:
+    """How many trainings to do at once: one on each thread of torch, if the memory holds them.
+
+    A GPU does one after the other, and so does a program that registered families of its own,
+    which other processes do not know.
+    """
+    families = (family for registry in REGISTRIES.values() for family in registry)
+    known = all(family.options.__module__.startswith("search_spaces.") for family in families)
+    if device.type != "cpu" or not known:
+        return 1
+    room = free_memory() // max(1, own_memory())
+    return max(1, min(trainings, torch.get_num_threads(), room))
+
+
+def train_side_by_side(
+    orders: Sequence[Order],
+    done: Callable[[int, bytes, float], None],
+    *,
+    processes: int,
+    console: Progress,
+    program: str = PROGRAM,
+) -> None:
+    """Do trainings, several at a time.
+
+    Args:
+        orders: What to train.
+        done: Called with the number of an order that is done, the content of its file, and its
+            seconds.
+        processes: How many at a time; they share the threads of this one.
+        console: Shows how many steps of all are done.
+        program: The module that each process runs.
+
+    Raises:
+        NasError: as a process says.
+        TrialError: a process was killed.
+    """
+    steps, threads = [0] * len(orders), max(1, torch.get_num_threads() // processes)
+    title = f"training {len(orders)} networks, {processes} at a time"
+    with (
+        _Team(program, threads) as team,
+        ThreadPoolExecutor(processes) as pool,
+        console.task(title, sum(order.steps for order in orders)) as advance,
+    ):
+
+        def train(number: int, order: Order) -> tuple[bytes, float]:
+            def progress(step: int, loss: float) -> None:
+                steps[number] = step
+                advance(sum(steps), f"{order.title}: loss {loss:.3f}")
+
+            started = time.monotonic()
+            content = team.train(order, progress)
+            steps[number] = order.steps
+            return content, time.monotonic() - started
+
+        running = {pool.submit(train, n, order): n for n, order in enumerate(orders)}
+        try:
+            for future in as_completed(running):
+                done(running[future], *future.result())
+        except BaseException:
+            team.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+class _Team:
+    """Starts processes, and stops those that are left at the end of the block."""
+
+    def __init__(self, program: str, threads: int) -> None:
+        self._command = [sys.executable, "-m", program]
+        self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> _Team:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all processes."""
+        for process in self._running:
+            process.kill()
+
+    def train(self, order: Order, progress: Callable[[int, float], None]) -> bytes:
+        """Do one order; the content of its file."""
+        order.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile() as errors, self._started(errors) as process:
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                process.stdin.write(pickle.dumps(order))
+                process.stdin.flush()
+            except BrokenPipeError:  # it has ended already, as its status tells
+                pass
+            for line in process.stdout:
+                message = json.loads(line)
+                if "error" in message:
+                    raise error_of(*message["error"])
+                progress(message["step"], message["loss"])
+            if process.wait() != 0:
+                raise _died(order, process.returncode, errors)
+        content = order.trained.read_bytes()
+        order.trained.unlink()
+        order.checkpoint.unlink(missing_ok=True)
+        return content
+
+    @contextmanager
+    def _started(self, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            process_group=0,  # the keyboard interrupts the parent alone
+            env=self._environment,
+        )
+        self._running.append(process)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+            self._running.remove(process)
+
+
+def _died(order: Order, code: int, errors: IO[bytes]) -> TrialError:
+    """The error for a process that ended without a word of its own."""
+    errors.seek(0)
+    last = (errors.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+    return TrialError(
+        f"{order.title}: its process ended with status {code} ({last}). What was done so far is "
+        "kept. The system kills processes where the memory is full: close other programs, then "
+        "continue."
+    )
