@@ -21,6 +21,7 @@ from nas.errors import NasError, NotFittedError, error_of
 from nas.latency import Effort, Target, measure_networks
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.machines import machine_of
+from nas.latency.timing.steady import steadiest
 from nas.progress import Progress, Silent
 
 Latencies = tuple[float | None, ...]
@@ -34,15 +35,18 @@ def measure_here(
     machine: Machine,
     progress: Progress,
 ) -> Latencies:
-    """Measure networks in this process; they take turns.
+    """Measure networks in this process; they take turns, again while the machine is unsteady.
 
     Raises:
         NotFittedError, ExportError: as `measure_networks`.
     """
     networks = [model.load() for model in models]
     shapes = [model.images(target.images) for model in models]
-    found = measure_networks(
-        networks, shapes, target, effort=effort, progress=progress, machine=machine
+    found = steadiest(
+        lambda: measure_networks(
+            networks, shapes, target, effort=effort, progress=progress, machine=machine
+        ),
+        progress,
     )
     pairs = zip(found.ms, found.fits, strict=True)
     return tuple(float(ms) if fits else None for ms, fits in pairs)
