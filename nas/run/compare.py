@@ -68,7 +68,10 @@ class Comparison:
     networks: Mapping[str, Compared] = dataclasses.field(default_factory=dict)
 
     def applied(self, front: Front) -> Front:
-        """The front with these scores, and the latencies that were measured here."""
+        """The front with these scores, and the faster of two measurements of a latency.
+
+        Other programs only slow a network down.
+        """
         members = tuple(map(self._known, front.members))
         return dataclasses.replace(front, members=members)
 
@@ -82,7 +85,9 @@ class Comparison:
         latencies = []
         for at in member.latencies:
             ms, measured = self.networks[member.id].ms.get(at.target, (at.ms, False))
-            latencies.append(dataclasses.replace(at, measured_ms=ms) if measured else at)
+            if measured and (at.measured_ms is None or ms < at.measured_ms):
+                at = dataclasses.replace(at, measured_ms=ms)
+            latencies.append(at)
         return dataclasses.replace(member, latencies=tuple(latencies))
 
 

@@ -18,6 +18,8 @@ from nas.errors import ExportError, InfeasibleError, NotFittedError
 from nas.latency import Target, measure_finalists
 from nas.latency.timing.load import tell_load
 from nas.latency.timing.machine import Machine
+from nas.latency.timing.samples import Measurement
+from nas.latency.timing.steady import steadiest
 from nas.result import FrontMember
 from nas.run.front import Front
 from nas.run.work import Work
@@ -26,6 +28,8 @@ from nas.storage import atomic_write, read_document
 from nas.units import format_ms
 
 SCHEMA = 2
+USELESS = 0.5
+"""Repeat noise above which a measurement leaves nobody out: predictions are closer."""
 
 MachineOf = Callable[[Target], Machine]
 
@@ -131,18 +135,33 @@ def _on_target(
 ) -> dict[str, Any]:
     """The measured latencies on one target, or the reason why nothing was measured."""
     try:
-        networks = finalists_on(work, front.members, target, machine_of)
-        return {"networks": networks, "reason": None}
+        found = _finalists_on(work, front.members, target, machine_of)
     except (NotFittedError, ExportError) as error:
         if target.device == "cpu":
             raise
         return {"networks": {}, "reason": str(error)}
+    if found is None:
+        return {"networks": {}, "reason": None}
+    if found.repeat_noise > USELESS:
+        why = (
+            f"the machine is too unsteady, two measurements of a network differ by "
+            f"{found.repeat_noise:.0%}. Close other programs for another run"
+        )
+        return {"networks": {}, "reason": why}
+    networks = {
+        member.id: {"ms": float(ms), "spread": float(spread)}
+        for member, ms, spread, fits in zip(
+            front.members, found.ms, found.spread, found.fits, strict=True
+        )
+        if fits
+    }
+    return {"networks": networks, "reason": None}
 
 
-def finalists_on(
+def _finalists_on(
     work: Work, members: Sequence[FrontMember], target: Target, machine_of: MachineOf | None
-) -> dict[str, dict[str, float]]:
-    """Measured latencies of the front's best members on a target, by id.
+) -> Measurement | None:
+    """The front's best members, measured on a target; None if there are none.
 
     On a cluster they are measured on the node that offers the device, if one does.
 
@@ -150,24 +169,21 @@ def finalists_on(
         NotFittedError, ExportError: it cannot be measured here.
     """
     if not members:
-        return {}
+        return None
     shape, architectures = work.context.data.shape, [member.architecture for member in members]
     cluster, console = work.cluster, work.console
-    if cluster is not None and offers(cluster, target.device):
-        found = finalists_on_node(cluster, architectures, target, shape, console)
-    else:
+
+    def once() -> Measurement:
+        if cluster is not None and offers(cluster, target.device):
+            return finalists_on_node(cluster, architectures, target, shape, console)
         if machine_of is None:
             tell_load(target, console)
         machine = machine_of(target) if machine_of else None
-        found = measure_finalists(architectures, target, shape, progress=console, machine=machine)
-    work.console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
-    return {
-        member.id: {"ms": float(ms), "spread": float(spread)}
-        for member, ms, spread, fits in zip(
-            members, found.ms, found.spread, found.fits, strict=True
-        )
-        if fits
-    }
+        return measure_finalists(architectures, target, shape, progress=console, machine=machine)
+
+    found = steadiest(once, console)
+    console.say(f"repeat noise of {target.device}: {found.repeat_noise:.1%}")
+    return found
 
 
 def _nothing_kept(front: Front, names: Sequence[str]) -> InfeasibleError:

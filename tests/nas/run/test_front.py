@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from nas.result import FrontMember, Latency
+from nas.run.compare import Compared, Comparison
 from nas.run.front import Front
 from nas.run.measure import unanswered, with_measured
 from nas.search.objectives import Budgets
@@ -80,3 +81,18 @@ def test_budgets_without_a_network_are_told_with_the_reason(front: Front) -> Non
         "or raise the budget",
         "none of the 1 predicted within 2.5 ms was measured within it",
     ]
+
+
+@pytest.mark.parametrize(("again", "counts"), [(9.0, 2.6), (2.0, 2.0)])
+def test_of_two_measurements_of_a_network_the_faster_counts(
+    front: Front, again: float, counts: float
+) -> None:
+    compared = Compared(0.5, (True, False), {"cpu": (again, True)})
+    known = Comparison(2, {}, {"slow": compared}).applied(front)
+    assert [one.latencies[0].measured_ms for one in known.members] == [1.0, counts, None]
+
+
+def test_a_prediction_made_at_the_end_replaces_no_measurement(front: Front) -> None:
+    compared = Compared(0.5, (True, False), {"cpu": (0.5, False)})
+    known = Comparison(2, {}, {"slow": compared, "best": compared}).applied(front)
+    assert [one.latencies[0].measured_ms for one in known.members] == [1.0, 2.6, None]
