@@ -61,10 +61,11 @@ def trace(
     """
     dtype = _HALF.get(precision, torch.float32)
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    weights = {name: _on_meta(tensor, dtype, layout) for name, tensor in state.items()}
-    inputs = tuple(_input(shape, dtype, layout) for shape in input_shapes)
     autocast = precision == "amp"
-    with _evaluation(module), torch.no_grad():
+    # In inference mode torch reports other, larger functions.
+    with torch.inference_mode(False), torch.no_grad(), _evaluation(module):
+        weights = {name: _on_meta(tensor, dtype, layout) for name, tensor in state.items()}
+        inputs = tuple(_input(shape, dtype, layout) for shape in input_shapes)
         operations = _record(module, weights, inputs, autocast)
         if any(_makes_constants(operation) for operation in operations):
             # The first pass filled caches of constants (window offsets); the next only reads them.

@@ -70,6 +70,18 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(x, x, x)
 
 
+def test_a_trace_within_inference_mode_is_the_same() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(2), nn.Linear(36, 5)).eval()
+
+    def flops() -> list[int]:
+        return [operation.flops for operation in trace(module, (1, 3, 8, 8))]
+
+    outside = flops()
+    with torch.inference_mode():
+        assert flops() == outside
+    assert sum(outside) == 2 * (8 * 27 * 36 + 8 * 36 * 5)
+
+
 def test_attention_is_one_operation_with_its_formula() -> None:
     (operation,) = trace(Attention(), (2, 3, 5, 8))
     assert (operation.op, operation.kind) == ("scaled_dot_product_attention", "attention")
