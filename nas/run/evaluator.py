@@ -40,7 +40,9 @@ PIXELS = 2**18
 """Of a batch on a processor: the maps of more do not fit in its caches. A child of `photo-mobile`
 takes 1.4 times as long at 64 px in batches of 256 images, and twice as long at 128 px
 (`scripts/evaluation_batches.py`)."""
-CALIBRATION_IMAGES = 1024
+CALIBRATION_IMAGES = 512
+"""Training images for a child's batch norms. With more the order of children hardly changes, and
+each takes longer (`scripts/calibration_images.py`)."""
 
 
 def batch_size_at(resolution: int) -> int:
