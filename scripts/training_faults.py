@@ -3,12 +3,15 @@
     python scripts/training_faults.py --part equality
     python scripts/training_faults.py --part kill-training
     python scripts/training_faults.py --part kill-retraining
+    python scripts/training_faults.py --part shrink
     python scripts/training_faults.py --part limits
 
 equality    one process against two that share each step (gloo), in float64 and float32
 kill-...    `kill -9` of the driver in `nas search --ray local` while the supernet trains, then
             `nas resume`; or in `nas retrain --ray local`, then the same command again; the weights
             must be equal in the end
+shrink      one of two nodes is killed while `nas train --workers 1-2` trains on them: it goes on
+            with one worker, to the losses of one process
 limits      `nas train` to a bucket without credentials: the message and how long it takes
 """
 
@@ -19,6 +22,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -89,6 +93,7 @@ def main() -> None:
         "equality": equality,
         "kill-training": kill_training,
         "kill-retraining": kill_retraining,
+        "shrink": shrink,
         "limits": limits,
     }
     parser.add_argument("--part", choices=list(parts), required=True)
@@ -182,6 +187,58 @@ def kill_retraining(home: Path) -> dict[str, Any]:
 RUNS = ("whole", "again")
 
 
+NODES = """
+import sys
+from ray.cluster_utils import Cluster
+
+how = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+cluster = Cluster()
+cluster.add_node(include_dashboard=False, **how)
+node = cluster.add_node(**how)
+print(cluster.address, flush=True)
+sys.stdin.readline()
+cluster.remove_node(node, allow_graceful=False)
+sys.stdin.readline()
+"""
+
+
+def shrink(home: Path) -> dict[str, Any]:
+    """A supernet whose cluster loses one of two nodes against one trained in one process."""
+    nas = Nas(home, "shrink")
+    nas.environment |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}
+    nodes = subprocess.Popen(
+        [sys.executable, "-c", NODES],
+        env=nas.environment | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert nodes.stdin is not None and nodes.stdout is not None
+    address = nodes.stdout.readline().strip()
+    train = ["train", "--space", "small.yaml", "--epochs", "16", "--json"]
+    begin = time.monotonic()
+    process = nas.start(*train, "--ray", address, "--workers", "1-2")
+    lines = nas.begun(process, "training the supernet")
+    time.sleep(SECONDS)
+    nodes.stdin.write("\n")
+    nodes.stdin.flush()
+    status = process.wait()
+    seconds = time.monotonic() - begin
+    nodes.kill()
+    alone = Nas(home, "alone")
+    curve = json.loads(alone.run_json(*train))["curve"]
+    shrunk = json.loads(nas.run_json(*train))["curve"]
+    return {
+        "exit_status": status,
+        "node_killed_after_s": SECONDS,
+        "seconds": round(seconds, 1),
+        "said": [line.strip() for line in lines if "worker" in line or "goes on" in line],
+        "largest_difference_of_a_loss": max(
+            abs(one["loss"] - other["loss"]) for one, other in zip(shrunk, curve, strict=True)
+        ),
+    }
+
+
 def limits(home: Path) -> dict[str, Any]:
     """The message about a bucket without credentials, its exit status and its time."""
     nas = Nas(home, "limits")
@@ -219,14 +276,17 @@ class Nas:
         assert done.returncode == 0, words
         return done.stderr
 
-    def killed(self, word: str, *words: str) -> str:
-        """Start a command and kill it after a checkpoint or two; how long it trained.
+    def run_json(self, *words: str) -> str:
+        """The document of a command."""
+        done = subprocess.run(
+            [*PROGRAM, *words], env=self.environment, cwd=self.home, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-        Args:
-            word: What the line begins with that says that the workers have begun.
-            words: The command.
-        """
-        process = subprocess.Popen(
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command in the background."""
+        return subprocess.Popen(
             [*PROGRAM, *words],
             env=self.environment,
             cwd=self.home,
@@ -234,12 +294,31 @@ class Nas:
             stdout=subprocess.DEVNULL,
             text=True,
         )
+
+    def begun(self, process: subprocess.Popen[str], word: str) -> list[str]:
+        """Wait until workers have begun; the lines that the command has said and will say.
+
+        Args:
+            process: The command.
+            word: What the line begins with that says that the workers have begun.
+        """
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()))
         reader.start()
         while not any(word in line and "worker" in line for line in lines):
             assert process.poll() is None, lines
             time.sleep(0.05)
+        return lines
+
+    def killed(self, word: str, *words: str) -> str:
+        """Start a command and kill it after a checkpoint or two; how long it trained.
+
+        Args:
+            word: As for `begun`.
+            words: The command.
+        """
+        process = self.start(*words)
+        self.begun(process, word)
         time.sleep(SECONDS)
         running = process.poll() is None
         process.send_signal(signal.SIGKILL)
