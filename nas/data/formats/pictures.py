@@ -22,8 +22,9 @@ from nas.errors import DataError
 from nas.reading import Fit, ReadOptions
 
 EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".tga"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".jpx", ".jpf", ".gif"}
+    | {".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib", ".tga", ".qoi"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
 )
 LARGEST_SIDE = 224
 MEMORY_LIMIT = 4 * 2**30
@@ -76,6 +77,8 @@ class _Header:
     low: float = 0.0
     high: float = 255.0
     """Least and greatest level of an image with more than 8 bits."""
+    frames: bool = False
+    """Whether the file holds further images, such as an animation or pages."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def decode(
     if failures and not options.skip_unreadable:
         raise _corrupt(failures, len(paths))
     notes = [*_describe_sizes(headers, side, options.fit), *_describe_depth(headers, levels)]
+    if frames := sum(header.frames for header in headers):
+        notes.append(f"{frames} files hold several images each, of which the first is read")
     if failures:
         names = listed([str(failure.path) for failure in failures])
         notes.append(f"{len(failures)} of {len(paths)} files cannot be read, left out: {names}")
@@ -166,21 +171,32 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 def _read_header(path: Path) -> _Header | _Failure:
     if path.is_symlink() and not path.exists():
         return _Failure(path, "a link to a file that does not exist")
+    if not path.is_file():
+        return _Failure(path, "not a file")
     try:
         with Image.open(path) as image:
             width, height = image.size
             deep_colour = any(";16" in str(tile[3]) for tile in image.tile) and not (
                 image.mode.startswith(_DEEP_GREY)
             )
+            frames = _has_frames(image)
             if not image.mode.startswith(_DEEP_GREY):
-                return _Header(width, height, image.mode, deep_colour)
+                return _Header(width, height, image.mode, deep_colour, frames=frames)
             levels = np.asarray(image)
             low, high = float(levels.min()), float(levels.max())
             if not np.isfinite([low, high]).all():
                 return _Failure(path, "it holds NaN or infinite values")
-            return _Header(width, height, image.mode, deep_colour, low, high)
+            return _Header(width, height, image.mode, deep_colour, low, high, frames)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether there are further images in the file; a camera's previews do not count."""
+    several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    if several:
+        image.seek(0)
+    return several
 
 
 def _read_into(
