@@ -125,7 +125,7 @@ def _refuse_divided(folder: Path, below: dict[Path, list[Path]]) -> None:
     divided = [top for top, subs in below.items() if any(map(_is_split, subs))]
     if divided:
         others = [top.name for top in below if top not in divided]
-        among = f", and {listed(others)} has not" if others else ", and others"
+        among = f", and {listed(others)} has not" if others else " beside others"
         raise DataError(
             f"'{divided[0].name}' in folder '{folder}' has folders called like splits{among}. "
             f"Divide every class, such as cat/train/1.png and cat/test/2.png, or read every "

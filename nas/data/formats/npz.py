@@ -172,7 +172,7 @@ def _channels_last(path: Path, name: str, array: Array, layout: ArrayLayout | No
     """
     _, first, second, third = array.shape
     told = layout
-    if told is None and first == second != third and (first > _MOST_COLOURS or third < first):
+    if told is None and first == second != third and first > _MOST_COLOURS:
         told = "NHWC"
     if told is None and third <= _MOST_COLOURS < first:
         told = "NHWC"

@@ -8,7 +8,7 @@ their 8 upper bits, not their 4.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nas.data.images import EIGHT_BITS, MARGIN
+from nas.data.formats.squares import CUBIC, margin_of, to_square
+from nas.data.images import EIGHT_BITS
 from nas.errors import DataError
 from nas.reading import Fit, ReadOptions
 
@@ -46,6 +47,9 @@ _UNREADABLE = (
 )
 _BIT_DEPTHS = (8, 10, 12, 14, 16, 32)
 """Of cameras and file formats."""
+_DRAFT = 3
+"""JPEGs are decoded at this many times the side needed or more: the pixels are then as if decoded
+whole, but for one level."""
 _DARK = 64
 """Deep colour images with no level above this were probably not filled to 16 bits."""
 
@@ -117,7 +121,7 @@ def decode(
             raise _corrupt([r for r in results if isinstance(r, _Failure)], len(paths))
         mode = "L" if all(header.mode in _GREY_MODES for header in headers) else "RGB"
         side = _common_side(headers, len(mode), memory_limit)
-        levels, margin = _levels_of(headers), _margin(options, len(mode))
+        levels, margin = _levels_of(headers), margin_of(options.normalisation, len(mode))
         pixels = np.empty((len(paths), side, side, len(mode)), dtype=np.uint8)
 
         def fill(position: int) -> _Failure | None:
@@ -141,13 +145,19 @@ def decode(
     return Decoded(pixels, read, (*notes, *dark), (levels.low, levels.size))
 
 
-def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BITS) -> Image.Image:
+def open_image(
+    path: Path,
+    channels: int,
+    levels: tuple[float, float] = EIGHT_BITS,
+    side: int | None = None,
+) -> Image.Image:
     """One image file as a data set reads it, before it becomes square: upright, grey or RGB.
 
     Args:
         path: The file.
         channels: 1 for grey, 3 for RGB.
         levels: See `Decoded`.
+        side: Of the square that it will become, which saves time with a large JPEG.
 
     Raises:
         DataError: the file cannot be read, or images have other channels.
@@ -156,7 +166,7 @@ def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BI
         raise DataError(f"Image files have 1 or 3 channels, but {channels} are needed.")
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
+            upright = _upright(image, side)
             return _flatten(upright, "L" if channels == 1 else "RGB", _Levels(*levels))
     except _UNREADABLE as error:
         raise DataError(f"'{path}' cannot be read: {_reason(error)}.") from error
@@ -211,39 +221,19 @@ def _read_into(
     side = len(pixels)
     try:
         with Image.open(path) as image:
-            if fit == "crop":
-                image.draft(mode, (side, side))  # lets a JPEG decode at a fraction of its size
-            upright = ImageOps.exif_transpose(image)
-            square = _FITS[fit](_flatten(upright, mode, levels), side, margin)
+            flat = _flatten(_upright(image, side), mode, levels)
+            square = to_square(flat, side, fit, CUBIC, margin)
             pixels[...] = np.asarray(square).reshape(pixels.shape)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
     return None
 
 
-_CUBIC = Image.Resampling.BICUBIC
-_FITS: dict[Fit, Callable[[Image.Image, int, tuple[int, ...]], Image.Image]] = {
-    "crop": lambda image, side, margin: ImageOps.fit(image, (side, side), _CUBIC),
-    "squash": lambda image, side, margin: image.resize((side, side), _CUBIC),
-    "pad": lambda image, side, margin: _padded(image, side, margin),
-}
-
-
-def _margin(options: ReadOptions, channels: int) -> tuple[int, ...]:
-    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
-    mean = options.normalisation[0] if options.normalisation else ()
-    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
-
-
-def _padded(image: Image.Image, side: int, margin: tuple[int, ...]) -> Image.Image:
-    """The whole image in the middle of a square, placed as timm places it."""
-    ratio = side / max(image.size)
-    width, height = (max(1, round(length * ratio)) for length in image.size)
-    square = Image.new(image.mode, (side, side), margin)
-    square.paste(
-        image.resize((width, height), _CUBIC), ((side - width) // 2, (side - height) // 2)
-    )
-    return square
+def _upright(image: Image.Image, side: int | None) -> Image.Image:
+    """The image turned as its camera was held; a large JPEG at a fraction of its size."""
+    if side is not None:
+        image.draft(None, (_DRAFT * side, _DRAFT * side))
+    return ImageOps.exif_transpose(image)
 
 
 def _flatten(image: Image.Image, mode: str, levels: _Levels) -> Image.Image:

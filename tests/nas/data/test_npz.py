@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,21 @@ def _with_nan() -> np.ndarray:
             },
             r"test images have values from 0 to 255, but train images from 0 to 1\. Scale all",
         ),
+        (
+            {"images": IMAGES, "labels": np.r_[np.arange(10) % 2, 255, 255]},
+            r"labels are 0 to 1 and 255, which usually marks",
+        ),
+        ({"images": IMAGES, "labels": np.r_[np.arange(10) % 3, -100, -100]}, r"to 2 and -100, wh"),
+        ({"images": IMAGES, "labels": np.r_[np.arange(9) % 3, [65535] * 3]}, r"and 65535, which"),
+        ({"images": np.zeros((12, 3, 3, 48), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
+        ({"images": np.zeros((12, 4, 4, 3), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
+        ({"images": np.moveaxis(IMAGES, 0, -1), "labels": LABELS}, r"12 labels: its last axis"),
+        ({"images": IMAGES[..., 0].T, "labels": LABELS}, r"12 labels: its last axis seems to"),
+        ({"images": IMAGES + 2**40, "labels": LABELS}, r"which float32 cannot hold or tell"),
+        ({"images": IMAGES * 1e300, "labels": LABELS}, r"which float32 cannot hold or tell"),
+        ({"images": IMAGES, "labels": LABELS, "classes": list("aab")}, r"names 'a' more than"),
+        ({"x_train": IMAGES, "ytrain": LABELS}, r"it holds 'x_train' \(12, 5, 7, 3\), 'ytrain'"),
+        ({"images": IMAGES, "labels": LABELS, "X_test": IMAGES}, r"has no array 'test_labels'"),
         ({"images": IMAGES.astype(str), "labels": LABELS}, r"'images' .* is <U3, not numbers"),
         ({"images": IMAGES, "labels": np.eye(12)}, r"shape \(12, 12\); expected one label per"),
         ({"images": IMAGES, "labels": LABELS + 0.5}, r"is float64; labels are whole numbers or"),
@@ -213,6 +229,58 @@ def test_the_names_of_keras_are_read(make_npz: MakeNpz) -> None:
     arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS}
     source = read(make_npz(**arrays))
     assert source.test is not None and len(source.train) == len(source.test) == 12
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels"), [("X_train", "Y_train"), ("train_x", "train_y"), ("data", "target")]
+)
+def test_other_usual_names_are_read(make_npz: MakeNpz, pixels: str, labels: str) -> None:
+    source = read(make_npz(**{pixels: IMAGES, labels: LABELS}))
+    np.testing.assert_array_equal(source.train.pixels, IMAGES)
+    assert source.notes == ()
+
+
+def test_a_split_called_valid_is_validation(make_npz: MakeNpz) -> None:
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_valid": IMAGES[:3], "y_valid": LABELS[:3]}
+    source = read(make_npz(**arrays))
+    assert source.validation is not None and len(source.validation) == 3
+    split = np.array(["Train", "VALID"])[np.arange(12) // 9]
+    source = read(make_npz(images=IMAGES, labels=LABELS, split=split))
+    assert source.validation is not None and len(source.validation) == 3
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ((IMAGES // 255), r"test images have values from 0 to 1, but train images from 0 to 25"),
+        (IMAGES, None),
+    ],
+)
+def test_splits_of_bytes_that_were_scaled_differently_are_said(
+    make_npz: MakeNpz, test: np.ndarray, said: str | None
+) -> None:
+    notes = read(
+        make_npz(images=IMAGES, labels=LABELS, test_images=test, test_labels=LABELS)
+    ).notes
+    assert (said is None) == (notes == ())
+    assert said is None or re.match(said, notes[0])
+
+
+def test_splits_of_other_signs_are_said(make_npz: MakeNpz) -> None:
+    arrays = {"images": IMAGES / 255.0, "test_images": IMAGES / 127.5 - 1}
+    source = read(make_npz(**arrays, labels=LABELS, test_labels=LABELS))
+    assert "were they scaled alike?" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "apart"), [([0, 1, 2, 99], 99), ([-1, 0, 1], -1), ([0, 1, 2], None), ([0, 9], None)]
+)
+def test_a_label_apart_from_the_others_is_said(
+    make_npz: MakeNpz, labels: list[int], apart: int | None
+) -> None:
+    source = read(make_npz(images=IMAGES, labels=np.resize(labels, 12)))
+    asked = [note for note in source.notes if "a class?" in note]
+    assert asked == ([] if apart is None else asked) and (apart is None or f"is {apart} a" in asked[0])
 
 
 def test_pictures_that_are_almost_black_are_said(make_npz: MakeNpz) -> None:
