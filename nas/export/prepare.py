@@ -3,8 +3,8 @@
     images = prepare_files("networks/<id>", ["a.jpg", "b.png"])      (2, C, R, R)
     scores = load_exported("networks/<id>")(images)                  or model.pt2, or ONNX
 
-timm's own transform, made from `config.json`, prepares them alike. Give it what `open_image` gives:
-Pillow alone opens transparent, 16-bit and turned images otherwise than they were read in training.
+timm's own transform, made from `config.json`, prepares them alike. Give it what `open_image`
+gives: Pillow alone opens transparent, 16-bit and turned images otherwise than they were read.
 Where the network's resolution is the side of the images it was scored on, these are the pixels
 that were scored; else those were resized twice, to that side and then to the resolution.
 """

@@ -245,7 +245,7 @@ def _as_pixels(
 def _float32_holds(low: float, high: float) -> bool:
     """Whether values of this range stay finite, and at least `_FEWEST_LEVELS` stay different."""
     largest = max(-low, high)
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         return False
     return low == high or high - low >= _FEWEST_LEVELS * np.spacing(np.float32(largest))
 

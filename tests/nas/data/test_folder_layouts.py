@@ -1,4 +1,4 @@
-"""Layouts of folders that are nearly known: recognised or refused; and what is left out is said."""
+"""Layouts that are nearly known are recognised or refused, and what is left out is said."""
 
 from __future__ import annotations
 

@@ -141,7 +141,10 @@ def _with_nan() -> np.ndarray:
         ({"images": np.zeros((12, 4, 4, 3), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
         ({"images": np.moveaxis(IMAGES, 0, -1), "labels": LABELS}, r"12 labels: its last axis"),
         ({"images": IMAGES[..., 0].T, "labels": LABELS}, r"12 labels: its last axis seems to"),
-        ({"images": IMAGES + 2**40, "labels": LABELS}, r"which float32 cannot hold or tell"),
+        (
+            {"images": IMAGES.astype(np.int64) + 2**40, "labels": LABELS},
+            r"which float32 cannot hold or tell",
+        ),
         ({"images": IMAGES * 1e300, "labels": LABELS}, r"which float32 cannot hold or tell"),
         ({"images": IMAGES, "labels": LABELS, "classes": list("aab")}, r"names 'a' more than"),
         ({"x_train": IMAGES, "ytrain": LABELS}, r"it holds 'x_train' \(12, 5, 7, 3\), 'ytrain'"),
@@ -279,8 +282,8 @@ def test_a_label_apart_from_the_others_is_said(
     make_npz: MakeNpz, labels: list[int], apart: int | None
 ) -> None:
     source = read(make_npz(images=IMAGES, labels=np.resize(labels, 12)))
-    asked = [note for note in source.notes if "a class?" in note]
-    assert asked == ([] if apart is None else asked) and (apart is None or f"is {apart} a" in asked[0])
+    asked = [note.partition(": ")[2] for note in source.notes if "a class?" in note]
+    assert asked == ([] if apart is None else [f"is {apart} a class?"])
 
 
 def test_pictures_that_are_almost_black_are_said(make_npz: MakeNpz) -> None:

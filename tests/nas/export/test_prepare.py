@@ -38,13 +38,13 @@ from search_spaces.data_shape import DataShape
 SIDE = 16
 KINDS = (
     *("tall", "wide", "dot", "grey", "palette", "clear_palette", "deep", "cmyk", "turned"),
-    *("large", "narrow"),
+    "large",
 )
 AS_PILLOW_OPENS = ("tall", "wide", "dot", "grey", "palette", "cmyk")
 """Kinds that need no `open_image`."""
 FITS: tuple[Fit, ...] = ("crop", "squash", "pad")
 EQUAL = 1e-3
-TWICE = 0.5
+TWICE = 0.1
 """For images that were resized twice when they were scored, and once through every door."""
 
 
@@ -57,12 +57,12 @@ def smooth(height: int, width: int, phase: float) -> np.ndarray:
 
 def picture(kind: str, phase: float, side: int) -> tuple[Image.Image, str, dict[str, object]]:
     """An image whose shorter side is `side`, the ending of its file, and what is saved with it."""
-    if kind in ("tall", "wide", "dot", "narrow"):
-        sizes = {"tall": (96, 32), "wide": (32, 96), "dot": (1, 1), "narrow": (9, 200)}
+    if kind in ("tall", "wide", "dot"):
+        sizes = {"tall": (96, 32), "wide": (32, 96), "dot": (1, 1)}
         return Image.fromarray(smooth(*sizes[kind], phase)), "png", {}
     if kind == "large":  # a JPEG that is decoded at a part of its size
-        return Image.fromarray(smooth(480, 640, phase)), "jpg", {"quality": 95}
-    image = Image.fromarray(smooth(side, side * 8 // 5, phase))
+        return Image.fromarray(smooth(480, 960, phase)), "jpg", {"quality": 95}
+    image = Image.fromarray(smooth(side, 2 * side, phase))
     if kind == "grey":
         return image.convert("L"), "png", {}
     if kind == "palette":
@@ -157,7 +157,7 @@ def test_files_give_equal_scores_through_every_door(
     images = prepare_files(out, files)
     assert images.shape == (len(files), data.shape.channels, SIDE, SIDE)
     ours = load_exported(out)(images)
-    assert (ours.std(dim=0) > 0.3).all() and len(ours.argmax(1).unique()) == 2
+    assert (ours.std(dim=0) > 0.3).all() and (ours[:, 0] - ours[:, 1]).std() > 0.3
     for run in door.programs.values():
         torch.testing.assert_close(run(images), ours, rtol=0, atol=EQUAL)
     model = create_model(f"local-dir:{out}", pretrained=True).eval()
@@ -179,8 +179,12 @@ def test_files_give_the_scores_that_they_had_in_the_run(
     export_network(door.network, out, data=DataDescription.of(data), scores={})
     images = prepare_files(out, sorted(door.folder.glob("*/*")))
     before = scored(door.folder, fit, data)
-    limit = EQUAL if data.native_size == (SIDE, SIDE) else TWICE
-    torch.testing.assert_close(door.network(images), door.network(before), rtol=0, atol=limit)
+    if data.native_size == (SIDE, SIDE):
+        assert torch.equal(images, before)
+    elif fit == "pad":  # resized again, the picture and its margins have run into each other
+        assert (images - before).abs().mean() < TWICE
+    else:
+        torch.testing.assert_close(door.network(images), door.network(before), rtol=0, atol=TWICE)
 
 
 def test_margins_are_the_mean_so_that_timm_pads_alike(folder: Path, tmp_path: Path) -> None:
