@@ -57,9 +57,15 @@ class Mailbox:
 
 @contextlib.contextmanager
 def mailbox() -> Iterator[Any]:
-    """The handle of a mailbox, which any worker can be given."""
+    """The handle of a mailbox on the driver's node, which any worker can be given.
+
+    Elsewhere it would be lost with its node, and the driver would hear no more of the workers.
+    """
     ray = ray_module()
-    box = ray.remote(num_cpus=0)(Mailbox).remote()
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    box = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
     try:
         yield box
     finally:
