@@ -51,6 +51,7 @@ from timm.data.mixup import Mixup  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 from timm.layers.config import set_fused_attn, use_fused_attn  # noqa: E402
 from timm.models import (  # noqa: E402
+    PretrainedCfg,
     adapt_input_conv,
     build_model_with_cfg,
     get_pretrained_cfg,
@@ -62,6 +63,7 @@ from timm.models import (  # noqa: E402
 from timm.utils.model import reparameterize_model  # noqa: E402
 
 __all__ = [
+    "PretrainedCfg",
     "Mixup",
     "adapt_input_conv",
     "build_model_with_cfg",

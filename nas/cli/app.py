@@ -79,6 +79,7 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return 130
+    error = _named(error)
     return error.exit_code if isinstance(error, NasError) else 1
 
 

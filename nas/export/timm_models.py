@@ -15,7 +15,7 @@ from nas.errors import CheckpointError, SettingsError
 from nas.export.description import read_architecture
 from nas.export.timm_index import CLASSIFIER, CONFIG_FILE, ENTRY, exports
 from nas.export.timm_network import TimmNetwork, stages_of
-from nas.timm_library import build_model_with_cfg, is_model, register_model
+from nas.timm_library import PretrainedCfg, build_model_with_cfg, is_model, register_model
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.network import Network
@@ -33,7 +33,7 @@ def nas_network(
     pretrained: bool = False,
     *,
     architecture: Architecture | Mapping[str, Any] | Path | str | None = None,
-    pretrained_cfg: Mapping[str, Any] | None = None,
+    pretrained_cfg: PretrainedCfg | Mapping[str, Any] | str | None = None,
     **options: Any,
 ) -> nn.Module:
     """Any network of ours, from its architecture; timm's entry point.
@@ -62,7 +62,7 @@ def nas_network(
     if options.get("features_only"):
         wanted = stages_of(options.get("out_indices"), len(chosen.stages))
         options |= {"out_indices": wanted, "feature_cls": "getter"}
-    cfg = _images(dict(pretrained_cfg or {}), options.get("in_chans"), chosen.resolution)
+    cfg = _images(_described(pretrained_cfg), options.get("in_chans"), chosen.resolution)
     cfg.setdefault("classifier", CLASSIFIER)
     model: nn.Module = build_model_with_cfg(
         TimmNetwork,
@@ -74,6 +74,19 @@ def nas_network(
         **options,
     )
     return model
+
+
+def _described(cfg: PretrainedCfg | Mapping[str, Any] | str | None) -> dict[str, Any]:
+    """Timm's description as a dictionary.
+
+    Raises:
+        SettingsError: it is a tag, as in `NAME.TAG`: there is one set of weights for each network.
+    """
+    if isinstance(cfg, str):
+        raise SettingsError(
+            f"These networks have no pretrained tags, such as '.{cfg}': leave it out."
+        )
+    return dict(cfg.to_dict() if isinstance(cfg, PretrainedCfg) else cfg or {})
 
 
 def _resized(architecture: Architecture, side: int | tuple[int, int] | None) -> Architecture:

@@ -224,9 +224,18 @@ def test_weights_of_a_file_can_be_named(
     assert torch.equal(model(images), network(images))
 
 
+def test_a_description_of_timms_own_kind_is_taken(folder: Path) -> None:
+    from timm.models import PretrainedCfg
+
+    model = create(NAME, pretrained_cfg=PretrainedCfg(mean=(0.1, 0.2), input_size=(2, 8, 8)))
+    assert tuple(model.default_cfg["mean"]) == (0.1, 0.2)
+
+
 def test_options_that_cannot_be_are_named(folder: Path) -> None:
     with pytest.raises(SettingsError, match="gives maps, not scores: add num_classes=0"):
         create(NAME, global_pool="")
+    with pytest.raises(SettingsError, match="have no pretrained tags, such as '.in1k'"):
+        create(f"{NAME}.in1k")
     with pytest.raises(SettingsError, match="do not take window_size. They take: cache_dir"):
         create(NAME, window_size=7)
 
