@@ -1,6 +1,7 @@
 """The keys of `--recipe KEY=VALUE`, read from the settings.
 
 learning_rate=0.002          a value of the recipe
+micro_batch=16               another one: images that are run at once, to save memory
 mixup=0.2                    a value of the images' augmentation
 sampler=sandwich             how each step's children are chosen
 sampler.random_children=3    an option of that sampler

@@ -24,7 +24,7 @@ from nas.latency.cost import CostTable
 from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
-from nas.run.jobs import Worker
+from nas.run.jobs import Worker, shown
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.settings import Settings
@@ -210,13 +210,12 @@ def _train_here(
     start_from_donor(context, console, supernet)
     teacher = teacher_of(context, console)
     with console.task("training the supernet", _steps(context)) as advance:
-
-        def progress(now: TrainingProgress) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
-
-        checkpoints = checkpoints_at(checkpoint, key)
         curve = train_supernet(
-            context, supernet, teacher, checkpoints=checkpoints, progress=progress
+            context,
+            supernet,
+            teacher,
+            checkpoints=checkpoints_at(checkpoint, key),
+            progress=shown(console, advance),
         )
     return _content(supernet, key, curve)
 

@@ -31,6 +31,8 @@ class TrainingProgress:
     step: int
     steps: int
     loss: float
+    note: str = ""
+    """What a person should be told about this step, such as memory that did not suffice."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def run_steps(
     while training.step_number < teaching.steps:
         loss = training.step()
         if progress is not None:
-            progress(TrainingProgress(training.step_number, teaching.steps, loss))
+            note = "; ".join(teaching.notes)
+            progress(TrainingProgress(training.step_number, teaching.steps, loss, note))
+        teaching.notes.clear()
         if training.at_curve_point(recipe.epochs):
             training.add_curve_point(validate if workers.leads else None)
             if point is not None:
@@ -156,6 +160,7 @@ class _Training:
             "curve": self.curve,
             "losses": self.losses,
             "sampler": sampler,
+            "micro_batch": self.teaching.micro_batch.images,
         }
         return to_bytes({**self.optimisation.state(), **buffers}, description)
 
@@ -172,4 +177,5 @@ class _Training:
             )
         self.optimisation.load(tensors, description["step"])
         self.teaching.remember(tensors, description["sampler"])
+        self.teaching.micro_batch.images = description["micro_batch"]
         self.curve, self.losses = description["curve"], description["losses"]

@@ -16,6 +16,7 @@ from supernet.method import Setup, choose
 from supernet.sampling import Child, Moment
 from supernet.supervision import SUPERVISIONS
 from supernet.supervision.teacher import Teacher, TeacherOptions
+from supernet.training.micro_batch import MicroBatch
 from supernet.training.parallel.workers import Alone
 from supernet.training.step import RunningStep
 
@@ -46,7 +47,10 @@ def _step() -> tuple[RunningStep, list[tuple[int, int]]]:
         return Batch(torch.zeros(4, 1, side, side), torch.eye(10)[:4], torch.arange(4))
 
     children = [Child(SPACE.decode(SPACE.largest())), Child(SPACE.decode(SPACE.smallest()))]
-    step = RunningStep(Moment(5, 10), children, maps, batch, torch.device("cpu"), Alone())
+    cpu, alone = torch.device("cpu"), Alone()
+    step = RunningStep(
+        Moment(5, 10), children, maps, batch, cpu, alone, MicroBatch(None, 4, alone)
+    )
     return step, seen
 
 
