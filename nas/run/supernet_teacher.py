@@ -21,6 +21,7 @@ from nas.run.context import Context
 from nas.run.jobs import shown
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces.architecture import Architecture
+from search_spaces.network import Wrap
 from supernet.calibration import calibrate
 from supernet.supervision.labels import Labels
 from supernet.training.checkpoint import from_bytes, to_bytes
@@ -112,7 +113,7 @@ def fine_tune(
     epochs = min(MOST_EPOCHS, max(2, -(-STEPS // per_epoch)))
     recipe = RECIPE.model_copy(update={"epochs": epochs})
 
-    def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
+    def maps(images: Tensor, _: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
         network.train()
         yield "scores", network(images)
 

@@ -8,6 +8,7 @@ The call is caught while a network runs on a part of the images, so networks kno
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -38,6 +39,13 @@ class DrawsOfWhole(TorchFunctionMode):
         if func is torch.rand:
             return rand_of_rows(func, self.rows, self.images, *args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def drawn_for(rows: slice, images: int) -> AbstractContextManager[object]:
+    """Within it a network draws for all images and runs on some rows of them."""
+    if rows == slice(0, images):
+        return nullcontext()
+    return DrawsOfWhole(rows, images)
 
 
 def rand_of_rows(

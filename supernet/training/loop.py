@@ -160,7 +160,7 @@ class _Training:
             "curve": self.curve,
             "losses": self.losses,
             "sampler": sampler,
-            "micro_batch": self.teaching.micro_batch.images,
+            "micro_batch": self.teaching.memory_plan.images,
         }
         return to_bytes({**self.optimisation.state(), **buffers}, description)
 
@@ -177,5 +177,5 @@ class _Training:
             )
         self.optimisation.load(tensors, description["step"])
         self.teaching.remember(tensors, description["sampler"])
-        self.teaching.micro_batch.images = description["micro_batch"]
+        self.teaching.memory_plan.images = description["micro_batch"]
         self.curve, self.losses = description["curve"], description["losses"]

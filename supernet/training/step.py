@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.network import Wrap
 from supernet.batches import Batch
 from supernet.sampling import Child, Moment
-from supernet.training.micro_batch import MicroBatch, run_in_parts
+from supernet.training.draws import drawn_for
+from supernet.training.memory import MemoryPlan, run_in_parts
 from supernet.training.parallel.workers import PartOfBatch, Workers
 
-Maps = Callable[[Tensor, Architecture], Iterator[tuple[str, Tensor]]]
-"""Runs an architecture on images: the name and the output of each part, the scores last."""
+Maps = Callable[[Tensor, Architecture, Wrap], Iterator[tuple[str, Tensor]]]
+"""Runs an architecture on images: the name and the output of each part, the scores last.
+
+Parts are run through the last argument."""
 Kept = Callable[[Iterator[tuple[str, Tensor]]], dict[str, Tensor]]
 """Reads the outputs and keeps some of them."""
 
@@ -31,7 +37,7 @@ class RunningStep:
         batch: Makes the step's batch at a resolution.
         device: The device of the weights.
         workers: The processes that share the step.
-        micro_batch: How many images are run at once.
+        memory: How much of the step is in memory at once.
     """
 
     def __init__(
@@ -42,11 +48,11 @@ class RunningStep:
         batch: Callable[[int], Batch],
         device: torch.device,
         workers: Workers,
-        micro_batch: MicroBatch,
+        memory: MemoryPlan,
     ) -> None:
         self.moment, self.children = moment, tuple(children)
         self._maps, self._batch, self._device = maps, batch, device
-        self._workers, self._micro_batch = workers, micro_batch
+        self._workers, self._memory = workers, memory
         self._batches: dict[int, PartOfBatch] = {}
         self._seen: dict[Child, Tensor] = {}
 
@@ -91,19 +97,28 @@ class RunningStep:
         x = self.batch(child).images if images is None else images
         names: list[str] = []
 
-        def run(x: Tensor) -> list[Tensor]:
-            with self._workers.share(len(x)) as rows:
-                outputs = kept(self._maps(x[rows], child.architecture))
+        def run(part: Tensor, rows: slice) -> list[Tensor]:
+            around = partial(self._around, rows, len(x))
+            with around() as own:
+                wrap = self._memory.wrap(around)
+                outputs = kept(self._maps(part[own], child.architecture, wrap))
             names[:] = outputs
             outputs[names[-1]] = _precise(outputs[names[-1]])
-            return [self._workers.whole(output, len(x)) for output in outputs.values()]
+            return [self._workers.whole(output, len(part)) for output in outputs.values()]
 
         with self._mixed_precision():
-            found = run_in_parts(run, x, self._micro_batch.parts(len(x)))
+            found = run_in_parts(run, x, self._memory.parts(len(x)))
         outputs = dict(zip(names, found, strict=True))
         if images is None:
             self._seen.setdefault(child, outputs[names[-1]].detach())
         return outputs
+
+    @contextmanager
+    def _around(self, part: slice, images: int) -> Iterator[slice]:
+        """Where a child runs on a part of its images: this worker's rows of the part."""
+        whole = drawn_for(part, images)
+        with whole, self._workers.share(part.stop - part.start) as rows:
+            yield rows
 
     def _mixed_precision(self) -> torch.autocast:
         cuda = self._device.type == "cuda"

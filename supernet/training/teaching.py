@@ -19,7 +19,7 @@ from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import Child, LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
-from supernet.training.micro_batch import MicroBatch
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone, Workers
 from supernet.training.recipe import Recipe
 from supernet.training.step import Maps, RunningStep
@@ -63,7 +63,7 @@ class Teaching:
         self._maps, self._data, self._batch_size = maps, data, recipe.batch_size
         self._seed = seed
         self._device = next(network.parameters()).device
-        self.micro_batch = MicroBatch(recipe.micro_batch, recipe.batch_size, self.workers)
+        self.memory_plan = MemoryPlan(recipe, self.workers)
         self.notes: list[str] = []
         """What a person should be told about the steps so far."""
         supervision.to(self._device)
@@ -97,7 +97,7 @@ class Teaching:
                 lambda side: self._data.batch(moment.step, self._batch_size, side),
                 self._device,
                 self.workers,
-                self.micro_batch,
+                self.memory_plan,
             )
             found = []
             for loss in self.supervision.losses(step):
@@ -115,7 +115,7 @@ class Teaching:
         while True:
             with suppress(torch.OutOfMemoryError):  # its traceback would hold the step's memory
                 return run()
-            self.notes.append(self.micro_batch.halve())
+            self.notes.append(self.memory_plan.halve())
             for parameter in self.parameters().values():
                 parameter.grad = None
             for buffer, value in zip(self.supervision.buffers(), before, strict=True):

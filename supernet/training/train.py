@@ -54,7 +54,7 @@ def train(
     """
     teaching = Teaching(
         supernet,
-        lambda x, child: supernet.maps(x, child, drop_path_rate=recipe.drop_path),
+        lambda x, child, wrap: supernet.maps(x, child, drop_path_rate=recipe.drop_path, wrap=wrap),
         data,
         recipe,
         sampler,

@@ -1,12 +1,14 @@
-"""A step in parts: the same losses and weights, and what happens when memory runs out."""
+"""Steps that take less memory: the same losses and weights, and what is done without memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces.data_shape import DataShape
@@ -17,7 +19,7 @@ from supernet.batches import Batch, TrainingData
 from supernet.sampling.sandwich import Sandwich, SandwichOptions
 from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
 from supernet.training.loop import Checkpoints, TrainingProgress
-from supernet.training.micro_batch import MicroBatch
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
@@ -28,7 +30,11 @@ RECIPE = Recipe(epochs=2, batch_size=7, learning_rate=1e-2, drop_path=0.3)
 class Small(Supernet):
     """Has the memory for a few images, and notes how many it is asked to run."""
 
-    room = 1000
+    room, runs = 1000, 0
+
+    def run_part(self, *how: Any, **named: Any) -> Tensor:
+        self.runs += 1
+        return super().run_part(*how, **named)
 
     def maps(self, x: Tensor, *how: Any, **named: Any) -> Iterator[tuple[str, Tensor]]:
         self.__dict__.setdefault("seen", []).append(len(x))
@@ -115,6 +121,39 @@ def test_batch_norms_see_each_part_alone(
     assert losses > 1e-4
 
 
+@pytest.mark.parametrize("images", [None, 3])
+def test_activations_that_are_computed_again_change_nothing(
+    space: SearchSpace, blobs: TrainingData, images: int | None
+) -> None:
+    kept = Trained(space, blobs, micro_batch=images)
+    again = Trained(space, blobs, micro_batch=images, recompute_activations=True)
+    assert max(again.furthest(kept)) < 1e-12
+    assert again.net.runs > kept.net.runs
+
+
+def test_what_is_computed_again_is_not_kept(space: SearchSpace) -> None:
+    """Bytes that the gradients of the largest child hold, besides the weights."""
+    net, child = Supernet(space, DataShape(1, 2)), space.decode(space.largest())
+    images, labels = torch.randn(32, 1, 8, 8), torch.zeros(32, dtype=torch.long)
+    weights = {weight.data_ptr() for weight in net.parameters()}
+
+    def bytes_held(**how: Any) -> int:
+        held = {}
+
+        def note(x: Tensor) -> Tensor:
+            if x.data_ptr() not in weights:
+                held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+            *_, (_, scores) = net.maps(images, child, **how)
+            F.cross_entropy(scores, labels)
+        return sum(held.values())
+
+    recomputed = MemoryPlan(Recipe(recompute_activations=True), Alone()).wrap(nullcontext)
+    assert 0 < 3 * bytes_held(wrap=recomputed) < bytes_held()
+
+
 def test_a_step_that_does_not_fit_is_repeated_with_half_as_many_images(
     space: SearchSpace, blobs: TrainingData
 ) -> None:
@@ -179,13 +218,13 @@ class Two(Alone):
 
 def test_one_of_several_workers_says_what_to_set() -> None:
     with pytest.raises(TrainingError, match="for 8 images at once.* set micro_batch=4 in the"):
-        MicroBatch(8, 16, Two()).halve()
+        MemoryPlan(Recipe(micro_batch=8, batch_size=16), Two()).halve()
 
 
 @pytest.mark.parametrize(
     ("images", "sizes"), [(16, [8, 8]), (7, [7]), (9, [4, 5]), (20, [6, 7, 7])]
 )
 def test_workers_share_each_part(images: int, sizes: list[int]) -> None:
-    parts = MicroBatch(4, 64, Two()).parts(images)
+    parts = MemoryPlan(Recipe(micro_batch=4), Two()).parts(images)
     assert [rows.stop - rows.start for rows in parts] == sizes
     assert parts[0].start == 0 and parts[-1].stop == images

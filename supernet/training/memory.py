@@ -1,14 +1,17 @@
-"""The images of a step in parts, for batches that do not fit in memory.
+"""Steps that do not fit in memory: images in parts, and activations that are computed again.
 
-    scores    = join(child(part) for each part)          what a part's layers computed is dropped
-    gradients = sum over parts of d loss / d scores * d child(part) / d weights
+micro_batch              scores    = join(child(part) for each part of the images)
+                         gradients = sum of d loss / d scores * d child(part) / d weights
+recompute_activations    of each part of a network only the input is kept
 
-A loss is computed from the scores of all images, whatever it is made of. Each part is then run
-again for its gradients, so memory holds one part of one child at a time, however many children a
-loss joins. The extra forward passes take about a third of a step.
+A loss is computed from the scores of all images, whatever it is made of. What a layer computed on
+the way is dropped, and computed again when its gradients are due: with `micro_batch` for one part
+of one child's images at a time, however many children a loss joins; with `recompute_activations`
+for one part of a network at a time. Each of the two adds a forward pass, about a third of a step.
 
-Losses and gradients are those of the whole batch, stochastic depth included, up to rounding. The
-exception is batch norm: it sees the statistics of each part alone.
+Losses and gradients are those of the whole batch, stochastic depth included: with
+`recompute_activations` to the bit, with `micro_batch` up to rounding. The exception is batch norm,
+which sees the statistics of each part of the images alone.
 Paper: Chen et al. 2016, https://arxiv.org/abs/1604.06174 (Section 3)
 """
 
@@ -16,33 +19,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from search_spaces.errors import TrainingError
-from supernet.training.draws import DrawsOfWhole
+from search_spaces.network import RunPart, Wrap, unwrapped
 from supernet.training.parallel.workers import Workers, rows_of
+from supernet.training.recipe import Recipe
 
-Run = Callable[[Tensor], list[Tensor]]
-"""Runs a child on some images; its outputs."""
+Run = Callable[[Tensor, slice], list[Tensor]]
+"""Runs a child on some images, which have these rows in the batch; its outputs."""
 
 
-class MicroBatch:
-    """How many images a child runs on at once, in each worker.
+class MemoryPlan:
+    """How much of a step is in memory at once.
 
     Args:
-        images: At the beginning; None for all that a child sees in a step.
-        batch_size: Images in a step.
+        recipe: What is asked for.
         workers: The processes that share the training.
     """
 
-    def __init__(self, images: int | None, batch_size: int, workers: Workers) -> None:
-        self.images, self._batch_size, self._workers = images, batch_size, workers
+    def __init__(self, recipe: Recipe, workers: Workers) -> None:
+        self.images = recipe.micro_batch
+        """That a child runs on at once in each worker; None for all."""
+        self._recompute, self._batch_size = recipe.recompute_activations, recipe.batch_size
+        self._workers = workers
+
+    def wrap(self, around: Callable[[], AbstractContextManager[Any]]) -> Wrap:
+        """What the parts of a network are run through.
+
+        Args:
+            around: Makes the context in which the network runs.
+        """
+        return _recomputed(around) if self._recompute else unwrapped
 
     def parts(self, images: int) -> list[slice]:
-        """The rows of each part, as many as are needed.
+        """The rows of each part of a child's images.
 
         Workers that run a child together have one image each at least, so a part may have one
         more for some of them if the images do not divide evenly.
@@ -55,7 +70,7 @@ class MicroBatch:
         return [rows_of(part, parts, images) for part in range(parts)]
 
     def halve(self) -> str:
-        """Take half as many after a step ran out of memory; says so in a sentence.
+        """Take half as many images after a step ran out of memory; says so in a sentence.
 
         Raises:
             TrainingError: there is nothing to halve, or other workers would wait for this one.
@@ -91,21 +106,36 @@ def run_in_parts(run: Run, images: Tensor, parts: list[slice]) -> list[Tensor]:
         Each output of `run`, its parts joined: (B, ...).
     """
     if len(parts) == 1:
-        return run(images)
-
-    def run_part(part: Tensor, rows: slice) -> list[Tensor]:
-        with DrawsOfWhole(rows, len(images)):
-            return run(part)
-
+        return run(images, parts[0])
     found = []
     for number, rows in enumerate(parts):
         # All parts draw from the same place in the stream of random numbers, as the whole would.
         last = number == len(parts) - 1
         with nullcontext() if last else _rewound_after(images.device):
-            found.append(checkpoint(run_part, images[rows], rows, use_reentrant=False))
+            found.append(checkpoint(run, images[rows], rows, use_reentrant=False))
     return [torch.cat(each) for each in zip(*found, strict=True)]
 
 
 def _rewound_after(device: torch.device) -> AbstractContextManager[None]:
     """Put the random numbers back to where they are now, after the block."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _recomputed(around: Callable[[], AbstractContextManager[Any]]) -> Wrap:
+    """Keep a part's input alone, and run it again for the gradients in the same context."""
+
+    def wrap(run: RunPart) -> RunPart:
+        def rerun(name: str, x: Tensor, read: Tensor) -> Tensor:
+            y: Tensor = checkpoint(
+                run,
+                name,
+                x,
+                read,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), around()),
+            )
+            return y
+
+        return rerun
+
+    return wrap
