@@ -19,6 +19,7 @@ from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import Child, LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
+from supernet.training.conflicts import Conflicts
 from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone, Workers
 from supernet.training.recipe import Recipe
@@ -61,7 +62,7 @@ class Teaching:
         self.steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
         self.steps = self.steps_per_epoch * recipe.epochs
         self._maps, self._data, self._batch_size = maps, data, recipe.batch_size
-        self._seed = seed
+        self._seed, self._recipe = seed, recipe
         self._device = next(network.parameters()).device
         self.memory_plan = MemoryPlan(recipe, self.workers)
         self.notes: list[str] = []
@@ -74,21 +75,26 @@ class Teaching:
         trained = {name: parameter for name, parameter in own if parameter.requires_grad}
         return {**dict(self.network.named_parameters()), **trained}
 
-    def gradients(self, number: int) -> float:
-        """Compute the gradients of the step of that number; returns its first loss."""
+    def gradients(self, number: int) -> dict[str, float]:
+        """Compute the gradients of the step of that number.
+
+        Returns:
+            Its first `loss`, and the cosines between gradients that the recipe asks for.
+        """
         set_layer_share(self.network, layer_share_at(number, self.steps))
         moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
         children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
-        step, loss = self._within_memory(lambda: self._run(moment, children, counter))
+        step, loss, cosines = self._within_memory(lambda: self._run(moment, children, counter))
         self.workers.add_up(self.network.parameters(), self.supervision.parameters())
         if isinstance(self.sampler, LearningSampler):
             self.sampler.tell(children, step.losses())
-        return self.workers.mean(float(loss))
+        return {"loss": self.workers.mean(float(loss)), **cosines}
 
     def _run(
         self, moment: Moment, children: Sequence[Child], counter: int
-    ) -> tuple[RunningStep, Tensor]:
-        """Run a step's children and compute the gradients; the step and its first loss."""
+    ) -> tuple[RunningStep, Tensor, dict[str, float]]:
+        """Run a step's children and compute the gradients; its first loss and the cosines."""
+        conflicts = self._conflicts(len(children))
         with seeded(self._seed, Stream.STEP, counter):
             step = RunningStep(
                 moment,
@@ -101,9 +107,19 @@ class Teaching:
             )
             found = []
             for loss in self.supervision.losses(step):
-                loss.backward()  # type: ignore[no-untyped-call]
+                if conflicts is None:
+                    loss.backward()  # type: ignore[no-untyped-call]
+                else:
+                    conflicts.backward(loss)
                 found.append(loss.detach())
-        return step, found[0]
+        return step, found[0], {} if conflicts is None else conflicts.cosines()
+
+    def _conflicts(self, children: int) -> Conflicts | None:
+        """Compares the gradients of a step's children if the recipe asks for it."""
+        projected = self._recipe.gradient_projection
+        if projected is None and not self._recipe.gradient_cosines:
+            return None
+        return Conflicts(self.network.parameters(), children, projected, self.workers)
 
     def _within_memory(self, run: Callable[[], T]) -> T:
         """Run a step, again with smaller parts of its images as often as memory runs out.

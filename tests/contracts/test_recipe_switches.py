@@ -1,11 +1,13 @@
-"""What every sampler and every supervision keeps when a recipe trades time for memory."""
+"""What every sampler and every supervision keeps under the switches of a recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from supernet.method import Method
 from supernet.sampling import SAMPLERS
@@ -33,3 +35,13 @@ def test_activations_computed_again_give_the_same_weights(
 ) -> None:
     kept = train_toy(sampler, supervision, epochs=1)
     assert train_toy(sampler, supervision, epochs=1, recompute_activations=True).same(kept)
+
+
+@every_pair
+@pytest.mark.parametrize("projected", ["children", "teacher"])
+def test_projected_gradients_train(
+    sampler: Method, supervision: Method, projected: str, train_toy: Callable[..., Any]
+) -> None:
+    trained = train_toy(sampler, supervision, epochs=1, gradient_projection=projected)
+    assert all(torch.isfinite(weight).all() for weight in trained.weights.values())
+    assert np.isfinite(list(trained.curve[0].values())).all()

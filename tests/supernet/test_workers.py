@@ -134,6 +134,7 @@ def trained(how):
         epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2,
         micro_batch=how["at once"] // count if "at once" in how else None,
         recompute_activations=how.get("recompute", False),
+        gradient_projection=how.get("project"),
     )
     workers = None if count == 1 else Apart() if how.get("apart") else Together()
     losses = []
@@ -168,6 +169,7 @@ FIFTY = {
     "sharp": {"norm": "layer", "epochs": 1, "sharp": True},
     "parts": {"norm": "batch", "epochs": 1, "features": True, "at once": 4},
     "recomputed": {"norm": "batch", "epochs": 1, "recompute": True},
+    "projected": {"norm": "layer", "epochs": 1, "project": "children"},
 }
 """Trainings that any number of workers does alike."""
 ONLY_SEVERAL = {
@@ -239,7 +241,14 @@ def test_all_workers_end_alike_and_the_first_one_validates(
 
 @pytest.mark.parametrize(
     ("kind", "workers"),
-    [("features", 2), ("features", 3), ("sharp", 2), ("parts", 2), ("recomputed", 2)],
+    [
+        ("features", 2),
+        ("features", 3),
+        ("sharp", 2),
+        ("parts", 2),
+        ("recomputed", 2),
+        ("projected", 2),
+    ],
 )
 def test_losses_that_are_no_means_over_images_are_the_same_as_well(
     trained: Callable[..., Found], kind: str, workers: int
