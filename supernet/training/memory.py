@@ -7,7 +7,7 @@ recompute_activations    of each part of a network only the input is kept
 A loss is computed from the scores of all images, whatever it is made of. What a layer computed on
 the way is dropped, and computed again when its gradients are due: with `micro_batch` for one part
 of one child's images at a time, however many children a loss joins; with `recompute_activations`
-for one part of a network at a time. Each of the two adds a forward pass, about a third of a step.
+for one part of a network at a time. Each of the two adds a forward pass to each child's run.
 
 Losses and gradients are those of the whole batch, stochastic depth included: with
 `recompute_activations` to the bit, with `micro_batch` up to rounding. The exception is batch norm,

@@ -26,12 +26,12 @@ class Recipe(BaseModel):
     micro_batch: Annotated[int, Field(ge=1)] | None = None
     """Images that a network runs on at once in each worker; None for all of a step.
 
-    Smaller parts take less memory and about a third more time. Batch norm then sees each part
-    alone. After running out of a GPU's memory a step is repeated with half as many."""
+    Smaller parts take less memory and one more forward pass. Batch norm then sees each part alone.
+    After running out of a GPU's memory a step is repeated with half as many."""
     recompute_activations: bool = False
     """Whether what layers computed is dropped and computed again for the gradients.
 
-    It takes less memory and about a third more time, and gives the same weights."""
+    It takes less memory and one more forward pass, and gives the same weights."""
     learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
