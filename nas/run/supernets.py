@@ -29,6 +29,7 @@ from nas.run.jobs import Worker, shown
 from nas.run.scalars import Scalars, scalars_in
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
+from nas.run.threads import HelpfulThreads
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
@@ -221,12 +222,14 @@ def _train_here(
     scalars = scalars_in(checkpoint.parent / "tensorboard") if asked else Scalars()
     start_from_donor(context, console, supernet)
     teacher = teacher_of(context, console)
+    threads = HelpfulThreads()
     with console.task("training the supernet", _steps(context)) as advance, scalars:
         show = shown(console, advance)
 
         def progress(now: TrainingProgress) -> None:
             show(now)
             scalars.progress(now)
+            threads.look(console)
 
         curve = train_supernet(
             context,
