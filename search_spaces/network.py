@@ -12,6 +12,16 @@ from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.parts import parts_of, side_by_side, weights_of
 
+RunPart = Callable[[str, Tensor, Tensor], Tensor]
+"""From a part's name, the map it adds to and the map it reads, to its output."""
+Wrap = Callable[[RunPart], RunPart]
+"""Changes how parts are run, such as to save memory."""
+
+
+def unwrapped(run: RunPart) -> RunPart:
+    """Parts are run as they are."""
+    return run
+
 
 class Network(nn.Module):
     """The parts of an architecture, run one after the other.
@@ -47,7 +57,11 @@ class Network(nn.Module):
         return last_of(self.maps(x, self.part_names, drop_path_rate))
 
     def maps(
-        self, x: Tensor, names: Iterable[str], drop_path_rate: float = 0.0
+        self,
+        x: Tensor,
+        names: Iterable[str],
+        drop_path_rate: float = 0.0,
+        wrap: Wrap = unwrapped,
     ) -> Iterator[tuple[str, Tensor]]:
         """The name and the output of each part of that name; arguments as in `forward`."""
         slopes = dict(zip(self.part_names, self.rates, strict=True))
@@ -57,7 +71,7 @@ class Network(nn.Module):
             y: Tensor = part(x, slopes[name] * drop_path_rate, read)
             return y
 
-        return run_parts(x, names, self.beside, run)
+        return run_parts(x, names, self.beside, wrap(run))
 
 
 def build_network(architecture: Architecture, data_shape: DataShape = DataShape()) -> Network:
@@ -69,7 +83,7 @@ def run_parts(
     x: Tensor,
     names: Iterable[str],
     beside: Container[str],
-    run: Callable[[str, Tensor, Tensor], Tensor],
+    run: RunPart,
 ) -> Iterator[tuple[str, Tensor]]:
     """Run parts one after the other; yields the name and the output of each.
 
@@ -77,7 +91,7 @@ def run_parts(
         x: The first part's input, which is brought into channels-last memory.
         names: The parts in their order.
         beside: Names of the parts that read what the part before them reads.
-        run: From a part's name, the map it adds to and the map it reads, to its output.
+        run: Runs a part.
     """
     read = x = x.contiguous(memory_format=torch.channels_last)
     for name in names:

@@ -21,11 +21,13 @@ from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.network import (
     Network,
+    Wrap,
     build_network,
     drop_path_slopes,
     last_of,
     plant_parameter,
     run_parts,
+    unwrapped,
 )
 from search_spaces.parts import Part, parts_of, side_by_side, weights_of
 from search_spaces.progressive_norm import set_layer_share
@@ -98,6 +100,7 @@ class Supernet(nn.Module):
         architecture: Architecture,
         statistics: Statistics | None = None,
         drop_path_rate: float = 0.0,
+        wrap: Wrap = unwrapped,
     ) -> Iterator[tuple[str, Tensor]]:
         """The name and the output of each part of a child, in order; the last is the scores."""
         parts = self._parts(architecture)
@@ -107,7 +110,7 @@ class Supernet(nn.Module):
             rate = slopes[name] * drop_path_rate
             return self.run_part(name, parts[name], x, statistics, rate, read)
 
-        return run_parts(x, parts, side_by_side(architecture), run)
+        return run_parts(x, parts, side_by_side(architecture), wrap(run))
 
     def run_part(
         self,

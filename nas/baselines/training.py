@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.network import Wrap
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
 from supernet.sampling import Child, Moment
@@ -62,7 +63,7 @@ def train_stock(
         seed: Of chance within the network, such as dropout.
     """
 
-    def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
+    def maps(images: Tensor, _: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
         network.train()
         yield "scores", network(images.contiguous(memory_format=torch.channels_last))
 

@@ -131,6 +131,8 @@ class Watch:
         self._fresh.discard(name)
         workers = _count(self._workers.get(name, 1))
         self._bars[name](now.step, f"loss {now.loss:.3f}, {workers}")
+        if now.note:
+            self.console.say(f"{title}: {now.note}")
 
 
 def _count(workers: int) -> str:

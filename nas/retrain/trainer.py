@@ -17,7 +17,7 @@ from torch import Tensor
 
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.network import Network, build_network
+from search_spaces.network import Network, Wrap, build_network
 from supernet.batches import TrainingData
 from supernet.calibration import calibrate
 from supernet.randomness import Stream, seeded
@@ -64,9 +64,9 @@ def retrain(
         One entry per validated epoch: `epoch`, the mean training `loss`, what `validate` said.
     """
 
-    def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
+    def maps(images: Tensor, _: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
         network.train()
-        return network.maps(images, network.part_names, recipe.drop_path)
+        return network.maps(images, network.part_names, recipe.drop_path, wrap)
 
     def validated() -> Mapping[str, float]:
         _calibrate(network, data, recipe)

@@ -20,6 +20,7 @@ from nas.baselines.result import StockResult
 from nas.baselines.weights import weights_of
 from nas.data import Normalisation
 from nas.run.front import Front
+from nas.run.jobs import shown
 from nas.run.measure import MachineOf
 from nas.run.retraining import asked_by, recipe_of
 from nas.run.side_by_side import processes_for, train_side_by_side
@@ -144,7 +145,7 @@ def _train(work: Work, waiting: Sequence[Stock], epochs: int) -> None:
             content = job.train(
                 context,
                 partial(checkpoints_at, path),
-                lambda now, show=advance: show(now.step, f"loss {now.loss:.3f}"),  # type: ignore[misc]
+                shown(work.console, advance),
             )
         _keep(work, job.stock, content)
         path.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import torch
 
+from nas.progress import Advance, Progress
 from supernet.training.loop import Checkpoints, TrainingProgress
 from supernet.training.parallel.workers import Workers
 
@@ -47,3 +48,14 @@ class Worker(Protocol):
 
 
 Job = Callable[[Worker], bytes]
+
+
+def shown(console: Progress, advance: Advance) -> Callable[[TrainingProgress], None]:
+    """Shows each step of a training: the loss beside its bar, and notes as lines."""
+
+    def show(now: TrainingProgress) -> None:
+        advance(now.step, f"loss {now.loss:.3f}")
+        if now.note:
+            console.say(now.note)
+
+    return show

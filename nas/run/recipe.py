@@ -1,12 +1,14 @@
 """The keys of `--recipe KEY=VALUE`, read from the settings.
 
 learning_rate=0.002          a value of the recipe
+micro_batch=16               another one: images that are run at once, to save memory
 mixup=0.2                    a value of the images' augmentation
 sampler=sandwich             how each step's children are chosen
 sampler.random_children=3    an option of that sampler
 supervision=in-place         what the children learn from
 supervision.label_weight=1   an option of that supervision
 own_children=true            whether each worker of a cluster trains children of its own
+tensorboard=true             whether the training's curves are written for TensorBoard
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from supernet.sampling import SAMPLERS, Sampler
 from supernet.supervision import SUPERVISIONS, Supervision
 from supernet.training.recipe import Recipe
 
-OWN_CHILDREN = "own_children"
+OWN_CHILDREN, TENSORBOARD = "own_children", "tensorboard"
 DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
 DONOR_RECIPE: Mapping[str, RecipeValue] = {
     "batch_size": 32,
@@ -55,6 +57,8 @@ class TrainingChoices:
     supervision: Choice[Supervision]
     own_children: bool
     """Whether each worker of a cluster trains children of its own, instead of all the same."""
+    tensorboard: bool
+    """Whether its curves are written for TensorBoard."""
 
     def change(self, base: Augmentation) -> Augmentation:
         """An augmentation with these changes."""
@@ -79,8 +83,8 @@ def read_recipe(
     usual = "teacher" if teacher else DEFAULT_SUPERVISION
     supervision, supervision_keys = _method(SUPERVISIONS, usual, values)
     varied = [field.name for field in dataclasses.fields(Augmentation)]
-    known = [*Recipe.model_fields, *varied, *sampler_keys, *supervision_keys, OWN_CHILDREN]
-    _check_names(values, known)
+    methods, switches = [*sampler_keys, *supervision_keys], [OWN_CHILDREN, TENSORBOARD]
+    _check_names(values, [*Recipe.model_fields, *varied, *methods, *switches])
     own = {key: value for key, value in values.items() if key in Recipe.model_fields}
     usual_values = DONOR_RECIPE if donor else {}
     try:
@@ -94,6 +98,7 @@ def read_recipe(
         sampler=_choose(SAMPLERS, sampler, values),
         supervision=_choose(SUPERVISIONS, supervision, values),
         own_children=_switch(OWN_CHILDREN, values),
+        tensorboard=_switch(TENSORBOARD, values),
     )
 
 

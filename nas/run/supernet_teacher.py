@@ -18,12 +18,14 @@ from nas.pretrained.teacher import Teacher, load_teacher
 from nas.progress import Progress
 from nas.retrain.trainer import OneChild
 from nas.run.context import Context
+from nas.run.jobs import shown
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces.architecture import Architecture
+from search_spaces.network import Wrap
 from supernet.calibration import calibrate
 from supernet.supervision.labels import Labels
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import TrainingProgress, run_steps
+from supernet.training.loop import run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
@@ -111,17 +113,13 @@ def fine_tune(
     epochs = min(MOST_EPOCHS, max(2, -(-STEPS // per_epoch)))
     recipe = RECIPE.model_copy(update={"epochs": epochs})
 
-    def maps(images: Tensor, _: Architecture) -> Iterator[tuple[str, Tensor]]:
+    def maps(images: Tensor, _: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
         network.train()
         yield "scores", network(images)
 
     teaching = Teaching(network, maps, batches, recipe, OneChild(child), Labels(), seed)
     with console.task("fine-tuning the teacher", teaching.steps) as advance:
-
-        def progress(now: TrainingProgress) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
-
-        run_steps(teaching, recipe, progress=progress)
+        run_steps(teaching, recipe, progress=shown(console, advance))
     numbers = range(min(CALIBRATION_BATCHES, teaching.steps))
     drawn = (batches.batch(n, recipe.batch_size, child.resolution).images for n in numbers)
     calibrate(network, (x.to(context.device) for x in drawn))

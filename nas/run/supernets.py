@@ -2,13 +2,14 @@
 
 <cache>/supernets/<key>/
     checkpoint.safetensors   while it trains
+    tensorboard/             its curves, if the recipe asks for them
     supernet.safetensors     when it is done: weights and validation curve
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 from nas.cluster.connection import Cluster
 from nas.cluster.storage import Storage
 from nas.cluster.training import train_on
-from nas.errors import CheckpointError
+from nas.errors import CheckpointError, SettingsError
 from nas.latency.cost import CostTable
 from nas.progress import Progress, Silent
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
-from nas.run.jobs import Worker
+from nas.run.jobs import Worker, shown
+from nas.run.scalars import Scalars, scalars_in
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.run.threads import HelpfulThreads
@@ -69,8 +71,14 @@ def supernet_of(
 
     Raises:
         CheckpointError: a cached file is damaged.
+        SettingsError: curves for TensorBoard are asked for on a cluster.
         TrialError: the training failed on the cluster.
     """
+    if cluster is not None and context.training.tensorboard:
+        raise SettingsError(
+            "tensorboard=true needs a supernet that is trained by this process. Leave out --ray, "
+            "or tensorboard=true; the curve is kept with the supernet in any case."
+        )
     key = _key(context, cluster)
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
@@ -169,6 +177,7 @@ def train_supernet(
     *,
     checkpoints: Checkpoints,
     progress: Callable[[TrainingProgress], None],
+    point: Callable[[Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,
 ) -> Curve:
     """Train a supernet as the settings say; returns its validation curve."""
@@ -194,6 +203,7 @@ def train_supernet(
         validate=validate,
         checkpoints=checkpoints,
         progress=progress,
+        point=point,
         workers=workers,
     )
 
@@ -208,18 +218,26 @@ def _key(context: Context, cluster: Cluster | None) -> str:
 def _train_here(
     context: Context, console: Progress, supernet: Supernet, checkpoint: Path, key: str
 ) -> bytes:
+    asked = context.training.tensorboard
+    scalars = scalars_in(checkpoint.parent / "tensorboard") if asked else Scalars()
     start_from_donor(context, console, supernet)
     teacher = teacher_of(context, console)
     threads = HelpfulThreads()
-    with console.task("training the supernet", _steps(context)) as advance:
+    with console.task("training the supernet", _steps(context)) as advance, scalars:
+        show = shown(console, advance)
 
         def progress(now: TrainingProgress) -> None:
-            advance(now.step, f"loss {now.loss:.3f}")
+            show(now)
+            scalars.progress(now)
             threads.look(console)
 
-        checkpoints = checkpoints_at(checkpoint, key)
         curve = train_supernet(
-            context, supernet, teacher, checkpoints=checkpoints, progress=progress
+            context,
+            supernet,
+            teacher,
+            checkpoints=checkpoints_at(checkpoint, key),
+            progress=progress,
+            point=scalars.point,
         )
     return _content(supernet, key, curve)
 

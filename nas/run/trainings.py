@@ -12,6 +12,7 @@ from pathlib import Path
 from nas.cluster.storage import Storage
 from nas.cluster.trials import Ended, Manner, Trial, Tuning, run_trials
 from nas.errors import TrialError
+from nas.run.jobs import shown
 from nas.run.network_job import TEACHER, NetworkJob
 from nas.run.retraining import Retraining, recipe_of
 from nas.run.retraining_teacher import answers_of, teacher_named
@@ -145,7 +146,7 @@ def _train_here(work: Work, training: Training, keep: Keep, answers: bytes | Non
             network,
             answers,
             checkpoints=checkpoints_at(training.checkpoint, job.key),
-            progress=lambda now: advance(now.step, f"loss {now.loss:.3f}"),
+            progress=shown(work.console, advance),
         )
     keep(job, network, curve, time.monotonic() - started)
     training.checkpoint.unlink(missing_ok=True)

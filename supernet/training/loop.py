@@ -31,6 +31,8 @@ class TrainingProgress:
     step: int
     steps: int
     loss: float
+    note: str = ""
+    """What a person should be told about this step, such as memory that did not suffice."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def run_steps(
         point: Called with each new entry of the curve, by every worker.
 
     Returns:
-        One entry per validated epoch: `epoch`, the mean training `loss`, those of `validate`.
+        One entry per validated epoch: `epoch`, the means of what `Teaching.gradients` returned,
+        the results of `validate`.
     """
     workers = teaching.workers
     training = _Training(teaching, Optimisation(teaching.parameters(), recipe, teaching.steps))
@@ -84,7 +87,9 @@ def run_steps(
     while training.step_number < teaching.steps:
         loss = training.step()
         if progress is not None:
-            progress(TrainingProgress(training.step_number, teaching.steps, loss))
+            note = "; ".join(teaching.notes)
+            progress(TrainingProgress(training.step_number, teaching.steps, loss, note))
+        teaching.notes.clear()
         if training.at_curve_point(recipe.epochs):
             training.add_curve_point(validate if workers.leads else None)
             if point is not None:
@@ -105,8 +110,8 @@ class _Training:
     teaching: Teaching
     optimisation: Optimisation
     curve: Curve = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-    """Losses of the steps since the last point of the curve."""
+    measured: dict[str, list[float]] = field(default_factory=dict)
+    """Loss and cosines of the steps since the last point of the curve."""
 
     @property
     def step_number(self) -> int:
@@ -115,9 +120,11 @@ class _Training:
 
     def step(self) -> float:
         """Take one step; returns its loss."""
-        self.losses.append(self.teaching.gradients(self.step_number))
+        measured = self.teaching.gradients(self.step_number)
         self.optimisation.step()
-        return self.losses[-1]
+        for name, value in measured.items():
+            self.measured.setdefault(name, []).append(value)
+        return measured["loss"]
 
     def at_curve_point(self, epochs: int) -> bool:
         """Whether the last step ended an epoch that the curve shows."""
@@ -126,10 +133,11 @@ class _Training:
         return rest == 0 and (epoch % every == 0 or epoch == epochs)
 
     def add_curve_point(self, validate: Validate | None) -> None:
-        """Add the epoch, the mean loss, and the scores of the averaged weights."""
+        """Add the epoch, the means over its steps, and the scores of the averaged weights."""
         epoch = self.step_number // self.teaching.steps_per_epoch
-        entry = {"epoch": float(epoch), "loss": sum(self.losses) / len(self.losses)}
-        self.losses.clear()
+        entry = {"epoch": float(epoch)}
+        entry |= {name: sum(values) / len(values) for name, values in self.measured.items()}
+        self.measured.clear()
         if validate is not None:
             self.optimisation.swap_averages()
             try:
@@ -154,8 +162,9 @@ class _Training:
             "key": key,
             "step": self.step_number,
             "curve": self.curve,
-            "losses": self.losses,
+            "measured": self.measured,
             "sampler": sampler,
+            "micro_batch": self.teaching.memory_plan.images,
         }
         return to_bytes({**self.optimisation.state(), **buffers}, description)
 
@@ -172,4 +181,5 @@ class _Training:
             )
         self.optimisation.load(tensors, description["step"])
         self.teaching.remember(tensors, description["sampler"])
-        self.curve, self.losses = description["curve"], description["losses"]
+        self.teaching.memory_plan.images = description["micro_batch"]
+        self.curve, self.measured = description["curve"], description["measured"]

@@ -7,10 +7,12 @@ sampler or a supervision has options of its own, which are not here.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Projected = Literal["children", "teacher"]
+"""Whose gradients lose what points against the other's; see `supernet.training.conflicts`."""
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -21,6 +23,15 @@ class Recipe(BaseModel):
 
     epochs: Annotated[int, Field(ge=1)] = 60
     batch_size: Annotated[int, Field(ge=2)] = 64
+    micro_batch: Annotated[int, Field(ge=1)] | None = None
+    """Images that a network runs on at once in each worker; None for all of a step.
+
+    Smaller parts take less memory and one more forward pass. Batch norm then sees each part alone.
+    After running out of a GPU's memory a step is repeated with half as many."""
+    recompute_activations: bool = False
+    """Whether what layers computed is dropped and computed again for the gradients.
+
+    It takes less memory and one more forward pass, and gives the same weights."""
     learning_rate: Annotated[float, Field(gt=0)] = 4e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -29,3 +40,11 @@ class Recipe(BaseModel):
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema_decay: Share = 0.99
+    gradient_cosines: bool = False
+    """Whether the training curve shows how far the gradients of a step's children agree.
+
+    `cosine_2` is that of the second child's gradient with the first one's."""
+    gradient_projection: Projected | None = None
+    """Whose gradients lose what points against the other's: `children` or `teacher`.
+
+    The teacher is a step's first child. The curve then shows the cosines as well."""

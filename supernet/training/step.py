@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.network import Wrap
 from supernet.batches import Batch
 from supernet.sampling import Child, Moment
+from supernet.training.draws import drawn_for
+from supernet.training.memory import MemoryPlan, run_in_parts
 from supernet.training.parallel.workers import PartOfBatch, Workers
 
-Maps = Callable[[Tensor, Architecture], Iterator[tuple[str, Tensor]]]
-"""Runs an architecture on images: the name and the output of each part, the scores last."""
+Maps = Callable[[Tensor, Architecture, Wrap], Iterator[tuple[str, Tensor]]]
+"""Runs an architecture on images: the name and the output of each part, the scores last.
+
+Parts are run through the last argument."""
+Kept = Callable[[Iterator[tuple[str, Tensor]]], dict[str, Tensor]]
+"""Reads the outputs and keeps some of them."""
 
 
 class RunningStep:
@@ -28,6 +37,7 @@ class RunningStep:
         batch: Makes the step's batch at a resolution.
         device: The device of the weights.
         workers: The processes that share the step.
+        memory: How much of the step is in memory at once.
     """
 
     def __init__(
@@ -38,10 +48,11 @@ class RunningStep:
         batch: Callable[[int], Batch],
         device: torch.device,
         workers: Workers,
+        memory: MemoryPlan,
     ) -> None:
         self.moment, self.children = moment, tuple(children)
         self._maps, self._batch, self._device = maps, batch, device
-        self._workers = workers
+        self._workers, self._memory = workers, memory
         self._batches: dict[int, PartOfBatch] = {}
         self._seen: dict[Child, Tensor] = {}
 
@@ -52,22 +63,12 @@ class RunningStep:
 
     def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
-        x = self._images(child, images)
-        with self._mixed_precision(), self._workers.share(len(x)) as rows:
-            maps = self._maps(x[rows], child.architecture)
-            _, scores = deque(maps, maxlen=1).pop()  # does not keep the other maps in memory
-        return self._noted(child, images, self._workers.whole(_precise(scores), len(x)))
+        *_, scores = self._run(child, images, _last).values()
+        return scores
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
         """The output of each part of a child by its name, in order; the last is the scores."""
-        x = self._images(child, images)
-        with self._mixed_precision(), self._workers.share(len(x)) as rows:
-            maps = dict(self._maps(x[rows], child.architecture))
-        last = next(reversed(maps))
-        maps[last] = _precise(maps[last])
-        maps = {name: self._workers.whole(part, len(x)) for name, part in maps.items()}
-        self._noted(child, images, maps[last])
-        return maps
+        return self._run(child, images, dict)
 
     def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
         """Gradients of the step so far, of parameters that have one."""
@@ -91,18 +92,42 @@ class RunningStep:
             self._batches[resolution] = self._workers.own(whole)
         return self._batches[resolution]
 
-    def _images(self, child: Child, images: Tensor | None) -> Tensor:
-        return self.batch(child).images if images is None else images
+    def _run(self, child: Child, images: Tensor | None, kept: Kept) -> dict[str, Tensor]:
+        """Run a child on its images, or on other ones; the outputs that are kept, by name."""
+        x = self.batch(child).images if images is None else images
+        names: list[str] = []
 
-    def _noted(self, child: Child, images: Tensor | None, scores: Tensor) -> Tensor:
-        """Remember a child's first scores on its own images."""
+        def run(part: Tensor, rows: slice) -> list[Tensor]:
+            around = partial(self._around, rows, len(x))
+            with around() as own:
+                wrap = self._memory.wrap(around)
+                outputs = kept(self._maps(part[own], child.architecture, wrap))
+            names[:] = outputs
+            outputs[names[-1]] = _precise(outputs[names[-1]])
+            return [self._workers.whole(output, len(part)) for output in outputs.values()]
+
+        with self._mixed_precision():
+            found = run_in_parts(run, x, self._memory.parts(len(x)))
+        outputs = dict(zip(names, found, strict=True))
         if images is None:
-            self._seen.setdefault(child, scores.detach())
-        return scores
+            self._seen.setdefault(child, outputs[names[-1]].detach())
+        return outputs
+
+    @contextmanager
+    def _around(self, part: slice, images: int) -> Iterator[slice]:
+        """Where a child runs on a part of its images: this worker's rows of the part."""
+        whole = drawn_for(part, images)
+        with whole, self._workers.share(part.stop - part.start) as rows:
+            yield rows
 
     def _mixed_precision(self) -> torch.autocast:
         cuda = self._device.type == "cuda"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=cuda)
+
+
+def _last(maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The scores alone; what comes before them is not kept in memory."""
+    return dict(deque(maps, maxlen=1))
 
 
 def _precise(scores: Tensor) -> Tensor:

@@ -7,19 +7,25 @@ sampler -> children of the step -> supervision -> losses -> gradients
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from search_spaces.progressive_norm import layer_share_at, set_layer_share
 from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
-from supernet.sampling import LearningSampler, Moment, Sampler
+from supernet.sampling import Child, LearningSampler, Moment, Sampler
 from supernet.supervision import Supervision
+from supernet.training.conflicts import Conflicts
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone, Workers
 from supernet.training.recipe import Recipe
 from supernet.training.step import Maps, RunningStep
+
+T = TypeVar("T")
 
 
 class Teaching:
@@ -56,8 +62,11 @@ class Teaching:
         self.steps_per_epoch = data.steps_per_epoch(recipe.batch_size)
         self.steps = self.steps_per_epoch * recipe.epochs
         self._maps, self._data, self._batch_size = maps, data, recipe.batch_size
-        self._seed = seed
+        self._seed, self._recipe = seed, recipe
         self._device = next(network.parameters()).device
+        self.memory_plan = MemoryPlan(recipe, self.workers)
+        self.notes: list[str] = []
+        """What a person should be told about the steps so far."""
         supervision.to(self._device)
 
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -66,28 +75,69 @@ class Teaching:
         trained = {name: parameter for name, parameter in own if parameter.requires_grad}
         return {**dict(self.network.named_parameters()), **trained}
 
-    def gradients(self, number: int) -> float:
-        """Compute the gradients of the step of that number; returns its first loss."""
+    def gradients(self, number: int) -> dict[str, float]:
+        """Compute the gradients of the step of that number.
+
+        Returns:
+            Its first `loss`, and the cosines between gradients that the recipe asks for.
+        """
         set_layer_share(self.network, layer_share_at(number, self.steps))
         moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
         children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
+        step, loss, cosines = self._within_memory(lambda: self._run(moment, children, counter))
+        self.workers.add_up(self.network.parameters(), self.supervision.parameters())
+        if isinstance(self.sampler, LearningSampler):
+            self.sampler.tell(children, step.losses())
+        return {"loss": self.workers.mean(float(loss)), **cosines}
+
+    def _run(
+        self, moment: Moment, children: Sequence[Child], counter: int
+    ) -> tuple[RunningStep, Tensor, dict[str, float]]:
+        """Run a step's children and compute the gradients; its first loss and the cosines."""
+        conflicts = self._conflicts(len(children))
         with seeded(self._seed, Stream.STEP, counter):
             step = RunningStep(
                 moment,
                 children,
                 self._maps,
-                lambda resolution: self._data.batch(number, self._batch_size, resolution),
+                lambda side: self._data.batch(moment.step, self._batch_size, side),
                 self._device,
                 self.workers,
+                self.memory_plan,
             )
-            losses = []
+            found = []
             for loss in self.supervision.losses(step):
-                loss.backward()  # type: ignore[no-untyped-call]
-                losses.append(loss.detach())
-        self.workers.add_up(self.network.parameters(), self.supervision.parameters())
-        if isinstance(self.sampler, LearningSampler):
-            self.sampler.tell(children, step.losses())
-        return self.workers.mean(float(losses[0]))
+                if conflicts is None:
+                    loss.backward()  # type: ignore[no-untyped-call]
+                else:
+                    conflicts.backward(loss)
+                found.append(loss.detach())
+        return step, found[0], {} if conflicts is None else conflicts.cosines()
+
+    def _conflicts(self, children: int) -> Conflicts | None:
+        """Compares the gradients of a step's children if the recipe asks for it."""
+        projected = self._recipe.gradient_projection
+        if projected is None and not self._recipe.gradient_cosines:
+            return None
+        return Conflicts(self.network.parameters(), children, projected, self.workers)
+
+    def _within_memory(self, run: Callable[[], T]) -> T:
+        """Run a step, again with smaller parts of its images as often as memory runs out.
+
+        Raises:
+            TrainingError: not even one image fits, or there are other workers.
+        """
+        before = [buffer.clone() for buffer in self.supervision.buffers()]
+        while True:
+            with suppress(torch.OutOfMemoryError):  # its traceback would hold the step's memory
+                return run()
+            self.notes.append(self.memory_plan.halve())
+            for parameter in self.parameters().values():
+                parameter.grad = None
+            for buffer, value in zip(self.supervision.buffers(), before, strict=True):
+                buffer.copy_(value)
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """State of supervision and sampler besides the parameters: tensors and JSON."""

@@ -49,12 +49,12 @@ def train(
         workers: The processes that share the training; this one alone by default.
 
     Returns:
-        One entry per validated epoch: `epoch`, the mean of the steps' first `loss`, the results
-        of `validate`.
+        One entry per validated epoch: `epoch`, the mean of the steps' first `loss`, those of the
+        cosines between gradients if the recipe asks for them, the results of `validate`.
     """
     teaching = Teaching(
         supernet,
-        lambda x, child: supernet.maps(x, child, drop_path_rate=recipe.drop_path),
+        lambda x, child, wrap: supernet.maps(x, child, drop_path_rate=recipe.drop_path, wrap=wrap),
         data,
         recipe,
         sampler,

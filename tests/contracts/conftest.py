@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -109,13 +109,17 @@ def setup(small_space: SearchSpace) -> Setup:
 
 @pytest.fixture(scope="module")
 def train_toy(small_space: SearchSpace) -> TrainToy:
-    """Trains with a sampler and a supervision; killed after `kill_at` steps, then resumed."""
+    """Trains with a sampler and a supervision; killed after `kill_at` steps, then resumed.
+
+    Other values of the recipe can be given by name.
+    """
 
     def once(
         sampler: Method,
         supervision: Method,
         checkpoints: Checkpoints | None = None,
         progress: Callable[[TrainingProgress], None] | None = None,
+        recipe: Recipe = RECIPE,
     ) -> Trained:
         setup = setup_of(small_space)
         np.random.seed(None)  # noqa: NPY002
@@ -125,7 +129,7 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
         curve = train(
             setup.supernet,
             Blobs(),
-            RECIPE,
+            recipe,
             sampler.make(setup, sampler.options()),
             taught,
             seed=1,
@@ -134,9 +138,12 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
         )
         return Trained(setup.supernet.state_dict(), _copies(taught.state_dict()), curve)
 
-    def trained(sampler: Method, supervision: Method, kill_at: int | None = None) -> Trained:
+    def trained(
+        sampler: Method, supervision: Method, kill_at: int | None = None, **values: Any
+    ) -> Trained:
+        recipe = RECIPE.model_copy(update=values)
         if kill_at is None:
-            return once(sampler, supervision)
+            return once(sampler, supervision, recipe=recipe)
         kept: list[bytes] = []
 
         def kill(now: TrainingProgress) -> None:
@@ -145,8 +152,8 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
 
         checkpoints = Checkpoints("toy", lambda: kept[-1] if kept else None, kept.append, 0)
         with pytest.raises(Killed):
-            once(sampler, supervision, checkpoints, kill)
-        return once(sampler, supervision, checkpoints)
+            once(sampler, supervision, checkpoints, kill, recipe)
+        return once(sampler, supervision, checkpoints, recipe=recipe)
 
     return trained
 

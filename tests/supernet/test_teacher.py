@@ -10,13 +10,16 @@ from torch import Tensor
 from nas.data.batches import Batch
 from search_spaces.architecture import Architecture
 from search_spaces.errors import WeightsError
+from search_spaces.network import Wrap
 from search_spaces.space import load_space
 from supernet import Supernet
 from supernet.method import Setup, choose
 from supernet.sampling import Child, Moment
 from supernet.supervision import SUPERVISIONS
 from supernet.supervision.teacher import Teacher, TeacherOptions
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone
+from supernet.training.recipe import Recipe
 from supernet.training.step import RunningStep
 
 SPACE = load_space("hybrid-tiny")
@@ -38,7 +41,7 @@ class Knows:
 def _step() -> tuple[RunningStep, list[tuple[int, int]]]:
     seen: list[tuple[int, int]] = []
 
-    def maps(images: Tensor, child: Architecture):  # type: ignore[no-untyped-def]
+    def maps(images: Tensor, child: Architecture, wrap: Wrap):  # type: ignore[no-untyped-def]
         seen.append((len(images), images.shape[-1]))
         yield "head", torch.zeros(len(images), 10, requires_grad=True)
 
@@ -46,7 +49,10 @@ def _step() -> tuple[RunningStep, list[tuple[int, int]]]:
         return Batch(torch.zeros(4, 1, side, side), torch.eye(10)[:4], torch.arange(4))
 
     children = [Child(SPACE.decode(SPACE.largest())), Child(SPACE.decode(SPACE.smallest()))]
-    step = RunningStep(Moment(5, 10), children, maps, batch, torch.device("cpu"), Alone())
+    cpu, alone = torch.device("cpu"), Alone()
+    step = RunningStep(
+        Moment(5, 10), children, maps, batch, cpu, alone, MemoryPlan(Recipe(), alone)
+    )
     return step, seen
 
 

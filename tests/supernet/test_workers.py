@@ -131,7 +131,10 @@ def trained(how):
         setup = Setup(supernet, lambda codes: codes.sum(axis=1).astype(float))
         supervision = SharpnessAware(setup, SharpnessAwareOptions())
     recipe = Recipe(
-        epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2
+        epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2,
+        micro_batch=how["at once"] // count if "at once" in how else None,
+        recompute_activations=how.get("recompute", False),
+        gradient_projection=how.get("project"),
     )
     workers = None if count == 1 else Apart() if how.get("apart") else Together()
     losses = []
@@ -164,6 +167,9 @@ FIFTY = {
     "batch": {"norm": "batch", "epochs": 5},
     "features": {"norm": "batch", "epochs": 1, "features": True},
     "sharp": {"norm": "layer", "epochs": 1, "sharp": True},
+    "parts": {"norm": "batch", "epochs": 1, "features": True, "at once": 4},
+    "recomputed": {"norm": "batch", "epochs": 1, "recompute": True},
+    "projected": {"norm": "layer", "epochs": 1, "project": "children"},
 }
 """Trainings that any number of workers does alike."""
 ONLY_SEVERAL = {
@@ -233,7 +239,17 @@ def test_all_workers_end_alike_and_the_first_one_validates(
     assert "sum" in first["curve"][-1] and "sum" not in second["curve"][-1]
 
 
-@pytest.mark.parametrize(("kind", "workers"), [("features", 2), ("features", 3), ("sharp", 2)])
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [
+        ("features", 2),
+        ("features", 3),
+        ("sharp", 2),
+        ("parts", 2),
+        ("recomputed", 2),
+        ("projected", 2),
+    ],
+)
 def test_losses_that_are_no_means_over_images_are_the_same_as_well(
     trained: Callable[..., Found], kind: str, workers: int
 ) -> None:

@@ -27,7 +27,7 @@ class Apart:
 
     def __init__(self) -> None:
         self.number, self.count = dist.get_rank(), dist.get_world_size()
-        self.leads = self.number == 0
+        self.leads, self.together = self.number == 0, 1
         self._share = 1.0
         """Of the step's images, those of this worker."""
 

@@ -30,7 +30,7 @@ class Together:
 
     def __init__(self) -> None:
         self.number, self.count = dist.get_rank(), dist.get_world_size()
-        self.leads = self.number == 0
+        self.leads, self.together = self.number == 0, self.count
 
     def check(self, sampler: Sampler, supervision: Supervision) -> None:
         """Everything can be used."""

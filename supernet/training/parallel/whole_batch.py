@@ -21,6 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
+from supernet.training.draws import rand_of_rows
 from supernet.training.parallel.exchange import gathered_vectors
 
 
@@ -47,7 +48,8 @@ class WholeBatch(TorchFunctionMode):
         if func is F.batch_norm:
             return self._batch_norm(func, *args, **(kwargs or {}))
         if func is torch.rand:
-            return self._rand(func, *args, **(kwargs or {}))
+            whole = sum(self.counts)
+            return rand_of_rows(func, self.rows, whole, *args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
     def _batch_norm(
@@ -67,13 +69,6 @@ class WholeBatch(TorchFunctionMode):
         counts = torch.tensor(self.counts, device=x.device) * x[0, 0].numel()
         y: Tensor = _BatchNorm.apply(x, weight, bias, eps, counts)  # type: ignore[no-untyped-call]
         return y
-
-    def _rand(self, plain: Callable[..., Tensor], *size: Any, **how: Any) -> Tensor:
-        """Random numbers for each row of the batch."""
-        first, *others = size[0] if isinstance(size[0], Sequence) else size
-        if first != self.counts[dist.get_rank()]:
-            return plain(*size, **how)
-        return plain((sum(self.counts), *others), **how)[self.rows]
 
 
 class _BatchNorm(Function):

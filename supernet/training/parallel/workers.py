@@ -36,6 +36,16 @@ class Workers(Protocol):
     """The processes that share a training. Each of them calls the same methods in one order."""
 
     @property
+    def count(self) -> int:
+        """How many processes there are."""
+        ...
+
+    @property
+    def together(self) -> int:
+        """How many processes run the same child."""
+        ...
+
+    @property
     def leads(self) -> bool:
         """Whether this process is the one that validates and writes checkpoints."""
         ...
@@ -95,7 +105,7 @@ class Workers(Protocol):
 class Alone:
     """One process that does everything."""
 
-    leads = True
+    leads, count, together = True, 1, 1
 
     def check(self, sampler: Sampler, supervision: Supervision) -> None:
         """Everything can be used."""

@@ -112,7 +112,8 @@ def test_a_command_that_takes_minutes_is_understood(
 
 
 def test_every_kind_of_block_was_found() -> None:
-    assert {page for page, _ in PYTHON} == PAGES.keys() - {"docs/cluster-training.md"}
+    without = {"docs/cluster-training.md", "docs/training.md"}
+    assert {page for page, _ in PYTHON} == PAGES.keys() - without
     assert QUICK and len(COMMANDS) > len(QUICK)
     languages = {language for text in PAGES.values() for language, _ in fenced(text)}
     assert languages <= {"", "bash", "python"}
