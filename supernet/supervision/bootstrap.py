@@ -11,7 +11,8 @@ learns from the losses of later ones; the paper trains one stage after the other
 
 The averages are one more copy of the shared weights, in memory and in checkpoints. A step updates
 all of them and runs each child once more, without gradients and on the whole batch. So its time
-grows by about a third, and by more with samplers whose children share a batch.
+grows by about a third, and by more with samplers whose children share a batch. Several workers
+exchange the maps of all parts.
 Paper: BossNAS, Li et al. 2021, https://arxiv.org/abs/2103.12424 (Section 3), with the vectors of
 BYOL, Grill et al. 2020, https://arxiv.org/abs/2006.07733
 """
@@ -101,18 +102,15 @@ class Bootstrap(Supervision):
         taught = self._taught(step)
         for child in step.children:
             maps, batch = step.maps(child), step.batch(child)
-            found = [
-                predict(vector)
-                for predict, vector in zip(self.predictors, self._vectors(maps), strict=True)
+            stages = [
+                distance(predict(vector), soft[child.rows(len(soft))])
+                for predict, vector, soft in zip(
+                    self.predictors, self._vectors(maps), taught, strict=True
+                )
             ]
-            stages = torch.stack(
-                [
-                    distance(own, soft[child.rows(len(soft))])
-                    for own, soft in zip(found, taught, strict=True)
-                ]
-            )
             labels = F.cross_entropy(maps[next(reversed(maps))], batch.targets)
-            yield torch.lerp(stages.mean().to(labels), labels, self.options.label_weight)
+            shown = torch.stack(stages).mean().to(labels)
+            yield torch.lerp(shown, labels, self.options.label_weight)
 
     @torch.no_grad()
     def _taught(self, step: Step) -> list[Tensor]:
@@ -129,9 +127,9 @@ class Bootstrap(Supervision):
     def _vectors(self, maps: Mapping[str, Tensor]) -> list[Tensor]:
         """Of each stage, its projected last map."""
         ends = stage_ends(maps, len(self.projections))
-        kind = self.projections[0].first.weight.dtype  # type: ignore[union-attr]
+        kind = next(self.projections.parameters()).dtype
         return [
-            project(end.mean((2, 3)).to(kind))
+            project(end.mean((2, 3), dtype=kind))
             for project, end in zip(self.projections, ends, strict=True)
         ]
 

@@ -9,7 +9,8 @@ takes the place of pixels, not of embedded patches as in the paper, and the laye
 pixels for each position as the largest stride of the space has.
 
 A step of the first kind takes the time and the memory of a step with labels. The linear layer has
-(width of the last map) * channels * stride^2 weights.
+(width of the last map) * channels * stride^2 weights. Several workers exchange the maps of all
+parts.
 Paper: SimMIM, Xie et al. 2022, https://arxiv.org/abs/2111.09886 (Section 3)
 """
 
