@@ -10,9 +10,9 @@ head that gives class scores is not trained. All stages are trained at once, and
 learns from the losses of later ones; the paper trains one stage after the other, on frozen ones.
 
 The averages are one more copy of the shared weights, in memory and in checkpoints. A step updates
-all of them and runs each child once more, without gradients and on the whole batch. So its time
-grows by about a third, and by more with samplers whose children share a batch. Several workers
-exchange the maps of all parts.
+all of them and runs each child once more, without gradients and on the whole batch. So it takes
+about one and a half times as long (hybrid-tiny on digits, a CPU), and longer with samplers whose
+children share a batch. Several workers exchange the maps of all parts.
 Paper: BossNAS, Li et al. 2021, https://arxiv.org/abs/2103.12424 (Section 3), with the vectors of
 BYOL, Grill et al. 2020, https://arxiv.org/abs/2006.07733
 """
@@ -91,9 +91,14 @@ class Bootstrap(Supervision):
         length = options.features
         self.projections = nn.ModuleList(Projection(width, length) for width in widths)
         self.predictors = nn.ModuleList(Projection(length, length) for _ in widths)
-        self._supernet = (setup.supernet,)  # in a tuple: its weights are not the supervision's
+        averaged = {
+            **dict(setup.supernet.named_parameters(prefix="average/supernet")),
+            **dict(self.projections.named_parameters(prefix="average/projections")),
+        }
+        self._weights = tuple(averaged.values())  # in a tuple: the supernet has its own
+        self._names = tuple(name.replace(".", "/") for name in averaged)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        for name, weight in self._weights().items():
+        for name, weight in zip(self._names, self._weights, strict=True):
             self.register_buffer(name, weight.detach().clone())
 
     def losses(self, step: Step) -> Iterator[Tensor]:
@@ -133,24 +138,14 @@ class Bootstrap(Supervision):
             for project, end in zip(self.projections, ends, strict=True)
         ]
 
-    def _weights(self) -> dict[str, nn.Parameter]:
-        """What is averaged, by the names of the averages."""
-        parts = {"supernet": self._supernet[0], "projections": self.projections}
-        return {
-            f"average/{part}/{name.replace('.', '/')}": weight
-            for part, module in parts.items()
-            for name, weight in module.named_parameters()
-        }
-
     @torch.no_grad()
     def _follow(self) -> None:
         """Move the averages towards the weights; in the first step they become the weights."""
         done = int(self.steps)
         # Early averages follow the weights closely, as in timm's ModelEmaV3.
         momentum = min(self.options.momentum, done / (done + 10))
-        weights = self._weights()
-        averages = [self.get_buffer(name) for name in weights]
-        torch._foreach_lerp_(averages, list(weights.values()), 1 - momentum)
+        averages = [self.get_buffer(name) for name in self._names]
+        torch._foreach_lerp_(averages, list(self._weights), 1 - momentum)
         self.steps += 1
 
     @contextmanager
@@ -163,7 +158,7 @@ class Bootstrap(Supervision):
             self._swap()
 
     def _swap(self) -> None:
-        for name, weight in self._weights().items():
+        for name, weight in zip(self._names, self._weights, strict=True):
             average = self.get_buffer(name)
             weight.data, average.data = average.data, weight.data
 
@@ -192,7 +187,8 @@ def other_view(images: Tensor, crop: float, jitter: float) -> Tensor:
     places = F.affine_grid(affine, list(images.shape), align_corners=False)
     parts = F.grid_sample(images, places, padding_mode="border", align_corners=False)
     each = (-1, 1, 1, 1)
-    return (1 + jitter * contrast.view(each)) * parts + jitter * brightness.view(each)
+    view: Tensor = (1 + jitter * contrast.view(each)) * parts + jitter * brightness.view(each)
+    return view
 
 
 def stage_ends(maps: Mapping[str, Tensor], stages: int) -> list[Tensor]:

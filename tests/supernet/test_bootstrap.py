@@ -77,6 +77,7 @@ def slow_vectors(
     supernet: Supernet, projections: nn.Module, child: Child, images: Tensor
 ) -> list[list[Tensor]]:
     """The vectors of each stage, image by image."""
+    nothing = images.new_zeros(())
     maps = dict(supernet.maps(images, child.architecture))
     found = []
     for stage, project in zip(STAGES, projections, strict=True):  # type: ignore[call-overload]
@@ -86,8 +87,9 @@ def slow_vectors(
             pooled = torch.stack([channel.sum() / channel.numel() for channel in image])
             padding = pooled.new_zeros(project.first.in_features - len(pooled))
             hidden.append(project.first(torch.cat([pooled, padding])))
-        mean = sum(hidden) / len(hidden)
-        spread = (sum((each - mean) ** 2 for each in hidden) / len(hidden) + 1e-5).sqrt()
+        mean = sum(hidden, nothing) / len(hidden)
+        square = sum(((each - mean) ** 2 for each in hidden), nothing)
+        spread = (square / len(hidden) + 1e-5).sqrt()
         vectors = [project.second(((each - mean) / spread).clamp(min=0)) for each in hidden]
         found.append(vectors)
     return found
@@ -116,7 +118,8 @@ def slow_losses(
         for stage, predict in enumerate(supervision.predictors):
             for i, number in enumerate(range(rows.start, rows.stop)):
                 known = [each[stage][number] for each in ensemble]
-                taught = sum(v / v.square().sum().sqrt() for v in known) / len(known)
+                units = [v / v.square().sum().sqrt() for v in known]
+                taught = sum(units, torch.zeros(())) / len(known)
                 guess = predict(torch.stack(own[stage]))[i]
                 unit, wanted = guess / guess.square().sum().sqrt(), taught / taught.norm()
                 total += float((unit - wanted).square().sum()) / len(images) / len(STAGES)
