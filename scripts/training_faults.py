@@ -198,6 +198,7 @@ node = cluster.add_node(**how)
 print(cluster.address, flush=True)
 sys.stdin.readline()
 cluster.remove_node(node, allow_graceful=False)
+print("killed", flush=True)
 sys.stdin.readline()
 """
 
@@ -222,6 +223,8 @@ def shrink(home: Path) -> dict[str, Any]:
     time.sleep(SECONDS)
     nodes.stdin.write("\n")
     nodes.stdin.flush()
+    assert nodes.stdout.readline() == "killed\n"
+    assert process.poll() is None, "the training ended before the node was killed"
     status = process.wait()
     seconds = time.monotonic() - begin
     nodes.kill()
@@ -232,7 +235,7 @@ def shrink(home: Path) -> dict[str, Any]:
         "exit_status": status,
         "node_killed_after_s": SECONDS,
         "seconds": round(seconds, 1),
-        "said": [line.strip() for line in lines if "worker" in line or "goes on" in line],
+        "said": [line.strip() for line in lines if "training the supernet" in line],
         "largest_difference_of_a_loss": max(
             abs(one["loss"] - other["loss"]) for one, other in zip(shrunk, curve, strict=True)
         ),

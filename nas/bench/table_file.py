@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
+import math
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +19,19 @@ from nas.bench.table import MOST_CATEGORIES, Column, Table
 from nas.errors import DataError, UnknownNameError, did_you_mean
 from nas.search.protocol import Codes, Floats
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
+
 
 def read_table(
     path: Path, code_columns: Sequence[str], *, maximize: Sequence[str], minimize: Sequence[str]
 ) -> tuple[Table, list[str]]:
     """A table from a CSV file (.csv or .csv.gz) with a header line.
 
-    A single code column of equally long words is read as one gene per character. Rows without a
-    number for every objective are left out, and so are repeated codes.
+    Columns are separated by commas, or by the semicolons or tabs that spreadsheets write; beside
+    semicolons, numbers may have decimal commas. Spaces around words do not count. A single code
+    column of equally long words is read as one gene per character. Rows without a number for
+    every objective are left out, and so are repeated codes.
 
     Args:
         path: The file.
@@ -45,10 +54,13 @@ def read_table(
     _check_objectives(objectives, code_names, header, path)
     values = _columns(lines, [header.index(name) for name in objectives])
     chosen = [header.index(name) for name in code_names]
-    words = [tuple(line[i] for i in chosen) for line in lines]
+    words = _same_numbers([tuple(line[i] for i in chosen) for line in lines])
     rows, notes = _kept(words, values)
     if not rows:
-        raise DataError(f"'{path}' has no row with a number in each of {', '.join(objectives)}.")
+        raise _no_numbers(path, objectives, header, lines)
+    empty = sum("" in words[row] for row in rows)
+    if empty:
+        notes.append(f"{empty:,} rows have an empty cell in their code, read as a category")
     genes = [words[row] for row in rows]
     if _is_spelled(genes):
         notes.append(f"'{code_names[0]}' is read as {len(genes[0][0])} genes, one per character")
@@ -64,6 +76,17 @@ def read_table(
         Column(name, name in maximize, values[rows, i]) for i, name in enumerate(objectives)
     ]
     return Table(codes, cardinalities, columns), notes
+
+
+def _no_numbers(
+    path: Path, objectives: Sequence[str], header: Sequence[str], lines: Sequence[Sequence[str]]
+) -> DataError:
+    found = [f"'{lines[0][header.index(name)]}' in {name}" for name in objectives if lines]
+    shown = f" The first row has {', '.join(found)}." if found else ""
+    return DataError(
+        f"'{path}' has no row with a number in each of {', '.join(objectives)}.{shown} Numbers "
+        "are written as in 94.5, without a unit."
+    )
 
 
 def _check_unique(names: Sequence[str], header: Sequence[str], path: Path) -> None:
@@ -111,8 +134,12 @@ def _kept(words: Sequence[tuple[str, ...]], values: Floats) -> tuple[list[int], 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
-        header, *lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig")
+        first = text.lstrip().partition("\n")[0]
+        separator = next((each for each in ",;\t" if each in first), ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        header, *lines = [[word.strip() for word in line] for line in reader if line]
     except FileNotFoundError:
         raise DataError(f"There is no table '{path}'.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -123,6 +150,8 @@ def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
             f"Line {uneven[0]} of '{path}' has {len(lines[uneven[0] - 2])} columns where the "
             f"header has {len(header)}."
         )
+    if separator == ";":
+        lines = [[_DECIMAL_COMMA.sub(r"\1.\2", word) for word in line] for line in lines]
     return header, lines
 
 
@@ -153,13 +182,34 @@ def _is_spelled(genes: Sequence[tuple[str, ...]]) -> bool:
     return len(genes[0]) == 1 and len(genes) > 1 and len(lengths) == 1 and lengths.pop() > 1
 
 
+def _same_numbers(words: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The codes with each number written in one way in columns of numbers: 1, 1.0 and 01 as 1."""
+    columns = []
+    for column in zip(*words, strict=True):
+        exact = {word: _exact(word) for word in set(column)}
+        spelled = len({len(word) for word in exact}) == 1  # "00" and "01" may be two genes
+        if spelled or None in exact.values():
+            columns.append(column)
+        else:
+            columns.append(tuple(str(exact[word]) for word in column))
+    return list(zip(*columns, strict=True)) if columns else []
+
+
+def _exact(word: str) -> Fraction | None:
+    """A number without rounding: whole numbers of 64 bits differ in their last digit."""
+    if not math.isfinite(_number(word)):
+        return None
+    return Fraction(word)
+
+
 def _categories(genes: Sequence[tuple[str, ...]]) -> tuple[Codes, list[int]]:
     """Each gene's words numbered in their natural order: codes (rows, genes), cardinalities."""
     columns, cardinalities = [], []
     for words in zip(*genes, strict=True):
-        values = [_number(word) for word in words]
-        ordered = np.array(values if np.isfinite(values).all() else words)
-        names, numbers = np.unique(ordered, return_inverse=True)
-        columns.append(numbers)
+        exact = {word: _exact(word) for word in set(words)}
+        numeric = None not in exact.values()
+        names = sorted(exact, key=lambda word: exact[word] if numeric else word)
+        places = {name: place for place, name in enumerate(names)}
+        columns.append([places[word] for word in words])
         cardinalities.append(len(names))
-    return np.stack(columns, axis=1), cardinalities
+    return np.array(columns).T, cardinalities

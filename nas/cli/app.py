@@ -39,7 +39,7 @@ from nas.cli.searchers import searchers
 from nas.cli.spaces import spaces
 from nas.cli.train import train
 from nas.environment import keep_memory, share_processors
-from nas.errors import NasError, Stopped, StorageError
+from nas.errors import NasError, RunError, Stopped, StorageError
 from nas.storage import storing
 
 
@@ -83,9 +83,18 @@ def exit_code(error: BaseException) -> int:
 
 
 def _named(error: BaseException) -> BaseException:
-    """A full disk that a library met says what a full disk says everywhere else."""
+    """A full disk, or a place that is closed, is named as such wherever a library meets it."""
     if not isinstance(error, OSError) or isinstance(error, NasError):
         return error
+    if isinstance(error, PermissionError) and error.filename:
+        return RunError(
+            f"'{error.filename}' cannot be used: {error.strerror}. Give yourself the rights to "
+            "it, or choose another place."
+        )
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return RunError(
+            "No folder for temporary files can be written to. Set TMPDIR to a folder that can."
+        )
     try:
         with storing(Path(error.filename or "a file")):
             raise error

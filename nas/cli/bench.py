@@ -111,6 +111,11 @@ def bench(
         console.step(f"Benchmark: {what}{within}")
         for note in notes:
             console.say(note)
+        if evaluations > (usable := int(task.feasible.sum())):
+            console.say(
+                f"that is fewer than the {evaluations} evaluations: a run ends when all "
+                f"{usable:,} are evaluated"
+            )
         for name in names:
             with console.task(name, seeds) as advance:
                 results.append(
@@ -123,13 +128,13 @@ def bench(
                         each=map if cluster is None else map_on(cluster),
                     )
                 )
-    if record is not None:
-        _write_record(record, results)
     if json:
         documents = [result.to_dict() for result in results]
         show_json(documents if len(documents) > 1 else documents[0])
     else:
         _show(results, rows.columns[0].name)
+    if record is not None:  # last, so that the figures are shown even if it cannot be written
+        _write_record(record, results)
 
 
 def _write_record(path: Path, results: Sequence[Result]) -> None:

@@ -28,6 +28,7 @@ READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
 KINDS: tuple[str, ...] = ("digits", *READERS)
 """Every kind of data that `load_data` understands."""
 
+_NO_NAMES = frozenset({"", "nan", "none", "null", "n/a", "na", "?"})
 _IMBALANCE = 3.0
 """From this ratio of the largest class to the smallest on, a note says that accuracy misleads."""
 
@@ -85,6 +86,7 @@ def load_data(
         notes=(
             _describe_size(train),
             *notes,
+            *_describe_names(source.classes),
             *_describe_balance(source.classes, train),
             *_describe_absent("validation", source.classes, validation),
             *_describe_absent("test", source.classes, test),
@@ -208,6 +210,20 @@ def _describe_size(images: Images) -> str:
     colours = {1: "grey", 3: "RGB"}.get(images.channels, f"{images.channels} channels")
     note = f"images are {width}x{height}, {colours}; each architecture resizes them to its own"
     return f"{note} resolution" + (" (square: they are squeezed)" if height != width else "")
+
+
+def _describe_names(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that look like one class written in two ways, or like a missing label."""
+    written: dict[str, list[str]] = {}
+    for name in classes:
+        written.setdefault(" ".join(name.casefold().split()), []).append(name)
+    alike = [
+        f"{' and '.join(repr(name) for name in names)} are classes of nearly the same name"
+        for names in written.values()
+        if len(names) > 1
+    ]
+    missing = [name for name in classes if name.strip().casefold() in _NO_NAMES]
+    return (*alike, *(f"class {name!r} is called like a missing label" for name in missing))
 
 
 def _describe_balance(classes: tuple[str, ...], train: Images) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -26,6 +26,7 @@ from nas.reading import Fit
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 
+Interpolation = Literal["bicubic", "bilinear"]
 SCHEMA = 1
 ARCHITECTURE_FILE = "architecture.yaml"
 WEIGHTS_FILE = "model.safetensors"
@@ -58,6 +59,8 @@ class DataDescription:
         fit: How images that are not square become square: crop, squash or pad.
         levels: Of files with more than 8 bits: the least level, and the range that becomes 0 to
             255.
+        side: Of the square that files became before they were resized to a network's resolution;
+            None for what is no picture, or not square.
     """
 
     name: str
@@ -68,11 +71,13 @@ class DataDescription:
     scale: float
     fit: Fit = "squash"
     levels: tuple[float, float] = EIGHT_BITS
+    side: int | None = None
 
     @classmethod
     def of(cls, data: Splits) -> DataDescription:
         """The description of a data set."""
         norm = data.normalisation
+        height, width = data.native_size
         return cls(
             data.name,
             data.classes,
@@ -82,12 +87,17 @@ class DataDescription:
             norm.scale,
             data.fit,
             data.levels,
+            height if height == width and norm.scale == 255.0 else None,
         )
 
     @property
     def shape(self) -> DataShape:
         """Channels of an image and number of classes."""
         return DataShape(self.in_channels, len(self.classes))
+
+    def interpolation(self, resolution: int) -> Interpolation:
+        """How files are resized: images are read with cubic, then resized with linear weights."""
+        return "bicubic" if resolution == self.side else "bilinear"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON or YAML."""

@@ -3,8 +3,10 @@
     images = prepare_files("networks/<id>", ["a.jpg", "b.png"])      (2, C, R, R)
     scores = load_exported("networks/<id>")(images)                  or model.pt2, or ONNX
 
-timm's own transform prepares them, from what `config.json` says. Give it what `open_image` gives:
-Pillow alone opens transparent, 16-bit and turned images otherwise than they were read in training.
+timm's own transform, made from `config.json`, prepares them alike. Give it what `open_image`
+gives: Pillow alone opens transparent, 16-bit and turned images otherwise than they were read.
+Where the network's resolution is the side of the images it was scored on, these are the pixels
+that were scored; else those were resized twice, to that side and then to the resolution.
 """
 
 from __future__ import annotations
@@ -12,14 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from nas.data.formats.pictures import open_image as _opened
+from nas.data.formats.squares import CUBIC, LINEAR, margin_of, to_square
+from nas.data.images import Normalisation
 from nas.errors import DataError
-from nas.export.description import DataDescription
+from nas.export.description import DataDescription, Interpolation
 from nas.export.load import read_description
+
+_RESAMPLING: dict[Interpolation, Image.Resampling] = {"bicubic": CUBIC, "bilinear": LINEAR}
 
 
 def open_image(folder: Path | str, file: Path | str) -> Image.Image:
@@ -39,14 +46,17 @@ def prepare_files(folder: Path | str, files: Sequence[Path | str]) -> Tensor:
         CheckpointError: the folder holds no exported network.
         DataError: a file cannot be read, or the network is not for image files.
     """
-    from nas.export.formats.timm import preparation  # imports timm, which takes seconds
-    from nas.timm_library import create_transform
-
     description = read_description(folder)
-    transform = create_transform(**preparation(description), is_training=False)
-    images = [transform(_open(description.data, Path(file))) for file in files]
-    side, channels = description.architecture.resolution, description.data.in_channels
-    return torch.stack(images) if images else torch.zeros(0, channels, side, side)
+    data, side = description.data, description.architecture.resolution
+    margin = margin_of((data.mean, data.std), data.in_channels)
+    resampling = _RESAMPLING[data.interpolation(side)]
+    pixels = np.empty((len(files), side, side, data.in_channels), dtype=np.uint8)
+    for place, file in zip(pixels, files, strict=True):
+        picture = _open(data, Path(file))
+        square = to_square(picture, side, data.fit, resampling, margin)
+        place[...] = np.asarray(square).reshape(place.shape)
+    normalised = Normalisation(data.mean, data.std, data.scale).apply(pixels)
+    return torch.from_numpy(normalised.transpose(0, 3, 1, 2).copy())
 
 
 def _open(data: DataDescription, file: Path) -> Image.Image:
@@ -55,4 +65,4 @@ def _open(data: DataDescription, file: Path) -> Image.Image:
             f"This network was trained on arrays of '{data.name}', not on pictures of 8 bits: "
             "prepare its images as `architecture.yaml` says."
         )
-    return _opened(file, data.in_channels, data.levels)
+    return _opened(file, data.in_channels, data.levels, data.side)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from nas.errors import SettingsError
 from nas.export.timm_index import CLASSIFIER
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.network import Network, last_of
+from search_spaces.network import Network, last_of, run_parts
 
 POOLS = ("avg", "max", "avgmax", "")
 """Values of timm's `global_pool`; the empty one leaves the map as it is."""
@@ -33,6 +35,7 @@ class TimmNetwork(Network):
     ) -> None:
         super().__init__(architecture, DataShape(in_chans, max(1, num_classes)))
         self.drop_rate, self.drop_path_rate = drop_rate, drop_path_rate
+        self.grad_checkpointing = False
         self.num_classes, self.global_pool = self.data_shape.classes, "avg"
         self.num_features = self.head_hidden_size = self._linear().in_features
         self.feature_info = _feature_info(architecture)
@@ -42,6 +45,25 @@ class TimmNetwork(Network):
     def forward(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
         """Class scores, (B, C, R, R) -> (B, num_classes), or features if there are no classes."""
         return self.forward_head(self.forward_features(x, drop_path_rate))
+
+    def maps(
+        self, x: Tensor, names: Iterable[str], drop_path_rate: float = 0.0
+    ) -> Iterator[tuple[str, Tensor]]:
+        """As in `Network`; the parts' inner maps are computed again if that was asked for."""
+        if not (self.grad_checkpointing and torch.is_grad_enabled()):
+            return super().maps(x, names, drop_path_rate)
+        slopes = dict(zip(self.part_names, self.rates, strict=True))
+
+        def run(name: str, x: Tensor, read: Tensor) -> Tensor:
+            part, rate = self.get_submodule(self.owners[name]), slopes[name] * drop_path_rate
+            y: Tensor = checkpoint(part, x, rate, read, use_reentrant=False)
+            return y
+
+        return run_parts(x, names, self.beside, run)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keep less in memory in training, and compute it again for the gradients."""
+        self.grad_checkpointing = enable
 
     def forward_features(self, x: Tensor, drop_path_rate: float | None = None) -> Tensor:
         """The last map, (B, C, R, R) -> (B, width, H, W)."""

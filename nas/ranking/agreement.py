@@ -115,10 +115,10 @@ def regret(truth: Floats, score: Floats) -> float:
 
 
 def ndcg(truth: Floats, score: Floats) -> float:
-    """Normalised discounted cumulative gain; 1 where the truth is constant."""
+    """Normalised discounted cumulative gain; 0 where either is constant."""
     gain = truth - truth.min()
-    if not gain.any():
-        return 1.0
+    if not gain.any() or not np.ptp(score):
+        return 0.0
     discount = 1.0 / np.log2(np.arange(len(gain)) + 2.0)
     ordered = gain[np.argsort(-score, kind="stable")]
     return float(ordered @ discount / (np.sort(gain)[::-1] @ discount))

@@ -26,6 +26,7 @@ import torch
 from nas.environment import free_memory, own_memory
 from nas.errors import TrialError, error_of
 from nas.progress import Progress
+from nas.run.threads import side_by_side
 from nas.run.training_process import Order
 from search_spaces.parts import REGISTRIES
 
@@ -33,17 +34,18 @@ PROGRAM = "nas.run.training_process"
 
 
 def processes_for(trainings: int, device: torch.device) -> int:
-    """How many trainings to do at once: one on each thread of torch, if the memory holds them.
+    """How many trainings to do at once: one on each processor, if the memory holds them.
 
     A GPU does one after the other, and so does a program that registered families of its own,
     which other processes do not know.
     """
+    most = side_by_side(device)
     families = (family for registry in REGISTRIES.values() for family in registry)
     known = all(family.options.__module__.startswith("search_spaces.") for family in families)
-    if device.type != "cpu" or not known:
+    if not known:
         return 1
     room = free_memory() // max(1, own_memory())
-    return max(1, min(trainings, torch.get_num_threads(), room))
+    return max(1, min(trainings, most, room))
 
 
 def train_side_by_side(
@@ -68,7 +70,8 @@ def train_side_by_side(
         NasError: as a process says.
         TrialError: a process was killed.
     """
-    steps, threads = [0] * len(orders), max(1, torch.get_num_threads() // processes)
+    steps = [0] * len(orders)
+    threads = max(1, side_by_side(torch.device("cpu")) // processes)
     title = f"training {len(orders)} networks, {processes} at a time"
     with (
         _Team(program, threads) as team,

@@ -27,6 +27,7 @@ from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
 from nas.run.jobs import Worker
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
+from nas.run.threads import HelpfulThreads
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
@@ -209,10 +210,12 @@ def _train_here(
 ) -> bytes:
     start_from_donor(context, console, supernet)
     teacher = teacher_of(context, console)
+    threads = HelpfulThreads()
     with console.task("training the supernet", _steps(context)) as advance:
 
         def progress(now: TrainingProgress) -> None:
             advance(now.step, f"loss {now.loss:.3f}")
+            threads.look(console)
 
         checkpoints = checkpoints_at(checkpoint, key)
         curve = train_supernet(

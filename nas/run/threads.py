@@ -1,7 +1,8 @@
 """How many threads torch trains on: as many as help.
 
-Beside programs that keep the processors busy, several threads mostly wait for each other. So a
-short trial compares one thread with all of them before a step that trains.
+Beside programs that keep the processors busy, several threads of one operation mostly wait for
+each other. So a short trial compares one thread with all of them before a step that trains. What
+runs side by side and never waits for each other uses all processors in any case.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import nn
 
 from nas.environment import torch_threads, usable_cpus
 from nas.latency.timing.load import CALM, free_share
-from nas.progress import Progress
+from nas.progress import Progress, Silent
 
 ROUNDS = 3
 """Trials of each number of threads, in turns; the median counts."""
@@ -57,6 +58,47 @@ def keep_helpful_threads(
         f"Other programs keep the processors busy, {share:.0%} of their time is free: running on "
         f"{chosen} thread(s), {faster:.2g} times as fast now as on {1 if chosen == most else most}"
     )
+
+
+class HelpfulThreads:
+    """Looks again from time to time, because other programs come and go.
+
+    Args:
+        every: Seconds between two looks.
+        keep: Chooses the number of threads.
+        clock: Returns the present time in seconds.
+    """
+
+    def __init__(
+        self,
+        every: float = 60.0,
+        keep: Callable[[Progress], None] = keep_helpful_threads,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._every, self._keep, self._clock = every, keep, clock
+        self._looked = clock()
+
+    def look(self, console: Progress) -> None:
+        """Choose the number of threads, if it is time; says if it is another one."""
+        if self._clock() - self._looked < self._every:
+            return
+        before = torch.get_num_threads()
+        self._keep(Silent())
+        self._looked = self._clock()
+        if torch.get_num_threads() != before:
+            console.say(f"running on {torch.get_num_threads()} thread(s) from now on")
+
+
+def side_by_side(device: torch.device) -> int:
+    """How many networks to evaluate or train at once, on a thread each.
+
+    As many as there are processors, or as many as a person decided with OMP_NUM_THREADS. A GPU
+    takes one after the other.
+    """
+    if device.type != "cpu":
+        return 1
+    decided = os.environ.get("OMP_NUM_THREADS") is not None
+    return torch.get_num_threads() if decided else usable_cpus()
 
 
 def seconds_of_a_step(threads: int) -> float:

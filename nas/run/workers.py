@@ -22,6 +22,7 @@ from nas.cluster.evaluators import on_workers
 from nas.environment import torch_threads
 from nas.run.evaluator import ChildEvaluator, Parts
 from nas.run.supernets import TrainedSupernet
+from nas.run.threads import side_by_side
 from nas.run.work import Work
 from nas.search.evaluators import Evaluating, Evaluators, Here, on_threads
 from nas.search.problem import Problem
@@ -62,7 +63,7 @@ def evaluators_of(
     """Who evaluates during a search; `record` names the search's file of evaluations."""
     cluster = work.cluster
     if cluster is None:
-        with _here(problem, trained.evaluator.device) as evaluators:
+        with _here(problem, side_by_side(work.context.device)) as evaluators:
             yield evaluators
         return
     _say_lag(work, cluster)
@@ -85,10 +86,9 @@ def evaluators_of(
 
 
 @contextmanager
-def _here(problem: Problem, device: str) -> Iterator[Evaluators]:
-    """Evaluates in this process, on as many threads as torch may use."""
-    threads = torch.get_num_threads()
-    if threads == 1 or device != "cpu":
+def _here(problem: Problem, threads: int) -> Iterator[Evaluators]:
+    """Evaluates in this process, so many at once."""
+    if threads == 1:
         yield Here(problem.evaluate, problem.identify)
         return
     with (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from nas.export.export import add_file
 from nas.export.load import read_description
 from nas.export.verification import random_images
 from search_spaces import Architecture, Network, build_network
-from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS
+from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
 from search_spaces.layouts import LAYOUTS
 
 DATA = DataDescription("shapes", ("a", "b", "c"), 2, (0.25, 0.5), (0.2, 0.4), 255.0)
@@ -78,18 +78,20 @@ def network_of_layouts() -> Network:
     stages[-1]["recursion"] = 2
     strided = {"mixer": {"mbconv": {"norm": "batch"}}, "channel_mixer": {"none": {}}}
     stages.append({"width": 24, "stride": 2, "layout": "bare", "blocks": [strided]})
-    return small_network("conv", stages)
+    return small_network({"conv": {}}, stages)
 
 
-def small_network(stem: str, stages: list[dict[str, Any]]) -> Network:
+def small_network(
+    stem: Mapping[str, Any], stages: list[dict[str, Any]], width: int = 24
+) -> Network:
     """A network with positions, for images of 36 px."""
     architecture = Architecture.from_dict(
         {
             "schema": 1,
             "resolution": 36,
             "norm": "layer",
-            "stem": {stem: {}},
-            "stem_width": 24,
+            "stem": stem,
+            "stem_width": width,
             "position": {"size_conditioned": {}},
             "stages": stages,
             "head": {"linear": {}},
@@ -111,10 +113,11 @@ def check(name: str, network: Network, folder: Path) -> None:
     files = export_network(network, folder, data=DATA, scores={}, formats=(name,), images=given)
     assert [f.name for f in files] == ["model.safetensors", format.file, "architecture.yaml"]
     assert given[0].numpy().tobytes() not in (folder / format.file).read_bytes()
-    images = random_images(network, 7)
-    with torch.no_grad():
-        found, expected = format.load(folder / format.file)(images), network(images)
-    torch.testing.assert_close(found, expected, rtol=format.tolerance, atol=format.tolerance)
+    run, images = format.load(folder / format.file), random_images(network, 8)
+    for batch in (1, 3, 8):
+        with torch.no_grad():
+            found, expected = run(images[:batch]), network(images[:batch])
+        torch.testing.assert_close(found, expected, rtol=format.tolerance, atol=format.tolerance)
 
 
 @pytest.mark.parametrize("name", FORMATS.names())
@@ -138,7 +141,54 @@ def test_a_format_holds_every_layout_a_recursion_and_positions(name: str, tmp_pa
 def test_a_format_holds_every_stem(stem: str, name: str, tmp_path: Path) -> None:
     block = {"mixer": {"pool": {}}, "channel_mixer": {"none": {}}}
     stage = {"width": 24, "stride": 1, "layout": "metaformer", "blocks": [block]}
-    check(name, small_network(stem, [stage]), tmp_path / "net")
+    check(name, small_network({stem: {}}, [stage]), tmp_path / "net")
+
+
+def variants(family: Family) -> list[dict[str, dict[str, Any]]]:
+    """A family as its options stand, then each option with each of its other values."""
+    usual, found = family.options(), [{}]
+    for option, values in family.choices().items():
+        found += [{option: value} for value in values if value != getattr(usual, option)]
+    return [{family.name: options} for options in found]
+
+
+def network_of_variants(role: str, family: Family) -> Network:
+    """A block or a stage for each variant of a family."""
+    block: dict[str, Any] = {"mixer": {"pool": {}}, "channel_mixer": {"none": {}}}
+    stage: dict[str, Any] = {"width": 40, "stride": 1, "layout": "metaformer"}
+    given = variants(family)
+    if role == "downsampling":
+        stages = [{**stage, "stride": 2, role: each, "blocks": [block]} for each in given]
+    else:
+        stages = [{**stage, "blocks": [{**block, role: each} for each in given]}]
+    return small_network({"conv": {}}, stages, width=40)
+
+
+WITH_OPTIONS = [
+    (role, family)
+    for role, registry in (
+        ("mixer", MIXERS),
+        ("channel_mixer", CHANNEL_MIXERS),
+        ("downsampling", DOWNSAMPLINGS),
+    )
+    for family in registry
+    if family.choices()
+]
+
+
+@pytest.mark.slow  # 2-15 s each
+@pytest.mark.parametrize(("role", "family"), WITH_OPTIONS, ids=lambda e: getattr(e, "name", e))
+def test_onnx_holds_every_value_of_every_option(role: str, family: Family, tmp_path: Path) -> None:
+    check("onnx", network_of_variants(role, family), tmp_path / "net")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stem", STEMS, ids=lambda family: family.name)
+def test_onnx_holds_every_value_of_every_option_of_a_stem(stem: Family, tmp_path: Path) -> None:
+    block = {"mixer": {"pool": {}}, "channel_mixer": {"none": {}}}
+    stage = {"width": 24, "stride": 1, "layout": "metaformer", "blocks": [block]}
+    for number, variant in enumerate(variants(stem)):
+        check("onnx", small_network(variant, [stage]), tmp_path / str(number))
 
 
 @pytest.mark.slow  # 10-20 s

@@ -188,6 +188,42 @@ def test_a_map_can_be_pooled_in_other_ways(folder: Path, images: torch.Tensor, p
     torch.testing.assert_close(model(images), model.get_classifier()(expected))
 
 
+def test_gradients_are_the_same_with_less_kept_in_memory(
+    folder: Path, images: torch.Tensor
+) -> None:
+    models = [create(NAME, pretrained=True) for _ in range(2)]
+    models[1].set_grad_checkpointing()
+    for model in models:
+        model(images).square().sum().backward()
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"features_only": True, "in_chans": 1},
+        {"features_only": True, "img_size": 16, "in_chans": 1},
+        {"num_classes": 0, "global_pool": "max", "in_chans": 1},
+        {"num_classes": None, "in_chans": 1, "drop_rate": None},
+        {"img_size": [16, 16], "global_pool": "avgmax", "in_chans": 1},
+        {"exportable": True, "in_chans": 1},
+    ],
+    ids=str,
+)
+def test_options_go_together(folder: Path, options: dict[str, object]) -> None:
+    side = 16 if "img_size" in options else 8
+    found = create(NAME, pretrained=True, **options).eval()(torch.randn(2, 1, side, side))
+    assert all(torch.isfinite(each).all() for each in found)
+
+
+def test_weights_of_a_file_can_be_named(
+    folder: Path, network: Network, images: torch.Tensor
+) -> None:
+    model = create(NAME, checkpoint_path=str(folder / "model.safetensors")).eval()
+    assert torch.equal(model(images), network(images))
+
+
 def test_options_that_cannot_be_are_named(folder: Path) -> None:
     with pytest.raises(SettingsError, match="gives maps, not scores: add num_classes=0"):
         create(NAME, global_pool="")

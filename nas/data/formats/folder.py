@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from nas.data.formats.folder_layout import EXPECTED, NO_IMAGES, SPLIT_NAMES, split_folders
+from nas.data.formats.folder_layout import EXPECTED, NO_IMAGES, split_folders
 from nas.data.formats.pictures import EXTENSIONS, decode, listed
 from nas.data.images import Images, Source
 from nas.errors import DataError
@@ -32,10 +32,13 @@ class _PassedOver:
 
     hidden: Counter[str] = field(default_factory=Counter)
     """Images in hidden folders, by the folder's name."""
+    hidden_files: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     """Files without an image's ending, by ending."""
-    loose: list[Path] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
     """Images beside the class folders."""
+    closed: list[str] = field(default_factory=list)
+    """Folders that cannot be listed."""
 
     def notes(self) -> Iterator[str]:
         """A sentence for each kind."""
@@ -43,9 +46,13 @@ class _PassedOver:
             yield f"files not read as images: {_counted(self.others)}"
         if self.hidden:
             yield f"images in hidden folders, left out: {_counted(self.hidden)}"
-        if self.loose:
-            names = listed([path.name for path in self.loose])
-            yield f"{len(self.loose)} images lie beside the class folders, left out: {names}"
+        for names, what in (
+            (self.hidden_files, "images are hidden files"),
+            (self.loose, "images lie beside the class folders"),
+            (self.closed, "folders cannot be listed"),
+        ):
+            if names:
+                yield f"{len(names)} {what}, left out: {listed(sorted(names))}"
 
 
 def read(folder: Path, options: ReadOptions | None = None) -> Source:
@@ -58,12 +65,11 @@ def read(folder: Path, options: ReadOptions | None = None) -> Source:
     options = options or ReadOptions()
     if not folder.is_dir():
         raise DataError(f"'{folder}' is not a folder. {EXPECTED.format(folder=folder)}")
-    passed = _PassedOver()
+    folders = split_folders(folder, options)
     splits = {
-        split: {name: sorted(_image_files(root, passed)) for name, root in roots.items()}
-        for split, roots in split_folders(folder, options).items()
+        split: {name: image_files(root) for name, root in roots.items()}
+        for split, roots in folders.items()
     }
-    passed.loose = _images_beside(folder, splits)
     classes = tuple(splits["train"])
     _check_classes(folder, splits)
     files = [path for split in splits.values() for name in split for path in split[name]]
@@ -76,20 +82,27 @@ def read(folder: Path, options: ReadOptions | None = None) -> Source:
         part = decoded.pixels[start : start + len(labels)][kept]
         images[split] = Images(part, labels[kept].astype(np.int64))
         start += len(labels)
-    notes = (*decoded.notes, *passed.notes())
+    roots = [root for by_class in folders.values() for root in by_class.values()]
+    notes = (*decoded.notes, *_passed_over(folder, roots, files).notes())
     found = (images.get("validation"), images.get("test"))
     return Source(classes, images["train"], *found, notes, decoded.levels)
 
 
 def image_files(root: Path) -> list[Path]:
     """All image files below a folder, in order; hidden ones are left out."""
-    return sorted(_image_files(root, _PassedOver()))
+    return sorted(
+        path
+        for path, hidden in _files_below(root, _cannot_list)
+        if not hidden and path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    )
 
 
-def _image_files(root: Path, passed: _PassedOver) -> Iterator[Path]:
-    """Image files below a class folder, links followed; the others are counted."""
+def _files_below(
+    root: Path, on_error: Callable[[OSError], object]
+) -> Iterator[tuple[Path, str | None]]:
+    """Files below a folder, links followed once, and the hidden folder that each lies in."""
     seen: set[str] = set()
-    for place, folders, names in os.walk(root, followlinks=True, onerror=_cannot_list):
+    for place, folders, names in os.walk(root, followlinks=True, onerror=on_error):
         here = os.path.realpath(place)
         if here in seen:  # a link to a folder above
             folders.clear()
@@ -97,16 +110,36 @@ def _image_files(root: Path, passed: _PassedOver) -> Iterator[Path]:
         seen.add(here)
         hidden = next((part for part in _parts(root, place) if _is_hidden(part)), None)
         for name in names:
-            path = Path(place) / name
-            if name.startswith("."):
+            yield Path(place) / name, hidden
+
+
+def _passed_over(folder: Path, roots: Sequence[Path], used: Sequence[Path]) -> _PassedOver:
+    """What lies in the data's folder, and in class folders elsewhere, besides the images used."""
+    passed, known = _PassedOver(), {os.path.realpath(path) for path in used}
+    elsewhere = [root for root in roots if not root.is_relative_to(folder)]
+    for place in (folder, *elsewhere):
+        for path, hidden in _files_below(place, lambda e: passed.closed.append(e.filename)):
+            name, ending = path.name, path.suffix.lower()
+            if name.startswith("._"):  # what macOS keeps beside a file
                 continue
-            if path.suffix.lower() not in EXTENSIONS:
-                if hidden is None:
-                    passed.others[path.suffix.lower() or name] += 1
+            if ending not in EXTENSIONS:
+                if hidden is None and not name.startswith("."):
+                    passed.others[_what(path)] += 1
+            elif os.path.realpath(path) in known:
+                continue
             elif hidden is not None:
                 passed.hidden[hidden] += 1
+            elif name.startswith("."):
+                passed.hidden_files.append(name)
             else:
-                yield path
+                passed.loose.append(name)
+    return passed
+
+
+def _what(path: Path) -> str:
+    """A file that is no image, in a word."""
+    gone = path.is_symlink() and not path.exists()
+    return f"{path.name} (a link to nowhere)" if gone else path.suffix.lower() or path.name
 
 
 def _parts(root: Path, place: str) -> tuple[str, ...]:
@@ -119,20 +152,6 @@ def _is_hidden(name: str) -> bool:
 
 def _cannot_list(error: OSError) -> None:
     raise DataError(f"Folder '{error.filename}' cannot be listed: {error.strerror}.") from error
-
-
-def _images_beside(folder: Path, splits: dict[str, Classes]) -> list[Path]:
-    """Images directly in the data's folder or in those of its splits."""
-    places = [folder]
-    if len(splits) > 1:
-        places += [p for p in folder.iterdir() if p.is_dir() and p.name.lower() in SPLIT_NAMES]
-    inside = [path for place in places for path in place.iterdir()]
-    used = {path for split in splits.values() for files in split.values() for path in files}
-    return sorted(
-        path
-        for path in inside
-        if path.suffix.lower() in EXTENSIONS and not path.is_dir() and path not in used
-    )
 
 
 def _check_classes(folder: Path, splits: dict[str, Classes]) -> None:

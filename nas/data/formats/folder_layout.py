@@ -4,13 +4,15 @@
     cat/train  cat/test      splits below the classes
     cat  dog                 classes alone
 
-Names of splits are known in any case. What resembles a split but is none of these layouts is
-refused, never read as a class.
+Names of splits are known in any case. What resembles splits but is none of these layouts is
+refused, never read as a class: folders called like splits, classes of which only some are divided,
+and folders that all hold the same folders, such as `fold1/cat  fold2/cat`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from nas.data.formats.pictures import EXTENSIONS, listed
@@ -18,7 +20,7 @@ from nas.errors import DataError
 from nas.reading import ReadOptions
 
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
@@ -47,10 +49,14 @@ def split_folders(folder: Path, options: ReadOptions) -> dict[str, ClassFolders]
     known = {path: SPLIT_NAMES[path.name.lower()] for path in tops if _is_split(path)}
     if any(split == "train" and folders_in(path) for path, split in known.items()):
         return _splits_above(folder, tops, known)
+    _refuse_single(folder, tops)
     below = {path: folders_in(path) for path in tops}
     if tops and all(subs and all(map(_is_split, subs)) for subs in below.values()):
+        _refuse_repeats(folder, [sub for subs in below.values() for sub in subs])
         return _splits_below(folder, below)
     _refuse_resemblance(folder, tops)
+    _refuse_divided(folder, below)
+    _refuse_repeats(folder, tops)
     return {"train": _class_folders(folder)}
 
 
@@ -114,6 +120,43 @@ def _refuse_resemblance(folder: Path, tops: list[Path]) -> None:
     )
 
 
+def _refuse_divided(folder: Path, below: dict[Path, list[Path]]) -> None:
+    """Some classes are divided into splits and others not."""
+    divided = [top for top, subs in below.items() if any(map(_is_split, subs))]
+    if divided:
+        others = [top.name for top in below if top not in divided]
+        among = f", and {listed(others)} has not" if others else " beside others"
+        raise DataError(
+            f"'{divided[0].name}' in folder '{folder}' has folders called like splits{among}. "
+            f"Divide every class, such as cat/train/1.png and cat/test/2.png, or read every "
+            "image below a folder as one of its class with --splits train=."
+        )
+
+
+def _refuse_repeats(folder: Path, tops: list[Path]) -> None:
+    """Several folders hold the same folders: those may be the classes."""
+    inside = {top: {each.name for each in folders_in(top)} for top in tops}
+    counts = Counter(name for names in inside.values() for name in names)
+    repeated = {name for name, count in counts.items() if count > 1}
+    if len(repeated) > 1:
+        above = [str(top.relative_to(folder)) for top in tops if inside[top] & repeated]
+        raise DataError(
+            f"Folders {listed(above)} in '{folder}' hold the same folders, "
+            f"{listed(sorted(repeated))}: these may be the classes, and the folders above them "
+            f"splits, folds or sources. {_NAME_THEM.format(train=above[0], test=above[-1])}"
+        )
+
+
+def _refuse_single(folder: Path, tops: list[Path]) -> None:
+    """The data's own folder is one further down."""
+    inside = [path.name for path in folders_in(tops[0])] if len(tops) == 1 else []
+    if len(inside) > 1:
+        raise DataError(
+            f"Folder '{folder}' holds the single folder '{tops[0].name}', and that one "
+            f"{listed(inside)}. If those are its classes or splits, give '{tops[0]}' instead."
+        )
+
+
 def _is_split(path: Path) -> bool:
     return path.name.lower() in SPLIT_NAMES
 
@@ -146,5 +189,8 @@ def _class_folders(root: Path) -> ClassFolders:
     if not folders:
         loose = sum(path.suffix.lower() in EXTENSIONS for path in root.iterdir())
         found = f"{loose} images but no" if loose else "no"
-        raise DataError(f"Folder '{root}' has {found} folders. {EXPECTED.format(folder=root)}")
+        raise DataError(
+            f"Folder '{root}' has {found} folders. {EXPECTED.format(folder=root)} A split "
+            "without labels is left out with --splits, which names the others."
+        )
     return {path.name: path for path in folders}

@@ -21,31 +21,40 @@ from typing import Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.images import Images, IntArray, PixelArray, Source
+from nas.data.formats.npz_labels import as_labels, describe_labels, encode
+from nas.data.images import Images, PixelArray, Source
 from nas.errors import DataError
 from nas.reading import ArrayLayout, ReadOptions
 
 Array = npt.NDArray[Any]
 
-_SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+_SPLITS = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+}
 _NUMBERED = ("train", "validation", "test")
 _PREFIXES = {"validation": "val_", "test": "test_"}
-_OTHER_NAMES = {
-    **{"X": "images", "x": "images", "y": "labels", "Y": "labels", "data": "images"},
-    **{"train_images": "images", "train_labels": "labels", "targets": "labels"},
-    **{"x_train": "images", "X_train": "images", "y_train": "labels"},
-    **{"x_val": "val_images", "X_val": "val_images", "y_val": "val_labels"},
-    **{"x_test": "test_images", "X_test": "test_images", "y_test": "test_labels"},
+_WORDS = {
+    "images": ("images", "image", "x", "X", "data"),
+    "labels": ("labels", "label", "y", "Y", "targets", "target"),
+}
+_STARTS = {"train": "", "val": "val_", "valid": "val_", "validation": "val_", "test": "test_"}
+_OTHER_NAMES = {word: own for own, words in _WORDS.items() for word in words} | {
+    name: start + own
+    for own, words in _WORDS.items()
+    for word in words
+    for split, start in _STARTS.items()
+    for name in (f"{split}_{word}", f"{word}_{split}")
 }
 """Names of the same arrays elsewhere."""
 _KNOWN = {
     *("images", "labels", "split", "classes", "layout"),
     *("val_images", "val_labels", "test_images", "test_labels"),
 }
-_IGNORE = 255
-"""The label that segmentation data give to pixels without a class."""
 _RANGES_DIFFER = 10.0
 """Largest values of two splits that differ by more than this factor were scaled differently."""
+_FEWEST_LEVELS = 256
+"""Of the range of values, that float32 has to tell apart."""
 _MOST_COLOURS = 4
 _DARK = 16
 
@@ -59,10 +68,10 @@ def read(path: Path, options: ReadOptions | None = None) -> Source:
     arrays, ignored = _load(path)
     pixels, labels = _find_splits(path, arrays, (options or ReadOptions()).array_layout)
     _check_same_form(path, pixels)
-    _check_ranges(path, pixels)
-    classes, encoded = _encode(path, labels, arrays.get("classes"))
+    notes = _describe_ranges(path, pixels)
+    classes, encoded = encode(path, labels, arrays.get("classes"))
     splits = {name: Images(pixels[name], encoded[name]) for name in pixels}
-    notes = []
+    notes += describe_labels(classes)
     if ignored:
         notes.append(f"arrays not used: {', '.join(ignored)}")
     if pixels["train"].dtype != np.uint8:
@@ -92,14 +101,24 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
             known = _OTHER_NAMES.get(name, name)
             if known in _KNOWN and (known not in names or name == known):
                 names[known] = name
-        if not {"images", "labels"} & names.keys():
-            shapes = ", ".join(f"'{name}' {_array(path, archive, name).shape}" for name in archive)
-            raise DataError(
-                f"'{path}' has no array of a known name; it holds {shapes or 'nothing'}. Name the "
-                "pixels `images` and the labels `labels`."
-            )
+        _check_names(path, archive, names)
         arrays = {known: _array(path, archive, name) for known, name in names.items()}
         return arrays, sorted(set(archive.files) - set(names.values()))
+
+
+def _check_names(path: Path, archive: Any, names: dict[str, str]) -> None:
+    """Pixels and labels are there for training, and both or neither for the other splits."""
+    missing = []
+    for start in ("", *_PREFIXES.values()):
+        lacking = {start + "images", start + "labels"} - names.keys()
+        if lacking and (len(lacking) == 1 or not start):
+            missing += sorted(lacking)
+    if missing:
+        shapes = ", ".join(f"'{name}' {_array(path, archive, name).shape}" for name in archive)
+        raise DataError(
+            f"'{path}' has no array '{missing[0]}'; it holds {shapes or 'nothing'}. Name the "
+            "pixels `images` and the labels `labels`, after `val_` or `test_` for these splits."
+        )
 
 
 def _array(path: Path, archive: Any, name: str) -> Array:
@@ -121,15 +140,10 @@ def _find_splits(
     pixels, labels = {}, {}
     for split, start in {"train": "", **_PREFIXES}.items():
         names = (f"{start}images", f"{start}labels")
-        present = [name for name in names if name in arrays]
-        if split != "train" and not present:
+        if names[0] not in arrays:
             continue
-        if len(present) < 2:
-            missing = next(name for name in names if name not in arrays)
-            found = ", ".join(sorted(arrays))
-            raise DataError(f"'{path}' has no array '{missing}' (found: {found}).")
-        pixels[split] = _as_pixels(path, names[0], arrays[names[0]], layout)
-        labels[split] = _as_labels(path, names[1], arrays[names[1]])
+        labels[split] = as_labels(path, names[1], arrays[names[1]])
+        pixels[split] = _as_pixels(path, names[0], arrays[names[0]], layout, len(labels[split]))
         _check_length(path, names, pixels[split], labels[split])
     if "split" in arrays:
         return _divide(path, arrays["split"], pixels, labels)
@@ -150,15 +164,15 @@ def _layout_in(path: Path, arrays: dict[str, Array]) -> ArrayLayout | None:
 def _channels_last(path: Path, name: str, array: Array, layout: ArrayLayout | None) -> Array:
     """The array as (N, H, W, C).
 
-    Without a word on it, channels are last where height equals width, or where only the last axis
-    is as short as colours are.
+    Without a word on it, channels are last where height equals width and may not be colours
+    themselves, or where only the last axis is as short as colours are.
 
     Raises:
         DataError: the shape leaves it open.
     """
     _, first, second, third = array.shape
     told = layout
-    if told is None and first == second != third:
+    if told is None and first == second != third and first > _MOST_COLOURS:
         told = "NHWC"
     if told is None and third <= _MOST_COLOURS < first:
         told = "NHWC"
@@ -172,19 +186,32 @@ def _channels_last(path: Path, name: str, array: Array, layout: ArrayLayout | No
     return array if told == "NHWC" else np.moveaxis(array, 1, -1)
 
 
-def _check_ranges(path: Path, pixels: dict[str, PixelArray]) -> None:
-    """Splits that were scaled differently look alike to nobody but a network."""
-    widest = {name: float(np.abs(array).max()) for name, array in pixels.items()}
-    for name, most in widest.items():
-        small, large = sorted((most, widest["train"]))
-        if pixels[name].dtype != np.uint8 and large > _RANGES_DIFFER * small:
-            raise DataError(
-                f"In '{path}', {name} images reach {most:g} but train images {widest['train']:g}. "
-                "Scale all of them alike."
-            )
+def _describe_ranges(path: Path, pixels: dict[str, PixelArray]) -> list[str]:
+    """Splits that were scaled differently look alike to nobody but a network.
+
+    Raises:
+        DataError: numbers of one split are more than `_RANGES_DIFFER` times as large.
+    """
+    notes, (low, high) = [], _range(pixels["train"])
+    for name, array in pixels.items():
+        least, most = _range(array)
+        small, large = sorted((max(-least, most), max(-low, high)))
+        said = f"{name} images have values from {least:g} to {most:g}, but train images "
+        said += f"from {low:g} to {high:g}"
+        if large > _RANGES_DIFFER * small and array.dtype != np.uint8:
+            raise DataError(f"In '{path}', {said}. Scale all of them alike.")
+        if large > _RANGES_DIFFER * small or (least < 0) != (low < 0):
+            notes.append(f"{said}: were they scaled alike?")
+    return notes
 
 
-def _as_pixels(path: Path, name: str, array: Array, layout: ArrayLayout | None) -> PixelArray:
+def _range(pixels: PixelArray) -> tuple[float, float]:
+    return float(pixels.min()), float(pixels.max())
+
+
+def _as_pixels(
+    path: Path, name: str, array: Array, layout: ArrayLayout | None, count: int
+) -> PixelArray:
     if array.ndim not in (3, 4) or 0 in array.shape:
         raise DataError(
             f"Array '{name}' of '{path}' has shape {array.shape}; expected (N, H, W) or "
@@ -192,31 +219,35 @@ def _as_pixels(path: Path, name: str, array: Array, layout: ArrayLayout | None) 
         )
     if array.dtype.kind not in "biuf":
         raise DataError(f"Array '{name}' of '{path}' is {array.dtype}, not numbers.")
+    if array.shape[-1] == count != len(array):
+        raise DataError(
+            f"Array '{name}' of '{path}' has shape {array.shape} for {count} labels: its last "
+            "axis seems to number the images. Make it the first: numpy.moveaxis(array, -1, 0)."
+        )
     array = array[..., None] if array.ndim == 3 else _channels_last(path, name, array, layout)
     if array.dtype == np.uint8:
         return array
-    pixels = array.astype(np.float32)
-    broken = int(np.count_nonzero(~np.isfinite(pixels).all(axis=(1, 2, 3))))
+    broken = int(np.count_nonzero(~np.isfinite(array).all(axis=(1, 2, 3))))
     if broken:
         raise DataError(
-            f"Array '{name}' of '{path}' has NaN or infinite values in {broken} of {len(pixels)} "
+            f"Array '{name}' of '{path}' has NaN or infinite values in {broken} of {len(array)} "
             "images. Replace them or leave these images out."
         )
-    return pixels
+    if not _float32_holds(float(array.min()), float(array.max())):
+        raise DataError(
+            f"Array '{name}' of '{path}' has values from {array.min():.10g} to "
+            f"{array.max():.10g}, which float32 cannot hold or tell apart. Subtract the least "
+            "value and scale them."
+        )
+    return array.astype(np.float32)
 
 
-def _as_labels(path: Path, name: str, array: Array) -> Array:
-    labels = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if labels.ndim != 1:
-        raise DataError(
-            f"Array '{name}' of '{path}' has shape {array.shape}; expected one label per "
-            "image, (N,)."
-        )
-    if labels.dtype.kind not in "iuU":
-        raise DataError(
-            f"Array '{name}' of '{path}' is {labels.dtype}; labels are whole numbers or names."
-        )
-    return labels
+def _float32_holds(low: float, high: float) -> bool:
+    """Whether values of this range stay finite, and at least `_FEWEST_LEVELS` stay different."""
+    largest = max(-low, high)
+    if largest > float(np.finfo(np.float32).max):
+        return False
+    return low == high or high - low >= _FEWEST_LEVELS * np.spacing(np.float32(largest))
 
 
 def _check_length(path: Path, names: tuple[str, str], images: PixelArray, labels: Array) -> None:
@@ -241,7 +272,7 @@ def _divide(
             "They must be equally long."
         )
     values, positions = np.unique(split, return_inverse=True)
-    written = [str(value) for value in values]
+    written = [str(value).lower() for value in values]
     names = {**_SPLITS, **{str(number): name for number, name in enumerate(_NUMBERED)}}
     unknown = [value for value in written if value not in names]
     if unknown:
@@ -267,46 +298,3 @@ def _check_same_form(path: Path, pixels: dict[str, PixelArray]) -> None:
                 f"In '{path}', {name} images are {array.dtype} {array.shape[1:]} but train images "
                 f"are {expected.dtype} {expected.shape[1:]}. All must be alike."
             )
-
-
-def _encode(
-    path: Path, labels: dict[str, Array], names: Array | None
-) -> tuple[tuple[str, ...], dict[str, IntArray]]:
-    """Class names, and each split's labels as positions among them."""
-    known = np.unique(labels["train"]) if names is None else np.arange(len(names))
-    if names is None:
-        _check_no_ignored(path, known)
-    for split, array in labels.items():
-        _check_label_type(path, split, array, text=known.dtype.kind == "U")
-        unknown = np.setdiff1d(array, known)
-        if len(unknown):
-            where = "among the training labels" if names is None else "a position in 'classes'"
-            raise DataError(
-                f"In '{path}', {split} has label '{unknown[0]}', which is not {where}."
-            )
-    classes = tuple(str(name) for name in (known if names is None else names))
-    return classes, {
-        split: np.searchsorted(known, array).astype(np.int64) for split, array in labels.items()
-    }
-
-
-def _check_no_ignored(path: Path, known: Array) -> None:
-    """255 or -1 beside 0 ... K-1 marks images without a class."""
-    if known.dtype.kind not in "iu" or len(known) < 4:
-        return
-    for label in (_IGNORE, -1):
-        rest = known[known != label]
-        if label in known and np.array_equal(rest, np.arange(len(rest))) and len(rest) != label:
-            raise DataError(
-                f"In '{path}', labels are 0 to {len(rest) - 1} and {label}, which usually marks "
-                "images without a class. Leave these images out; if it is a class, use whole "
-                "names as labels."
-            )
-
-
-def _check_label_type(path: Path, split: str, labels: Array, *, text: bool) -> None:
-    if (labels.dtype.kind == "U") != text:
-        raise DataError(
-            f"In '{path}', {split} labels are {labels.dtype}, where "
-            f"{'names' if text else 'whole numbers'} were expected, as in the other arrays."
-        )

@@ -8,7 +8,7 @@ their 8 upper bits, not their 4.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from nas.data.images import EIGHT_BITS, MARGIN
+from nas.data.formats.squares import CUBIC, margin_of, to_square
+from nas.data.images import EIGHT_BITS
 from nas.errors import DataError
 from nas.reading import Fit, ReadOptions
 
 EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".tga"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".jpx", ".jpf", ".gif"}
+    | {".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib", ".tga", ".qoi"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
 )
 LARGEST_SIDE = 224
 MEMORY_LIMIT = 4 * 2**30
@@ -45,6 +47,9 @@ _UNREADABLE = (
 )
 _BIT_DEPTHS = (8, 10, 12, 14, 16, 32)
 """Of cameras and file formats."""
+_DRAFT = 3
+"""JPEGs are decoded at this many times the side needed or more: the pixels are then as if decoded
+whole, but for one level."""
 _DARK = 64
 """Deep colour images with no level above this were probably not filled to 16 bits."""
 
@@ -76,6 +81,8 @@ class _Header:
     low: float = 0.0
     high: float = 255.0
     """Least and greatest level of an image with more than 8 bits."""
+    frames: bool = False
+    """Whether the file holds further images, such as an animation or pages."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def decode(
             raise _corrupt([r for r in results if isinstance(r, _Failure)], len(paths))
         mode = "L" if all(header.mode in _GREY_MODES for header in headers) else "RGB"
         side = _common_side(headers, len(mode), memory_limit)
-        levels, margin = _levels_of(headers), _margin(options, len(mode))
+        levels, margin = _levels_of(headers), margin_of(options.normalisation, len(mode))
         pixels = np.empty((len(paths), side, side, len(mode)), dtype=np.uint8)
 
         def fill(position: int) -> _Failure | None:
@@ -128,6 +135,8 @@ def decode(
     if failures and not options.skip_unreadable:
         raise _corrupt(failures, len(paths))
     notes = [*_describe_sizes(headers, side, options.fit), *_describe_depth(headers, levels)]
+    if frames := sum(header.frames for header in headers):
+        notes.append(f"{frames} files hold several images each, of which the first is read")
     if failures:
         names = listed([str(failure.path) for failure in failures])
         notes.append(f"{len(failures)} of {len(paths)} files cannot be read, left out: {names}")
@@ -136,13 +145,19 @@ def decode(
     return Decoded(pixels, read, (*notes, *dark), (levels.low, levels.size))
 
 
-def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BITS) -> Image.Image:
+def open_image(
+    path: Path,
+    channels: int,
+    levels: tuple[float, float] = EIGHT_BITS,
+    side: int | None = None,
+) -> Image.Image:
     """One image file as a data set reads it, before it becomes square: upright, grey or RGB.
 
     Args:
         path: The file.
         channels: 1 for grey, 3 for RGB.
         levels: See `Decoded`.
+        side: Of the square that it will become, which saves time with a large JPEG.
 
     Raises:
         DataError: the file cannot be read, or images have other channels.
@@ -151,7 +166,7 @@ def open_image(path: Path, channels: int, levels: tuple[float, float] = EIGHT_BI
         raise DataError(f"Image files have 1 or 3 channels, but {channels} are needed.")
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
+            upright = _upright(image, side)
             return _flatten(upright, "L" if channels == 1 else "RGB", _Levels(*levels))
     except _UNREADABLE as error:
         raise DataError(f"'{path}' cannot be read: {_reason(error)}.") from error
@@ -166,21 +181,32 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 def _read_header(path: Path) -> _Header | _Failure:
     if path.is_symlink() and not path.exists():
         return _Failure(path, "a link to a file that does not exist")
+    if not path.is_file():
+        return _Failure(path, "not a file")
     try:
         with Image.open(path) as image:
             width, height = image.size
             deep_colour = any(";16" in str(tile[3]) for tile in image.tile) and not (
                 image.mode.startswith(_DEEP_GREY)
             )
+            frames = _has_frames(image)
             if not image.mode.startswith(_DEEP_GREY):
-                return _Header(width, height, image.mode, deep_colour)
+                return _Header(width, height, image.mode, deep_colour, frames=frames)
             levels = np.asarray(image)
             low, high = float(levels.min()), float(levels.max())
             if not np.isfinite([low, high]).all():
                 return _Failure(path, "it holds NaN or infinite values")
-            return _Header(width, height, image.mode, deep_colour, low, high)
+            return _Header(width, height, image.mode, deep_colour, low, high, frames)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether there are further images in the file; a camera's previews do not count."""
+    several = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    if several:
+        image.seek(0)
+    return several
 
 
 def _read_into(
@@ -195,39 +221,19 @@ def _read_into(
     side = len(pixels)
     try:
         with Image.open(path) as image:
-            if fit == "crop":
-                image.draft(mode, (side, side))  # lets a JPEG decode at a fraction of its size
-            upright = ImageOps.exif_transpose(image)
-            square = _FITS[fit](_flatten(upright, mode, levels), side, margin)
+            flat = _flatten(_upright(image, side), mode, levels)
+            square = to_square(flat, side, fit, CUBIC, margin)
             pixels[...] = np.asarray(square).reshape(pixels.shape)
     except _UNREADABLE as error:
         return _Failure(path, _reason(error))
     return None
 
 
-_CUBIC = Image.Resampling.BICUBIC
-_FITS: dict[Fit, Callable[[Image.Image, int, tuple[int, ...]], Image.Image]] = {
-    "crop": lambda image, side, margin: ImageOps.fit(image, (side, side), _CUBIC),
-    "squash": lambda image, side, margin: image.resize((side, side), _CUBIC),
-    "pad": lambda image, side, margin: _padded(image, side, margin),
-}
-
-
-def _margin(options: ReadOptions, channels: int) -> tuple[int, ...]:
-    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
-    mean = options.normalisation[0] if options.normalisation else ()
-    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
-
-
-def _padded(image: Image.Image, side: int, margin: tuple[int, ...]) -> Image.Image:
-    """The whole image in the middle of a square, placed as timm places it."""
-    ratio = side / max(image.size)
-    width, height = (max(1, round(length * ratio)) for length in image.size)
-    square = Image.new(image.mode, (side, side), margin)
-    square.paste(
-        image.resize((width, height), _CUBIC), ((side - width) // 2, (side - height) // 2)
-    )
-    return square
+def _upright(image: Image.Image, side: int | None) -> Image.Image:
+    """The image turned as its camera was held; a large JPEG at a fraction of its size."""
+    if side is not None:
+        image.draft(None, (_DRAFT * side, _DRAFT * side))
+    return ImageOps.exif_transpose(image)
 
 
 def _flatten(image: Image.Image, mode: str, levels: _Levels) -> Image.Image:

@@ -62,7 +62,7 @@ def preparation(description: ExportDescription) -> dict[str, Any]:
     data, side = description.data, description.architecture.resolution
     return {
         "input_size": [data.in_channels, side, side],
-        "interpolation": "bilinear",
+        "interpolation": data.interpolation(side),
         "crop_pct": 1.0,
         "crop_mode": CROP_MODES[data.fit],
         "mean": list(data.mean),

@@ -61,11 +61,10 @@ class AggregatedAttention(nn.Module):
         self.query = nn.Parameter(torch.empty(inner))
         self.near_bias = nn.Parameter(torch.empty(self.heads, AREA))
         self.token = nn.Parameter(torch.empty(inner, AREA))
-        self.token_bias = nn.Parameter(torch.empty(self.heads, AREA))
+        self.token_bias = nn.Parameter(torch.zeros(self.heads, AREA))
         for weight in (self.query, self.token):
             nn.init.normal_(weight, std=0.02)
-        for weight in (self.near_bias, self.token_bias):
-            nn.init.normal_(weight, std=0.0004)
+        nn.init.normal_(self.near_bias, std=0.0004)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

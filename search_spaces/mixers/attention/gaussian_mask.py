@@ -3,7 +3,8 @@
     M_h[i, j] = sum_m a_hm exp(-|i - j|^2 / (2 s_hm^2))        i, j: positions on the map
     y = W_o * concat_h softmax(M_h . q_h k_h^T / sqrt(d)) v_h        x, y: (B, C, H, W)
 
-The widths s are learned as logarithms.
+The widths s are learned as logarithms and start at 2, 4, 8, ... positions, the weights a at equal
+shares of one. The authors' code starts from random weights and random widths of about 10 positions.
 Elastic: channels and heads (leading), the Gaussians of a mixture (leading).
 Paper: RetNet Viewed through Convolution, Li and Zhang 2023, https://arxiv.org/abs/2309.05375
 (the Gaussian mixture mask; that it multiplies the scores is from the authors' code)

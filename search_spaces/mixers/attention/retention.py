@@ -5,10 +5,10 @@
     axes:   a = a_H a_W,  each a softmax and a fading along its own axis
     y = W_o (concat_h a_h v_h + DW_5(v))        x, y: (B, C, H, W)
 
-A head keeps g = 1 - 2^(-2 - 4 f) of its attention at each step. Its f is the next number of a
-sequence that fills [0, 1) evenly: 4, 8 or 16 heads fade as the authors' do, and no head's fading
-depends on how many there are. The authors' code adds log D to the scores; this is the paper's
-equation.
+The rotation by theta is RetNet's, as in the authors' code. That code adds log D to the scores; this
+is the paper's equation. A head keeps g = 1 - 2^(-2 - 4 f) of its attention at each step. Its f is
+the next number of a sequence that fills [0, 1) evenly, so that no head's fading depends on how many
+there are. Four heads fade as in the authors' networks; for more heads these have 5 f or 6 f.
 Elastic: channels and heads (leading).
 Paper: RMT, Fan et al. 2023, https://arxiv.org/abs/2309.11523 (Section 3.2)
 """

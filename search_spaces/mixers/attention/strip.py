@@ -3,7 +3,7 @@
     z = DW_r(x)        r x r depthwise convolution at stride r
     y = W_o * concat_h softmax(q_h(x) k_h(z)^T / sqrt(c)) v_h(z)        x, y: (B, C, H, W)
 
-Queries and keys have c channels for each head, one in the strip; values have `head_dim`. A map
+Queries and keys have c channels for each head, values have `head_dim`. In the paper c is 1. A map
 that r does not divide is padded with zeros at the bottom and the right.
 Elastic: channels and heads (leading), the reduction's kernel (centre window).
 Paper: S2AFormer, Xu et al. 2025, https://arxiv.org/abs/2505.22195 (Section III)

@@ -1,12 +1,15 @@
 """Context-mixing dynamic convolution: each position's kernel comes from its view of the whole map.
 
-    A = q k^T / sqrt(d)           q: positions, k: 7 x 7 regions of the pooled map; per group g
-    D_g = softmax(A M + B_g)      one k x k kernel for each position; M: (49, k*k)
+    A_g = q_g k_g^T / sqrt(d)     q: positions, k: 7 x 7 regions of the pooled map; per group g
+    D_g = softmax(A_g M + B_g)    one k x k kernel for each position; M: (49, k*k)
     y = W_o [D_1 (*) x_1, ..., D_G (*) x_G]        x, y: (B, C, H, W)
 
-x_g are the channels of a group; queries and keys have half as many. At every position (*) filters
-with that position's kernel; the map is zero beyond its border. In the paper's network the keys
-come from another branch, here they come from the map itself.
+x_g are the d channels of a group; queries and keys have half as many. At every position (*)
+filters with that position's kernel.
+The authors' network differs in four ways. Its keys come from another branch, here from the map
+itself. Half of each group's channels have a kernel of 5 x 5 beside the larger one; here all have
+one size. Its kernels move inside the map at the border; here the map is zero beyond it. Batch
+norms follow the three projections; here biases stand in their place.
 Elastic: channels and groups (leading; a group is always `head_dim` wide), kernel (centre window).
 Paper: OverLoCK (ContMix), Lou and Yu 2025, https://arxiv.org/abs/2502.20087 (Section 3.3)
 """

@@ -7,8 +7,9 @@ The filters S are learned at one size and resampled to the map's. The orthonorma
 (DCT-II) is taken along rows and columns as matrix products.
 Elastic: channels and hidden channels (leading).
 Papers: Dynamic Spectrum Mixer, Hu and Yu 2023, https://arxiv.org/abs/2309.06721, for the cosine
-transform with weights made from the image; they are made as in DFFormer, Tatsunami and Taki 2023,
-https://arxiv.org/abs/2303.03932 (Section 3)
+transform with weights made from the image. The layer that makes them is taken from DFFormer,
+Tatsunami and Taki 2023, https://arxiv.org/abs/2303.03932 (Section 3), with a gelu for its StarReLU
+and with biases; its wider layers before and after the filter are left out
 """
 
 from __future__ import annotations

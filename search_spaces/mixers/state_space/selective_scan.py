@@ -8,9 +8,11 @@ Directions are row by row and its reverse; with four, column by column and its r
 decay is one number for each head, a scan is a masked product of positions within a chunk of 64
 and a product with the state that enters the chunk: its cost is linear in positions.
 Elastic: channels and heads of 16 (leading), directions and entries of the state (leading).
+The scan is Mamba-2's, the block around it VMamba's: D, b and c are made from v, and the norm comes
+before the gate. VMamba's first block has twice as many channels inside, this one as many.
 Papers: Mamba-2, Dao and Gu 2024, https://arxiv.org/abs/2405.21060 (Sections 3 and 6); directions
-and block as in VMamba, Liu et al. 2024, https://arxiv.org/abs/2401.10166 (Section 4), and in
-HSIDMamba and MorpMamba
+and block as in VMamba, Liu et al. 2024, https://arxiv.org/abs/2401.10166 (Section 4). HSIDMamba
+scans in eight directions, which is not built here
 """
 
 from __future__ import annotations

@@ -125,6 +125,49 @@ def test_a_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(table, csv_file
     assert (read.size(), read.cardinalities, notes) == (60, (4, 3, 5), [])
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "comma"),
+    [(", ", "utf-8", "."), (";", "utf-8-sig", ","), ("\t", "utf-16", "."), (" ;", "utf-8", ".")],
+)
+def test_other_ways_to_write_a_table_are_read(
+    table, csv_file, tmp_path, separator, encoding, comma
+):
+    path = tmp_path / "other.csv"
+    lines = [line.split(",") for line in csv_file.read_text().splitlines()]
+    rows = [separator.join(word.replace(".", comma) for word in line) for line in lines]
+    text = "\n".join(rows)
+    path.write_text(text, encoding=encoding)
+    read, notes = read_table(path, ["op_*"], **COLUMNS)
+    assert (read.cardinalities, notes) == ((4, 3, 5), [])
+    np.testing.assert_array_equal(read.objectives, table.objectives)
+
+
+def test_whole_numbers_of_64_bits_stay_apart(tmp_path):
+    text = "op,x,acc,lat\n9007199254740993,0,1,1\n9007199254740992,0,2,2\n"
+    read, _ = read_table(written(tmp_path, text), ["op", "x"], **COLUMNS)
+    assert read.cardinalities == (2, 1)
+
+
+def test_one_number_written_in_two_ways_is_one_category(tmp_path):
+    text = "op,x,acc,lat\n1,0,1,1\n1.0,0,1,1\n02,0,2,2\n"
+    read, notes = read_table(written(tmp_path, text), ["op", "x"], **COLUMNS)
+    assert (read.size(), read.cardinalities) == (2, (2, 1))
+    assert notes == ["1 rows repeat the code of an earlier one and are left out"]
+
+
+def test_an_empty_cell_of_a_code_is_said(tmp_path):
+    text = "op,x,acc,lat\n,0,1,1\n2,0,2,2\n"
+    _, notes = read_table(written(tmp_path, text), ["op", "x"], **COLUMNS)
+    assert notes == ["1 rows have an empty cell in their code, read as a category"]
+
+
+@pytest.mark.parametrize("number", ["94%", '"94,5"'])
+def test_numbers_that_are_none_are_shown(tmp_path, number):
+    path = written(tmp_path, f"op,acc,lat\n0,{number},1\n1,{number},2\n")
+    with pytest.raises(DataError, match="first row has '94.*' in acc, '1' in lat. Numbers are w"):
+        read_table(path, ["op"], **COLUMNS)
+
+
 def test_more_categories_than_a_code_can_hold_are_refused(tmp_path):
     rows = "\n".join(f"{i},{i % 7},1" for i in range(70_000))
     path = written(tmp_path, f"op,acc,lat\n{rows}\n")

@@ -127,6 +127,16 @@ def test_wrong_input_exits_with_two_and_one_message(
             "Run it again with --debug for the traceback.\nContinue with: nas resume x\n",
         ),
         (OSError(errno.EIO, "Input/output error"), 1, "Input/output error"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/closed/file"),
+            2,
+            "'/closed/file' cannot be used: Permission denied. Give yourself the rights to it",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            2,
+            "Set TMPDIR to a folder that can.",
+        ),
         (KeyboardInterrupt(), 130, "Interrupted. Continue with: nas resume x\n"),
     ],
 )

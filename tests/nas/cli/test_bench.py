@@ -61,6 +61,7 @@ def test_a_table_of_figures_is_printed_and_progress_goes_to_stderr(
     for part in ("area", "regret", "repeats", "infeasible", "1.0000"):
         assert part in result.stdout
     assert "Benchmark: 45 rows, 3 genes, 18 within the budget" in result.stderr
+    assert "fewer than the 45 evaluations: a run ends when all 18 are evaluated" in result.stderr
 
 
 def test_the_evaluated_rows_are_recorded_in_order(
@@ -75,6 +76,21 @@ def test_the_evaluated_rows_are_recorded_in_order(
     several = json.loads(Path("rows.json").read_text())
     assert sorted(several) == ["evolution", "random"]
     assert several["random"] == rows
+
+
+def test_a_table_with_enough_rows_says_nothing_of_it(
+    run: Callable[..., Result], table: list[str]
+) -> None:
+    assert "fewer than" not in run(*table, "--evaluations", "45", "--seeds", "1").stderr
+
+
+def test_figures_are_shown_even_if_their_rows_cannot_be_written(
+    run: Callable[..., Result], table: list[str]
+) -> None:
+    few = ["--evaluations", "5", "--seeds", "1", "--searcher", "random"]
+    result = run(*table, *few, "--record", "/proc/rows.json")
+    assert result.exit_code == 2 and "Cannot write '/proc/rows.json'" in result.stderr
+    assert "5 evaluations, 1 seeds" in result.stdout
 
 
 @pytest.mark.parametrize(

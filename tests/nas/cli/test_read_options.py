@@ -36,6 +36,15 @@ def test_every_command_with_data_takes_the_options_of_reading(
     assert _settings(called).reading == ReadOptions("pad", folders, True, "NCHW")
 
 
+def test_folders_of_splits_may_have_colons_and_equal_signs(
+    run: Callable[..., Result], called: Recorder
+) -> None:
+    result = run("train", "--data", "folder:/a:b", "--splits", "train=12:30:00, test=lr=1e-3")
+    assert result.exit_code == 0, result.stderr
+    assert _settings(called).data == "folder:/a:b"
+    assert _settings(called).reading.splits == {"train": "12:30:00", "test": "lr=1e-3"}
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
 def test_nothing_typed_is_the_usual_reading(
     run: Callable[..., Result], called: Recorder, command: list[str]

@@ -157,7 +157,7 @@ def test_images_without_class_folders_are_refused(tmp_path: Path) -> None:
 
 def test_a_class_without_images_is_refused(make_folder: MakeFolder) -> None:
     root = make_folder({"a": 2, "b": 2, "c": 0})
-    with pytest.raises(DataError, match=r"classes without an image: 'c'\. Add images \(\.bmp, "):
+    with pytest.raises(DataError, match=r"classes without an image: 'c'\. Add images \(\.apng, "):
         read(root)
 
 

@@ -128,6 +128,13 @@ def test_a_path_that_does_not_exist_is_said_so(kind: str, tmp_path: Path) -> Non
         load_data(f"{kind}:{tmp_path / 'nowhere'}")
 
 
+@pytest.mark.parametrize("name", ["run_12:30:00", "npz:x", "folder:", "a=b,c"])
+def test_a_folder_may_be_called_anything(make_folder: Callable[..., Path], name: str) -> None:
+    root = make_folder({"a": 4, "b": 4})
+    data = load_data(f"folder:{root.rename(root.with_name(name))}")
+    assert data.name == name and data.classes == ("a", "b")
+
+
 def test_digits_take_no_path() -> None:
     with pytest.raises(DataError, match="built in and takes no path, but got 'here'"):
         load_data("digits:here")

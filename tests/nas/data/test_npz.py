@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def test_grey_images_need_no_channel_axis(make_npz: MakeNpz) -> None:
 def test_numbers_that_are_no_bytes_become_float32_as_they_are(
     make_npz: MakeNpz, dtype: Any
 ) -> None:
-    images = np.random.default_rng(0).integers(0, 2, (12, 4, 4, 9)).astype(dtype)
+    images = np.random.default_rng(0).integers(0, 2, (12, 5, 5, 9)).astype(dtype)
     data = load_data(f"npz:{make_npz(images=images, labels=LABELS)}")
     assert data.train.pixels.dtype == np.float32 and data.shape.channels == 9
     assert set(np.unique(data.train.pixels)) == {0.0, 1.0}
@@ -85,8 +86,8 @@ def test_an_array_may_name_the_split_of_each_image(make_npz: MakeNpz, names: lis
 
 
 def test_arrays_that_are_not_used_are_named(make_npz: MakeNpz) -> None:
-    source = read(make_npz(images=IMAGES, labels=LABELS, val_image=IMAGES))
-    assert source.notes == ("arrays not used: val_image",)
+    source = read(make_npz(images=IMAGES, labels=LABELS, val_pictures=IMAGES))
+    assert source.notes == ("arrays not used: val_pictures",)
 
 
 def _with_nan() -> np.ndarray:
@@ -98,11 +99,11 @@ def _with_nan() -> np.ndarray:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"labels": LABELS}, r"no array 'images' \(found: labels\)"),
-        ({"images": IMAGES}, r"no array 'labels' \(found: images\)"),
+        ({"labels": LABELS}, r"no array 'images'; it holds 'labels' \(12,\)\. Name"),
+        ({"images": IMAGES}, r"no array 'labels'; it holds 'images' \(12, 5, 7, 3\)"),
         (
             {"pics": IMAGES},
-            r"no array of a known name; it holds 'pics' \(12, 5, 7, 3\)",
+            r"no array 'images'; it holds 'pics' \(12, 5, 7, 3\)",
         ),
         ({"images": IMAGES, "labels": LABELS, "val_images": IMAGES}, r"no array 'val_labels'"),
         ({"images": IMAGES, "labels": LABELS[:5]}, r"'images' has 12 entries but 'labels' 5"),
@@ -128,8 +129,26 @@ def _with_nan() -> np.ndarray:
                 **{"images": IMAGES / 255.0, "labels": LABELS},
                 **{"test_images": IMAGES * 1.0, "test_labels": LABELS},
             },
-            r"test images reach 255 but train images 1\. Scale all of them alike",
+            r"test images have values from 0 to 255, but train images from 0 to 1\. Scale all",
         ),
+        (
+            {"images": IMAGES, "labels": np.r_[np.arange(10) % 2, 255, 255]},
+            r"labels are 0 to 1 and 255, which usually marks",
+        ),
+        ({"images": IMAGES, "labels": np.r_[np.arange(10) % 3, -100, -100]}, r"to 2 and -100, wh"),
+        ({"images": IMAGES, "labels": np.r_[np.arange(9) % 3, [65535] * 3]}, r"and 65535, which"),
+        ({"images": np.zeros((12, 3, 3, 48), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
+        ({"images": np.zeros((12, 4, 4, 3), np.uint8), "labels": LABELS}, r"--layout-of-arrays"),
+        ({"images": np.moveaxis(IMAGES, 0, -1), "labels": LABELS}, r"12 labels: its last axis"),
+        ({"images": IMAGES[..., 0].T, "labels": LABELS}, r"12 labels: its last axis seems to"),
+        (
+            {"images": IMAGES.astype(np.int64) + 2**40, "labels": LABELS},
+            r"which float32 cannot hold or tell",
+        ),
+        ({"images": IMAGES * 1e300, "labels": LABELS}, r"which float32 cannot hold or tell"),
+        ({"images": IMAGES, "labels": LABELS, "classes": list("aab")}, r"names 'a' more than"),
+        ({"x_train": IMAGES, "ytrain": LABELS}, r"it holds 'x_train' \(12, 5, 7, 3\), 'ytrain'"),
+        ({"images": IMAGES, "labels": LABELS, "X_test": IMAGES}, r"has no array 'test_labels'"),
         ({"images": IMAGES.astype(str), "labels": LABELS}, r"'images' .* is <U3, not numbers"),
         ({"images": IMAGES, "labels": np.eye(12)}, r"shape \(12, 12\); expected one label per"),
         ({"images": IMAGES, "labels": LABELS + 0.5}, r"is float64; labels are whole numbers or"),
@@ -213,6 +232,58 @@ def test_the_names_of_keras_are_read(make_npz: MakeNpz) -> None:
     arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS}
     source = read(make_npz(**arrays))
     assert source.test is not None and len(source.train) == len(source.test) == 12
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels"), [("X_train", "Y_train"), ("train_x", "train_y"), ("data", "target")]
+)
+def test_other_usual_names_are_read(make_npz: MakeNpz, pixels: str, labels: str) -> None:
+    source = read(make_npz(**{pixels: IMAGES, labels: LABELS}))
+    np.testing.assert_array_equal(source.train.pixels, IMAGES)
+    assert source.notes == ()
+
+
+def test_a_split_called_valid_is_validation(make_npz: MakeNpz) -> None:
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_valid": IMAGES[:3], "y_valid": LABELS[:3]}
+    source = read(make_npz(**arrays))
+    assert source.validation is not None and len(source.validation) == 3
+    split = np.array(["Train", "VALID"])[np.arange(12) // 9]
+    source = read(make_npz(images=IMAGES, labels=LABELS, split=split))
+    assert source.validation is not None and len(source.validation) == 3
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ((IMAGES // 255), r"test images have values from 0 to 1, but train images from 0 to 25"),
+        (IMAGES, None),
+    ],
+)
+def test_splits_of_bytes_that_were_scaled_differently_are_said(
+    make_npz: MakeNpz, test: np.ndarray, said: str | None
+) -> None:
+    notes = read(
+        make_npz(images=IMAGES, labels=LABELS, test_images=test, test_labels=LABELS)
+    ).notes
+    assert (said is None) == (notes == ())
+    assert said is None or re.match(said, notes[0])
+
+
+def test_splits_of_other_signs_are_said(make_npz: MakeNpz) -> None:
+    arrays = {"images": IMAGES / 255.0, "test_images": IMAGES / 127.5 - 1}
+    source = read(make_npz(**arrays, labels=LABELS, test_labels=LABELS))
+    assert "were they scaled alike?" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "apart"), [([0, 1, 2, 99], 99), ([-1, 0, 1], -1), ([0, 1, 2], None), ([0, 9], None)]
+)
+def test_a_label_apart_from_the_others_is_said(
+    make_npz: MakeNpz, labels: list[int], apart: int | None
+) -> None:
+    source = read(make_npz(images=IMAGES, labels=np.resize(labels, 12)))
+    asked = [note.partition(": ")[2] for note in source.notes if "a class?" in note]
+    assert asked == ([] if apart is None else [f"is {apart} a class?"])
 
 
 def test_pictures_that_are_almost_black_are_said(make_npz: MakeNpz) -> None:

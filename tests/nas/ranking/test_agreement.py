@@ -50,7 +50,13 @@ def test_equal_accuracies_are_ranked_by_nothing() -> None:
     truth, score = np.ones(6), np.arange(6.0)
     (found,) = agreements(truth, {"a": score}, np.random.default_rng(0))
     assert (found.tau.value, found.spearman.value, found.regret.value) == (0.0, 0.0, 0.0)
-    assert found.ndcg.value == 1.0
+    assert found.ndcg.value == 0.0  # not perfect, though no order is better
+
+
+def test_a_constant_score_ranks_nothing(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    truth = np.sort(drawn[0])[::-1]  # the order in which ties would be taken is the best one
+    constant = np.full(len(truth), 0.5)
+    assert tau(truth, constant) == spearman(truth, constant) == ndcg(truth, constant) == 0.0
 
 
 def test_an_agreement_is_read_as_it_was_written(drawn: tuple[np.ndarray, np.ndarray]) -> None:

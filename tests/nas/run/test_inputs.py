@@ -41,6 +41,28 @@ def test_a_class_that_was_added_is_refused(begun: Path, tmp_path: Path) -> None:
         pipeline.resume(begun)
 
 
+@pytest.mark.parametrize("change", ["a pixel", "the order", "a name"])
+def test_other_images_in_the_same_number_are_refused(
+    begun: Path, tmp_path: Path, change: str
+) -> None:
+    with np.load(tmp_path / "own.npz") as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    if change == "a pixel":
+        images[0, 0, 0] ^= 1
+    if change == "the order":
+        images, labels = images[::-1], labels[::-1]
+    names = {"classes": ["a", "b", "c"]} if change == "a name" else {}
+    np.savez(tmp_path / "own.npz", allow_pickle=True, images=images, labels=labels, **names)
+    with pytest.raises(DataError, match=r"has changed .* then, .*Put the images back"):
+        pipeline.resume(begun)
+
+
+def test_images_that_are_gone_are_told(begun: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.npz").unlink()
+    with pytest.raises(DataError, match="does not exist"):
+        pipeline.resume(begun)
+
+
 def test_a_space_that_was_edited_is_refused(begun: Path, tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text(file.read_text().replace("[8, 16]", "[8, 24]"))

@@ -172,6 +172,7 @@ class _Own:
 def test_families_of_a_program_itself_and_a_gpu_are_trained_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(side_by_side, "REGISTRIES", {})
     cpu = torch.device("cpu")
@@ -182,6 +183,7 @@ def test_families_of_a_program_itself_and_a_gpu_are_trained_here(
 
 
 def test_as_many_are_trained_at_once_as_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(side_by_side, "REGISTRIES", {})
     monkeypatch.setattr(side_by_side, "own_memory", lambda: 300)

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from nas.environment import torch_threads
-from nas.run.threads import keep_helpful_threads, seconds_of_a_step
+from nas.environment import torch_threads, usable_cpus
+from nas.run.threads import (
+    HelpfulThreads,
+    keep_helpful_threads,
+    seconds_of_a_step,
+    side_by_side,
+)
 
 Times = dict[int, float]
 
@@ -60,3 +65,25 @@ def test_one_processor_needs_no_trial(heard: Any) -> None:
 def test_the_trial_runs_and_puts_the_threads_back() -> None:
     assert seconds_of_a_step(1) > 0
     assert torch.get_num_threads() == 2
+
+
+def test_training_looks_again_because_other_programs_come_and_go(heard: Any) -> None:
+    now, chosen = [0.0], [1, 2]
+    heard.said.clear()
+    threads = HelpfulThreads(
+        60.0, lambda console: torch.set_num_threads(chosen.pop(0)), lambda: now[0]
+    )
+    for now[0] in (30.0, 70.0, 80.0, 129.0, 131.0):
+        threads.look(heard)
+    assert heard.said == [
+        "running on 1 thread(s) from now on",
+        "running on 2 thread(s) from now on",
+    ]
+
+
+def test_a_busy_machine_still_evaluates_on_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert side_by_side(cpu) == usable_cpus() and side_by_side(cuda) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert side_by_side(cpu) == torch.get_num_threads()

@@ -1,0 +1,71 @@
+"""Pictures made square, at the very pixels where timm's transform makes them square.
+
+    crop      scale the shorter side, cut out the centre
+    squash    resize both sides
+    pad       scale the longer side, lay the picture in the middle of a square
+
+Source: timm.data.create_transform with crop_mode center, squash and border, and crop_pct 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from nas.data.images import MARGIN
+from nas.reading import Fit
+
+CUBIC, LINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
+_LONGEST = 512
+"""Of a picture whose longer side is more than this many shorter ones only the middle is scaled."""
+
+
+def to_square(
+    image: Image.Image,
+    side: int,
+    fit: Fit,
+    resampling: Image.Resampling,
+    margin: tuple[int, ...],
+) -> Image.Image:
+    """The picture as `side` x `side` pixels; margins have the colour `margin`."""
+    if fit == "squash":
+        return image.resize((side, side), resampling)
+    if fit == "pad":
+        return _padded(image, side, resampling, margin)
+    return _cropped(image, side, resampling)
+
+
+def margin_of(
+    normalisation: tuple[Sequence[float], Sequence[float]] | None, channels: int
+) -> tuple[int, ...]:
+    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
+    mean = normalisation[0] if normalisation else ()
+    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
+
+
+def _cropped(image: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+    longest = _LONGEST * min(image.size)
+    if max(image.size) > longest:
+        image = _centre(image, (min(image.width, longest), min(image.height, longest)))
+    shorter = min(image.size)
+    width, height = (int(side * length / shorter) for length in image.size)
+    return _centre(image.resize((width, height), resampling), (side, side))
+
+
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The middle of a picture, rounded as torchvision rounds it."""
+    left, top = (round((length - part) / 2) for length, part in zip(image.size, size, strict=True))
+    return image.crop((left, top, left + size[0], top + size[1]))
+
+
+def _padded(
+    image: Image.Image, side: int, resampling: Image.Resampling, margin: tuple[int, ...]
+) -> Image.Image:
+    ratio = side / max(image.size)
+    width, height = (max(1, round(length * ratio)) for length in image.size)
+    square = Image.new(image.mode, (side, side), margin)
+    square.paste(
+        image.resize((width, height), resampling), ((side - width) // 2, (side - height) // 2)
+    )
+    return square
