@@ -70,7 +70,7 @@ def disturb(module: nn.Module) -> None:
     """Change every weight, as an update would."""
     with torch.no_grad():
         for weight in module.parameters():
-            weight += 0.1 * torch.randn_like(weight)
+            weight.add_(0.1 * torch.randn_like(weight))
 
 
 def slow_vectors(
