@@ -206,9 +206,9 @@ def _categories(genes: Sequence[tuple[str, ...]]) -> tuple[Codes, list[int]]:
     """Each gene's words numbered in their natural order: codes (rows, genes), cardinalities."""
     columns, cardinalities = [], []
     for words in zip(*genes, strict=True):
-        exact = {word: _exact(word) for word in set(words)}
-        numeric = None not in exact.values()
-        names = sorted(exact, key=lambda word: exact[word] if numeric else word)
+        exact = {word: number for word in set(words) if (number := _exact(word)) is not None}
+        numeric = len(exact) == len(set(words))
+        names = sorted(exact, key=exact.__getitem__) if numeric else sorted(set(words))
         places = {name: place for place, name in enumerate(names)}
         columns.append([places[word] for word in words])
         cardinalities.append(len(names))

@@ -86,7 +86,9 @@ def _described(cfg: PretrainedCfg | Mapping[str, Any] | str | None) -> dict[str,
         raise SettingsError(
             f"These networks have no pretrained tags, such as '.{cfg}': leave it out."
         )
-    return dict(cfg.to_dict() if isinstance(cfg, PretrainedCfg) else cfg or {})
+    if isinstance(cfg, PretrainedCfg):
+        return dict(cfg.to_dict())  # type: ignore[no-untyped-call]
+    return dict(cfg or {})
 
 
 def _resized(architecture: Architecture, side: int | tuple[int, int] | None) -> Architecture:

@@ -23,11 +23,10 @@ from search_spaces.definition import read_definition
 from search_spaces.errors import TrainingError
 from search_spaces.space import SearchSpace
 from supernet import Supernet
-from supernet.method import Setup
+from supernet.method import Setup, choose
 from supernet.sampling.sandwich import Sandwich, SandwichOptions
-from supernet.supervision import Supervision
+from supernet.supervision import SUPERVISIONS, Supervision
 from supernet.supervision.in_place import InPlaceDistillation, InPlaceOptions
-from supernet.supervision.sharpness_aware import SharpnessAware, SharpnessAwareOptions
 from supernet.training.parallel.apart import Apart
 from supernet.training.recipe import Recipe
 from supernet.training.parallel.together import Together
@@ -127,9 +126,11 @@ def trained(how):
     sampler = (Telling if how.get("telling", True) else Sandwich)(space, SandwichOptions())
     in_place = InPlaceDistillation(InPlaceOptions())
     supervision = Features().to(kind) if how.get("features") else in_place
-    if how.get("sharp"):
+    if "supervision" in how:
         setup = Setup(supernet, lambda codes: codes.sum(axis=1).astype(float))
-        supervision = SharpnessAware(setup, SharpnessAwareOptions())
+        torch.manual_seed(5 + number)
+        choice = choose(SUPERVISIONS, how["supervision"], how.get("options", {}))
+        supervision = choice.make(setup).to(kind)
     recipe = Recipe(
         epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2,
         micro_batch=how["at once"] // count if "at once" in how else None,
@@ -166,15 +167,36 @@ FIFTY = {
     "layer": {"norm": "layer", "epochs": 5},
     "batch": {"norm": "batch", "epochs": 5},
     "features": {"norm": "batch", "epochs": 1, "features": True},
-    "sharp": {"norm": "layer", "epochs": 1, "sharp": True},
     "parts": {"norm": "batch", "epochs": 1, "features": True, "at once": 4},
     "recomputed": {"norm": "batch", "epochs": 1, "recompute": True},
     "projected": {"norm": "layer", "epochs": 1, "project": "children"},
+    "sharp": {"norm": "layer", "epochs": 1, "supervision": "sharpness-aware"},
+    "bootstrap": {"norm": "batch", "epochs": 1, "supervision": "bootstrap"},
+    "masked": {
+        "norm": "batch",
+        "epochs": 1,
+        "supervision": "masked",
+        "options": {"share": 0.5, "then": "bootstrap"},
+    },
 }
 """Trainings that any number of workers does alike."""
 ONLY_SEVERAL = {
     "apart": {"norm": "layer", "epochs": 3, "apart": True, "telling": False},
     "apart, learning": {"norm": "layer", "epochs": 1, "apart": True},
+    "apart, masked": {
+        "norm": "layer",
+        "epochs": 1,
+        "apart": True,
+        "telling": False,
+        "supervision": "masked",
+    },
+    "apart, bootstrap": {
+        "norm": "layer",
+        "epochs": 1,
+        "apart": True,
+        "telling": False,
+        "supervision": "bootstrap",
+    },
     "few images": {"norm": "layer", "epochs": 1, "batch": 2},
 }
 Found = list[dict[str, Any]]
@@ -245,6 +267,8 @@ def test_all_workers_end_alike_and_the_first_one_validates(
         ("features", 2),
         ("features", 3),
         ("sharp", 2),
+        ("bootstrap", 2),
+        ("masked", 2),
         ("parts", 2),
         ("recomputed", 2),
         ("projected", 2),
@@ -261,6 +285,8 @@ def test_losses_that_are_no_means_over_images_are_the_same_as_well(
 def test_workers_with_children_of_their_own_end_with_the_same_weights(
     trained: Callable[..., Found],
 ) -> None:
+    masked = [found["apart, masked"] for found in trained(2)]
+    assert furthest(masked[0], masked[1], "weights") == 0.0
     first, second = (found["apart"] for found in trained(2))
     assert furthest(first, second, "weights") == 0.0
     assert first["losses"] == second["losses"]
@@ -270,8 +296,9 @@ def test_workers_with_children_of_their_own_end_with_the_same_weights(
 def test_what_learns_from_children_needs_the_same_ones_everywhere(
     trained: Callable[..., Found],
 ) -> None:
-    told = trained(2)[0]["apart, learning"]
-    assert told.startswith("Telling learns from the children of each step")
+    found = trained(2)[0]
+    for learner, kind in (("Telling", "apart, learning"), ("Bootstrap", "apart, bootstrap")):
+        assert found[kind].startswith(f"{learner} learns from the children of each step")
 
 
 def test_a_batch_has_an_image_for_every_worker(trained: Callable[..., Found]) -> None:
