@@ -207,8 +207,12 @@ def _categories(genes: Sequence[tuple[str, ...]]) -> tuple[Codes, list[int]]:
     columns, cardinalities = [], []
     for words in zip(*genes, strict=True):
         exact = {word: _exact(word) for word in set(words)}
-        numeric = None not in exact.values()
-        names = sorted(exact, key=lambda word: exact[word] if numeric else word)
+        numbers = {word: number for word, number in exact.items() if number is not None}
+        names = (
+            sorted(exact)
+            if len(numbers) < len(exact)
+            else sorted(numbers, key=numbers.__getitem__)
+        )
         places = {name: place for place, name in enumerate(names)}
         columns.append([places[word] for word in words])
         cardinalities.append(len(names))
