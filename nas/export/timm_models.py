@@ -86,9 +86,7 @@ def _described(cfg: PretrainedCfg | Mapping[str, Any] | str | None) -> dict[str,
         raise SettingsError(
             f"These networks have no pretrained tags, such as '.{cfg}': leave it out."
         )
-    if isinstance(cfg, PretrainedCfg):
-        return dict(cfg.to_dict())  # type: ignore[no-untyped-call]
-    return dict(cfg or {})
+    return dataclasses.asdict(cfg) if isinstance(cfg, PretrainedCfg) else dict(cfg or {})
 
 
 def _resized(architecture: Architecture, side: int | tuple[int, int] | None) -> Architecture:
