@@ -14,7 +14,7 @@ from nas.errors import SettingsError
 from nas.export.timm_index import CLASSIFIER
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
-from search_spaces.network import Network, last_of, run_parts
+from search_spaces.network import Network, RunPart, Wrap, last_of, unwrapped
 
 POOLS = ("avg", "max", "avgmax", "")
 """Values of timm's `global_pool`; the empty one leaves the map as it is."""
@@ -47,19 +47,16 @@ class TimmNetwork(Network):
         return self.forward_head(self.forward_features(x, drop_path_rate))
 
     def maps(
-        self, x: Tensor, names: Iterable[str], drop_path_rate: float = 0.0
+        self,
+        x: Tensor,
+        names: Iterable[str],
+        drop_path_rate: float = 0.0,
+        wrap: Wrap = unwrapped,
     ) -> Iterator[tuple[str, Tensor]]:
         """As in `Network`; the parts' inner maps are computed again if that was asked for."""
-        if not (self.grad_checkpointing and torch.is_grad_enabled()):
-            return super().maps(x, names, drop_path_rate)
-        slopes = dict(zip(self.part_names, self.rates, strict=True))
-
-        def run(name: str, x: Tensor, read: Tensor) -> Tensor:
-            part, rate = self.get_submodule(self.owners[name]), slopes[name] * drop_path_rate
-            y: Tensor = checkpoint(part, x, rate, read, use_reentrant=False)
-            return y
-
-        return run_parts(x, names, self.beside, run)
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return super().maps(x, names, drop_path_rate, lambda run: _recomputed(wrap(run)))
+        return super().maps(x, names, drop_path_rate, wrap)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Keep less in memory in training, and compute it again for the gradients."""
@@ -197,3 +194,13 @@ def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
 def _stage(part: str) -> int | None:
     """The stage that a part belongs to."""
     return int(part.split(".")[1]) if part.startswith("stages.") else None
+
+
+def _recomputed(run: RunPart) -> RunPart:
+    """Keep a part's input alone, and run it again for the gradients."""
+
+    def rerun(name: str, x: Tensor, read: Tensor) -> Tensor:
+        y: Tensor = checkpoint(run, name, x, read, use_reentrant=False)
+        return y
+
+    return rerun

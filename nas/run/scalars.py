@@ -27,7 +27,8 @@ class Scalars:
     """
 
     def __init__(self, writer: Callable[[int], Any] | None = None) -> None:
-        self._make, self._writer, self._step = writer, None, 0
+        self._make, self._step = writer, 0
+        self._writer: Any = None
 
     def __enter__(self) -> Scalars:
         return self
