@@ -55,7 +55,7 @@ class TimmNetwork(Network):
     ) -> Iterator[tuple[str, Tensor]]:
         """As in `Network`; the parts' inner maps are computed again if that was asked for."""
         if self.grad_checkpointing and torch.is_grad_enabled():
-            wrap = _computed_again
+            return super().maps(x, names, drop_path_rate, lambda run: _recomputed(wrap(run)))
         return super().maps(x, names, drop_path_rate, wrap)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -164,16 +164,6 @@ class TimmNetwork(Network):
         return classifier
 
 
-def _computed_again(run: RunPart) -> RunPart:
-    """Runs a part whose inner maps are not kept for the gradients."""
-
-    def again(name: str, x: Tensor, read: Tensor) -> Tensor:
-        y: Tensor = checkpoint(run, name, x, read, use_reentrant=False)
-        return y
-
-    return again
-
-
 def stages_of(indices: Indices, stages: int) -> list[int]:
     """Positions of stages from timm's `out_indices`, in order.
 
@@ -204,3 +194,13 @@ def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
 def _stage(part: str) -> int | None:
     """The stage that a part belongs to."""
     return int(part.split(".")[1]) if part.startswith("stages.") else None
+
+
+def _recomputed(run: RunPart) -> RunPart:
+    """Keep a part's input alone, and run it again for the gradients."""
+
+    def rerun(name: str, x: Tensor, read: Tensor) -> Tensor:
+        y: Tensor = checkpoint(run, name, x, read, use_reentrant=False)
+        return y
+
+    return rerun
