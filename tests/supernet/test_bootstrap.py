@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
+from search_spaces.network import Wrap
 from search_spaces.space import SearchSpace
 from supernet import Supernet
 from supernet.batches import Batch, TrainingData
@@ -19,6 +22,7 @@ from supernet.method import Setup, choose
 from supernet.sampling import SAMPLERS, Child, Moment
 from supernet.supervision import SUPERVISIONS
 from supernet.supervision.bootstrap import Bootstrap, other_view, stage_ends, stage_widths
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone, PartOfBatch
 from supernet.training.recipe import Recipe
 from supernet.training.step import RunningStep
@@ -53,9 +57,14 @@ class Exact:
 
 
 def step_of(supernet: Supernet, children: list[Child], data: TrainingData) -> RunningStep:
-    device = torch.device("cpu")
+    device, alone = torch.device("cpu"), Alone()
+    plan = MemoryPlan(Recipe(), alone)
+
+    def maps(x: Tensor, architecture: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
+        return supernet.maps(x, architecture, wrap=wrap)
+
     return RunningStep(
-        Moment(0, 10), children, supernet.maps, lambda r: data.batch(0, 8, r), device, Alone()
+        Moment(0, 10), children, maps, lambda r: data.batch(0, 8, r), device, alone, plan
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.errors import TrainingError, UnknownNameError
+from search_spaces.network import Wrap
 from search_spaces.space import SearchSpace, load_space
 from supernet import Supernet
 from supernet.batches import TrainingData
@@ -21,6 +23,7 @@ from supernet.sampling import SAMPLERS, Child, Moment
 from supernet.supervision import SUPERVISIONS, Supervision
 from supernet.supervision.bootstrap import Bootstrap
 from supernet.supervision.masked import Masked, patches
+from supernet.training.memory import MemoryPlan
 from supernet.training.parallel.workers import Alone, PartOfBatch
 from supernet.training.recipe import Recipe
 from supernet.training.step import RunningStep
@@ -45,8 +48,13 @@ def step_of(supernet: Supernet, child: Child, images: Tensor, number: int = 0) -
         count = len(images)
         return PartOfBatch(images, torch.eye(2)[[0] * count], torch.arange(count))
 
-    device = torch.device("cpu")
-    return RunningStep(Moment(number, 10), [child], supernet.maps, batch, device, Alone())
+    device, alone = torch.device("cpu"), Alone()
+    plan = MemoryPlan(Recipe(), alone)
+
+    def maps(x: Tensor, architecture: Architecture, wrap: Wrap) -> Iterator[tuple[str, Tensor]]:
+        return supernet.maps(x, architecture, wrap=wrap)
+
+    return RunningStep(Moment(number, 10), [child], maps, batch, device, alone, plan)
 
 
 def slow_loss(
