@@ -49,11 +49,13 @@ class SharpnessAware(InPlaceDistillation):
         length = torch.stack([gradient.norm() for gradient in gradients]).norm()
         uphill = [gradient * (self.radius / (length + 1e-12)) for gradient in gradients]
         before = [parameter.detach().clone() for parameter in touched]
-        _move(touched, uphill)
-        for parameter in touched:
-            parameter.grad = None
-        yield from super().losses(step)
-        _put_back(touched, before)
+        try:  # a step whose memory runs out is repeated, from the same weights
+            _move(touched, uphill)
+            for parameter in touched:
+                parameter.grad = None
+            yield from super().losses(step)
+        finally:
+            _put_back(touched, before)
 
 
 @torch.no_grad()
