@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from nas.baselines.model import Model
-from nas.environment import measuring_environment
 from nas.errors import NasError, NotFittedError, error_of
 from nas.latency import Effort, Target, measure_networks
+from nas.latency.timing.load import environment_now
 from nas.latency.timing.machine import Machine
 from nas.latency.timing.machines import machine_of
 from nas.latency.timing.steady import steadiest
@@ -68,7 +68,7 @@ def measure_apart(models: Sequence[Model], target: Target, effort: Effort) -> La
         input=json.dumps(order),
         capture_output=True,
         text=True,
-        env=measuring_environment(),
+        env=environment_now(target.thread_count if target.device == "cpu" else 1),
     )
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]

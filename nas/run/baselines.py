@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from nas.baselines.choice import Stock, at_largest, candidates, choose, sides_for
+from nas.baselines.choice import Growth, Stock, at_largest, candidates, choose, sides_for
 from nas.baselines.latency import growth_of
 from nas.baselines.model import STOCK_FILE, Model
 from nas.baselines.result import StockResult
@@ -61,6 +61,13 @@ def stock_results(run: Path) -> list[StockResult]:
     chosen = [Stock(**each) for each in read_json(file)["chosen"]] if file.exists() else []
     files = [folder_of(run, stock) / "result.json" for stock in chosen]
     return [StockResult.from_dict(read_json(file)) for file in files if file.exists()]
+
+
+def timed_before(run: Path, result: StockResult) -> list[float | None]:
+    """A stock network's latencies when it was chosen, one per target, between measured sizes."""
+    timed = read_json(run / "baselines" / "chosen.json")["timed"][result.name]
+    growth = Growth(tuple(timed["sides"]), tuple(tuple(pair) for pair in timed["ms"]))
+    return growth.at(result.side)
 
 
 def folder_of(run: Path, stock: Stock | StockResult) -> Path:

@@ -23,9 +23,9 @@ from typing import IO, Any
 
 import torch
 
-from nas.environment import measuring_environment
 from nas.errors import NotFittedError, error_of
 from nas.latency.timing.job import Job, Timed, run_here
+from nas.latency.timing.load import environment_now
 from nas.latency.timing.machines import machine_of
 from nas.progress import Advance, Progress
 
@@ -50,8 +50,9 @@ def run_apart(job: Job, progress: Progress, program: str = PROGRAM) -> Timed:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
         own_programs = 2
+    threads = job.target.thread_count if job.target.device == "cpu" else 1
     order = {"job": job.to_dict(), "modules": _modules(job), "own_programs": own_programs}
-    with tempfile.TemporaryFile("w+") as errors, _started(program, errors) as process:
+    with tempfile.TemporaryFile("w+") as errors, _started(program, threads, errors) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(json.dumps(order) + "\n")
@@ -90,7 +91,7 @@ def _followed(lines: IO[str], progress: Progress) -> Timed | None:
 
 
 @contextmanager
-def _started(program: str, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
+def _started(program: str, threads: int, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The process, which is stopped at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", program],
@@ -99,7 +100,7 @@ def _started(program: str, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
         stderr=errors,
         text=True,
         process_group=0,  # the keyboard interrupts the parent alone
-        env=measuring_environment(),
+        env=environment_now(threads),
     )
     try:
         yield process

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from nas.environment import SPINS, measuring_environment
 from nas.latency.target import Target
 from nas.progress import Progress
 
@@ -35,6 +36,20 @@ def free_share(threads: int, seconds: float = TRIAL_S) -> float:
 
     with ThreadPoolExecutor(threads) as pool:
         return min(1.0, sum(pool.map(busy, range(threads))) / threads)
+
+
+def environment_now(threads: int, share_of: Callable[[int], float] = free_share) -> dict[str, str]:
+    """The variables of a process that measures on so many threads now.
+
+    On a busy processor idle threads sleep instead of waiting in a loop: a thread that waits for
+    another one, whose turn it is not, would take a hundred times as long. A person's own choice
+    stays.
+    """
+    found = measuring_environment()
+    chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & found.keys()
+    if threads > 1 and not chosen and share_of(threads) < CALM:
+        found["GOMP_SPINCOUNT"] = SPINS
+    return found
 
 
 def tell_load(

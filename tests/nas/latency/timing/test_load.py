@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from nas.environment import SPINS
 from nas.latency import Target
-from nas.latency.timing.load import free_share, tell_load
+from nas.latency.timing.load import environment_now, free_share, tell_load
 
 
 def test_a_share_lies_between_none_and_all() -> None:
@@ -26,3 +27,27 @@ def test_a_busy_processor_is_told_before_it_is_measured(
 
 def test_the_load_of_this_machine_does_not_matter_for_another_device(heard: Any) -> None:
     tell_load(Target("a100"), heard, lambda threads: pytest.fail("it was tried"))
+
+
+@pytest.mark.parametrize(
+    ("threads", "share", "chosen", "spins"),
+    [
+        (2, 1.0, {}, None),
+        (2, 0.4, {}, SPINS),
+        (1, 0.4, {}, None),
+        (2, 0.4, {"GOMP_SPINCOUNT": "7"}, "7"),
+        (2, 0.4, {"OMP_WAIT_POLICY": "active"}, None),
+    ],
+)
+def test_idle_threads_of_a_process_that_measures_sleep_on_a_busy_processor(
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    share: float,
+    chosen: dict[str, str],
+    spins: str | None,
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    assert environment_now(threads, lambda _: share).get("GOMP_SPINCOUNT") == spins
