@@ -24,7 +24,7 @@ from nas.progress import Advance, Silent
 from nas.run import side_by_side
 from nas.run.context import Context
 from nas.run.network_job import NetworkJob
-from nas.run.side_by_side import processes_for, train_side_by_side
+from nas.run.side_by_side import PROGRAM, processes_for, train_side_by_side
 from nas.run.stock_job import RESULT, StockJob
 from nas.run.training_process import Order
 from nas.settings import Settings
@@ -99,7 +99,7 @@ def test_what_a_process_refuses_is_told_here(context: Context, tmp_path: Path) -
 
 
 class _Killing(Silent):
-    """Kills every process that this one has started, as soon as one has begun to train."""
+    """Kills every training that this process has started, as soon as one has begun."""
 
     @contextmanager
     def task(self, what: str, total: int) -> Iterator[Advance]:
@@ -111,18 +111,25 @@ class _Killing(Silent):
 
 
 def _children() -> list[int]:
+    """The trainings that this process has started; others that it has started are left alone."""
     listed = (path.read_text() for path in Path("/proc/self/task").glob("*/children"))
-    return [int(pid) for each in listed for pid in each.split()]
+    return [int(pid) for each in listed for pid in each.split() if _trains(pid)]
+
+
+def _trains(pid: str) -> bool:
+    try:
+        return PROGRAM.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_a_killed_process_is_told_and_the_others_are_stopped(
     context: Context, tmp_path: Path
 ) -> None:
-    before = set(_children())
     orders = [_order(_job(context, n, epochs=100_000), tmp_path / f"n{n}") for n in (0, 1)]
     with pytest.raises(TrialError, match=r"n\d: its process ended with status -9 .*then continue"):
         _trained(orders, _Killing())
-    assert set(_children()) <= before
+    assert not _children()
 
 
 ENDED = """
@@ -156,11 +163,10 @@ def _orphans() -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes()
             parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"nas.run.training_process" in words and parent == "1":
+        if parent == "1" and _trains(path.parent.name):
             found.append(path.parent.name)
     return found
 
