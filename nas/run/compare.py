@@ -202,7 +202,9 @@ def _undo_disturbed(
     for number, rows in enumerate(timed.values()):
         for place, result in enumerate(stock, start=len(rows) - len(stock)):
             now, before = rows[place], timed_before(work.path, result)[number]
-            if now is None or before is None or now["ms"] <= DISTURBED * before:
+            if now is None or before is None or not now["measured"]:
+                continue
+            if now["ms"] <= DISTURBED * before:
                 continue
             work.console.say(
                 f"{result.name} took {format_ms(now['ms'])} beside other programs, and "

@@ -3,8 +3,8 @@
     parent  --- the order, pickled --->  `training_process.py`
             <--- its progress, one JSON line each ---
 
-Two threads make the operations of small networks hardly faster; two processes on one thread each
-train two networks in little more time than one. A process that is stopped leaves its checkpoint.
+The operations of small networks gain little from several threads, so each network gets one of its
+own. A process that is stopped leaves its checkpoint.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from nas.environment import free_memory, own_memory
 from nas.errors import TrialError, error_of
 from nas.progress import Progress
-from nas.run.threads import side_by_side
+from nas.run.threads import networks_at_once
 from nas.run.training_process import Order
 from search_spaces.parts import REGISTRIES
 
@@ -39,7 +39,7 @@ def processes_for(trainings: int, device: torch.device) -> int:
     A GPU does one after the other, and so does a program that registered families of its own,
     which other processes do not know.
     """
-    most = side_by_side(device)
+    most = networks_at_once(device)
     families = (family for registry in REGISTRIES.values() for family in registry)
     known = all(family.options.__module__.startswith("search_spaces.") for family in families)
     if not known:
@@ -71,7 +71,7 @@ def train_side_by_side(
         TrialError: a process was killed.
     """
     steps = [0] * len(orders)
-    threads = max(1, side_by_side(torch.device("cpu")) // processes)
+    threads = max(1, networks_at_once(torch.device("cpu")) // processes)
     title = f"training {len(orders)} networks, {processes} at a time"
     with (
         _Team(program, threads) as team,

@@ -89,7 +89,7 @@ class HelpfulThreads:
             console.say(f"running on {torch.get_num_threads()} thread(s) from now on")
 
 
-def side_by_side(device: torch.device) -> int:
+def networks_at_once(device: torch.device) -> int:
     """How many networks to evaluate or train at once, on a thread each.
 
     As many as there are processors, or as many as a person decided with OMP_NUM_THREADS. A GPU

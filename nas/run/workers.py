@@ -22,7 +22,7 @@ from nas.cluster.evaluators import on_workers
 from nas.environment import torch_threads
 from nas.run.evaluator import ChildEvaluator, Parts
 from nas.run.supernets import TrainedSupernet
-from nas.run.threads import side_by_side
+from nas.run.threads import networks_at_once
 from nas.run.work import Work
 from nas.search.evaluators import Evaluating, Evaluators, Here, on_threads
 from nas.search.problem import Problem
@@ -63,7 +63,7 @@ def evaluators_of(
     """Who evaluates during a search; `record` names the search's file of evaluations."""
     cluster = work.cluster
     if cluster is None:
-        with _here(problem, side_by_side(work.context.device)) as evaluators:
+        with _here(problem, networks_at_once(work.context.device)) as evaluators:
             yield evaluators
         return
     _say_lag(work, cluster)

@@ -89,7 +89,7 @@ class Evaluating:
             _LOG.warning("an evaluation failed", exc_info=raised)
         return Outcome(self.identify(code), evaluation, time.perf_counter() - start, error)
 
-    def often(self, code: Codes) -> Outcome:
+    def with_retry(self, code: Codes) -> Outcome:
         """Evaluate a code (genes,), and once more if it failed.
 
         Raises:
@@ -117,7 +117,7 @@ class Here:
     def collect(self) -> dict[int, Outcome]:
         """Evaluate the code that waits longest."""
         index, code = self._waiting.popleft()
-        outcome = self._evaluating.often(code)
+        outcome = self._evaluating.with_retry(code)
         self._hope.heed(outcome)
         return {index: outcome}
 
@@ -137,7 +137,7 @@ class OnThreads:
 
     def submit(self, index: int, code: Codes) -> None:
         """Give the code to the first thread that is free."""
-        self._running[self._pool.submit(self._evaluating.often, code)] = index
+        self._running[self._pool.submit(self._evaluating.with_retry, code)] = index
 
     def collect(self) -> dict[int, Outcome]:
         """Wait for the next result, and take those that are there."""

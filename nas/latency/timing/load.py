@@ -41,9 +41,8 @@ def free_share(threads: int, seconds: float = TRIAL_S) -> float:
 def environment_now(threads: int, share_of: Callable[[int], float] = free_share) -> dict[str, str]:
     """The variables of a process that measures on so many threads now.
 
-    On a busy processor idle threads sleep instead of waiting in a loop: a thread that waits for
-    another one, whose turn it is not, would take a hundred times as long. A person's own choice
-    stays.
+    On a busy processor idle threads sleep instead of waiting in a loop: a thread that waits in a
+    loop keeps the processor from the one that it waits for. A person's own choice stays.
     """
     found = measuring_environment()
     chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & found.keys()

@@ -13,8 +13,8 @@ from nas.environment import torch_threads, usable_cpus
 from nas.run.threads import (
     HelpfulThreads,
     keep_helpful_threads,
+    networks_at_once,
     seconds_of_a_step,
-    side_by_side,
 )
 
 Times = dict[int, float]
@@ -84,6 +84,6 @@ def test_training_looks_again_because_other_programs_come_and_go(heard: Any) -> 
 def test_a_busy_machine_still_evaluates_on_all_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert side_by_side(cpu) == usable_cpus() and side_by_side(cuda) == 1
+    assert networks_at_once(cpu) == usable_cpus() and networks_at_once(cuda) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert side_by_side(cpu) == torch.get_num_threads()
+    assert networks_at_once(cpu) == torch.get_num_threads()
