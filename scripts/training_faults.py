@@ -78,7 +78,7 @@ train(
     InPlaceDistillation(InPlaceOptions()), seed=0,
     progress=lambda now: losses.append(now.loss), workers=Together() if workers > 1 else None,
 )
-weights = torch.cat([p.detach().flatten().double() for p in supernet.parameters()])
+weights = {name: p.detach().double() for name, p in supernet.named_parameters()}
 torch.save({"losses": losses, "weights": weights}, out)
 """
 SECONDS = 45.0
@@ -114,10 +114,21 @@ def equality(home: Path) -> dict[str, Any]:
         (alone,) = _trained(home, 1, kind)
         first, second = _trained(home, 2, kind)
         losses = torch.tensor([alone["losses"], first["losses"]], dtype=torch.float64)
+        apart = {
+            name: float((weight - first["weights"][name]).abs().max())
+            for name, weight in alone["weights"].items()
+        }
         figures[kind] = {
             "loss": float((losses[0] - losses[1]).abs().max()),
-            "weight": float((alone["weights"] - first["weights"]).abs().max()),
-            "workers_equal": bool(torch.equal(first["weights"], second["weights"])),
+            "weight": max(apart.values()),
+            "weights": len(apart),
+            "beyond_1e-10": {n: each for n, each in apart.items() if each > 1e-10}
+            if kind == "float64"
+            else {},
+            "workers_equal": all(
+                torch.equal(weight, second["weights"][name])
+                for name, weight in first["weights"].items()
+            ),
             "curve_of_one": [round(each, 6) for each in alone["losses"][::7]],
             "curve_of_two": [round(each, 6) for each in first["losses"][::7]],
         }
