@@ -41,8 +41,7 @@ PIXELS = 2**18
 takes 1.4 times as long at 64 px in batches of 256 images, and twice as long at 128 px
 (`scripts/evaluation_batches.py`)."""
 CALIBRATION_IMAGES = 512
-"""Training images for a child's batch norms. With more the order of children hardly changes, and
-each takes longer (`scripts/calibration_images.py`)."""
+"""Training images for a child's batch norms; `scripts/calibration_images.py` compares numbers."""
 
 
 def batch_size_at(resolution: int) -> int:
