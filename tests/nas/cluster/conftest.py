@@ -76,10 +76,10 @@ class Nas:
         self.started.append(process)
         return process
 
-    def run(self, *words: str) -> tuple[int, str]:
-        """Exit status and messages of a command."""
+    def run(self, *words: str, timeout: float = 240) -> tuple[int, str]:
+        """Exit status and messages of a command, which may take so many seconds."""
         process = self.start(*words)
-        _, said = process.communicate(timeout=240)
+        _, said = process.communicate(timeout=timeout)
         return process.returncode, said
 
     def search(self, out: str, *words: str, evaluations: int = 240) -> list[str]:

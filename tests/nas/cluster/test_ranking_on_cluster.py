@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
 
 def _alone(run):
@@ -19,7 +19,7 @@ def test_a_ranking_on_a_cluster_is_that_of_one_process(nas):
     ranked = ["--networks", "4", "--epochs", "1"]
     for name, more in (("here", []), ("there", ["--ray", "local", "--workers", "2"])):
         shutil.copytree(nas.home / "whole", nas.home / name)
-        status, said = nas.run("rank", name, *ranked, *more)
+        status, said = nas.run("rank", name, *ranked, *more, timeout=600)
         assert status == 0, said
     assert len(_alone(nas.home / "here")) == 4
     assert _alone(nas.home / "here") == _alone(nas.home / "there")
