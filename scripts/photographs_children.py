@@ -23,8 +23,9 @@ import numpy as np
 import photographs_setup
 import results_file
 import torch
+from kept_rows import Rows
 from photographs_ranking import FINE_TUNING
-from photographs_setup import Photographs, Rows
+from photographs_setup import Photographs
 
 from nas.retrain.trainer import retrain
 from nas.settings import Settings

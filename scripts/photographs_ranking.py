@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import photographs_setup
 import results_file
-from photographs_setup import Photographs, Rows
+from kept_rows import Rows
+from photographs_setup import Photographs
 from scipy.stats import rankdata, spearmanr
 
 from nas.latency.cost import CostTable

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import photographs_setup
 import results_file
-from photographs_setup import Photographs, Rows
+from kept_rows import Rows
+from photographs_setup import Photographs
 
 from nas.settings import Settings
 
@@ -42,6 +43,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "weight decay 0.1": {"recipe": {"weight_decay": 0.1}},
     "mixup and label smoothing": {"recipe": {"mixup": 0.2, "label_smoothing": 0.1}},
     "randaugment": {"recipe": {"randaugment": "rand-m5-n2"}},
+    "zoom": {"recipe": {"zoom": 0.4}},
     "batch of 32": {"recipe": {"batch_size": 32}},
 }
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import photographs_setup
 import results_file
-from photographs_setup import Photographs, Rows
+from kept_rows import Rows
+from photographs_setup import Photographs
 
 from nas.pretrained.teacher import load_teacher
 from nas.progress import Silent

@@ -16,12 +16,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import drawn_images
 import numpy as np
 import results_file
 from scipy.stats import t as student
 
 from nas import pipeline
-from nas.data import load_data
 from nas.progress import Silent
 from nas.ranking.result import read_ranking
 from nas.result import FrontMember
@@ -33,7 +33,6 @@ from nas.settings import Settings
 from nas.storage import append_line, read_lines
 from nas.units import parse_count
 
-VALIDATION, TEST = 1000, 5000
 SEEDS_ALONE = 2
 
 
@@ -75,7 +74,7 @@ def main() -> None:
 
 def _row(asked: Any, seed: int) -> dict[str, Any]:
     images = asked.folder / f"images-{seed}.npz"
-    _draw_images(asked.data, asked.images, seed, images)
+    drawn_images.draw(asked.data, asked.images, seed, images)
     settings = Settings(
         data=f"npz:{images}",
         space=asked.space,
@@ -104,29 +103,6 @@ def _row(asked: Any, seed: int) -> dict[str, Any]:
         "expected": str(verified.corrected),
         "tau": {each.score: round(each.tau.value, 3) for each in ranking.agreements},
     }
-
-
-def _draw_images(data: str, count: int, seed: int, path: Path) -> None:
-    """Keep some of the images as an archive with three splits."""
-    if path.exists():
-        return
-    whole, rng = load_data(data, seed=0), np.random.default_rng(seed)
-    drawn = rng.permutation(len(whole.train))[: count + VALIDATION]
-    test = whole.open_test()
-    test = test.select(rng.permutation(len(test))[:TEST])
-    train, validation = (
-        whole.train.select(np.sort(part)) for part in (drawn[:count], drawn[count:])
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        images=train.pixels,
-        labels=train.labels,
-        val_images=validation.pixels,
-        val_labels=validation.labels,
-        test_images=test.pixels,
-        test_labels=test.labels,
-    )
 
 
 def _alone(context: Context, member: FrontMember) -> float:
