@@ -31,7 +31,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "unsorted": {"in_order": False},
     "layer decay 0.8": {"recipe": {"layer_decay": 0.8}},
     "largest first": {"recipe": {"sampler.alone": 0.33}},
-    "one resolution a step": {"recipe": {"sampler.same_resolution": True}},
     "curriculum": {"recipe": {"sampler.descent": 0.5}},
     "rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
     "rate 2e-3": {"recipe": {"learning_rate": 2e-3}},

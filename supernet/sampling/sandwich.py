@@ -19,9 +19,6 @@ from search_spaces.space import SearchSpace
 from supernet.method import Method
 from supernet.sampling import SAMPLERS, Child, Moment
 
-RESOLUTION = 0
-"""Place of the resolution in a code."""
-
 
 @dataclass(frozen=True)
 class SandwichOptions:
@@ -33,9 +30,6 @@ class SandwichOptions:
     descent: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the steps over which the other children come down from the largest one: at first
     they keep all of its choices, at the end of it none."""
-    same_resolution: bool = False
-    """Whether all children of a step see images of one resolution, drawn for the step, instead of
-    a resolution of their own. The largest child is then cheaper in most steps."""
 
 
 class Sandwich:
@@ -51,17 +45,14 @@ class Sandwich:
         """The largest first: it can teach the others."""
         largest = self.space.largest(rng) if self.donor is None else self.donor
         progress = moment.step / max(1, moment.steps)
-        codes = largest[None]
-        if progress >= self.options.alone:
-            drawn = self.space.sample(self.options.random_children, rng)
-            others = np.stack([self.space.smallest(rng), *drawn])
-            if progress < self.options.descent:
-                kept = rng.random(others.shape) < 1 - progress / self.options.descent
-                others = self.space.canonical(np.where(kept, largest, others))
-            codes = np.concatenate([codes, others])
-        if self.options.same_resolution:
-            codes[:, RESOLUTION] = rng.integers(len(self.space.definition.resolution))
-        return [Child(self.space.decode(code)) for code in codes]
+        if progress < self.options.alone:
+            return [Child(self.space.decode(largest))]
+        drawn = self.space.sample(self.options.random_children, rng)
+        others = np.stack([self.space.smallest(rng), *drawn])
+        if progress < self.options.descent:
+            kept = rng.random(others.shape) < 1 - progress / self.options.descent
+            others = self.space.canonical(np.where(kept, largest, others))
+        return [Child(self.space.decode(code)) for code in (largest, *others)]
 
 
 SAMPLERS.register(

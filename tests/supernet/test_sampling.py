@@ -74,16 +74,6 @@ def test_strata_reach_from_the_largest_child_to_the_smallest(
         assert (np.diff(found[2:]) > -0.1).all() and np.ptp(found[2:]) > 0.4
 
 
-def test_a_sandwich_can_share_one_resolution_in_each_step(setup: Setup) -> None:
-    sandwich, space = sampler(setup, "sandwich", same_resolution=True), setup.supernet.space
-    steps = [
-        sandwich.children(Moment(step, 20), np.random.default_rng(step)) for step in range(20)
-    ]
-    sides = [{child.architecture.resolution for child in children} for children in steps]
-    assert all(len(each) == 1 for each in sides)
-    assert set.union(*sides) == set(space.definition.resolution)
-
-
 def test_shrinking_begins_with_the_largest_and_ends_with_all(
     setup: Setup, scale: CostScale
 ) -> None:
