@@ -199,7 +199,7 @@ def _identify(classes: tuple[str, ...], *splits: Images) -> str:
     """12 hex digits of the splits' contents: other images or another split, another id."""
     digest = hashlib.blake2b(json.dumps(classes).encode(), digest_size=6)
     for split in splits:
-        for array in (split.pixels, split.labels):
+        for array in split.arrays:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -43,7 +43,7 @@ _HEAD = """\
 _FITTED: dict[Fit, str] = {
     "crop": "Scale the shorter side and crop the centre",
     "squash": "Resize both sides",
-    "pad": "Scale the longer side and pad with grey (level 128)",
+    "pad": "Scale the longer side and pad with the mean",
 }
 
 

