@@ -6,8 +6,8 @@
 Trains for a few steps on random images, by the recipe that a run has by default: each step the
 smallest child, the largest and random ones, so the largest is in every step. Then, if asked,
 random children run on a batch as large as an evaluation's. The figures are the most resident
-memory
-that this process has had, programs included, after each step.
+memory that this process has had, programs included, after each step. Freed memory is kept, as in
+the commands of `nas` that train.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import results_file
 import torch
 
 from nas.data.batches import Batch
-from nas.environment import keep_to_usable_cpus
+from nas.environment import keep_memory, keep_to_usable_cpus
 from nas.run.evaluator import batch_size_at
 from nas.run.recipe import read_recipe
 from search_spaces import load_space
@@ -56,6 +56,7 @@ def main() -> None:
     """Train, evaluate, and write the peaks."""
     arguments = _arguments()
     keep_to_usable_cpus()
+    keep_memory()
     space, shape = load_space(arguments.space), DataShape(3, arguments.classes)
     before = _peak()
     supernet = Supernet(space, shape)
@@ -90,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("space")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--classes", type=int, default=1000)
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--evaluated", type=int, default=0, help="children, in large batches")
     return parser.parse_args()
 

@@ -78,7 +78,8 @@ class KernelRpeAttention(nn.Module):
         table: Tensor = self.bias
         wide = torch.promote_types(like.dtype, torch.float32)
         rows, columns = (_circle(like, side, like.device) for side in (height, width))
-        return torch.fft.rfft2(torch.exp(table[:, rows][:, :, columns].to(wide)))[:, None]
+        spectrum: Tensor = torch.fft.rfft2(torch.exp(table[:, rows][:, :, columns].to(wide)))
+        return spectrum[:, None]
 
 
 def _correlated(u: Tensor, spectrum: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def _correlated(u: Tensor, spectrum: Tensor) -> Tensor:
     # Half precisions have no FFT.
     wide = torch.promote_types(u.dtype, torch.float32)
     padded = F.pad(u.to(wide), (0, width, 0, height))
-    y = torch.fft.irfft2(torch.fft.rfft2(padded) * spectrum, s=(2 * height, 2 * width))
+    y: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * spectrum, s=(2 * height, 2 * width))
     return y[..., :height, :width].to(u.dtype)
 
 
