@@ -78,8 +78,9 @@ class KernelRpeAttention(nn.Module):
         table: Tensor = self.bias
         wide = torch.promote_types(like.dtype, torch.float32)
         rows, columns = (_circle(like, side, like.device) for side in (height, width))
-        spectrum: Tensor = torch.fft.rfft2(torch.exp(table[:, rows][:, :, columns].to(wide)))
-        return spectrum[:, None]
+        kernel = torch.exp(table[:, None, rows][..., columns].to(wide))
+        spectrum: Tensor = torch.fft.rfft2(kernel)
+        return spectrum
 
 
 def _correlated(u: Tensor, spectrum: Tensor) -> Tensor:
