@@ -98,6 +98,7 @@ def resize_padded(
     out[...] = margin
     for (height, width), members in groups(sizes):
         here, there = place_of(height, width, side), place_of(height, width, resolution)
-        pictures: PixelArray = np.ascontiguousarray(pixels[(members, *here.slices)])
+        rows, columns = here.slices
+        pictures: PixelArray = pixels[members][:, rows, columns].copy()
         out[(members, *there.slices)] = resize(pictures, (there.height, there.width))
     return out
