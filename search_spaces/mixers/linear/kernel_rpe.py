@@ -24,7 +24,6 @@ from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
 
 REACH = 14  # greatest offset with an entry of its own, plus one
-TOGETHER = 4  # features whose maps are in memory at once, padded to four times their size
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ class KernelRpeAttention(nn.Module):
         v = F.pad(v, (0, 0, 0, 1), value=1.0)  # the last channel sums the weights
         spectrum = self._spectrum(v, height, width)
         y = torch.zeros_like(v)  # (B, heads, d + 1, N)
-        for some_q, some_k in zip(q.split(TOGETHER, 2), k.split(TOGETHER, 2), strict=True):
-            products = torch.unflatten(some_k[:, :, :, None] * v[:, :, None], 4, (height, width))
-            sums = _correlated(products, spectrum)
-            y = y + (some_q[:, :, :, None] * sums.flatten(4)).sum(2)
+        # One feature at a time, or the padded maps of all would be in memory together.
+        for of_queries, of_keys in zip(q.unbind(2), k.unbind(2), strict=True):  # (B, heads, N)
+            products = torch.unflatten(of_keys[:, :, None] * v, 3, (height, width))
+            y = y + of_queries[:, :, None] * _correlated(products, spectrum).flatten(3)
         y = (y[:, :, :-1] / y[:, :, -1:]).transpose(2, 3)
         return maps(self.project(merge_heads(y)), height, width)
 
@@ -75,20 +74,22 @@ class KernelRpeAttention(nn.Module):
         return torch.exp(self.directions @ u.transpose(2, 3))
 
     def _spectrum(self, like: Tensor, height: int, width: int) -> Tensor:
-        """Of c, the weights of the offsets, (heads, 1, 1, 2 H, W + 1)."""
+        """Of c, the weights of the offsets, (heads, 1, 2 H, W + 1)."""
         table: Tensor = self.bias
         wide = torch.promote_types(like.dtype, torch.float32)
         rows, columns = (_circle(like, side, like.device) for side in (height, width))
-        return torch.fft.rfft2(torch.exp(table[:, rows][:, :, columns].to(wide)))[:, None, None]
+        kernel = torch.exp(table[:, None, rows][..., columns].to(wide))
+        spectrum: Tensor = torch.fft.rfft2(kernel)
+        return spectrum
 
 
 def _correlated(u: Tensor, spectrum: Tensor) -> Tensor:
-    """Sums over all positions of (B, heads, m, d + 1, H, W), weighted by their offsets."""
-    height, width = u.shape[4:]
+    """Sums over all positions of (B, heads, d + 1, H, W), weighted by their offsets."""
+    height, width = u.shape[3:]
     # Half precisions have no FFT.
     wide = torch.promote_types(u.dtype, torch.float32)
     padded = F.pad(u.to(wide), (0, width, 0, height))
-    y = torch.fft.irfft2(torch.fft.rfft2(padded) * spectrum, s=(2 * height, 2 * width))
+    y: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded) * spectrum, s=(2 * height, 2 * width))
     return y[..., :height, :width].to(u.dtype)
 
 

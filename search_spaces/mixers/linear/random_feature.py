@@ -53,26 +53,29 @@ class RandomFeatureAttention(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         height, width = x.shape[2:]
         t = tokens(x)
-        q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        q, k = self._features(self._exponents(q), self._exponents(k))  # (B, heads, N, m)
-        mean = 1.0 / (height * width)  # keeps the sums in range at any resolution
-        context = (k * mean).transpose(2, 3) @ v  # (B, heads, m, d)
-        total = q @ k.mean(dim=2, keepdim=True).transpose(2, 3)  # (B, heads, N, 1)
-        return maps(self.project(merge_heads(q @ context / total)), height, width)
+        k, v = split_heads(self.k(t), self.heads), split_heads(self.v(t), self.heads)
+        greatest, context, total = self._summary(k, v)
+        q = self._exponents(split_heads(self.q(t), self.heads)) + greatest  # (B, heads, N, m)
+        q = torch.exp(q - q.detach().amax(3, keepdim=True))
+        return maps(self.project(merge_heads(q @ context / (q @ total))), height, width)
+
+    def _summary(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What queries need of all keys and values.
+
+        Returns:
+            Each feature's greatest exponent (B, heads, 1, m), and relative to it the means of the
+            features times the values (B, heads, m, d), and of the features (B, heads, m, 1).
+        """
+        exponents = self._exponents(k)
+        greatest = exponents.detach().amax(2, keepdim=True)
+        features = torch.exp(exponents - greatest).transpose(2, 3)  # (B, heads, m, N)
+        # Means, because sums would leave the range of half precision.
+        return greatest, features @ (v / v.shape[2]), features.mean(3, keepdim=True)
 
     def _exponents(self, u: Tensor) -> Tensor:
-        """Logarithms of the positive features of queries or keys."""
+        """Logarithms of the positive features of queries or keys, (B, heads, N, m)."""
         u = u * u.shape[-1] ** -0.25
         return u @ self.directions.T - u.square().sum(-1, keepdim=True) / 2
-
-    def _features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of queries and keys from their exponents, up to a factor of each query's.
-
-        The greatest key of each feature is 1, and so is the greatest feature of each query.
-        """
-        greatest = k.detach().amax(2, keepdim=True)  # of each feature
-        q = q + greatest
-        return torch.exp(q - q.detach().amax(3, keepdim=True)), torch.exp(k - greatest)
 
 
 MIXERS.register(
