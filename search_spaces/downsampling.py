@@ -179,6 +179,7 @@ DOWNSAMPLINGS.register(
         Conv,
         paper="https://arxiv.org/abs/2103.15808",
         nested=(),
+        common=("norm", "conv"),
         axes=lambda options: {"norm": ("in",), "conv": ("out", "in")},
     )
 )
@@ -228,6 +229,7 @@ DOWNSAMPLINGS.register(
         Pool,
         paper="https://arxiv.org/abs/2103.16302",
         nested=(),
+        common=("project",),
         axes=lambda options: {"norm": ("in",), "project": ("out", "in")},
     )
 )
@@ -238,6 +240,7 @@ DOWNSAMPLINGS.register(
         Residual,
         paper="https://arxiv.org/abs/2109.00642",
         nested=(),
+        common=("norm", "conv", "project"),
     )
 )
 DOWNSAMPLINGS.register(
