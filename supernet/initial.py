@@ -1,5 +1,7 @@
 """The initial shared weights: for each slot and family, as large as any child needs.
 
+Families of a slot share the layers that they name as `Family.common`.
+
 Each is the initial weight of the plain module with the options that make it largest, so that a
 family's own initialisation is used in the supernet as well.
 """
@@ -24,8 +26,7 @@ from supernet.slicing import union
 def shared_weights(space: SearchSpace, data_shape: DataShape) -> dict[str, nn.Parameter]:
     """Freshly initialised shared weights by name, `slot.family.weight`.
 
-    A layer that several families of a slot have in common is `slot.common.weight`.
-
+    Those of a layer that several families have in common are named `slot.common.weight`.
     Draws from torch's global generator.
     """
     weights: dict[str, nn.Parameter] = {}
