@@ -12,9 +12,9 @@
 (B, C, H, W) -> (B, C', H / s, W / s), rounded up. Elastic: both widths (leading).
 
 In a supernet `conv`, `pool` and `residual` have their convolution and their projection in common:
-`residual` is the sum of the two others. A downsampling replaces the map, so all that follows must
-read what each of them gives. With weights of their own, children that differ in it kept each other
-from learning.
+`residual` is nearly the sum of the two others. A downsampling replaces the map, so all that
+follows must read what each of them gives. With weights of their own, children that differ in it
+kept each other from learning.
 """
 
 from __future__ import annotations
