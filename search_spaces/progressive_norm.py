@@ -73,8 +73,12 @@ def layer_share_at(step: int, steps: int) -> float:
     return max(0.0, 1.0 - (step + 1) / (FADING * steps)) if steps > 1 else 0.0
 
 
+def progressive(root: nn.Module) -> list[Progressive]:
+    """What changes in the course of a training: progressive norms below a module, a supernet."""
+    return [module for module in root.modules() if isinstance(module, Progressive)]
+
+
 def set_layer_share(root: nn.Module, share: float) -> None:
     """Tell all progressive norms below a module, and a supernet, how far the training is."""
-    for module in root.modules():
-        if isinstance(module, Progressive):
-            module.layer_share = share
+    for each in progressive(root):
+        each.layer_share = share

@@ -30,7 +30,7 @@ from search_spaces.network import (
     unwrapped,
 )
 from search_spaces.parts import Part, parts_of, side_by_side, weights_of
-from search_spaces.progressive_norm import set_layer_share
+from search_spaces.progressive_norm import Progressive, progressive, set_layer_share
 from search_spaces.slicing import Cut
 from search_spaces.space import SearchSpace
 from supernet.calibration import calibrate
@@ -49,6 +49,8 @@ class _Plan:
     skeleton: nn.Module
     weights: tuple[tuple[str, str, Cut], ...]
     buffers: tuple[str, ...]
+    progressive: tuple[Progressive, ...]
+    """The skeleton's norms that change in the course of a training."""
 
 
 class Supernet(nn.Module):
@@ -137,8 +139,10 @@ class Supernet(nn.Module):
         if statistics:
             tensors |= {own: statistics[f"{name}.{own}"] for own in plan.buffers}
         if plan.buffers:
-            plan.skeleton.train(not statistics)
-            set_layer_share(plan.skeleton, self.layer_share)
+            if plan.skeleton.training == bool(statistics):
+                plan.skeleton.train(not statistics)
+            for norm in plan.progressive:
+                norm.layer_share = self.layer_share
         y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate, read))
         return y
 
@@ -227,7 +231,8 @@ class Supernet(nn.Module):
                 weights.append((own, full, cut))
             buffers = tuple(own for own, _ in skeleton.named_buffers())
             _forget_weights(skeleton)
-            self._plans[key] = _Plan(skeleton, tuple(weights), buffers)
+            norms = tuple(progressive(skeleton))
+            self._plans[key] = _Plan(skeleton, tuple(weights), buffers, norms)
         return self._plans[key]
 
 

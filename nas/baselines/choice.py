@@ -67,10 +67,10 @@ def choose(
     budget_sets: Sequence[Sequence[float | None]],
     pretrained: Sequence[str],
 ) -> list[Stock]:
-    """A few stock networks, three to five: more for more budgets.
+    """A few stock networks, two to five: more for more budgets, because each takes its training.
 
-    For each budget set: every network with published weights, and the network of another family
-    that comes closest to the budget.
+    For each budget set: every network with published weights. Then networks of other families that
+    come closest to the budgets, at least one.
 
     Args:
         growth: Latencies of the candidates by name.
@@ -81,7 +81,7 @@ def choose(
     chosen: list[Stock] = []
     for limits in reversed(budget_sets):  # the loosest first
         chosen += [at_largest(name, growth, sides, limits) for name in pretrained]
-    most = min(5, 2 + len(budget_sets))
+    most = min(5, 1 + len(budget_sets))
     found = list(dict.fromkeys(chosen))[: most - 1]
     families = {family_of(name) for name in pretrained}
     while len(found) < most:

@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.data.batches import eval_batches
-from nas.data.images import Images, Normalisation
+from nas.data.batches import EvalBatches
 from supernet.evaluation import evaluate
 from supernet.scores import Evaluation
-
-BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,14 @@ def unpacked(digits: str, images: int) -> tuple[bool, ...]:
     return tuple(bits.astype(bool).tolist())
 
 
-def score(network: nn.Module, images: Images, normalisation: Normalisation, side: int) -> Scored:
+def score(network: nn.Module, images: EvalBatches, side: int, batch_size: int) -> Scored:
     """Score a network in evaluation mode.
 
     Args:
         network: From images (B, C, side, side) to class scores.
-        images: The images, of any size.
-        normalisation: The one that it was trained with.
+        images: The images, normalised as it was trained with.
         side: Height and width of its images.
+        batch_size: Images that it runs on at once.
     """
     device = next(network.parameters()).device
     chosen: list[Tensor] = []
@@ -54,6 +51,6 @@ def score(network: nn.Module, images: Images, normalisation: Normalisation, side
         return scores
 
     network.eval()
-    found = evaluate(run, eval_batches(images, normalisation, side, BATCH_SIZE))
+    found = evaluate(run, images.batches(side, batch_size))
     right = torch.cat(chosen).numpy() == images.labels
     return Scored(found, tuple(right.tolist()))

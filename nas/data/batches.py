@@ -99,18 +99,18 @@ class EvalBatches:
 
     def __init__(self, images: Images, normalisation: Normalisation) -> None:
         """The normalisation is always that of the training images."""
-        self._labels = images.labels
+        self.labels = images.labels
         self._resized = ResizedImages(images)
         self._normalisation = normalisation
 
     def batches(self, resolution: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, R, R) float32 in channels-last memory, and labels (B,) int64."""
-        for start in range(0, len(self._labels), batch_size):
-            indices = np.arange(start, min(start + batch_size, len(self._labels)))
+        for start in range(0, len(self.labels), batch_size):
+            indices = np.arange(start, min(start + batch_size, len(self.labels)))
             pixels = self._resized.take(indices, resolution)
             yield (
                 _to_tensor(pixels, self._normalisation),
-                torch.from_numpy(self._labels[indices]),
+                torch.from_numpy(self.labels[indices]),
             )
 
 

@@ -25,13 +25,16 @@ from nas.baselines.model import Model
 from nas.baselines.result import StockResult
 from nas.baselines.scoring import Scored, score, unpacked
 from nas.data import Normalisation
+from nas.data.batches import EvalBatches
 from nas.export.load import read_description
 from nas.result import FrontMember
 from nas.run.baselines import folder_of, normalisation_of, stock_model, timed_before
+from nas.run.evaluator import batch_size_at
 from nas.run.export import child
 from nas.run.front import Front
 from nas.run.measure import MachineOf
 from nas.run.supernets import TrainedSupernet
+from nas.run.threads import each_of
 from nas.run.work import Work
 from nas.storage import atomic_write_json, read_document
 from nas.units import format_ms
@@ -152,27 +155,27 @@ def _document(
     machine_of: MachineOf | None,
 ) -> dict[str, Any]:
     context = work.context
-    test, normalisation = context.dataset.open_test(), context.data.normalisation
-    shared = {
-        member.id: _said(
-            score(
-                child(work, member, supernet).network,
-                test,
-                normalisation,
-                member.architecture.resolution,
-            )
-        )
-        for member in front.members
-    }
-    scored = [
-        _said(score(each.model.load(), test, each.normalisation, each.model.side))
-        for each in finalists
-    ]
+    test, own = context.dataset.open_test(), context.data.normalisation
+    shown = EvalBatches(test, own)
+
+    def with_shared_weights(member: FrontMember) -> dict[str, Any]:
+        side = member.architecture.resolution
+        network = child(work, member, supernet).network
+        return _said(score(network, shown, side, batch_size_at(side)))
+
+    def by_its_file(finalist: Finalist) -> dict[str, Any]:
+        side, normalisation = finalist.model.side, finalist.normalisation
+        images = shown if normalisation == own else EvalBatches(test, normalisation)
+        return _said(score(finalist.model.load(), images, side, batch_size_at(side)))
+
+    said = each_of(front.members, with_shared_weights, context.device)
+    shared = {member.id: each for member, each in zip(front.members, said, strict=True)}
+    scored = each_of(finalists, by_its_file, context.device)
     ms = _timed(work, finalists, machine_of)
     _undo_disturbed(work, ms, stock)
     networks = {
-        each.key: {**said, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
-        for i, (each, said) in enumerate(zip(finalists, scored, strict=True))
+        each.key: {**found, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
+        for i, (each, found) in enumerate(zip(finalists, scored, strict=True))
     }
     return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
 

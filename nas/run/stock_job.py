@@ -13,8 +13,10 @@ from nas.baselines.scoring import score
 from nas.baselines.training import stock_recipe, train_stock
 from nas.baselines.weights import Weights, weights_of
 from nas.data import Normalisation
+from nas.data.batches import EvalBatches
 from nas.errors import DataError
 from nas.run.context import Context
+from nas.run.evaluator import batch_size_at
 from nas.run.jobs import Worker
 from nas.settings import Settings
 from supernet.training.checkpoint import to_bytes
@@ -88,6 +90,7 @@ class StockJob:
             checkpoints=checkpoints(self.key(recipe)),
             progress=progress,
         )
+        judged = EvalBatches(data.validation, normalisation)
         result = StockResult(
             name=stock.name,
             side=stock.side,
@@ -95,7 +98,7 @@ class StockJob:
             mean=normalisation.mean,
             std=normalisation.std,
             scale=normalisation.scale,
-            validation=score(network, data.validation, normalisation, stock.side).evaluation,
+            validation=score(network, judged, stock.side, batch_size_at(stock.side)).evaluation,
             epochs=self.epochs,
             params=params,
             seconds=round(time.monotonic() - started, 1),

@@ -29,7 +29,7 @@ from nas.run.jobs import Worker, shown
 from nas.run.scalars import Scalars, scalars_in
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
-from nas.run.threads import HelpfulThreads
+from nas.run.threads import HelpfulThreads, each_of
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces import Architecture
@@ -185,13 +185,15 @@ def train_supernet(
     sampler = context.training.sampler.make(setup)
     with seeded(context.settings.seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
-    followed = _followed(context)
+    followed = [(name, child) for name, group in _followed(context).items() for child in group]
 
     def validate(net: Supernet) -> dict[str, float]:
-        return {
-            name: float(np.mean([_accuracy(context, net, child) for child in children]))
-            for name, children in followed.items()
-        }
+        children = [child for _, child in followed]
+        found = each_of(children, lambda child: _accuracy(context, net, child), context.device)
+        by_name: dict[str, list[float]] = {}
+        for (name, _), accuracy in zip(followed, found, strict=True):
+            by_name.setdefault(name, []).append(accuracy)
+        return {name: float(np.mean(accuracies)) for name, accuracies in by_name.items()}
 
     return train(
         supernet,

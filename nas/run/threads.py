@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +22,9 @@ from nas.progress import Progress, Silent
 
 ROUNDS = 3
 """Trials of each number of threads, in turns; the median counts."""
+T = TypeVar("T")
+R = TypeVar("R")
+
 WORTH = 0.9
 """One thread is chosen if it takes less than this share of the time of all threads."""
 
@@ -99,6 +104,24 @@ def networks_at_once(device: torch.device) -> int:
         return 1
     decided = os.environ.get("OMP_NUM_THREADS") is not None
     return torch.get_num_threads() if decided else usable_cpus()
+
+
+def each_of(networks: Sequence[T], apply: Callable[[T], R], device: torch.device) -> list[R]:
+    """What `apply` makes of each network, in their order; several at once on a processor.
+
+    Args:
+        networks: Whatever stands for them.
+        apply: Runs one; several threads call it at once, and torch has one thread in each.
+        device: Where the networks run.
+    """
+    threads = min(networks_at_once(device), len(networks))
+    if threads <= 1:
+        return [apply(each) for each in networks]
+    with (
+        torch_threads(1),
+        ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool,
+    ):
+        return list(pool.map(apply, networks))
 
 
 def seconds_of_a_step(threads: int) -> float:

@@ -20,7 +20,7 @@ from nas.baselines.scoring import score, unpacked
 from nas.baselines.training import stock_recipe, train_stock
 from nas.baselines.weights import Weights, weights_of
 from nas.data.augment import Augmentation
-from nas.data.batches import TrainBatches
+from nas.data.batches import EvalBatches, TrainBatches
 from nas.data.images import Images, Normalisation
 from nas.errors import CheckpointError, NotFittedError
 from nas.latency import Effort, Target
@@ -135,7 +135,7 @@ def test_a_folded_network_gives_the_same_scores(name: str) -> None:
 
 def test_scores_say_which_images_are_right() -> None:
     network = build(NAME, SIDE, SHAPE, 0).eval()
-    found = score(network, IMAGES, NORMALISATION, SIDE)
+    found = score(network, EvalBatches(IMAGES, NORMALISATION), SIDE, batch_size=7)
     assert found.evaluation.accuracy == pytest.approx(np.mean(found.right))
     assert unpacked(found.packed, len(IMAGES)) == found.right
 
