@@ -15,6 +15,7 @@ from search_spaces.errors import (
     UnknownNameError,
     WeightsError,
     did_you_mean,
+    reason,
     unknown_name,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "did_you_mean",
     "error_of",
     "missing_extra",
+    "reason",
     "unknown_name",
 ]
 

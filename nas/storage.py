@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.errors import CheckpointError, RunError, StorageError
+from nas.errors import CheckpointError, RunError, StorageError, reason
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -108,7 +108,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"Cannot read '{path}': {error}.") from error
+        raise CheckpointError(f"Cannot read '{path}': {reason(error)}.") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"Cannot read '{path}': it does not hold a JSON object.")
     return content

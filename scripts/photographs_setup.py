@@ -128,7 +128,7 @@ class Photographs(Context):
 def _resized(images: Images, side: int) -> Images:
     if images.size == (side, side):
         return images
-    return Images(resize(images.pixels, side), images.labels)
+    return Images(resize(images.pixels, (side, side)), images.labels)
 
 
 def use_threads(count: int) -> None:

@@ -11,3 +11,8 @@ class DataShape:
 
     channels: int = 3
     classes: int = 10
+
+    def __str__(self) -> str:
+        """In words."""
+        several = "s" if self.channels > 1 else ""
+        return f"{self.channels} image channel{several} and {self.classes} classes"

@@ -46,7 +46,7 @@ from pydantic import (
 
 from search_spaces.architecture import NO_POSITION, Choice, parse_choices
 from search_spaces.branches import BranchName
-from search_spaces.errors import SpaceError, unknown_name
+from search_spaces.errors import SpaceError, reason, unknown_name
 from search_spaces.family import (
     CHANNEL_MIXERS,
     DOWNSAMPLINGS,
@@ -322,7 +322,9 @@ def read_file(path: Path) -> SpaceDefinition:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpaceError(f"Cannot read the space {path}: {error}") from None
+        raise SpaceError(
+            f"Cannot read the space {path}: {reason(error)}. `nas spaces` lists those with a name."
+        ) from None
     return read_definition(text, str(path))
 
 

@@ -199,27 +199,45 @@ def heads_of(dim: int, head_dim: int) -> int:
     return max(1, dim // head_dim)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Softmax attention whose values may be wider or narrower than its queries and keys.
+ALIGNED = 8
+"""What fused attention reads comes in runs of this many entries, 16 bytes in half precision."""
 
-    Fused kernels need one width, so the narrower side gets channels of zeros.
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Softmax attention of any widths and any memory layout, in one fused kernel.
+
+    Fused kernels need one width for all three, a multiple of 8: what is narrower gets channels of
+    zeros. On a GPU the distances in memory from token to token and from head to head must be
+    multiples of 8 too, which those of a part of a joint projection need not be. PyTorch does not
+    check it: float32 ends in an error, and half precision on Hopper in wrong values.
 
     Args:
         q: Queries, (B, heads, N, d).
         k: Keys, (B, heads, M, d).
         v: Values, (B, heads, M, e).
-        bias: Added to the scores, broadcast to (B, heads, N, M).
+        bias: Added to the scores, or True where a query may look; broadcast to (B, heads, N, M).
 
     Returns:
         (B, heads, N, e).
     """
     thin, wide = q.shape[3], v.shape[3]
-    if missing := max(0, wide - thin):
-        q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
-    if missing := max(0, thin - wide):
-        v = F.pad(v, (0, missing))
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=thin**-0.5)
-    return y[..., :wide]
+    width = -(-max(thin, wide) // ALIGNED) * ALIGNED
+    scale = None if thin == width else thin**-0.5
+    q, k, v = (_aligned(t, width) for t in (q, k, v))
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    return y if wide == width else y[..., :wide]
+
+
+def _aligned(t: Tensor, width: int) -> Tensor:
+    """The same heads with that many channels, the added ones zero, where fused kernels read."""
+    missing = width - t.shape[3]
+    if not missing and t.stride(1) % ALIGNED == t.stride(2) % ALIGNED == 0:
+        return t
+    # Copied with the heads beside the channels: torch takes a single head for channels-last
+    # memory, and would give it a distance of 1.
+    t = t.transpose(1, 2)
+    t = F.pad(t, (0, missing)) if missing else t.contiguous()
+    return t.transpose(1, 2)
 
 
 def drop_path(x: Tensor, rate: float) -> Tensor:

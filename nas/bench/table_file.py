@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.bench.table import MOST_CATEGORIES, Column, Table
-from nas.errors import DataError, UnknownNameError, did_you_mean
+from nas.errors import DataError, UnknownNameError, did_you_mean, reason
 from nas.search.protocol import Codes, Floats
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -143,7 +143,9 @@ def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
     except FileNotFoundError:
         raise DataError(f"There is no table '{path}'.") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"'{path}' cannot be read as CSV with a header line: {error}.") from None
+        raise DataError(
+            f"'{path}' cannot be read as CSV with a header line: {reason(error)}."
+        ) from None
     uneven = [i for i, line in enumerate(lines, 2) if len(line) != len(header)]
     if uneven:
         raise DataError(

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -57,6 +58,12 @@ class Guarded(TyperGroup):
                 traceback.print_exception(error)
             sys.stderr.write(f"{explanation(error)}\n")
             raise typer.Exit(exit_code(error)) from None
+
+
+def unwrapped(text: str) -> str:
+    """A docstring with one line for each paragraph, so that a terminal of any width wraps it."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def explanation(error: BaseException) -> str:
@@ -128,7 +135,7 @@ _TRAINING = {
 """Commands that train here and measure in other processes."""
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:
-        app.command(rich_help_panel=_panel)(_function)
+        app.command(rich_help_panel=_panel, help=unwrapped(_function.__doc__ or ""))(_function)
 app.add_typer(hardware, rich_help_panel=_panel)
 
 

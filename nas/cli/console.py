@@ -44,6 +44,7 @@ def working() -> Iterator[Console]:
     from rich import progress
     from rich.console import Console as Terminal
 
+    terminal = Terminal(stderr=True)
     bars = progress.Progress(
         progress.TextColumn("  {task.description}"),
         progress.BarColumn(bar_width=30),
@@ -52,8 +53,9 @@ def working() -> Iterator[Console]:
         progress.TextColumn("left:"),
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[note]}", markup=False),
-        console=Terminal(stderr=True),
+        console=terminal,
         transient=True,
+        disable=not terminal.is_interactive,  # or a log file would end in an empty line
     )
     with contextlib.redirect_stdout(sys.stderr), bars:
         yield Console(bars)

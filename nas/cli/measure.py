@@ -66,7 +66,7 @@ def measure(
 
     A search measures the processor by itself when it has to. For a GPU latencies are predicted;
     networks that you measure on it (in eager, compile or cuda-graph) correct the predictions from
-    then on. (Nobody has run that on a GPU yet: tests run it on a processor instead.)
+    then on.
 
     The result is cached and replaces an older one. The data only decide how many channels and
     classes the networks have. Close other programs first: they slow down the measurement.

@@ -84,7 +84,7 @@ Splits = Annotated[
     str | None,
     typer.Option(
         help="Which folder, inside the data's, holds which split, such as "
-        "train=Training,test=Testing. With train=. every folder is a class.",
+        "train=A,test=B. With train=. every folder is a class.",
         metavar="SPLIT=DIR[,SPLIT=DIR]",
         show_default="found by their names",
         rich_help_panel=IMAGES,
@@ -227,7 +227,7 @@ Recipe = Annotated[
     list[str] | None,
     typer.Option(
         help="Change how the supernet is trained, such as learning_rate=0.002, "
-        "sampler.random_children=3 or supervision=labels; repeat for more.",
+        "flip=false or supervision=labels; repeat for more.",
         metavar="KEY=VALUE",
         rich_help_panel=_TRAINING,
     ),

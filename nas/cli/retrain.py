@@ -74,7 +74,7 @@ def retrain(
         str | None,
         typer.Option(
             help="Values of the recipe to search for each network with Optuna, such as "
-            "learning_rate=1e-3..1e-2,layer_decay=0.6..1,drop_path=0..0.2.",
+            "drop_path=0..0.2.",
             metavar="KEY=LOW..HIGH",
             rich_help_panel=options.CLUSTER,
         ),

@@ -58,7 +58,7 @@ def search(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="A device with its conditions, such as a100,batch=32,precision=fp16. Give it "
+            help="A device with its conditions, such as a100,batch=32. Give it "
             "instead of --hardware, --runtime, --precision, --layout, --batch-size and --threads. "
             "Repeat for more targets: a network keeps the budgets of all of them.",
             metavar="SPEC",
@@ -159,7 +159,7 @@ def search(
         typer.Option(
             help="Stock networks to train on the same images and to compare with: auto (a few "
             "that fit the budget, for images larger than 40 px), none, or names of timm's models, "
-            "such as mobilenetv4_conv_small,lcnet_100.",
+            "such as resnet18,lcnet_100.",
             metavar="auto|none|NAME[,NAME]",
             rich_help_panel=_STOCK,
         ),

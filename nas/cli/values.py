@@ -120,11 +120,10 @@ def latency_budgets(
         targets: Their names.
 
     Raises:
-        SettingsError: there are more or fewer lists than targets.
+        SettingsError: there are more or fewer lists than targets, or a list is in another order
+            than that of several targets has to be.
         BudgetError: one is no time.
     """
-    from nas.units import parse_duration
-
     if not lists:
         return [()] * len(targets)
     if len(targets) == 1 and len(lists) > 1:
@@ -137,10 +136,27 @@ def latency_budgets(
             f"There are {len(targets)} targets ({', '.join(targets)}) and {len(lists)} --budget. "
             "Give one for each target, in the same order; --budget none for one without."
         )
-    return [
-        () if text == "none" else tuple(parse_duration(part) for part in text.split(","))
-        for text in lists
-    ]
+    return [_budgets(text, len(targets) == 1) for text in lists]
+
+
+def _budgets(text: str, alone: bool) -> tuple[float, ...]:
+    """One list; that of the only target may be in any order."""
+    from nas.units import parse_duration
+
+    if text.strip() == "none":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        listed = ",".join(part for part in parts if part) or "5ms"
+        raise SettingsError(f"--budget '{text}' has a place without a time; write {listed}.")
+    budgets = [parse_duration(part) for part in parts]
+    ordered = tuple(sorted(set(budgets)))
+    if not alone and tuple(budgets) != ordered:
+        raise SettingsError(
+            f"--budget '{text}': with several targets, budgets go from the tightest to the "
+            "loosest, each once, because those at the same place in the lists belong together."
+        )
+    return ordered
 
 
 def measured_elsewhere(text: str) -> tuple[str, float]:

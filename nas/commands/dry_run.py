@@ -130,12 +130,8 @@ Found = Sequence[tuple[Predictor, Extremes]]
 
 def _lines(found: Found, feasibility: Feasibility, data_shape: DataShape) -> list[str]:
     space = found[0][0].space
-    channels = data_shape.channels
-    images = (
-        f"{channels} image channel{'s' if channels > 1 else ''} and {data_shape.classes} classes"
-    )
     checked = " Budgets are compared with the upper end of the interval."
-    lines = [f"{space.name}: {space.size():.3g} architectures, with {images}"]
+    lines = [f"{space.name}: {space.size():.3g} architectures, with {data_shape}"]
     for predictor, extremes in found:
         lines += [
             str(predictor),

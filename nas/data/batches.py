@@ -51,8 +51,7 @@ class TrainBatches:
     ) -> None:
         """Raises SettingsError if `augmentation` does not fit these images."""
         self._labels = images.labels
-        self._pixels = images.pixels
-        self._resized = ResizedImages(images)
+        self._resized = ResizedImages(images, normalisation)
         self._normalisation = normalisation
         self._augmentation = augmentation
         self._rand_augment = (
@@ -84,7 +83,7 @@ class TrainBatches:
         least = self._augmentation.zoom
         if least == 1.0:
             return self._resized.take(indices, resolution)
-        return zoomed(self._pixels[indices], resolution, least, self._seed, step)
+        return zoomed(self._resized.as_stored(indices), resolution, least, self._seed, step)
 
     def _indices(self, step: int, batch_size: int) -> IntArray:
         epoch, position = divmod(step, self.steps_per_epoch(batch_size))
@@ -100,7 +99,7 @@ class EvalBatches:
     def __init__(self, images: Images, normalisation: Normalisation) -> None:
         """The normalisation is always that of the training images."""
         self.labels = images.labels
-        self._resized = ResizedImages(images)
+        self._resized = ResizedImages(images, normalisation)
         self._normalisation = normalisation
 
     def batches(self, resolution: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

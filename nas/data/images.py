@@ -22,7 +22,8 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
 MARGIN = 128
-"""The grey level of the margins of padded images."""
+"""The grey level of the margins of padded images, as they are stored; where a network is used that
+is normalised with another mean, they take its colour."""
 EIGHT_BITS = (0.0, 256.0)
 _CHUNK = 512
 """Images whose float64 copy is made at once: 50,000 CIFAR images at once would take 1.2 GB."""
@@ -35,15 +36,19 @@ class Images:
     Attributes:
         pixels: (N, H, W, C), uint8 or float32.
         labels: (N,) int64, positions in the data set's `classes`.
+        sizes: (N, 2) int64, of images with margins: height and width that the pictures had in
+            their files, which say where they lie (`nas.data.margins`). None without margins.
     """
 
     pixels: PixelArray
     labels: IntArray
+    sizes: IntArray | None = None
 
     def __post_init__(self) -> None:
         """Checks what every reader of ours guarantees."""
         assert self.pixels.ndim == 4 and self.pixels.dtype in (np.uint8, np.float32)
         assert self.labels.shape == self.pixels.shape[:1] and self.labels.dtype == np.int64
+        assert self.sizes is None or self.sizes.shape == (len(self.labels), 2)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,7 +66,14 @@ class Images:
 
     def select(self, indices: IntArray) -> Images:
         """A copy of the images at `indices`; it holds no reference to the others."""
-        return Images(self.pixels[indices], self.labels[indices])
+        sizes = None if self.sizes is None else self.sizes[indices]
+        return Images(self.pixels[indices], self.labels[indices], sizes)
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
+        """All that the images consist of."""
+        found = (self.pixels, self.labels)
+        return found if self.sizes is None else (*found, self.sizes)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from nas.data.copies import describe_copies
 from nas.data.formats import cifar10, digits, folder, idx, npz
 from nas.data.images import Dataset, Images, Normalisation, Source, count_classes
 from nas.data.splits import hold_out
-from nas.errors import DataError, SettingsError, unknown_name
+from nas.errors import DataError, SettingsError, reason, unknown_name
 from nas.reading import Fit, ReadOptions
 from supernet.randomness import Stream, generator
 
@@ -147,7 +147,8 @@ def _read(spec: str, kind: str, path: Path | None, options: ReadOptions) -> Sour
     try:
         return READERS[kind](path, options)
     except OSError as error:
-        raise DataError(f"Data '{spec}' cannot be read: {error}.") from error
+        place = f"'{error.filename}': " if error.filename not in (None, str(path)) else ""
+        raise DataError(f"Data '{spec}' cannot be read: {place}{reason(error)}.") from error
 
 
 def _check_options(kind: str, options: ReadOptions) -> None:
@@ -199,7 +200,7 @@ def _identify(classes: tuple[str, ...], *splits: Images) -> str:
     """12 hex digits of the splits' contents: other images or another split, another id."""
     digest = hashlib.blake2b(json.dumps(classes).encode(), digest_size=6)
     for split in splits:
-        for array in (split.pixels, split.labels):
+        for array in split.arrays:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

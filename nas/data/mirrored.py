@@ -50,7 +50,7 @@ def _drawn(data: SearchData) -> tuple[FloatArray, IntArray]:
             data.validation.pixels[chosen[split:] - len(data.train)],
         ]
     )
-    small = resize(pixels.astype(np.float32), _SIDE)
+    small = resize(pixels.astype(np.float32), (_SIDE, _SIDE))
     return np.asarray(small, dtype=np.float32), labels[chosen]
 
 

@@ -1,33 +1,54 @@
-"""Images without labels: every image below a folder, at the size of the labelled ones."""
+"""Images without labels: every image below a folder, read as the labelled ones were."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from PIL import Image
 
-from nas.data.formats.folder import image_files
-from nas.data.formats.pictures import decode
+from nas.data.formats.folder import image_files, passed_over
+from nas.data.formats.pictures import Form, decode
 from nas.data.images import Images, Splits
 from nas.data.load import parse_spec
+from nas.data.resizing import resize
 from nas.errors import DataError
 from nas.reading import ReadOptions
 
 
-def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Images:
-    """The images of a folder; their labels are all 0 and mean nothing.
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Images whose labels are all 0 and mean nothing, and what a person should know of them."""
+
+    images: Images
+    notes: tuple[str, ...]
+
+    @cached_property
+    def id(self) -> str:
+        """12 hex digits of the images' contents."""
+        digest = hashlib.blake2b(digest_size=6)
+        for array in self.images.arrays:
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Unlabelled:
+    """The images of a folder.
 
     Args:
         spec: `folder:DIR`; folders inside it mean nothing either.
-        like: Data whose images they have to resemble in size and channels.
+        like: Pictures that they have to resemble in size, channels and levels.
         options: How images are read.
 
     Raises:
-        DataError: it is no folder, holds no images, or the labelled data are no pictures.
+        DataError: it is no folder, holds no images, files cannot be read, or the labelled data
+            are no pictures.
     """
     kind, path = parse_spec(spec)
-    if kind != "folder" or path is None or like.train.pixels.dtype != np.uint8:
+    usable = like.train.pixels.dtype == np.uint8 and like.shape.channels in (1, 3)
+    if kind != "folder" or path is None or not usable:
         raise DataError(
             f"Unlabelled images '{spec}' cannot be used with '{like.kind}' data: write "
             "folder:DIR, and use it beside pictures."
@@ -35,20 +56,11 @@ def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Images:
     files = image_files(path) if path.is_dir() else []
     if not files:
         raise DataError(f"'{path}' holds no images. Check --unlabelled folder:{path}.")
-    decoded = decode(files, options)
-    pixels = decoded.pixels[decoded.read]
-    height, width = like.native_size
-    mode = "L" if like.shape.channels == 1 else "RGB"
-    fitted = np.empty((len(pixels), height, width, like.shape.channels), dtype=np.uint8)
-    for place, source in zip(fitted, pixels, strict=True):
-        picture = Image.fromarray(source.squeeze(-1) if source.shape[2] == 1 else source)
-        picture = picture.convert(mode).resize((width, height), Image.Resampling.BICUBIC)
-        place[...] = np.asarray(picture).reshape(place.shape)
-    return Images(fitted, np.zeros(len(fitted), dtype=np.int64))
-
-
-def identify(images: Images) -> str:
-    """12 hex digits of the images' contents."""
-    digest = hashlib.blake2b(str(images.pixels.shape).encode(), digest_size=6)
-    digest.update(np.ascontiguousarray(images.pixels).data)
-    return digest.hexdigest()
+    form = Form(max(like.native_size), like.shape.channels, like.levels)
+    decoded = decode(files, options, form=form)
+    pixels, sizes = decoded.pixels[decoded.read], decoded.sizes
+    if pixels.shape[1:3] != like.native_size:  # beside arrays that are not square
+        pixels, sizes = resize(pixels, like.native_size), None
+    sizes = None if sizes is None else sizes[decoded.read]
+    notes = (*decoded.notes, *passed_over(path, [], files))
+    return Unlabelled(Images(pixels, np.zeros(len(pixels), dtype=np.int64), sizes), notes)

@@ -33,7 +33,7 @@ def zoomed(pixels: PixelArray, resolution: int, least: float, seed: int, step: i
     out = np.empty((count, resolution, resolution, channels), pixels.dtype)
     boxes = _boxes(count, height, width, least, seed, step)
     for image, source, (top, left, bottom, right) in zip(out, pixels, boxes, strict=True):
-        image[...] = resize(source[None, top:bottom, left:right], resolution)[0]
+        image[...] = resize(source[None, top:bottom, left:right], (resolution, resolution))[0]
     return out
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from nas.data.images import EIGHT_BITS, Splits
-from nas.errors import CheckpointError, SpaceError
+from nas.errors import CheckpointError, SpaceError, reason
 from nas.reading import Fit
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
@@ -43,7 +43,7 @@ _HEAD = """\
 _FITTED: dict[Fit, str] = {
     "crop": "Scale the shorter side and crop the centre",
     "squash": "Resize both sides",
-    "pad": "Scale the longer side and pad with grey (level 128)",
+    "pad": "Scale the longer side and pad with the mean",
 }
 
 
@@ -178,7 +178,7 @@ def read_architecture(path: Path) -> Architecture:
         text = file.read_text()
         document = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpaceError(f"Cannot read an architecture from '{file}': {error}.") from None
+        raise SpaceError(f"Cannot read an architecture from '{file}': {reason(error)}.") from None
     if isinstance(document, Mapping) and "architecture" in document:
         document = document["architecture"]
     return Architecture.from_dict(document)

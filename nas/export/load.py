@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 
-from nas.errors import CheckpointError
+from nas.errors import CheckpointError, reason
 from nas.export.description import ARCHITECTURE_FILE, WEIGHTS_FILE, ExportDescription
 from search_spaces.network import Network, build_network
 
@@ -58,5 +58,5 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"There is no exported network in '{file.parent}': {error}."
+            f"There is no exported network in '{file.parent}' ('{file.name}': {reason(error)})."
         ) from None

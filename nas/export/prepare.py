@@ -19,9 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.data.formats.pictures import open_image as _opened
-from nas.data.formats.squares import CUBIC, LINEAR, margin_of, to_square
+from nas.data.formats.picture_file import open_image as _opened
+from nas.data.formats.squares import CUBIC, LINEAR, to_square
 from nas.data.images import Normalisation
+from nas.data.margins import margin_of
 from nas.errors import DataError
 from nas.export.description import DataDescription, Interpolation
 from nas.export.load import read_description
@@ -48,7 +49,7 @@ def prepare_files(folder: Path | str, files: Sequence[Path | str]) -> Tensor:
     """
     description = read_description(folder)
     data, side = description.data, description.architecture.resolution
-    margin = margin_of((data.mean, data.std), data.in_channels)
+    margin = margin_of(data.mean)
     resampling = _RESAMPLING[data.interpolation(side)]
     pixels = np.empty((len(files), side, side, data.in_channels), dtype=np.uint8)
     for place, file in zip(pixels, files, strict=True):

@@ -124,10 +124,7 @@ def _calibration(
 def _require_measurable(subject: Subject, measure: bool) -> None:
     """Raise NotFittedError if a target without a profile is not to be measured here."""
     target = subject.target
-    what = (
-        f"'{subject.space.name}' on {target} with {subject.data_shape.channels} image channels "
-        f"and {subject.data_shape.classes} classes"
-    )
+    what = f"'{subject.space.name}' on {target} with {subject.data_shape}"
     if check(target.device).kind == "board":
         raise NotFittedError(
             f"Nothing was measured yet for {what}. Write networks to measure there with "

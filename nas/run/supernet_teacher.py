@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data.batches import TrainBatches
-from nas.data.unlabelled import identify, load_unlabelled
 from nas.pretrained.donor import frozen
-from nas.pretrained.teacher import Teacher, load_teacher
 from nas.progress import Progress
 from nas.retrain.trainer import OneChild
 from nas.run.context import Context
@@ -63,17 +61,13 @@ def teacher_of(context: Context, console: Progress) -> TeacherAtWork | None:
         UnknownNameError, WeightsError: it is unknown, or its weights cannot be had.
         DataError: the unlabelled images cannot be read.
     """
-    s = context.settings
-    if s.teacher is None:
+    teacher, unlabelled = context.load_teacher(), None
+    if teacher is None:
         return None
     child = context.whole_space.decode(context.whole_space.largest())
-    teacher = load_teacher(s.teacher, child.resolution, context.data.shape, s.seed)
-    unlabelled = None
-    if s.unlabelled is not None:
-        images = load_unlabelled(s.unlabelled, context.data, context.reading)
-        console.say(f"{len(images)} images without labels, about which the teacher speaks")
-        unlabelled = context.batches_of(images, s.seed)
-    key = _key(context, teacher, child)
+    if context.unlabelled is not None:
+        unlabelled = context.batches_of(context.unlabelled.images, context.settings.seed)
+    key = _key(context, child)
     path = cache_dir() / "teachers" / key / "teacher.safetensors"
     with lock(path.parent / "lock"):
         if path.exists():
@@ -88,19 +82,21 @@ def teacher_of(context: Context, console: Progress) -> TeacherAtWork | None:
 
 def teaching_key(context: Context) -> str | None:
     """What decides the external teacher's answers; None without one."""
-    s = context.settings
-    if s.teacher is None:
+    if context.settings.teacher is None:
         return None
     child = context.whole_space.decode(context.whole_space.largest())
-    teacher = load_teacher(s.teacher, child.resolution, context.data.shape, s.seed)
-    unlabelled = ""
-    if s.unlabelled is not None:
-        unlabelled = identify(load_unlabelled(s.unlabelled, context.data, context.reading))
-    return f"{_key(context, teacher, child)} {unlabelled}"
+    unlabelled = "" if context.unlabelled is None else context.unlabelled.id
+    return f"{_key(context, child)} {unlabelled}"
 
 
-def _key(context: Context, teacher: Teacher, child: Architecture) -> str:
-    parts = (teacher.digest, context.dataset.id, child.resolution, context.settings.seed, RECIPE)
+def _key(context: Context, child: Architecture) -> str:
+    parts = (
+        context.teacher_digest,
+        context.dataset.id,
+        child.resolution,
+        context.settings.seed,
+        RECIPE,
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

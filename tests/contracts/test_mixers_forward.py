@@ -142,6 +142,18 @@ def test_double_precision_agrees_with_single(name: str) -> None:
 
 
 @every_family
+def test_half_precision_agrees_with_single(name: str) -> None:
+    x = images(4, 48, 7, 9)
+    for options, module in modules(FAMILIES[name], 48):
+        with torch.inference_mode():
+            single, half = module(x), module.half()(x.half())
+        assert half.dtype == torch.float16
+        errors = (half.float() - single).square().mean(1).sqrt() / single.square().mean().sqrt()
+        # A tenth of the positions may differ: those that choose what they look at.
+        assert errors.quantile(0.9) < 4e-3, options
+
+
+@every_family
 def test_a_module_traced_on_fake_tensors_still_runs_on_real_ones(name: str) -> None:
     for options, module in modules(FAMILIES[name], 32):
         with FakeTensorMode(allow_non_fake_inputs=True):

@@ -17,9 +17,10 @@ from nas.errors import InfeasibleError, SettingsError
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.progress import Silent
 from nas.result import RunResult
-from nas.run.context import Context, short_names
+from nas.run.context import Context
 from nas.run.front import Front
 from nas.run.measure import unanswered
+from nas.run.targets import short_names
 from nas.search.front_file import read_front
 from nas.search.objectives import Budgets
 from nas.settings import Settings

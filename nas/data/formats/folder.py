@@ -79,11 +79,12 @@ def read(folder: Path, options: ReadOptions | None = None) -> Source:
         counts = [len(by_class[name]) for name in by_class]
         labels = np.repeat(np.array([classes.index(name) for name in by_class]), counts)
         kept = decoded.read[start : start + len(labels)]
-        part = decoded.pixels[start : start + len(labels)][kept]
-        images[split] = Images(part, labels[kept].astype(np.int64))
+        chosen = start + np.flatnonzero(kept)
+        sizes = None if decoded.sizes is None else decoded.sizes[chosen]
+        images[split] = Images(decoded.pixels[chosen], labels[kept].astype(np.int64), sizes)
         start += len(labels)
     roots = [root for by_class in folders.values() for root in by_class.values()]
-    notes = (*decoded.notes, *_passed_over(folder, roots, files).notes())
+    notes = (*decoded.notes, *passed_over(folder, roots, files))
     found = (images.get("validation"), images.get("test"))
     return Source(classes, images["train"], *found, notes, decoded.levels)
 
@@ -113,8 +114,8 @@ def _files_below(
             yield Path(place) / name, hidden
 
 
-def _passed_over(folder: Path, roots: Sequence[Path], used: Sequence[Path]) -> _PassedOver:
-    """What lies in the data's folder, and in class folders elsewhere, besides the images used."""
+def passed_over(folder: Path, roots: Sequence[Path], used: Sequence[Path]) -> tuple[str, ...]:
+    """Sentences on what lies in the data's folder, and in `roots` elsewhere, but is not used."""
     passed, known = _PassedOver(), {os.path.realpath(path) for path in used}
     elsewhere = [root for root in roots if not root.is_relative_to(folder)]
     for place in (folder, *elsewhere):
@@ -133,7 +134,7 @@ def _passed_over(folder: Path, roots: Sequence[Path], used: Sequence[Path]) -> _
                 passed.hidden_files.append(name)
             else:
                 passed.loose.append(name)
-    return passed
+    return tuple(passed.notes())
 
 
 def _what(path: Path) -> str:

@@ -9,11 +9,9 @@ Source: timm.data.create_transform with crop_mode center, squash and border, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PIL import Image
 
-from nas.data.images import MARGIN
+from nas.data.margins import place_of
 from nas.reading import Fit
 
 CUBIC, LINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
@@ -36,14 +34,6 @@ def to_square(
     return _cropped(image, side, resampling)
 
 
-def margin_of(
-    normalisation: tuple[Sequence[float], Sequence[float]] | None, channels: int
-) -> tuple[int, ...]:
-    """The colour of margins: the mean that images are normalised with, see `Normalisation.of`."""
-    mean = normalisation[0] if normalisation else ()
-    return tuple(round(255 * m) for m in mean) if len(mean) == channels else (MARGIN,) * channels
-
-
 def _cropped(image: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
     longest = _LONGEST * min(image.size)
     if max(image.size) > longest:
@@ -62,10 +52,7 @@ def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _padded(
     image: Image.Image, side: int, resampling: Image.Resampling, margin: tuple[int, ...]
 ) -> Image.Image:
-    ratio = side / max(image.size)
-    width, height = (max(1, round(length * ratio)) for length in image.size)
+    place = place_of(image.height, image.width, side)
     square = Image.new(image.mode, (side, side), margin)
-    square.paste(
-        image.resize((width, height), resampling), ((side - width) // 2, (side - height) // 2)
-    )
+    square.paste(image.resize((place.width, place.height), resampling), (place.left, place.top))
     return square

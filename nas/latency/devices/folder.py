@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from nas.errors import SettingsError
+from nas.errors import SettingsError, reason
 from nas.latency.devices.device import Device
 from nas.storage import atomic_write
 
@@ -115,4 +115,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"Cannot read the device file '{path}': {error}.") from None
+        raise SettingsError(f"Cannot read the device file '{path}': {reason(error)}.") from None

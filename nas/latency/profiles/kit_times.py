@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import SettingsError
+from nas.errors import SettingsError, reason
 from nas.latency.devices import check
 from nas.latency.profiles.calibrate_gpu import corrected
 from nas.latency.profiles.choosing import drawn_at_random
@@ -118,7 +118,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str | None]]]:
             lines = list(enumerate(reader, start=2))
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"Cannot read the times in '{path}': {error}.") from None
+        raise SettingsError(f"Cannot read the times in '{path}': {reason(error)}.") from None
     missing = [name for name in ("id", "ms") if name not in columns]
     if missing:
         raise SettingsError(

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import attend, heads_of, maps, merge_heads, split_heads, tokens
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Attention(nn.Module):
         height, width = x.shape[2:]
         t = tokens(x)  # (B, N, C)
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
+        y = attend(q, k, v)  # (B, heads, N, head_dim)
         return maps(self.project(merge_heads(y)), height, width)
 
 

@@ -11,11 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import depthwise, heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import (
+    attend,
+    depthwise,
+    heads_of,
+    maps,
+    merge_heads,
+    split_heads,
+    tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class ConvProjectionAttention(nn.Module):
         q = split_heads(self.q(tokens(self.query(x))), self.heads)
         k = split_heads(self.k(tokens(self.key(x))), self.heads)
         v = split_heads(self.v(tokens(self.value(x))), self.heads)
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
+        y = attend(q, k, v)  # (B, heads, N, head_dim)
         return maps(self.project(merge_heads(y)), height, width)
 
 

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import attend, heads_of, maps, merge_heads, split_heads, tokens
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class GatedPositionAttention(nn.Module):
         height, width = x.shape[2:]
         t = tokens(x)
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        content = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, d)
+        content = attend(q, k, v)  # (B, heads, N, d)
         position = self._look(v.reshape(-1, self.heads, height, width, v.shape[3]))
         gate = torch.sigmoid(self.gate)[:, None, None]
         y = (1 - gate) * content + gate * position

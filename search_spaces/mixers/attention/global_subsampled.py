@@ -18,7 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import LayerNorm2d, heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import (
+    LayerNorm2d,
+    attend,
+    heads_of,
+    maps,
+    merge_heads,
+    split_heads,
+    tokens,
+)
 
 HEAD = 32  # width of a head in every published model
 
@@ -55,7 +63,7 @@ class GlobalSubsampledAttention(nn.Module):
         q = split_heads(self.q(tokens(x)), self.heads)
         z = tokens(self.norm(self._summaries(x)))
         k, v = split_heads(self.k(z), self.heads), split_heads(self.v(z), self.heads)
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, 32)
+        y = attend(q, k, v)  # (B, heads, N, 32)
         return maps(self.project(merge_heads(y)), height, width)
 
     def _summaries(self, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, merge_heads, split_heads
+from search_spaces.layers import attend, heads_of, merge_heads, split_heads
 from search_spaces.windows import from_windows, to_windows
 
 
@@ -58,7 +58,7 @@ class HaloAttention(nn.Module):
         q = split_heads(to_windows(self.q(x), side, side).flatten(1, 2), self.heads)
         k = split_heads(self._surroundings(self.k(x), side), self.heads)
         v = split_heads(self._surroundings(self.v(x), side), self.heads)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(q, side))
+        y = attend(q, k, v, self._bias(q, side))
         y = self.project(merge_heads(y)).reshape(-1, side, side, x.shape[3])
         return from_windows(y, height, width).permute(0, 3, 1, 2)
 

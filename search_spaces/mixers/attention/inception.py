@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import (
     PointwiseLinear,
+    attend,
     depthwise,
     heads_of,
     maps,
@@ -93,7 +94,7 @@ class Inception(nn.Module):
             x = F.avg_pool2d(x, self.pool, self.pool, ceil_mode=True)
         t = tokens(x)
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        y = merge_heads(F.scaled_dot_product_attention(q, k, v))
+        y = merge_heads(attend(q, k, v))
         y = maps(y, *x.shape[2:])
         if self.pool > 1:
             y = F.interpolate(y, scale_factor=float(self.pool))[:, :, :height, :width]

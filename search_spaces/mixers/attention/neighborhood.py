@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of
+from search_spaces.layers import attend, heads_of
 
 TILE = 4  # queries along each side that share their keys
 
@@ -66,7 +65,7 @@ class NeighborhoodAttention(nn.Module):
         bias = torch.cat((table.flatten(1), outside), 1)[:, plan.offsets.flatten()]
         bias = bias.reshape(self.heads, *plan.offsets.shape).transpose(0, 1).flatten(0, 1)
         # Tiles stand beside the heads, so that all samples share the bias.
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+        y = attend(q, k, v, bias[None])
         merged: Tensor = self.project(self._merged(y, plan))
         return merged.permute(0, 3, 1, 2)
 

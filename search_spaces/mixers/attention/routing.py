@@ -5,6 +5,9 @@
 
 A map has `regions` regions along each side, or one for each position if it is smaller. Where they
 do not divide it, the last ones are smaller: what they lack is masked.
+In half precision 1 to 4 % of the regions may choose others, where two were nearly equal, and their
+outputs are of other keys: in all bfloat16 is then up to 10 % from float32, with random weights at
+width 48. With float32's choices it is within 0.5 %, as other attention.
 Elastic: channels and heads (leading).
 Paper: BiFormer, Zhu et al. 2023, https://arxiv.org/abs/2303.08810 (Section 3.2)
 """
@@ -14,12 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import depthwise, heads_of, merge_heads, split_heads
+from search_spaces.layers import attend, depthwise, heads_of, merge_heads, split_heads
 from search_spaces.windows import from_windows, to_windows
 
 
@@ -65,7 +67,7 @@ class RoutingAttention(nn.Module):
         tiled = height % sides[0] == 0 and width % sides[1] == 0
         mask = None if tiled else there[index].reshape(batch * count, 1, 1, -1)
         q, k, v = (split_heads(t, self.heads) for t in (q.flatten(0, 1), k, v))
-        y = merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+        y = merge_heads(attend(q, k, v, mask))
 
         y = from_windows(y.reshape(-1, *sides, shape[3]), height, width)
         y = y + self.local(values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

@@ -16,7 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import LayerNorm2d, heads_of, maps, merge_heads, split_heads, tokens
+from search_spaces.layers import (
+    LayerNorm2d,
+    attend,
+    heads_of,
+    maps,
+    merge_heads,
+    split_heads,
+    tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class SpatialReductionAttention(nn.Module):
         q = split_heads(self.q(tokens(x)), self.heads)
         t = tokens(reduced)
         k, v = split_heads(self.k(t), self.heads), split_heads(self.v(t), self.heads)
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, head_dim)
+        y = attend(q, k, v)  # (B, heads, N, head_dim)
         return maps(self.project(merge_heads(y)), height, width)
 
 

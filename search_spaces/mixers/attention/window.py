@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from search_spaces.constants import constants
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, merge_heads, split_heads
+from search_spaces.layers import attend, heads_of, merge_heads, split_heads
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class WindowAttention(nn.Module):
         if shift:
             mask = _shift_mask(t, rows, columns, side, shift, x.device).to(bias.dtype)
             bias = (bias + mask[:, None]).repeat(batch, 1, 1, 1)  # (B * windows, heads, N, N)
-        t = self.project(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=bias)))
+        t = self.project(merge_heads(attend(q, k, v, bias)))
 
         x = t.reshape(batch, rows, columns, side, side, -1).transpose(2, 3)
         x = x.reshape(batch, rows * side, columns * side, -1)

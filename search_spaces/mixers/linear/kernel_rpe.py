@@ -24,6 +24,7 @@ from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
 
 REACH = 14  # greatest offset with an entry of its own, plus one
+TOGETHER = 4  # features whose maps are in memory at once, padded to four times their size
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,12 @@ class KernelRpeAttention(nn.Module):
         q, k = self._features(self.q(t)), self._features(self.k(t))  # (B, heads, m, N)
         v = split_heads(self.v(t), self.heads).transpose(2, 3)  # (B, heads, d, N)
         v = F.pad(v, (0, 0, 0, 1), value=1.0)  # the last channel sums the weights
-        products = k[:, :, :, None] * v[:, :, None]  # (B, heads, m, d + 1, N)
-        sums = self._correlated(products.reshape(*products.shape[:4], height, width))
-        y = (q[:, :, :, None] * sums.flatten(4)).sum(2)  # (B, heads, d + 1, N)
+        spectrum = self._spectrum(v, height, width)
+        y = torch.zeros_like(v)  # (B, heads, d + 1, N)
+        for some_q, some_k in zip(q.split(TOGETHER, 2), k.split(TOGETHER, 2), strict=True):
+            products = torch.unflatten(some_k[:, :, :, None] * v[:, :, None], 4, (height, width))
+            sums = _correlated(products, spectrum)
+            y = y + (some_q[:, :, :, None] * sums.flatten(4)).sum(2)
         y = (y[:, :, :-1] / y[:, :, -1:]).transpose(2, 3)
         return maps(self.project(merge_heads(y)), height, width)
 
@@ -70,18 +74,22 @@ class KernelRpeAttention(nn.Module):
         u = F.normalize(split_heads(t, self.heads), dim=3)
         return torch.exp(self.directions @ u.transpose(2, 3))
 
-    def _correlated(self, u: Tensor) -> Tensor:
-        """Sums over all positions of (B, heads, m, d + 1, H, W), weighted by their offsets."""
-        height, width = u.shape[4:]
-        # Half precisions have no FFT: the spectrum is computed in float32.
-        wide = torch.promote_types(u.dtype, torch.float32)
+    def _spectrum(self, like: Tensor, height: int, width: int) -> Tensor:
+        """Of c, the weights of the offsets, (heads, 1, 1, 2 H, W + 1)."""
         table: Tensor = self.bias
-        rows, columns = (_circle(u, side, u.device) for side in (height, width))
-        kernel = torch.exp(table[:, rows][:, :, columns].to(wide))[:, None, None]
-        padded = F.pad(u.to(wide), (0, width, 0, height))
-        spectrum = torch.fft.rfft2(padded) * torch.fft.rfft2(kernel)
-        y: Tensor = torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))
-        return y[..., :height, :width].to(u.dtype)
+        wide = torch.promote_types(like.dtype, torch.float32)
+        rows, columns = (_circle(like, side, like.device) for side in (height, width))
+        return torch.fft.rfft2(torch.exp(table[:, rows][:, :, columns].to(wide)))[:, None, None]
+
+
+def _correlated(u: Tensor, spectrum: Tensor) -> Tensor:
+    """Sums over all positions of (B, heads, m, d + 1, H, W), weighted by their offsets."""
+    height, width = u.shape[4:]
+    # Half precisions have no FFT.
+    wide = torch.promote_types(u.dtype, torch.float32)
+    padded = F.pad(u.to(wide), (0, width, 0, height))
+    y = torch.fft.irfft2(torch.fft.rfft2(padded) * spectrum, s=(2 * height, 2 * width))
+    return y[..., :height, :width].to(u.dtype)
 
 
 @constants

@@ -5,8 +5,10 @@
     x, y: (B, C, H, W)
 
 The directions w are orthogonal in blocks of d, with the lengths of Gaussian vectors; they are
-constants, equal in all heads and all networks. Exponents are taken relative to the greatest one,
-which cancels but for a small constant that is added to the features.
+constants, equal in all heads and all networks. Each exponent of a key is taken relative to the
+greatest one of its feature, which is added to the queries' instead, and each of a query relative
+to the query's greatest one. All of it cancels. What is summed stays in the range of half
+precision, and no sum is less than one over the number of positions, so no constant is needed.
 Elastic: channels and heads (leading; a head is always `head_dim` wide).
 Paper: Performer, Choromanski et al. 2020, https://arxiv.org/abs/2009.14794 (Section 2.3-2.4)
 """
@@ -21,8 +23,6 @@ from torch import Tensor, nn
 from search_spaces.directions import orthogonal_directions
 from search_spaces.family import MIXERS, Family, Options, choice
 from search_spaces.layers import heads_of, maps, merge_heads, split_heads, tokens
-
-EPS = 1e-6  # added to the features, so that no sum of them is zero
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,25 @@ class RandomFeatureAttention(nn.Module):
         height, width = x.shape[2:]
         t = tokens(x)
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        q = self._features(q, (3,))  # (B, heads, N, m)
-        k = self._features(k, (2, 3))
+        q, k = self._features(self._exponents(q), self._exponents(k))  # (B, heads, N, m)
         mean = 1.0 / (height * width)  # keeps the sums in range at any resolution
         context = (k * mean).transpose(2, 3) @ v  # (B, heads, m, d)
         total = q @ k.mean(dim=2, keepdim=True).transpose(2, 3)  # (B, heads, N, 1)
         return maps(self.project(merge_heads(q @ context / total)), height, width)
 
-    def _features(self, u: Tensor, over: tuple[int, ...]) -> Tensor:
-        """Positive features of queries or keys, relative to the greatest along some dimensions."""
+    def _exponents(self, u: Tensor) -> Tensor:
+        """Logarithms of the positive features of queries or keys."""
         u = u * u.shape[-1] ** -0.25
-        exponents = u @ self.directions.T
-        exponents = exponents - u.square().sum(-1, keepdim=True) / 2
-        greatest = exponents.detach().amax(over, keepdim=True)
-        return torch.exp(exponents - greatest) + EPS
+        return u @ self.directions.T - u.square().sum(-1, keepdim=True) / 2
+
+    def _features(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of queries and keys from their exponents, up to a factor of each query's.
+
+        The greatest key of each feature is 1, and so is the greatest feature of each query.
+        """
+        greatest = k.detach().amax(2, keepdim=True)  # of each feature
+        q = q + greatest
+        return torch.exp(q - q.detach().amax(3, keepdim=True)), torch.exp(k - greatest)
 
 
 MIXERS.register(

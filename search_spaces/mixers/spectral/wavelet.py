@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.layers import heads_of, merge_heads, split_heads
+from search_spaces.layers import attend, heads_of, merge_heads, split_heads
 
 Filters = tuple[tuple[float, ...], tuple[float, ...]]
 _ROOT = math.sqrt(3)
@@ -57,7 +57,7 @@ class SelfAttention(nn.Module):
     def forward(self, t: Tensor) -> Tensor:
         """Every token looks at every other one."""
         q, k, v = (split_heads(layer(t), self.heads) for layer in (self.q, self.k, self.v))
-        y: Tensor = self.project(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+        y: Tensor = self.project(merge_heads(attend(q, k, v)))
         return y
 
 

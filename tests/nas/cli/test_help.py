@@ -122,3 +122,18 @@ def test_the_formats_in_the_help_are_those_that_there_are(run: Callable[..., Res
     from nas.export import FORMATS
 
     assert set(named) == set(FORMATS.names())
+
+
+@pytest.mark.parametrize("name", [" ".join(path) for path in COMMANDS])
+def test_help_is_whole_on_a_usual_terminal(
+    name: str, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No example is cut off, and sentences are broken where the terminal ends."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*name.split(), "--help").output
+    assert "Usage: nas" in shown and "\u2026" not in shown
+    prose = shown.partition("Example: ")[0].splitlines()
+    for line, after in zip(prose[4:], prose[5:], strict=False):
+        first = (after.split() or [""])[0]
+        if line.strip() and first.isalpha():  # the next word had no room
+            assert len(line.rstrip()) + 1 + len(first) > 78, line

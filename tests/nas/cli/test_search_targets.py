@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import Result
 
+from nas.cli.values import latency_budgets
+from nas.errors import SettingsError
 from nas.settings import Settings, TargetChoice
 
 if TYPE_CHECKING:
@@ -77,8 +79,7 @@ def test_a_target_without_a_budget_is_said_so(asked: Callable[[str], Settings]) 
         ("--target cpu --target a100 --budget 5ms --budget 5ms --budget 1ms", "and 3 --budget."),
         ("--budget 5,10", "The duration '5' has no unit; write 5ms."),
         ("--budget 5MiB", "The duration '5MiB' has an unknown unit"),
-        ("--budget 2ms,,5ms", "The duration '' is not a finite number with a unit"),
-        ("--budget 5ms,2ms", "from the tightest to the loosest, each once: 2, 5"),
+        ("--budget 2ms,,5ms", "has a place without a time; write 2ms,5ms."),
         (
             "--target cpu --target a100 --budget 1ms,2ms --budget 1ms,2ms,3ms",
             "equally many, or just one. There are: 2 for cpu, 3 for a100",
@@ -91,3 +92,20 @@ def test_wrong_targets_and_budgets_end_in_one_message(run: Run, words: str, mess
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not result.stdout
+
+
+@pytest.mark.parametrize("typed", ["2ms,5ms,10ms", "10ms, 2ms,5ms", "5ms,2ms,10ms,5ms"])
+def test_the_budgets_of_one_target_are_put_in_order(typed: str) -> None:
+    assert latency_budgets([typed], ["cpu"]) == [(2.0, 5.0, 10.0)]
+
+
+def test_the_budgets_of_several_targets_keep_their_places() -> None:
+    assert latency_budgets(["2ms,5ms", " none"], ["a100", "cpu"]) == [(2.0, 5.0), ()]
+    with pytest.raises(SettingsError, match="same place in the lists belong together"):
+        latency_budgets(["2ms,5ms", "40ms,20ms"], ["a100", "cpu"])
+
+
+@pytest.mark.parametrize("typed", ["5ms,", ",5ms", "5ms,,", ","])
+def test_a_list_of_budgets_with_an_empty_place_is_told(typed: str) -> None:
+    with pytest.raises(SettingsError, match="has a place without a time; write 5ms"):
+        latency_budgets([typed], ["cpu"])

@@ -176,7 +176,7 @@ def _matches(before: torch.Tensor, after: torch.Tensor):  # type: ignore[no-unty
 def test_copies_of_a_resolution_change_nothing_but_speed() -> None:
     images = _images(20)
     indices = np.array([3, 19, 0])
-    kept, unkept = ResizedImages(images), ResizedImages(images, cache_mib=0.0)
+    kept, unkept = (ResizedImages(images, Normalisation.of(images), each) for each in (9.0, 0.0))
     for resolution in (8, 12, 20):
         np.testing.assert_array_equal(
             kept.take(indices, resolution), unkept.take(indices, resolution)
@@ -185,7 +185,7 @@ def test_copies_of_a_resolution_change_nothing_but_speed() -> None:
 
 @pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (3, np.uint8), (9, np.float32)])
 def test_resizing_keeps_the_type_and_a_flat_image_flat(channels: int, dtype: type) -> None:
-    resized = resize(np.full((2, 12, 9, channels), 77, dtype), 20)
+    resized = resize(np.full((2, 12, 9, channels), 77, dtype), (20, 20))
     assert resized.shape == (2, 20, 20, channels) and resized.dtype == dtype
     np.testing.assert_allclose(resized, 77, rtol=1e-6)
 

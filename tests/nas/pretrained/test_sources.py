@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from nas.errors import MissingExtraError, UnknownNameError, WeightsError
-from nas.pretrained import load_donor, package_installed
+from nas.pretrained import check_teacher, load_donor, package_installed
 from nas.pretrained.donor import adapted
 from nas.timm_library import create_model
 from search_spaces.data_shape import DataShape
@@ -176,3 +176,9 @@ def test_the_first_convolution_takes_grey_and_many_channels() -> None:
     many = adapted(weight, 13)
     assert many.shape == (8, 13, 3, 3)
     torch.testing.assert_close(many[:, 3], weight[:, 0] * 3 / 13)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "folder/weights.safetensors", "folder/any"])
+def test_a_teacher_is_no_file(name: str) -> None:
+    with pytest.raises(WeightsError, match="--teacher takes no file.*Write timm:NAME"):
+        check_teacher(name)
