@@ -10,6 +10,11 @@
     padded_residual  the same with new channels of zeros instead of the projection   ViT-ResNAS
 
 (B, C, H, W) -> (B, C', H / s, W / s), rounded up. Elastic: both widths (leading).
+
+In a supernet `conv`, `pool` and `residual` have their convolution and their projection in common:
+`residual` is nearly the sum of the two others. A downsampling replaces the map, so all that
+follows must read what each of them gives. With weights of their own, children that differ in it
+kept each other from learning.
 """
 
 from __future__ import annotations
@@ -179,6 +184,7 @@ DOWNSAMPLINGS.register(
         Conv,
         paper="https://arxiv.org/abs/2103.15808",
         nested=(),
+        common=("norm", "conv"),
         axes=lambda options: {"norm": ("in",), "conv": ("out", "in")},
     )
 )
@@ -228,6 +234,7 @@ DOWNSAMPLINGS.register(
         Pool,
         paper="https://arxiv.org/abs/2103.16302",
         nested=(),
+        common=("project",),
         axes=lambda options: {"norm": ("in",), "project": ("out", "in")},
     )
 )
@@ -238,6 +245,7 @@ DOWNSAMPLINGS.register(
         Residual,
         paper="https://arxiv.org/abs/2109.00642",
         nested=(),
+        common=("norm", "conv", "project"),
     )
 )
 DOWNSAMPLINGS.register(

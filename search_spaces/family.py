@@ -70,6 +70,12 @@ class Family:
     whose entries may change places: the hidden channels of an MLP. A word that ends in `heads`
     runs over heads of `head_dim` channels, which stay together. None: nothing may change places.
     """
+    common: tuple[str, ...] = ()
+    """Layers that a supernet keeps once for all families of a slot that name them.
+
+    Layers of one name must have the same shape and do the same for the map, so that what follows
+    can read the outputs of all these families in the same way.
+    """
 
     @property
     def group(self) -> str:

@@ -117,6 +117,11 @@ class Part:
         rule = by_shape if name == weight else self.family.cut  # else a norm or scale
         return rule(name, largest, own)
 
+    def shared_name(self, weight: str) -> str:
+        """The name, within the slot, of the shared weight that the part's weight is cut from."""
+        layer = weight.removeprefix("body.").rpartition(".")[0]
+        return f"{'common' if layer in self.family.common else self.kind}.{weight}"
+
     def _around(self, body: nn.Module) -> nn.Module:
         if self.role not in ("mixer", "channel_mixer"):
             return Trunk(body)

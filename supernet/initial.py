@@ -1,5 +1,7 @@
 """The initial shared weights: for each slot and family, as large as any child needs.
 
+Families of a slot share the layers that they name as `Family.common`.
+
 Each is the initial weight of the plain module with the options that make it largest, so that a
 family's own initialisation is used in the supernet as well.
 """
@@ -24,11 +26,12 @@ from supernet.slicing import union
 def shared_weights(space: SearchSpace, data_shape: DataShape) -> dict[str, nn.Parameter]:
     """Freshly initialised shared weights by name, `slot.family.weight`.
 
+    Those of a layer that several families have in common are named `slot.common.weight`.
     Draws from torch's global generator.
     """
     weights: dict[str, nn.Parameter] = {}
     shapes: dict[Part, dict[str, Shape]] = {}
-    for slot, kind, parts in _families(space, data_shape):
+    for slot, parts in _families(space, data_shape):
         for part in parts:
             if part not in shapes:
                 shapes[part] = _shapes(part)
@@ -36,14 +39,14 @@ def shared_weights(space: SearchSpace, data_shape: DataShape) -> dict[str, nn.Pa
         largest = sorted(parts, key=lambda p: -sum(map(_volume, shapes[p].values())))
         for part in largest:
             missing = [n for n, s in wanted.items() if shapes[part].get(n) == s]
-            missing = [n for n in missing if f"{slot}.{kind}.{n}" not in weights]
+            missing = [n for n in missing if f"{slot}.{part.shared_name(n)}" not in weights]
             if missing:
                 fresh = dict(part.build().named_parameters())
-                weights |= {f"{slot}.{kind}.{n}": fresh[n] for n in missing}
+                weights |= {f"{slot}.{part.shared_name(n)}": fresh[n] for n in missing}
     return weights
 
 
-def _families(space: SearchSpace, data_shape: DataShape) -> Iterator[tuple[str, str, list[Part]]]:
+def _families(space: SearchSpace, data_shape: DataShape) -> Iterator[tuple[str, list[Part]]]:
     """Each slot and family with its distinct modules, and one with the most expensive options."""
     index = space.part_index(data_shape)
     for slot in index.slots:
@@ -52,8 +55,8 @@ def _families(space: SearchSpace, data_shape: DataShape) -> Iterator[tuple[str, 
             part = index.parts[i]
             if part is not None and not part.again:
                 by_kind[part.kind][part.module_key()] = None
-        for kind, parts in by_kind.items():
-            yield slot.name, kind, [*parts, _most_expensive(list(parts))]
+        for parts in by_kind.values():
+            yield slot.name, [*parts, _most_expensive(list(parts))]
 
 
 def _most_expensive(parts: list[Part]) -> Part:

@@ -216,16 +216,15 @@ class Supernet(nn.Module):
 
     def _plan(self, name: str, part: Part) -> _Plan:
         """The part's skeleton and cuts, made once for each slot and module."""
-        prefix = f"{name}.{part.kind}"
         like = next(iter(self._shared.values()))
-        key = (prefix, part.module_key(), like.device, like.dtype)
+        key = (name, part.module_key(), like.device, like.dtype)
         if key not in self._plans:
             with torch.random.fork_rng():  # building draws initial weights, which are discarded
                 skeleton = part.build()
             skeleton.to(device=like.device, dtype=like.dtype)
             weights = []
             for own, parameter in skeleton.named_parameters():
-                full = f"{prefix}.{own}"
+                full = f"{name}.{part.shared_name(own)}"
                 if full not in self._shared:
                     raise ValueError(f"'{full}' is not in the supernet of '{self.space.name}'.")
                 cut = part.cut(own, tuple(self._shared[full].shape), tuple(parameter.shape))

@@ -19,14 +19,21 @@ def ls(
     Example: nas ls
     """
     from nas.cli.console import show_json, show_lines, show_table
+    from nas.errors import NasError
     from nas.run.folder import list_runs, read_run
     from nas.run.steps import STEPS
     from nas.units import format_ms
 
-    runs = [read_run(path) for path in list_runs(folder)]
+    runs, damaged = [], {}
+    for path in list_runs(folder):
+        try:
+            runs.append(read_run(path))
+        except NasError as error:  # the others are listed nevertheless
+            damaged[path] = str(error)
     if json:
-        show_json([run.to_dict() for run in runs])
-    elif not runs:
+        unread = [{"path": str(path), "error": error} for path, error in damaged.items()]
+        show_json([*(run.to_dict() for run in runs), *unread])
+    elif not runs and not damaged:
         show_lines([f"No runs in '{folder}'. Start one: nas search --hardware cpu --budget 5ms"])
     else:
         rows = [
@@ -42,4 +49,6 @@ def ls(
             )
             for run in runs
         ]
+        rows += [(path.name, "-", "-", "-", "cannot be read") for path in damaged]
         show_table(f"Runs in {folder}", ("run", "hardware", "budget", "data", "state"), rows)
+        show_lines(list(damaged.values()))

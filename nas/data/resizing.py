@@ -94,10 +94,11 @@ def resize_padded(
         (N, R, R, C), of the type of `pixels`.
     """
     side, channels = pixels.shape[1], pixels.shape[3]
-    out = np.empty((len(pixels), resolution, resolution, channels), pixels.dtype)
+    out: PixelArray = np.empty((len(pixels), resolution, resolution, channels), pixels.dtype)
     out[...] = margin
     for (height, width), members in groups(sizes):
         here, there = place_of(height, width, side), place_of(height, width, resolution)
-        pictures = np.ascontiguousarray(pixels[(members, *here.slices)])
+        rows, columns = here.slices
+        pictures: PixelArray = pixels[members][:, rows, columns].copy()
         out[(members, *there.slices)] = resize(pictures, (there.height, there.width))
     return out

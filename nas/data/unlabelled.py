@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.data.formats.folder import image_files, passed_over
 from nas.data.formats.pictures import Form, decode
-from nas.data.images import Images, Splits
+from nas.data.images import Images, PixelArray, Splits
 from nas.data.load import parse_spec
 from nas.data.resizing import resize
 from nas.errors import DataError
@@ -58,7 +58,8 @@ def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Unlabelled
         raise DataError(f"'{path}' holds no images. Check --unlabelled folder:{path}.")
     form = Form(max(like.native_size), like.shape.channels, like.levels)
     decoded = decode(files, options, form=form)
-    pixels, sizes = decoded.pixels[decoded.read], decoded.sizes
+    pixels: PixelArray = decoded.pixels[decoded.read]
+    sizes = decoded.sizes
     if pixels.shape[1:3] != like.native_size:  # beside arrays that are not square
         pixels, sizes = resize(pixels, like.native_size), None
     sizes = None if sizes is None else sizes[decoded.read]

@@ -127,10 +127,12 @@ def table(content: ReportContent) -> Table:
         )
         for each in sorted(points(content), key=lambda point: -point.accuracy)
     ]
-    caption = (
-        "All networks on the same images, with 90 % intervals. Finished networks and stock "
-        "networks were measured taking turns, from their files."
-    )
+    caption = "All networks on the same images, with 90 % intervals."
+    if any(any(each.measured) for each in points(content)):
+        caption += (
+            " Latencies that are not called predicted were measured; finished networks and stock "
+            "networks took turns."
+        )
     best = _recommended(content, points(content))
     return Table(caption, head, rows, best[0].title if best else None)
 

@@ -232,8 +232,8 @@ def _fresh_folder(settings: Settings) -> Path:
 
 def _settings_of(path: Path) -> Settings:
     try:
-        return Settings.from_json((path / "settings.json").read_text())
-    except SettingsError as error:
+        return Settings.from_json((path / "settings.json").read_text(encoding="utf-8"))
+    except (SettingsError, UnicodeDecodeError) as error:
         raise SettingsError(f"Cannot read '{path / 'settings.json'}': {error}") from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.errors import CheckpointError
 from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.ranking.result import read_ranking
@@ -78,7 +79,16 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
 
 
 def _evaluations_at_random(records: Sequence[Record]) -> int:
-    """How many a random search makes: as many as the search, unless that takes too long."""
+    """How many a random search makes: as many as the search, unless that takes too long.
+
+    Raises:
+        CheckpointError: the record of the search is empty.
+    """
+    if not records:
+        raise CheckpointError(
+            "The run's evaluations.jsonl holds no evaluation, although its search has finished: "
+            "the file was damaged. Put it back, or start a new run."
+        )
     seconds = float(np.median([record.seconds for record in records]))
     affordable = max(RANDOM_FEWEST, int(RANDOM_SECONDS / max(seconds, 1e-3)))
     return min(len(records), affordable)

@@ -121,7 +121,7 @@ def test_extracted_weights_are_leading_in_channels_and_central_in_space(name: st
         seen = 0
         for part_name, part in parts.items():
             for own, weight in subnet.get_submodule(part_name).named_parameters():
-                full = shared[f"{part_name}.{part.kind}.{own}"]
+                full = shared[f"{part_name}.{part.shared_name(own)}"]
                 expected = _written_out(part, own, full, tuple(weight.shape))
                 assert torch.equal(weight, expected)
                 seen += 1

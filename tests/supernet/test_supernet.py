@@ -107,3 +107,20 @@ def test_drop_path_follows_the_callers_generator(space: SearchSpace) -> None:
         torch.manual_seed(1)
         assert torch.equal(first, supernet(x, child, drop_path_rate=0.9))
         assert not torch.equal(first, supernet(x, child, drop_path_rate=0.9))
+
+
+def test_downsamplings_of_a_slot_keep_once_what_they_have_in_common() -> None:
+    space = load_space("hybrid-tiny")
+    supernet, slot = Supernet(space), "stages.1.downsampling"
+    names: dict[str, set[str]] = {}
+    for code in space.sample(60, np.random.default_rng(0)):
+        child = space.decode(code)
+        chosen = child.stages[1].downsampling
+        assert chosen is not None
+        own = {name for name in supernet.weights_of(child) if name.startswith(slot)}
+        assert names.setdefault(chosen.kind, own) == own
+    assert names.keys() == {"conv", "pool", "residual"}
+    convolution, projection = names["conv"], names["pool"] & names["residual"]
+    assert names["residual"] == convolution | projection
+    assert projection == {f"{slot}.common.body.project.{own}" for own in ("weight", "bias")}
+    assert names["pool"] - projection == {f"{slot}.pool.body.norm.{w}" for w in ("weight", "bias")}

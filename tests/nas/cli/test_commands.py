@@ -220,6 +220,21 @@ def test_ls_says_how_far_each_run_has_come(run: Callable[..., Result]) -> None:
     assert entry["settings"]["targets"][0]["budgets_ms"] == [5.0]
 
 
+@pytest.mark.parametrize("file", ["settings.json", "steps.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]"])
+def test_ls_lists_the_others_beside_a_damaged_run(
+    run: Callable[..., Result], file: str, content: bytes
+) -> None:
+    for name in ("one", "two"):
+        open_run(Settings(), Path("results") / name).close()
+    Path("results/one", file).write_bytes(content)
+    found = run("ls")
+    assert found.exit_code == 0 and "0 of 11 steps" in found.stdout
+    assert "cannot be read" in found.stdout and f"one/{file}" in found.stdout
+    damaged = json.loads(run("ls", "--json").stdout)[-1]
+    assert damaged["path"] == "results/one" and file in damaged["error"]
+
+
 def test_ls_says_every_target_with_its_budgets(run: Callable[..., Result]) -> None:
     targets = [{"hardware": "a100", "budgets_ms": [2, 10]}, {}]
     open_run(Settings(targets=targets), Path("results/two")).close()

@@ -113,9 +113,10 @@ def test_a_missing_run_names_the_nearest_one() -> None:
 
 def test_unreadable_settings_name_the_file() -> None:
     open_run(Settings(), Path("mine")).close()
-    Path("mine/settings.json").write_text("{")
-    with pytest.raises(SettingsError, match=r"Cannot read 'mine/settings.json': .*not valid JSON"):
-        resume_run(Path("mine"))
+    for damaged, why in ((b"{", "not valid JSON"), (b"\xff\xfe", "can't decode byte")):
+        Path("mine/settings.json").write_bytes(damaged)
+        with pytest.raises(SettingsError, match=rf"Cannot read 'mine/settings.json': .*{why}"):
+            resume_run(Path("mine"))
 
 
 def test_damaged_steps_are_named() -> None:

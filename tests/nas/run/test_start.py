@@ -120,7 +120,8 @@ def test_other_weights_are_noticed_when_a_run_goes_on(photographs: Path, tmp_pat
 
 def test_another_teacher_is_noticed_when_a_run_goes_on(photographs: Path, tmp_path: Path) -> None:
     run = Begun(tmp_path, Settings(data=f"folder:{photographs}", pretrained="none", teacher=DONOR))
-    run.check(), run.check()
+    run.check()
+    run.check()
     text, digest = (tmp_path / "inputs.json").read_text(), run.context.teacher_digest
     assert digest is not None and digest in text
     (tmp_path / "inputs.json").write_text(text.replace(digest, "0" * 16))
@@ -141,7 +142,8 @@ def test_other_images_without_labels_are_noticed_when_a_run_goes_on(
         unlabelled=f"folder:{others}",
     )
     run = Begun(tmp_path, settings)
-    run.check(), run.check()
+    run.check()
+    run.check()
     if change == "one more":
         shutil.copy(others / "0.png", others / "9.png")
     elif change == "a pixel":
