@@ -111,14 +111,18 @@ def _nearest(
     limits: Sequence[float | None],
     taken: set[str],
 ) -> Stock | None:
-    """The network of a new family that takes most of the budget, or exceeds it least."""
-    best: tuple[tuple[bool, float], Stock] | None = None
+    """The network of a new family that takes most of the budget, or exceeds it least.
+
+    One that sees images of half their size or more comes first: nobody would use a large network
+    on thumbnails.
+    """
+    best: tuple[tuple[bool, bool, float], Stock] | None = None
     for name in growth:
         if family_of(name) in taken:
             continue
         stock = at_largest(name, growth, sides, limits)
         excess = _excess(growth[name], stock.side, limits)
-        key = (excess > 0, abs(excess))
+        key = (excess > 0, 2 * stock.side < sides[-1], abs(excess))
         if best is None or key < best[0]:
             best = key, stock
     return None if best is None else best[1]

@@ -37,7 +37,15 @@ def test_a_network_is_taken_at_the_largest_resolution_within_the_budget() -> Non
 def test_one_budget_gives_the_pretrained_one_and_another_family() -> None:
     chosen = choose(GROWTH, SIDES, [(11.0,)], ["tf_efficientnet_lite0"])
     assert chosen[0] == Stock("tf_efficientnet_lite0", 32)
-    assert chosen[1:] == [Stock("mobilenetv4_conv_medium", 32)]
+    assert chosen[1:] == [Stock("mobilenetv4_conv_small", 96)]
+
+
+def test_a_large_network_on_thumbnails_is_the_last_resort() -> None:
+    growth = {"repvit_m0_9": growing(8.0, 60.0), "lcnet_050": growing(1.0, 2.0)}
+    assert choose(growth, SIDES, [(9.0,)], []) == [
+        Stock("lcnet_050", 96),
+        Stock("repvit_m0_9", 32),
+    ]
 
 
 def test_three_budgets_give_the_pretrained_one_at_three_resolutions() -> None:
