@@ -69,21 +69,21 @@ def choose(
 ) -> list[Stock]:
     """A few stock networks, two to five: more for more budgets, because each takes its training.
 
-    For each budget set: every network with published weights. Then networks of other families that
-    come closest to the budgets, at least one.
+    Networks with published weights come first, at each budget. Then networks of other families
+    that come closest to the budgets, at least one.
 
     Args:
         growth: Latencies of the candidates by name.
         sides: Resolutions, ascending.
         budget_sets: Latency limits, one per target; None is no limit.
-        pretrained: Candidates that start from published weights; each is taken.
+        pretrained: Candidates that start from published weights; they come first.
     """
     chosen: list[Stock] = []
     for limits in reversed(budget_sets):  # the loosest first
         chosen += [at_largest(name, growth, sides, limits) for name in pretrained]
     most = min(5, 1 + len(budget_sets))
     found = list(dict.fromkeys(chosen))[: most - 1]
-    families = {family_of(name) for name in pretrained}
+    families = {family_of(stock.name) for stock in found}
     while len(found) < most:
         limits = budget_sets[-1 - (len(found) - 1) % len(budget_sets)]
         stock = _nearest(growth, sides, limits, families)

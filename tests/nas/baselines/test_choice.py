@@ -40,6 +40,11 @@ def test_one_budget_gives_the_pretrained_one_and_another_family() -> None:
     assert chosen[1:] == [Stock("mobilenetv4_conv_small", 96)]
 
 
+def test_two_families_are_compared_where_all_networks_have_published_weights() -> None:
+    chosen = choose(GROWTH, SIDES, [(11.0,)], list(GROWTH))
+    assert chosen == [Stock("tf_efficientnet_lite0", 32), Stock("mobilenetv4_conv_small", 96)]
+
+
 def test_a_large_network_on_thumbnails_is_the_last_resort() -> None:
     growth = {"repvit_m0_9": growing(8.0, 60.0), "lcnet_050": growing(1.0, 2.0)}
     assert choose(growth, SIDES, [(9.0,)], []) == [
