@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nas.data.images import EIGHT_BITS
 from nas.errors import DataError
+from nas.errors import reason as plain_reason
 
 DEEP_GREY = ("I", "F")
 """How the modes of images with more than 8 bits begin."""
@@ -130,7 +131,7 @@ def reason(error: Exception) -> str:
     """Why a file cannot be read, in words."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image in a known format"
-    return str(error) or type(error).__name__
+    return plain_reason(error) or type(error).__name__
 
 
 def _has_frames(image: Image.Image) -> bool:

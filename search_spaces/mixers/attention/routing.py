@@ -5,9 +5,8 @@
 
 A map has `regions` regions along each side, or one for each position if it is smaller. Where they
 do not divide it, the last ones are smaller: what they lack is masked.
-In half precision 1 to 4 % of the regions may choose others, where two were nearly equal, and their
-outputs are of other keys: in all bfloat16 is then up to 10 % from float32, with random weights at
-width 48. With float32's choices it is within 0.5 %, as other attention.
+In half precision some regions choose others, where two were nearly equal, and their outputs are of
+other keys: bfloat16 is then up to 10 % from float32 (`scripts/mixers_on_gpu.py`).
 Elastic: channels and heads (leading).
 Paper: BiFormer, Zhu et al. 2023, https://arxiv.org/abs/2303.08810 (Section 3.2)
 """
