@@ -45,6 +45,8 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 DONOR_STEPS = 400
 """The same for a supernet that starts from a donor."""
 FEWEST_DONOR_EPOCHS = 3
+WEIGHTS = 2
+"""Which names shared weights have: supernets with other names are trained anew."""
 SMALL_IMAGES = 40
 """Pixels of a side up to which nobody would use a stock network, so none is compared with."""
 
@@ -308,6 +310,7 @@ class Context:
             workers: How many workers train it. It matters only if each has children of its own.
         """
         parts = {
+            "weights": WEIGHTS,
             "space": self.whole_space.fingerprint,
             "data": self.dataset.id,
             "recipe": self.recipe.model_dump_json(),
