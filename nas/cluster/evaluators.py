@@ -3,9 +3,10 @@
     waiting candidates --chunks of equal predicted cost--> workers, two chunks each
     results, as they come --> the engine, which tells them in the order of asking
 
-A worker that dies gives its candidates to others: those of the chunk it was at go out alone, so
-that one that kills workers is found. A candidate that fails twice by itself is recorded as failed.
-A node that disappears is nobody's fault and does not count.
+A worker that dies gives its candidates to others. Those of its first chunk go out alone: each to
+a worker that has nothing else, since a worker that dies can take finished results with it. So a
+candidate that kills workers is found, and no other one is blamed. A candidate that fails twice by
+itself is recorded as failed. A node that disappears is nobody's fault and does not count.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class _Chunk:
 
     indices: list[int]
     slot: _Slot
+    alone: bool
+    """Whether the worker has nothing else, so that its death is this chunk's fault."""
 
 
 @dataclass(eq=False)
@@ -57,8 +60,10 @@ class _Slot:
     greeting: Greeting | None = None
     chunks: list[Any] = field(default_factory=list)
     """References to the results of its chunks, in their order."""
-    at_work_on: Any = None
+    suspect: Any = None
     """The first of them when the worker died; None if its node did."""
+    busy_alone: bool = False
+    """Whether it evaluates a candidate that goes alone."""
 
 
 class OnWorkers:
@@ -163,20 +168,22 @@ class OnWorkers:
         """Give chunks to the workers that have the fewest."""
         for ahead in range(CHUNKS_AHEAD):
             for slot in self._slots:
-                if slot.greeting is None or len(slot.chunks) > ahead:
+                if slot.greeting is None or slot.busy_alone or len(slot.chunks) > ahead:
                     continue
-                if not (indices := self._next_chunk()):
-                    return
-                ref = slot.actor.evaluate.remote([self._codes[index] for index in indices])
-                slot.chunks.append(ref)
-                self._chunks[ref] = _Chunk(indices, slot)
+                if self._alone:
+                    if not slot.chunks:  # the others get no more until they have finished
+                        self._send_to(slot, [self._alone.popleft()], alone=True)
+                elif self._queue:
+                    self._send_to(slot, self._next_chunk(), alone=False)
+
+    def _send_to(self, slot: _Slot, indices: list[int], *, alone: bool) -> None:
+        ref = slot.actor.evaluate.remote([self._codes[index] for index in indices])
+        slot.chunks.append(ref)
+        slot.busy_alone = alone
+        self._chunks[ref] = _Chunk(indices, slot, alone)
 
     def _next_chunk(self) -> list[int]:
-        """A fair share of what waits, at most `CHUNK_SECONDS` long; empty if nothing waits."""
-        if self._alone:
-            return [self._alone.popleft()]
-        if not self._queue:
-            return []
+        """A fair share of what waits, at most `CHUNK_SECONDS` long."""
         self._predict_costs()
         workers = max(1, sum(slot.greeting is not None for slot in self._slots))
         share = sum(self._cost[index] for index in self._queue) / (CHUNKS_AHEAD * workers)
@@ -246,6 +253,7 @@ class OnWorkers:
         except self._ray.exceptions.RayError as error:
             return self._lost(chunk, ref, error)
         chunk.slot.chunks.remove(ref)
+        chunk.slot.busy_alone = False
         self._deaths_in_row = 0
         spent = sum(self._cost.get(index, 0.0) for index in chunk.indices)
         self._pace.learn(spent, outcomes)
@@ -260,12 +268,12 @@ class OnWorkers:
         """A worker died with this chunk: its candidates go to others."""
         slot = chunk.slot
         if slot.greeting is not None:  # the first that is heard of its death
-            slot.at_work_on = None if self._is_gone(slot, error) else slot.chunks[0]
+            slot.suspect = None if self._is_gone(slot, error) else slot.chunks[0]
             self._replace(slot, error)
-        if ref is not slot.at_work_on:
+        if ref is not slot.suspect:
             self._queue.extendleft(reversed(chunk.indices))
             return {}
-        if len(chunk.indices) > 1:  # nobody knows which one it was
+        if not chunk.alone:  # it may have been another one
             self._alone.extend(chunk.indices)
             return {}
         (index,), died = chunk.indices, "the worker died while it evaluated this"
