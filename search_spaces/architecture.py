@@ -14,7 +14,6 @@ depend on the space that an architecture came from.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -52,12 +51,12 @@ class Choice:
     options: Options
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """A mapping from the kind to its options."""
-        return {self.kind: dataclasses.asdict(self.options)}
+        """A mapping from the kind to its options; see `Options.said`."""
+        return {self.kind: self.options.said()}
 
     def __str__(self) -> str:
         """`depthwise(kernel=5)`, for messages."""
-        options = ", ".join(f"{k}={v}" for k, v in dataclasses.asdict(self.options).items())
+        options = ", ".join(f"{k}={v}" for k, v in self.options.said().items())
         return f"{self.kind}({options})" if options else self.kind
 
 

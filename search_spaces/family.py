@@ -26,16 +26,34 @@ Value = int | float | bool | str
 class Options:
     """The options of a family; each field is declared with `choice`."""
 
+    def said(self) -> dict[str, Value]:
+        """Values by name, without the `tacit` options that have their default."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.metadata["tacit"] or getattr(self, field.name) != field.default
+        }
 
-def choice(*values: Value, default: Value | None = None, unit: str = "", meaning: str = "") -> Any:
+
+def choice(
+    *values: Value,
+    default: Value | None = None,
+    unit: str = "",
+    meaning: str = "",
+    tacit: bool = False,
+) -> Any:
     """A field of `Options`: the values it may take, from the least to the most expensive.
 
     The first value is the default unless `default` names another one. Options of several families
     that decide the same thing, such as the side of a depthwise kernel, have the same `meaning`;
     they share a feature. An option without a meaning has a feature of its own.
+
+    A `tacit` option is mentioned only where it differs from its default. So an option that a
+    family gets later leaves the ids of architectures, the fingerprints of spaces and the features
+    of choices as they were.
     """
     chosen = values[0] if default is None else default
-    metadata = {"choices": values, "unit": unit, "meaning": meaning}
+    metadata = {"choices": values, "unit": unit, "meaning": meaning, "tacit": tacit}
     return dataclasses.field(default=chosen, metadata=metadata)
 
 

@@ -184,9 +184,11 @@ def _table(
 
 def _words_of(choice: Choice) -> dict[str, float]:
     """Features of a choice by name: its kind, and each option as a number."""
-    words = {choice.kind: 1.0}
+    words, said = {choice.kind: 1.0}, choice.options.said()
     for field in dataclasses.fields(choice.options):
-        value = getattr(choice.options, field.name)
+        if field.name not in said:
+            continue
+        value = said[field.name]
         word = f".{field.metadata['meaning'] or f'{choice.kind}.{field.name}'}"
         if isinstance(value, str):
             words[f"{word}={value}"] = 1.0

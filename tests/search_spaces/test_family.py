@@ -80,6 +80,15 @@ def test_options_have_their_defaults_and_all_combinations() -> None:
     assert family().choices() == {"size": (1, 2, 4), "fast": (False, True), "ratio": (1.0, 2.5)}
 
 
+def test_a_tacit_option_is_mentioned_only_where_it_differs_from_its_default() -> None:
+    @dataclass(frozen=True)
+    class LaterOptions(ExampleOptions):
+        bias: bool = choice(False, True, default=True, tacit=True)
+
+    assert LaterOptions().said() == {"size": 2, "fast": False, "ratio": 1.0}
+    assert LaterOptions(bias=False).said() == LaterOptions().said() | {"bias": False}
+
+
 def test_lists_of_values_stand_for_every_combination() -> None:
     read = family().parse({"ratio": [1, 2.5], "size": [4, 1]})
     assert read == [

@@ -341,6 +341,19 @@ def test_options_of_two_families_share_a_feature_only_where_they_mean_the_same()
     assert (columns["depthwise"] & columns["mbconv"]).sum() == 1  # the kernel
 
 
+def test_a_tacit_option_has_a_feature_only_where_a_space_offers_another_value() -> None:
+    def table(attention: str) -> np.ndarray:
+        stage = f"{{width: 8, depth: 1, mixers: [pool, attention: {attention}]}}"
+        text = f"{{schema: 1, name: x, resolution: 8, stem: conv, stages: [{stage}]}}"
+        return feature_tables([SearchSpace(read_definition(text, "x")).genes[4]])[0]
+
+    plain = table("{head_dim: [16, 32]}")
+    np.testing.assert_array_equal(table("{head_dim: [16, 32], bias: true}"), plain)
+    both = table("{head_dim: [16, 32], bias: [false, true]}")
+    assert both.shape[1] == plain.shape[1] + 1
+    assert len(np.unique(both, axis=0)) == 5
+
+
 def test_a_restricted_space_keeps_the_architectures_of_one_resolution() -> None:
     space = make("chain")
     narrow = space.restrict(9)

@@ -2,8 +2,10 @@
 
     y = W_o * concat_h softmax(q_h k_h^T / sqrt(d)) v_h        x, y: (B, C, H, W)
 
+W_q, W_k, W_v and W_o have biases, as in ViT, or none, as in CAFormer.
 Elastic: channels and heads (leading; a head is always `head_dim` wide).
-Paper: ViT, Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929 (Section 3.1)
+Papers: ViT, Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929 (Section 3.1); without
+biases in MetaFormer baselines, Yu et al. 2022, https://arxiv.org/abs/2210.13452
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from search_spaces.layers import attend, heads_of, maps, merge_heads, split_head
 
 @dataclass(frozen=True)
 class AttentionOptions(Options):
-    """Width of a head."""
+    """Width of a head, whether the layers have biases."""
 
     head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
+    bias: bool = choice(False, True, default=True, tacit=True)
 
 
 class Attention(nn.Module):
@@ -30,10 +33,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads_of(dim, options.head_dim)
         inner = self.heads * options.head_dim
-        self.q = nn.Linear(dim, inner)
-        self.k = nn.Linear(dim, inner)
-        self.v = nn.Linear(dim, inner)
-        self.project = nn.Linear(inner, dim)
+        self.q = nn.Linear(dim, inner, options.bias)
+        self.k = nn.Linear(dim, inner, options.bias)
+        self.v = nn.Linear(dim, inner, options.bias)
+        self.project = nn.Linear(inner, dim, options.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""

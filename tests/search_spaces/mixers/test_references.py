@@ -62,7 +62,7 @@ def copy(own: nn.Module, **weights: Tensor) -> None:
 
 
 def linear(layer: nn.Linear, own: str, rows: slice = slice(None)) -> dict[str, Tensor]:
-    return {f"{own}__weight": layer.weight[rows], f"{own}__bias": layer.bias[rows]}
+    return {f"{own}__{name}": tensor[rows] for name, tensor in layer.named_parameters()}
 
 
 def fused(qkv: nn.Linear) -> dict[str, Tensor]:
@@ -83,11 +83,12 @@ def as_maps(t: Tensor, x: Tensor) -> Tensor:
     return t.transpose(1, 2).reshape(t.shape[0], -1, *x.shape[2:])
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("width", [20, 32, 48])
-def test_attention_equals_timms(width: int) -> None:
+def test_attention_equals_timms(width: int, bias: bool) -> None:
     heads = max(1, width // 16)
-    theirs = random(TimmAttention(width, heads, qkv_bias=True, attn_head_dim=16))
-    own = Attention(width, AttentionOptions(16))
+    theirs = random(TimmAttention(width, heads, qkv_bias=bias, proj_bias=bias, attn_head_dim=16))
+    own = Attention(width, AttentionOptions(16, bias))
     copy(own, **fused(theirs.qkv), **linear(theirs.proj, "project"))
     x = images(width, 5, 6)
     same(own(x), as_maps(theirs(as_tokens(x)), x))
