@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from search_spaces import build_network, load_space, space_names
 from search_spaces.data_shape import DataShape
 from search_spaces.family import MIXERS
 from search_spaces.layouts import LAYOUTS
+from search_spaces.mixers.attention.attention import Attention
 from search_spaces.space import SearchSpace
 
 SHAPE = DataShape(3, 10)
@@ -50,6 +52,18 @@ def test_a_wide_space_offers_every_family_and_every_layout_of_one_order(name: st
     assert kinds(space, "layout") == {"metaformer", "sandwich", "parallel"}
     assert all(not LAYOUTS[kind].strides for kind in kinds(space, "layout"))
     assert kinds(space, "position") == {"none", "size_conditioned"}
+
+
+def test_a_block_of_autoformer_has_three_or_four_heads_and_two_ratios_at_each_width() -> None:
+    auto = load_space("autoformer-tiny")
+    assert auto.size() == 3 * sum((2 * 2) ** depth for depth in (12, 13, 14))
+    heads = {
+        (stage.width, Attention(stage.width, block.mixer.options).heads)
+        for code in auto.sample(20, np.random.default_rng(0))
+        for stage in auto.decode(code).stages
+        for block in stage.blocks
+    }
+    assert heads == set(product((192, 216, 240), (3, 4)))
 
 
 def test_published_spaces_hold_the_networks_that_they_are_named_after() -> None:

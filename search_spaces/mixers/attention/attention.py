@@ -2,10 +2,12 @@
 
     y = W_o * concat_h softmax(q_h k_h^T / sqrt(d)) v_h        x, y: (B, C, H, W)
 
-W_q, W_k, W_v and W_o have biases, as in ViT, or none, as in CAFormer.
+W_q, W_k, W_v and W_o have biases, as in ViT, or none, as in CAFormer. There are as many heads as
+fit into the width, or one more, as in AutoFormer, whose heads are searched beside the width.
 Elastic: channels and heads (leading; a head is always `head_dim` wide).
 Papers: ViT, Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929 (Section 3.1); without
-biases in MetaFormer baselines, Yu et al. 2022, https://arxiv.org/abs/2210.13452
+biases in MetaFormer baselines, Yu et al. 2022, https://arxiv.org/abs/2210.13452; more heads in
+AutoFormer, Chen et al. 2021, https://arxiv.org/abs/2107.00651 (Table 1)
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from search_spaces.layers import attend, heads_of, maps, merge_heads, split_head
 
 @dataclass(frozen=True)
 class AttentionOptions(Options):
-    """Width of a head, whether the layers have biases."""
+    """Width of a head, heads beyond those that fit into the width, whether layers have biases."""
 
     head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
     bias: bool = choice(False, True, default=True, tacit=True)
+    extra_heads: int = choice(0, 1, unit="heads", tacit=True)
 
 
 class Attention(nn.Module):
@@ -31,7 +34,7 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, options: AttentionOptions) -> None:
         super().__init__()
-        self.heads = heads_of(dim, options.head_dim)
+        self.heads = heads_of(dim, options.head_dim) + options.extra_heads
         inner = self.heads * options.head_dim
         self.q = nn.Linear(dim, inner, options.bias)
         self.k = nn.Linear(dim, inner, options.bias)
@@ -54,7 +57,7 @@ MIXERS.register(
         Attention,
         paper="https://arxiv.org/abs/2010.11929",
         reference="timm.layers.attention.Attention",
-        nested=("dim",),
+        nested=("dim", "extra_heads"),
         axes=lambda options: {
             "q": ("heads", "in"),
             "k": ("heads", "in"),

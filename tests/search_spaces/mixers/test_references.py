@@ -94,6 +94,16 @@ def test_attention_equals_timms(width: int, bias: bool) -> None:
     same(own(x), as_maps(theirs(as_tokens(x)), x))
 
 
+@pytest.mark.parametrize("width", [20, 48])
+def test_attention_with_an_extra_head_equals_timms_with_that_many(width: int) -> None:
+    heads = max(1, width // 16) + 1
+    theirs = random(TimmAttention(width, heads, qkv_bias=True, attn_head_dim=16))
+    own = Attention(width, AttentionOptions(16, extra_heads=1))
+    copy(own, **fused(theirs.qkv), **linear(theirs.proj, "project"))
+    x = images(width, 5, 6)
+    same(own(x), as_maps(theirs(as_tokens(x)), x))
+
+
 @pytest.mark.parametrize("size", [4, 7])
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize("windows", [1, 2, 3])
