@@ -67,16 +67,18 @@ class QuadtreeAttention(nn.Module):
         weights = self.level.softmax(0)
         y = looks = None
         for level in reversed(range(self.levels)):
-            positions = there.unflatten(0, (-1, 4**level)).sum(1)  # in each cell
+            positions = torch.unflatten(there, 0, (-1, 4**level)).sum(1)  # in each cell
             q_l, k_l, v_l = (_means(t, positions, level) for t in (q, k, v))
             if looks is None:  # one group of queries, which looks at all cells
                 every = torch.arange(k_l.shape[2], device=k.device)
                 looks = every.expand(*k_l.shape[:2], 1, -1)
-            groups = q_l.unflatten(2, (looks.shape[2], -1))  # (B, heads, groups, queries, d)
+            groups = torch.unflatten(
+                q_l, 2, (looks.shape[2], -1)
+            )  # (B, heads, groups, queries, d)
             near_k, near_v = _gather(k_l, looks), _gather(v_l, looks)
             real = (positions[:, 0] > 0)[looks][:, :, :, None]  # (B, heads, groups, 1, cells)
             m = attend(*(t.flatten(0, 1) for t in (groups, near_k, near_v, real)))
-            m = weights[level] * m.unflatten(0, q.shape[:2])
+            m = weights[level] * torch.unflatten(m, 0, q.shape[:2])
             y = (m if y is None else m + y[:, :, :, None]).flatten(2, 3)
             if level:
                 looks = self._closer(groups.detach(), near_k.detach(), real, looks)
@@ -96,13 +98,15 @@ def _means(t: Tensor, positions: Tensor, level: int) -> Tensor:
     """The mean of each cell of a level, (B, heads, cells, d)."""
     if level == 0:
         return t
-    return t.unflatten(2, (-1, 4**level)).sum(3) / positions.clamp(min=1)
+    return torch.unflatten(t, 2, (-1, 4**level)).sum(3) / positions.clamp(min=1)
 
 
 def _gather(t: Tensor, index: Tensor) -> Tensor:
     """Cells (B, heads, cells, d) by index (B, heads, groups, n), as (B, heads, groups, n, d)."""
-    flat = index.flatten(2)[..., None].expand(-1, -1, -1, t.shape[3])
-    return t.gather(2, flat).unflatten(2, index.shape[2:])
+    maps, cells = t.shape[0] * t.shape[1], t.shape[2]
+    first = cells * torch.arange(maps, device=t.device).reshape(*t.shape[:2], 1, 1)
+    rows = t.flatten(0, 2).index_select(0, (first + index).flatten())
+    return rows.reshape(*index.shape, t.shape[3])
 
 
 def _to_tree(x: Tensor, levels: int) -> Tensor:
