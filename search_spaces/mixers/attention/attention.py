@@ -22,7 +22,7 @@ from search_spaces.layers import attend, heads_of, maps, merge_heads, split_head
 
 @dataclass(frozen=True)
 class AttentionOptions(Options):
-    """Width of a head, heads beyond those that fit into the width, whether layers have biases."""
+    """Width of a head, whether layers have biases, heads beyond those that fit into the width."""
 
     head_dim: int = choice(16, 32, 64, unit="channels", meaning="head width")
     bias: bool = choice(False, True, default=True, tacit=True)

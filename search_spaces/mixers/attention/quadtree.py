@@ -72,9 +72,8 @@ class QuadtreeAttention(nn.Module):
             if looks is None:  # one group of queries, which looks at all cells
                 every = torch.arange(k_l.shape[2], device=k.device)
                 looks = every.expand(*k_l.shape[:2], 1, -1)
-            groups = torch.unflatten(
-                q_l, 2, (looks.shape[2], -1)
-            )  # (B, heads, groups, queries, d)
+            # Queries of a group look at the same cells, (B, heads, groups, queries, d).
+            groups = torch.unflatten(q_l, 2, (looks.shape[2], -1))
             near_k, near_v = _gather(k_l, looks), _gather(v_l, looks)
             real = (positions[:, 0] > 0)[looks][:, :, :, None]  # (B, heads, groups, 1, cells)
             m = attend(*(t.flatten(0, 1) for t in (groups, near_k, near_v, real)))
