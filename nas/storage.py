@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,17 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+def check_free(path: Path) -> None:
+    """Find out before long work whether another process holds the lock of the file `path`.
+
+    Raises:
+        RunError: one does.
+    """
+    if path.exists():
+        with lock(path, wait=False):
+            pass
+
+
 def cache_dir() -> Path:
     """The folder that keeps supernets and latency profiles between runs.
 
@@ -167,6 +179,53 @@ def cache_dir() -> Path:
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser().absolute() / "nas"
     return Path.home() / ".cache" / "nas"
+
+
+def check_folder(folder: Path, advice: str = "Choose another folder.") -> None:
+    """Find out before long work whether files can be written to a folder; nothing is left there.
+
+    Args:
+        folder: It need not exist; then the nearest folder above it that exists is tried.
+        advice: What a person can do instead.
+
+    Raises:
+        RunError: it is a file, or lies in one, or cannot be written to.
+        StorageError: the disk is full.
+    """
+    try:
+        there = _nearest(folder)
+        if not there.is_dir():
+            kind = "a link to nowhere" if there.is_symlink() else "a file"
+            raise RunError(f"'{there}' is {kind}. {advice}")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            with storing(folder):
+                raise
+        raise RunError(f"Cannot write to '{folder}': {error.strerror}. {advice}") from None
+
+
+def check_file(path: Path) -> None:
+    """Find out before long work whether a file can be written; an existing one is left as it is.
+
+    Raises:
+        RunError: it is a folder, or its folder cannot be written to.
+        StorageError: the disk is full.
+    """
+    check_folder(path.parent)
+    if path.is_dir():
+        raise RunError(f"'{path}' is a folder. Name a file that is to be written.")
+
+
+def check_cache() -> None:
+    """Find out before long work whether the cache can be written to.
+
+    Raises:
+        RunError: it cannot; the message says how to choose another one.
+        StorageError: the disk is full.
+    """
+    check_folder(cache_dir(), "Set NAS_CACHE_DIR to another folder.")
 
 
 @contextlib.contextmanager
@@ -195,6 +254,16 @@ def storing(path: Path) -> Iterator[None]:
                 "other's place; choose another folder."
             ) from error
         raise
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself if there is something, else the nearest one above it that exists."""
+    above = path.parents if path.is_absolute() else (*path.parents, Path.cwd())
+    for each in (path, *above):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            each.lstat()  # a link to nowhere is something: no folder can be made in its place
+            return each
+    return path
 
 
 def _acquire(descriptor: int, path: Path, wait: bool) -> None:
