@@ -88,6 +88,16 @@ def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
                 raise
 
 
+def drop_unfinished_line(path: Path) -> None:
+    """Remove the last line of a file if a crash or a full disk left it half-written.
+
+    For files that a library appends to, which would write its next line onto that one.
+    """
+    if path.exists():
+        with open(path, "r+b", buffering=0) as file:
+            file.truncate(_end_of_whole_lines(file.fileno()))
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a file that `append_lines` wrote; an unfinished last line is left out.
 
