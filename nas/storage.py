@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +146,14 @@ def read_document(
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+def lock(
+    path: Path, *, wait: bool = True, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Lock the file `path` against other processes; the lock ends with the process.
 
     Args:
         wait: Whether to wait until the lock is free; if not, a held lock is an error.
+        say: Tells a person who is waited for.
 
     Raises:
         RunError: another process holds it, or the folder cannot be written to.
@@ -159,7 +162,7 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        _acquire(descriptor, path, wait)
+        _acquire(descriptor, path, wait, say)
         with storing(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -276,15 +279,19 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def _acquire(descriptor: int, path: Path, wait: bool) -> None:
+def _acquire(descriptor: int, path: Path, wait: bool, say: Callable[[str], None] | None) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
-        raise RunError(
-            f"'{path.parent}' is in use by process {holder}. "
-            "Wait until it is done, or choose another folder with --out."
-        ) from None
+        if not wait:
+            raise RunError(
+                f"'{path.parent}' is in use by process {holder}. "
+                "Wait until it is done, or choose another folder with --out."
+            ) from None
+        if say is not None:
+            say(f"waiting for process {holder}, which is at work in '{path.parent}'")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

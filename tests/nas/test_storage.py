@@ -170,6 +170,18 @@ def test_a_killed_process_lets_go(held: tuple[Path, int]) -> None:
         assert path.read_text() == str(os.getpid())
 
 
+def test_who_waits_is_told_for_whom(held: tuple[Path, int]) -> None:
+    path, pid = held
+    said: list[str] = []
+
+    def say(message: str) -> None:
+        said.append(message)
+        os.kill(pid, 9)
+
+    with lock(path, say=say):
+        assert said == [f"waiting for process {pid}, which is at work in '{path.parent}'"]
+
+
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
