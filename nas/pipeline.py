@@ -23,7 +23,7 @@ from nas.run.baselines import stock_networks
 from nas.run.compare import compare
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
-from nas.run.folder import open_run, resume_run
+from nas.run.folder import check_out, open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.journal import check_journal, journal_of
 from nas.run.known_latencies import know_latencies
@@ -39,6 +39,7 @@ from nas.run.trained import retrained
 from nas.run.verify import verify
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
+from nas.storage import check_cache
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,11 +65,11 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
         supernet = _supernet(work)
     with work.step("search"):
         front = search_front(work, known, supernet)
-    with work.step("verify"):
+    with work.step("verify", asked=s.verify > 0):
         front = verify(work, front, lambda: supernet)
     with work.step("measure"):
         measured = measure(work, front, machine_of)
-    with work.step("retrain"):
+    with work.step("retrain", asked=s.retrain_top > 0):
         best = measured.chosen(s.retrain_top)
         retrain_all(work, best, lambda: supernet, asked_by(s))
         networks = [retrained(work, member) for member in best]
@@ -76,8 +77,8 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
         if not networks:  # the settings say that none is retrained
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
         folders = export_all(work, networks, DEFAULT_FORMATS)
-    with work.step("baselines"):
-        stock = stock_networks(work, measured, machine_of)
+    with work.step("baselines", asked=bool(work.context.baselines)):
+        stock = stock_networks(work, measured, machine_of) if work.context.baselines else []
     with work.step("compare"):
         compare(work, measured, supernet, folders, stock, machine_of)
         recommended = result_of(work.path, work.context).recommended
@@ -111,6 +112,8 @@ def run(
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
+    check_out(settings, out)
+    check_cache()
     context = Context(settings)
     context.check()
     check_journal(journal)
@@ -144,6 +147,7 @@ def resume(
 def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
     """Take the steps that have not finished, then return the run's result."""
     if not work.finished:
+        check_cache()
         check_inputs(work)
         with contextlib.suppress(LastStep):
             flow(work, machine_of)

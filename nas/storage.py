@@ -11,7 +11,8 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
                 raise
 
 
+def drop_unfinished_line(path: Path) -> None:
+    """Remove the last line of a file if a crash or a full disk left it half-written.
+
+    For files that a library appends to, which would write its next line onto that one.
+    """
+    if path.exists():
+        with open(path, "r+b", buffering=0) as file:
+            file.truncate(_end_of_whole_lines(file.fileno()))
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a file that `append_lines` wrote; an unfinished last line is left out.
 
@@ -135,11 +146,14 @@ def read_document(
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+def lock(
+    path: Path, *, wait: bool = True, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Lock the file `path` against other processes; the lock ends with the process.
 
     Args:
         wait: Whether to wait until the lock is free; if not, a held lock is an error.
+        say: Tells a person who is waited for.
 
     Raises:
         RunError: another process holds it, or the folder cannot be written to.
@@ -148,13 +162,24 @@ def lock(path: Path, *, wait: bool = True) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        _acquire(descriptor, path, wait)
+        _acquire(descriptor, path, wait, say)
         with storing(path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def check_free(path: Path) -> None:
+    """Find out before long work whether another process holds the lock of the file `path`.
+
+    Raises:
+        RunError: one does.
+    """
+    if path.exists():
+        with lock(path, wait=False):
+            pass
 
 
 def cache_dir() -> Path:
@@ -167,6 +192,53 @@ def cache_dir() -> Path:
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser().absolute() / "nas"
     return Path.home() / ".cache" / "nas"
+
+
+def check_folder(folder: Path, advice: str = "Choose another folder.") -> None:
+    """Find out before long work whether files can be written to a folder; nothing is left there.
+
+    Args:
+        folder: It need not exist; then the nearest folder above it that exists is tried.
+        advice: What a person can do instead.
+
+    Raises:
+        RunError: it is a file, or lies in one, or cannot be written to.
+        StorageError: the disk is full.
+    """
+    try:
+        there = _nearest(folder)
+        if not there.is_dir():
+            kind = "a link to nowhere" if there.is_symlink() else "a file"
+            raise RunError(f"'{there}' is {kind}. {advice}")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            with storing(folder):
+                raise
+        raise RunError(f"Cannot write to '{folder}': {error.strerror}. {advice}") from None
+
+
+def check_file(path: Path) -> None:
+    """Find out before long work whether a file can be written; an existing one is left as it is.
+
+    Raises:
+        RunError: it is a folder, or its folder cannot be written to.
+        StorageError: the disk is full.
+    """
+    check_folder(path.parent)
+    if path.is_dir():
+        raise RunError(f"'{path}' is a folder. Name a file that is to be written.")
+
+
+def check_cache() -> None:
+    """Find out before long work whether the cache can be written to.
+
+    Raises:
+        RunError: it cannot; the message says how to choose another one.
+        StorageError: the disk is full.
+    """
+    check_folder(cache_dir(), "Set NAS_CACHE_DIR to another folder.")
 
 
 @contextlib.contextmanager
@@ -197,15 +269,29 @@ def storing(path: Path) -> Iterator[None]:
         raise
 
 
-def _acquire(descriptor: int, path: Path, wait: bool) -> None:
+def _nearest(path: Path) -> Path:
+    """The path itself if there is something, else the nearest one above it that exists."""
+    above = path.parents if path.is_absolute() else (*path.parents, Path.cwd())
+    for each in (path, *above):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            each.lstat()  # a link to nowhere is something: no folder can be made in its place
+            return each
+    return path
+
+
+def _acquire(descriptor: int, path: Path, wait: bool, say: Callable[[str], None] | None) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace") or "unknown"
-        raise RunError(
-            f"'{path.parent}' is in use by process {holder}. "
-            "Wait until it is done, or choose another folder with --out."
-        ) from None
+        if not wait:
+            raise RunError(
+                f"'{path.parent}' is in use by process {holder}. "
+                "Wait until it is done, or choose another folder with --out."
+            ) from None
+        if say is not None:
+            say(f"waiting for process {holder}, which is at work in '{path.parent}'")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:

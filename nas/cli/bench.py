@@ -97,7 +97,10 @@ def bench(
     from nas.cli.console import show_json, working
     from nas.cluster.connection import connected_if
     from nas.cluster.mapping import map_on
+    from nas.storage import check_file
 
+    if record is not None:
+        check_file(record)
     names = list(dict.fromkeys(searcher or [_DEFAULT]))
     for name in names:
         check(name)

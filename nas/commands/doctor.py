@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.environment import cpu, environment, version
 from nas.errors import NasError
 from nas.run.folder import RESULTS
-from nas.storage import cache_dir
+from nas.storage import cache_dir, check_folder
 
 if TYPE_CHECKING:
     from nas.latency.timing.cuda import Gpu
@@ -80,5 +79,8 @@ def _described(gpus: Callable[[], Sequence[Gpu]]) -> dict[str, Any]:
 
 def _writable(folder: Path) -> bool:
     """Whether the folder can be written to or created."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    try:
+        check_folder(folder)
+    except NasError:
+        return False
+    return True

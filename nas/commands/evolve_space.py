@@ -15,9 +15,10 @@ from nas.run.folder import RESULTS
 from nas.run.inputs import say_data
 from nas.run.supernets import supernet_of
 from nas.settings import Settings
-from nas.space_evolution import evolution, reasons
-from nas.space_evolution.folders import fresh_folder
+from nas.space_evolution import evolution, folders, reasons
 from nas.space_evolution.request import Judge, JudgeOf, Request
+from nas.storage import check_cache
+from search_spaces import load_space
 
 
 def evolve_space(
@@ -40,9 +41,11 @@ def evolve_space(
     Raises:
         NasError: the input is wrong, nothing keeps the limits, or the folder cannot be used.
     """
-    context = Context(request.settings)
+    folder = out or folders.fresh_folder(RESULTS, request.settings)
+    folders.check(folder, request.to_dict(load_space(request.space_name)))
+    check_cache()
+    context, console = Context(request.settings), console or Silent()
     _ = context.recipe  # raises its errors before anything is written
-    folder, console = out or fresh_folder(RESULTS, request.settings), console or Silent()
     say_data(context, console)
     done = evolution.evolve_space(
         request,

@@ -33,11 +33,13 @@ from nas.run.threads import keep_helpful_threads
 from nas.run.trained import Trained, results_of, retrained
 from nas.run.work import Work
 from nas.settings import Settings
+from nas.storage import check_cache
 
 
 def train(settings: Settings, *, console: Progress, ray: RayChoice | None = None) -> Outcome:
     """Train the supernet of a space on its data once; searches reuse it."""
     try:
+        check_cache()
         with connected_if(ray) as cluster:
             context = Context(settings)
             say_data(context, console)
@@ -78,6 +80,7 @@ def measure(
         NotFittedError: the device is not at hand, or too busy to be measured.
         ClusterError: no node of the cluster offers the device.
     """
+    check_cache()
     context = Context(settings)
     plan = plan or Plan()
     plan = plan if seconds is None else plan.within(seconds)
@@ -102,9 +105,10 @@ def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome
     """Write a kit: networks of a space, to be timed on a device that cannot run nas.
 
     Raises:
-        RunError: the folder is not empty.
+        RunError: the folder is not empty, or cannot be written to.
         MissingExtraError: the ONNX exporter is not installed.
     """
+    kits.check_new(folder)
     context = Context(settings)
     data = context.data
     kit = kits.write_kit(
@@ -125,6 +129,7 @@ def import_times(settings: Settings, times: Path, folder: Path, *, console: Prog
         SettingsError: the times or the target are wrong, or belong to another kit.
         NotFittedError: the times do not fit the networks.
     """
+    check_cache()
     context = Context(settings)
     data = context.data
     subject = Subject(context.space, context.target, data.shape)

@@ -101,7 +101,8 @@ def measured_predictor(
     space, path = subject.space, subject.path
     if again or not path.exists():
         _require_measurable(subject, measure)
-        with lock(path.with_name("measuring.lock")):
+        say = progress.say if progress else None
+        with lock(path.with_name("measuring.lock"), say=say):
             if again or not path.exists():  # another process may have measured it meanwhile
                 calibrate = _calibration(target)
                 calibrate(subject, plan or Plan(), progress or Silent(), machine).save(path)

@@ -28,7 +28,15 @@ from nas.environment import environment
 from nas.errors import CheckpointError, RunError, SettingsError, did_you_mean
 from nas.run.steps import STEPS
 from nas.settings import Settings
-from nas.storage import atomic_write, atomic_write_json, lock, read_json, storing
+from nas.storage import (
+    atomic_write,
+    atomic_write_json,
+    check_folder,
+    check_free,
+    lock,
+    read_json,
+    storing,
+)
 from nas.units import format_ms
 
 RESULTS = Path("results")
@@ -44,6 +52,7 @@ class RunFolder:
         self.settings = settings
         self.continued_by = f"nas resume {path}"
         """What a person does after an interruption."""
+        check_folder(path)
         with contextlib.ExitStack() as held:
             held.enter_context(lock(path / "run.lock", wait=False))
             for torn in path.rglob(".*.tmp"):  # left by a process that was killed while writing
@@ -110,6 +119,24 @@ class RunSummary:
         }
 
 
+def check_out(settings: Settings, out: Path | None) -> None:
+    """Refuse a folder that `open_run` would refuse, before any long work; nothing is made.
+
+    Raises:
+        SettingsError: the folder holds a run with other settings (all differences are listed).
+        RunError: the folder is in use, cannot be written to, or holds something else.
+    """
+    path = out or RESULTS
+    check_folder(path, "Choose a folder with --out.")
+    if out is not None:
+        with storing(path):
+            if (path / "settings.json").exists():
+                _refuse_other_settings(path, settings)
+            else:
+                _refuse_foreign(path)
+    check_free(path / "run.lock")
+
+
 def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
     """Start a run, or continue the one in `out` if its settings are the same.
 
@@ -124,7 +151,8 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
     with storing(path):
         begun = (path / "settings.json").exists()
     if begun:
-        return _continued(path, settings)
+        _refuse_other_settings(path, settings)
+        return resume_run(path)
     with storing(path):
         _refuse_foreign(path)
         path.mkdir(parents=True, exist_ok=True)
@@ -181,7 +209,8 @@ def find_run(path: Path) -> Path:
     raise RunError(f"There is no run in '{path}'.{near} `nas ls` lists the runs.")
 
 
-def _continued(path: Path, settings: Settings) -> RunFolder:
+def _refuse_other_settings(path: Path, settings: Settings) -> None:
+    """Refuse a run that was started with other settings."""
     earlier = _settings_of(path)
     if differences := earlier.diff(settings):
         listed = "\n  ".join(differences)
@@ -189,7 +218,6 @@ def _continued(path: Path, settings: Settings) -> RunFolder:
             f"The run in '{path}' was started with other settings:\n  {listed}\n"
             f"Continue it as it was with `nas resume {path}`, or choose another folder with --out."
         )
-    return resume_run(path)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -15,6 +15,7 @@ from nas.run.front import Front
 from nas.run.inputs import check_inputs
 from nas.run.summary import front_of
 from nas.run.work import Work
+from nas.storage import check_cache
 
 
 @contextmanager
@@ -24,10 +25,11 @@ def opened(
     """A run, locked by this process, and its front.
 
     Raises:
-        RunError: it has no front yet.
+        RunError: it has no front yet, or the cache cannot be written to.
     """
     with resume_run(path) as folder:
         folder.continued_by = "the same command again"
+        check_cache()
         work = Work(folder, Context(folder.settings), console, cluster=cluster)
         check_inputs(work)
         front = front_of(work.path, work.context)

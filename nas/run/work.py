@@ -76,20 +76,27 @@ class Work:
         return all(map(self.folder.finished, STEPS[: STEPS.index(self.until) + 1]))
 
     @contextmanager
-    def step(self, name: Step) -> Iterator[None]:
+    def step(self, name: Step, *, asked: bool = True) -> Iterator[None]:
         """Announce a step, and note when it has finished.
 
-        A step that finished earlier is entered again; it then reads its results from its files.
+        A step that finished earlier is entered again; it then reads its results from its files,
+        and is announced as done before.
+
+        Args:
+            name: The step.
+            asked: Whether the settings ask for anything in it; if not, it is not announced.
 
         Raises:
             LastStep: it was the last step to take.
         """
-        self.console.step(name)
+        done = self.folder.finished(name)
+        if asked:
+            self.console.step(f"{name} (done before)" if done else name)
         started = time.monotonic()
-        if name in TRAINING and not self.folder.finished(name):
+        if asked and name in TRAINING and not done:
             keep_helpful_threads(self.console)
         yield
-        if not self.folder.finished(name):
+        if not done:
             seconds = time.monotonic() - started
             self.folder.finish(name, seconds)
             _LOG.info("%s took %.1f s", name, seconds)

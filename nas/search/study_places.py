@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from nas.errors import ClusterError, RunError, SettingsError, missing_extra
 from nas.search.foreign.optuna import quiet_optuna
-from nas.storage import storing
+from nas.storage import drop_unfinished_line, storing
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -62,6 +62,7 @@ class StudyFile:
         from optuna.storages.journal import JournalFileBackend
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        drop_unfinished_line(self.path)
         return _opened(JournalStorage(JournalFileBackend(str(self.path))), STUDY, names)
 
     def clear(self) -> None:

@@ -36,7 +36,7 @@ from nas.space_evolution.costs import FEWEST, Costs
 from nas.space_evolution.dimensions import dimensions
 from nas.space_evolution.plain import Plain, plain_of, to_yaml
 from nas.space_evolution.request import Judge, JudgeOf, Request
-from nas.storage import append_line, atomic_write, lock, read_json, read_lines, storing
+from nas.storage import append_line, atomic_write, lock, read_json, read_lines
 from search_spaces import SearchSpace, load_space
 from search_spaces.data_shape import DataShape
 
@@ -64,8 +64,7 @@ def evolve_space(
     """
     space = load_space(request.space_name)
     asked = request.to_dict(space)
-    with storing(folder):
-        folders.check(folder, asked)
+    folders.check(folder, asked)
     with lock(folder / "run.lock", wait=False):
         for torn in folder.glob(".*.tmp"):
             torn.unlink(missing_ok=True)

@@ -9,22 +9,29 @@ from typing import Any
 
 from nas.errors import RunError, SettingsError
 from nas.settings import Settings
-from nas.storage import read_json
+from nas.storage import check_folder, check_free, read_json, storing
 
 _UNBORN = {"run.lock", "space-0.yaml"}
 """What a folder may hold if its evolution was stopped before `evolution.json` was written."""
 
 
 def check(folder: Path, asked: dict[str, Any]) -> None:
-    """Refuse a folder that holds anything else than this evolution.
+    """Refuse a folder that is of no use for this evolution; nothing is made.
 
     Args:
         asked: What decides its result.
 
     Raises:
         SettingsError: it holds an evolution that was asked for something else; says what differs.
-        RunError: it is a file, or holds something else.
+        RunError: it is a file, holds something else, is in use, or cannot be written to.
     """
+    check_folder(folder, "Choose a folder with --out.")
+    with storing(folder):
+        _refuse_other(folder, asked)
+    check_free(folder / "run.lock")
+
+
+def _refuse_other(folder: Path, asked: dict[str, Any]) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -27,6 +27,7 @@ from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.latency.profiles.parts import PartsProfile
 from nas.progress import Silent
+from nas.run.folder import read_run
 from nas.run.retraining import Retraining
 from nas.settings import Settings
 from search_spaces import load_space
@@ -124,6 +125,22 @@ def test_a_finished_run_says_its_result_again_and_does_nothing(whole: Path) -> N
     assert any(member.test_accuracy is not None for member in result.front)
     assert json.dumps(result.to_dict())
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.json*")}
+
+
+def test_steps_with_nothing_to_do_have_no_heading(
+    home: Path, whole: Path, heard: Any, tmp_path: Path
+) -> None:
+    heard.said.clear()
+    settings = _settings(home, retrain_top=0)
+    pipeline.run(settings, out=tmp_path / "run", until="measure", console=heard)
+    assert {"space", "search", "measure"} <= set(heard.said)
+    assert read_run(tmp_path / "run").steps[-2:] == ("verify", "measure")
+    heard.said.clear()
+    pipeline.resume(tmp_path / "run", console=heard)
+    assert {"search (done before)", "measure (done before)", "export", "report"} <= set(heard.said)
+    assert not [line for line in heard.said if line.startswith(("verify", "retrain", "baselines"))]
+    assert not any("no stock networks" in line for line in heard.said)
+    assert read_run(tmp_path / "run").complete
 
 
 def test_equal_seeds_find_equal_fronts_whatever_the_global_states(home: Path, whole: Path) -> None:

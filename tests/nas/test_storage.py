@@ -80,6 +80,16 @@ def test_a_line_torn_by_a_crash_is_not_read_and_the_next_one_replaces_it(
     assert read_lines(path) == [{"number": 0}, {"number": 2}]
 
 
+def test_an_unfinished_line_of_a_library_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    storage.drop_unfinished_line(path)
+    assert not path.exists()
+    for content, left in ((b"one\ntw", b"one\n"), (b"on", b""), (b"one\n", b"one\n")):
+        path.write_bytes(content)
+        storage.drop_unfinished_line(path)
+        assert path.read_bytes() == left
+
+
 @pytest.mark.parametrize("damage", [b"{\n", b"3\n", b"\xff\n"])
 def test_a_damaged_finished_line_is_named(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "lines.jsonl"
@@ -158,6 +168,18 @@ def test_a_killed_process_lets_go(held: tuple[Path, int]) -> None:
     os.kill(pid, 9)
     with lock(path):
         assert path.read_text() == str(os.getpid())
+
+
+def test_who_waits_is_told_for_whom(held: tuple[Path, int]) -> None:
+    path, pid = held
+    said: list[str] = []
+
+    def say(message: str) -> None:
+        said.append(message)
+        os.kill(pid, 9)
+
+    with lock(path, say=say):
+        assert said == [f"waiting for process {pid}, which is at work in '{path.parent}'"]
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nas.errors import SettingsError, reason
 from nas.latency.devices.device import Device
-from nas.storage import atomic_write
+from nas.storage import atomic_write, check_folder
 
 SHIPPED = Path(__file__).parent
 
@@ -78,6 +78,7 @@ def add(path: Path, force: bool = False) -> Path:
 
     Raises:
         SettingsError: the file is wrong, or its name or an alias belongs to another device.
+        RunError: the user's own folder cannot be written to.
     """
     from nas.latency.devices.file import read_device
 
@@ -95,6 +96,7 @@ def add(path: Path, force: bool = False) -> Path:
         raise SettingsError(
             f"There is a device '{device.name}' already ('{copy}'). Add --force to replace it."
         )
+    check_folder(copy.parent, "Set NAS_CONFIG_DIR to another folder.")
     atomic_write(copy, text)
     return copy
 

@@ -28,7 +28,7 @@ from nas.latency.profiles.profile import FEWEST, Subject
 from nas.latency.target import Target
 from nas.latency.timing.onnx import onnx_bytes
 from nas.progress import Progress
-from nas.storage import atomic_write, read_json
+from nas.storage import atomic_write, check_folder, read_json
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.deployment import deployed
@@ -80,12 +80,11 @@ def write_kit(
     """Write networks of a space for the target's batch and resolution, and instructions.
 
     Raises:
-        RunError: the folder is not empty.
+        RunError: the folder is not empty, or cannot be written to.
         MissingExtraError: the ONNX exporter is not installed.
         ExportError: a network cannot be exported.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"'{folder}' is not empty. Give --kit a new folder.")
+    check_new(folder)
     space, target = subject.space, subject.target
     features = PartFeatures.of(subject.index, target.images)
     codes = telling_codes(space, features, np.random.default_rng(seed), probes)
@@ -103,6 +102,17 @@ def write_kit(
     kit = Kit(conditions, dict(zip(architectures, codes.tolist(), strict=True)))
     _write_words(folder, kit, target)
     return kit
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder for a kit that holds something or cannot be written to.
+
+    Raises:
+        RunError: it does, or it cannot.
+    """
+    check_folder(folder, "Give --kit a new folder.")
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(f"'{folder}' is not empty. Give --kit a new folder.")
 
 
 def read_kit(folder: Path) -> Kit:

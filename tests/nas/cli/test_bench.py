@@ -84,15 +84,6 @@ def test_a_table_with_enough_rows_says_nothing_of_it(
     assert "fewer than" not in run(*table, "--evaluations", "45", "--seeds", "1").stderr
 
 
-def test_figures_are_shown_even_if_their_rows_cannot_be_written(
-    run: Callable[..., Result], table: list[str]
-) -> None:
-    few = ["--evaluations", "5", "--seeds", "1", "--searcher", "random"]
-    result = run(*table, *few, "--record", "/proc/rows.json")
-    assert result.exit_code == 2 and "Cannot write '/proc/rows.json'" in result.stderr
-    assert "5 evaluations, 1 seeds" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("more", "message"),
     [

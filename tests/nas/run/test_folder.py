@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import CheckpointError, RunError, SettingsError
-from nas.run.folder import find_run, list_runs, open_run, read_run, resume_run
+from nas.run.folder import check_out, find_run, list_runs, open_run, read_run, resume_run
 from nas.run.steps import STEPS
 from nas.settings import Settings
 
@@ -180,3 +180,19 @@ def test_a_folder_that_is_not_ours_is_told(tmp_path: Path) -> None:
     finally:
         os.seteuid(user)
         closed.chmod(0o700)
+
+
+def test_a_folder_of_no_use_is_refused_before_the_run_begins() -> None:
+    check_out(Settings(), None)
+    check_out(Settings(), Path("new/mine"))
+    assert not os.listdir()
+    held = pytest.raises(RunError, match="'mine' is in use by process")
+    with open_run(Settings(), Path("mine")), held:
+        check_out(Settings(), Path("mine"))
+    check_out(Settings(), Path("mine"))
+    with pytest.raises(SettingsError, match="seed: 0 -> 3"):
+        check_out(Settings(seed=3), Path("mine"))
+    Path("other").mkdir()
+    Path("other/thing.txt").write_text("mine")
+    with pytest.raises(RunError, match="'other' is not empty and not a run"):
+        check_out(Settings(), Path("other"))

@@ -81,6 +81,15 @@ def test_a_damaged_study_is_made_anew(records, space, tmp_path, damage):
     assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
 
 
+@pytest.mark.parametrize("left", [b"{", b'{"op_code": 4, "worker_id": "a'])
+def test_a_line_that_a_full_disk_cut_off_is_removed(records, space, tmp_path, left):
+    path = tmp_path / "study.journal"
+    mirror(StudyFile(path), records[:4], space.genes)
+    path.write_bytes(path.read_bytes() + left)
+    assert mirror(StudyFile(path), records, space.genes) == 5
+    assert [t.user_attrs["id"] for t in trials(path)] == [r.id for r in records]
+
+
 def test_a_study_of_other_evaluations_is_made_anew(records, space, tmp_path):
     path = tmp_path / "study.journal"
     mirror(StudyFile(path), records[::-1], space.genes)
