@@ -78,7 +78,7 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
             networks = [child(work, member, supernet) for member in measured.chosen(1)]
         folders = export_all(work, networks, DEFAULT_FORMATS)
     with work.step("baselines", asked=bool(work.context.baselines)):
-        stock = stock_networks(work, measured, machine_of) if work.context.baselines else []
+        stock = stock_networks(work, measured, machine_of)
     with work.step("compare"):
         compare(work, measured, supernet, folders, stock, machine_of)
         recommended = result_of(work.path, work.context).recommended

@@ -45,7 +45,6 @@ def stock_networks(work: Work, front: Front, machine_of: MachineOf | None) -> li
             default a process of its own measures.
     """
     if not work.context.baselines:
-        work.console.say("no stock networks to compare with (--baselines names some)")
         return []
     chosen, epochs = _chosen(work, front, machine_of), _epochs(work)
     if not work.folder.finished("baselines"):

@@ -61,7 +61,7 @@ def answers_of(work: Work, teacher: Network, recipe: Recipe, seed: int) -> tuple
     steps = data.steps_per_epoch(recipe.batch_size) * recipe.epochs
     key = _key(work, teacher, recipe, seed)
     path = cache_dir() / "teachers" / f"{key}.safetensors"
-    with lock(path.with_suffix(".lock")):
+    with lock(path.with_suffix(".lock"), say=work.console.say):
         if not path.exists():
             with work.console.task("asking the teacher", steps) as advance:
                 content = write(

@@ -69,7 +69,7 @@ def teacher_of(context: Context, console: Progress) -> TeacherAtWork | None:
         unlabelled = context.batches_of(context.unlabelled.images, context.settings.seed)
     key = _key(context, child)
     path = cache_dir() / "teachers" / key / "teacher.safetensors"
-    with lock(path.parent / "lock"):
+    with lock(path.parent / "lock", say=console.say):
         if path.exists():
             tensors, _ = from_bytes(path.read_bytes(), str(path))
             teacher.network.load_state_dict(tensors)

@@ -83,7 +83,7 @@ def supernet_of(
     folder = cache_dir() / "supernets" / key
     final = folder / "supernet.safetensors"
     supernet = new_supernet(context)
-    with lock(folder / "lock"):
+    with lock(folder / "lock", say=console.say):
         if final.exists():
             console.say(f"reusing the supernet trained before ({final})")
         else:
