@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -154,14 +155,24 @@ class Nodes:
         """Another node beside the head."""
         self._order("add")
 
-    def wait_for_workers(self, count: int) -> None:
-        """Wait until so many of a search's workers run, which Ray names after their class."""
-        while sum(map(_is_worker, processes_of(str(self._folder)))) < count:
+    def wait_until_two_evaluate(self) -> None:
+        """Wait until both workers evaluate; the first is held until then, and so is the search."""
+        while not (evaluating := self._titled(b"ray::Worker.evaluate")):
             time.sleep(0.02)
+        os.kill(evaluating[0], signal.SIGSTOP)
+        while len(self._titled(b"ray::Worker.evaluate")) < 2:
+            time.sleep(0.02)
+        os.kill(evaluating[0], signal.SIGCONT)
 
     def kill_node(self) -> None:
-        """`kill -9` of everything that belongs to the node that was added last."""
+        """`kill -9` of the node that was added last; its worker ends with it."""
         self._order("kill")
+        while len(self._titled(b"ray::Worker")) > 1:
+            time.sleep(0.02)
+
+    def _titled(self, title: bytes) -> list[int]:
+        """The processes whose title, which Ray sets to what they do, begins like this."""
+        return [one for one in processes_of(str(self._folder)) if _title(one).startswith(title)]
 
     def kill(self) -> None:
         """`kill -9` of the head and all nodes."""
@@ -179,10 +190,10 @@ class Nodes:
         return self._process.stdout.readline().strip()
 
 
-def _is_worker(process: int) -> bool:
+def _title(process: int) -> bytes:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::Worker")
-    return False
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 @pytest.fixture
