@@ -126,10 +126,12 @@ def import_times(settings: Settings, times: Path, folder: Path, *, console: Prog
     """Store the times of a kit's networks as the profile of their device.
 
     Raises:
+        CheckpointError: there is no kit.
         SettingsError: the times or the target are wrong, or belong to another kit.
         NotFittedError: the times do not fit the networks.
     """
     check_cache()
+    kit_times.read_times(times, kits.read_kit(folder).codes)  # before the data, which take longer
     context = Context(settings)
     data = context.data
     subject = Subject(context.space, context.target, data.shape)
