@@ -22,7 +22,7 @@ from nas.result import RunResult
 from nas.run.baselines import stock_networks
 from nas.run.compare import compare
 from nas.run.context import Context
-from nas.run.export import DEFAULT_FORMATS, child, export_all, export_recommended
+from nas.run.export import export_chosen, export_recommended
 from nas.run.folder import check_out, open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.journal import check_journal, journal_of
@@ -35,7 +35,6 @@ from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
 from nas.run.supernets import TrainedSupernet, supernet_of
-from nas.run.trained import retrained
 from nas.run.verify import verify
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
@@ -72,11 +71,9 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     with work.step("retrain", asked=s.retrain_top > 0):
         best = measured.chosen(s.retrain_top)
         retrain_all(work, best, lambda: supernet, asked_by(s))
-        networks = [retrained(work, member) for member in best]
     with work.step("export"):
-        if not networks:  # the settings say that none is retrained
-            networks = [child(work, member, supernet) for member in measured.chosen(1)]
-        folders = export_all(work, networks, DEFAULT_FORMATS)
+        best = best or measured.chosen(1)  # the settings may say that none is retrained
+        folders = export_chosen(work, best, lambda: supernet)
     with work.step("baselines", asked=bool(work.context.baselines)):
         stock = stock_networks(work, measured, machine_of)
     with work.step("compare"):

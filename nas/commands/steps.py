@@ -18,7 +18,7 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
-from nas.run.export import DEFAULT_FORMATS, child, export_all
+from nas.run.export import DEFAULT_FORMATS, export_all, networks_of
 from nas.run.front import Front
 from nas.run.inputs import say_data
 from nas.run.known_latencies import known_of
@@ -30,7 +30,7 @@ from nas.run.retraining import Retraining
 from nas.run.summary import result_of
 from nas.run.supernets import supernet_of
 from nas.run.threads import keep_helpful_threads
-from nas.run.trained import Trained, results_of, retrained
+from nas.run.trained import results_of
 from nas.run.work import Work
 from nas.settings import Settings
 from nas.storage import check_cache
@@ -199,7 +199,8 @@ def export(
     with opened(source, console) as (work, front):
         if all_of_them:
             ids = tuple(member.id for member in front.members)
-        networks = _networks(work, _wanted(work, front, ids))
+        members = _wanted(work, front, ids)
+        networks = networks_of(work, members, lambda: supernet_of(work.context, console))
         folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)
     return Outcome(lines, {"exported": list(lines)})
@@ -227,18 +228,6 @@ def _wanted(work: Work, front: Front, ids: Sequence[str]) -> list[FrontMember]:
             f"There are: {', '.join(members)}."
         )
     return [members[id] for id in wanted]
-
-
-def _networks(work: Work, members: Sequence[FrontMember]) -> list[Trained]:
-    """The members as networks: with their own weights if retrained, else the supernet's."""
-    done, trained, networks = results_of(work.path), None, []
-    for member in members:
-        if member.id in done:
-            networks.append(retrained(work, member))
-        else:
-            trained = trained or supernet_of(work.context, work.console)
-            networks.append(child(work, member, trained))
-    return networks
 
 
 def _profiled(predictor: PartsPredictor | MeasuredGpuPredictor) -> Outcome:

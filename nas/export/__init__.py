@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from nas.errors import ExportError
 from nas.export.description import DataDescription, read_architecture
-from nas.export.export import export_network
+from nas.export.export import export_network, files_of
 from nas.export.format import FORMATS, Export, Format, default_formats, installed_formats
 from nas.export.load import load_exported
 from nas.export.prepare import open_image, prepare_files
@@ -26,6 +26,7 @@ __all__ = [
     "Format",
     "default_formats",
     "export_network",
+    "files_of",
     "installed_formats",
     "load_exported",
     "open_image",

@@ -69,13 +69,18 @@ def export_network(
         description = _write_weights(plain, draft, folder, data, scores, pretrained)
         for format in chosen:
             add_file(format, Export(plain, description, draft, images, format.tolerance))
-        made = (WEIGHTS_FILE, *(format.file for format in chosen), ARCHITECTURE_FILE)
+        made = files_of(format.name for format in chosen)
         for file in made:
             atomic_write(folder / file, (draft / file).read_bytes())
     for format in chosen:
         if format.published is not None:
             format.published(plain.architecture.id, folder)
     return [folder / file for file in made]
+
+
+def files_of(formats: Iterable[str]) -> tuple[str, ...]:
+    """The files of an export with these formats, in the order in which they are written."""
+    return (WEIGHTS_FILE, *(FORMATS[name].file for name in formats), ARCHITECTURE_FILE)
 
 
 def add_file(format: Format, export: Export) -> None:

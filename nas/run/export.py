@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas.export import DataDescription, default_formats, export_network
+from nas.export import DataDescription, default_formats, export_network, files_of
 from nas.result import FrontMember, Recommendation
 from nas.run.front import Front, network_folder
 from nas.run.supernets import TrainedSupernet
-from nas.run.trained import Trained
+from nas.run.trained import Trained, results_of, retrained
 from nas.run.work import Work
 from supernet.calibration import calibrate
 
@@ -23,6 +24,34 @@ def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
     images = context.evaluation_images.calibration(member.architecture.resolution)
     calibrate(network, (x.to(context.device) for x in images))
     return Trained(network, {"validation_accuracy": member.accuracy})
+
+
+def networks_of(
+    work: Work, members: Sequence[FrontMember], supernet: Callable[[], TrainedSupernet]
+) -> list[Trained]:
+    """The members as networks: with their own weights if retrained, else the supernet's.
+
+    Args:
+        work: The run.
+        members: Of its front.
+        supernet: Gives the trained supernet, if it is needed.
+    """
+    done, shared = results_of(work.path), functools.cache(supernet)
+    return [
+        retrained(work, member) if member.id in done else child(work, member, shared())
+        for member in members
+    ]
+
+
+def export_chosen(
+    work: Work, members: Sequence[FrontMember], supernet: Callable[[], TrainedSupernet]
+) -> list[Path]:
+    """The export step: write each member to its folder, unless that was finished before."""
+    folders = [network_folder(work.path, member.id) for member in members]
+    files = [folder / name for folder in folders for name in files_of(DEFAULT_FORMATS)]
+    if work.folder.finished("export") and all(file.exists() for file in files):
+        return folders
+    return export_all(work, networks_of(work, members, supernet), DEFAULT_FORMATS)
 
 
 def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:

@@ -127,6 +127,23 @@ def test_a_finished_run_says_its_result_again_and_does_nothing(whole: Path) -> N
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*.json*")}
 
 
+def test_a_finished_export_is_kept_and_a_missing_file_is_written_again(
+    whole: Path, heard: Any, tmp_path: Path
+) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    document = json.loads((run / "steps.json").read_text())
+    del document["steps"]["report"]
+    (run / "steps.json").write_text(json.dumps(document))
+    (network,) = (run / "networks").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in network.iterdir()}
+    pipeline.resume(run, console=heard)
+    assert before == {path: path.stat().st_mtime_ns for path in network.iterdir()}
+    (network / "model.pt2").unlink()
+    (run / "steps.json").write_text(json.dumps(document))
+    pipeline.resume(run, console=heard)
+    assert before.keys() == set(network.iterdir())
+
+
 def test_steps_with_nothing_to_do_have_no_heading(
     home: Path, whole: Path, heard: Any, tmp_path: Path
 ) -> None:
