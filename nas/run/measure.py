@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,21 @@ from nas.units import format_ms
 SCHEMA = 2
 USELESS = 0.5
 """Repeat noise above which a measurement leaves nobody out: predictions are closer."""
+
+FEWEST, EQUAL_SPEED = 3, 1.25
+"""A median of fewer networks, or one that differs by a smaller factor, is not worth a word."""
+_AGAIN = "`nas measure` with the --space, --data and target of this run"
+_SPEED = {
+    "cpu": (
+        "this machine is {change} now than when its latencies were measured",
+        f"Close other programs and search again, or measure the machine again: {_AGAIN}.",
+    ),
+    "other": (
+        "the device is {change} than the model of it",
+        f"Measure networks on it, which correct the predictions from then on: {_AGAIN}.",
+    ),
+}
+"""The cause, and what to do."""
 
 MachineOf = Callable[[Target], Machine]
 
@@ -61,7 +77,8 @@ def measure(work: Work, front: Front, machine_of: MachineOf | None = None) -> Fr
         atomic_write(path, json.dumps(document, indent=2) + "\n")
         for line in only_predicted(found):
             work.console.say(line)
-    measured = with_measured(front, read_measured(path))
+    targets = read_measured(path)
+    measured = with_measured(front, targets)
     kept = [member.id for member in measured.kept()]
     over = [member for member in measured.members if member.id not in kept]
     if over and not kept:
@@ -69,7 +86,11 @@ def measure(work: Work, front: Front, machine_of: MachineOf | None = None) -> Fr
     if over:
         named = ", ".join(member.id for member in over)
         work.console.say(f"measured beyond the budget, so left out: {named}")
-    for line in unanswered(measured, work.context.target_names):
+    notes = [
+        *unlike_predicted(measured, targets),
+        *unanswered(measured, work.context.target_names),
+    ]
+    for line in notes:
         work.console.say(line)
     return measured
 
@@ -111,6 +132,32 @@ def only_predicted(targets: Sequence[dict[str, Any]]) -> list[str]:
         for target in targets
         if target["reason"]
     ]
+
+
+def unlike_predicted(front: Front, targets: Sequence[dict[str, Any]]) -> list[str]:
+    """A note for each target on which most networks are much slower or faster than predicted.
+
+    Args:
+        front: With its measured latencies.
+        targets: What `measured.json` says.
+    """
+    said = []
+    for target in targets:
+        latencies = [at for member in front.members for at in member.latencies]
+        ratios = [
+            at.measured_ms / at.predicted_ms
+            for at in latencies
+            if at.target == target["name"] and at.measured_ms is not None
+        ]
+        times = statistics.median(ratios) if len(ratios) >= FEWEST else 1.0
+        if max(times, 1 / times) > EQUAL_SPEED:
+            why, what = _SPEED["cpu" if target["target"]["device"] == "cpu" else "other"]
+            said.append(
+                f"networks on {target['name']} take {times:.2f} times as long as predicted "
+                f"(median of {len(ratios)}): "
+                f"{why.format(change='slower' if times > 1 else 'faster')}. {what}"
+            )
+    return said
 
 
 def unanswered(front: Front, names: Sequence[str]) -> list[str]:

@@ -18,7 +18,13 @@ from nas.run.context import Context
 from nas.run.folder import read_run
 from nas.run.front import Front
 from nas.run.inputs import validation_images
-from nas.run.measure import only_predicted, read_measured, unanswered, with_measured
+from nas.run.measure import (
+    only_predicted,
+    read_measured,
+    unanswered,
+    unlike_predicted,
+    with_measured,
+)
 from nas.run.recommend import Finished, recommend
 from nas.run.trained import results_of
 from nas.run.verify import verified_members, verified_networks
@@ -114,7 +120,8 @@ def _notes(
     if "search" in finished:
         notes += unanswered(front, names)
     if "measure" in finished:
-        notes += only_predicted(read_measured(path / "measured.json"))
+        targets = read_measured(path / "measured.json")
+        notes += [*only_predicted(targets), *unlike_predicted(front, targets)]
     return [*notes, *_gains(front, path), *_new_weights(path)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from nas.result import FrontMember, Latency
 from nas.run.compare import Compared, Comparison
 from nas.run.front import Front
-from nas.run.measure import unanswered, with_measured
+from nas.run.measure import unanswered, unlike_predicted, with_measured
 from nas.search.objectives import Budgets
 from search_spaces import load_space
 
@@ -81,6 +81,33 @@ def test_budgets_without_a_network_are_told_with_the_reason(front: Front) -> Non
         "or raise the budget",
         "none of the 1 predicted within 2.5 ms was measured within it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "device", "words"),
+    [
+        (1.4, "cpu", "take 1.40 times as long as predicted (median of 5): this machine is slower"),
+        (0.7, "cpu", "take 0.70 times as long as predicted (median of 5): this machine is faster"),
+        (1.4, "h100", "the device is slower than the model of it. Measure networks on it"),
+        (1.2, "cpu", None),
+        (0.85, "cpu", None),
+    ],
+)
+def test_a_machine_whose_speed_has_changed_is_told_in_one_line(
+    factor: float, device: str, words: str | None
+) -> None:
+    # One network was disturbed, and one was not measured: the median does not see them.
+    measured = [1.0 * factor, 2.0 * factor, 3.0 * factor, 4.0 * factor, 50.0, None]
+    members = [member(str(i), 0.5, i + 1.0, ms) for i, ms in enumerate(measured)]
+    front = Front(tuple(members), Budgets(((9.0,),)), "accuracy")
+    said = unlike_predicted(front, [{"name": "cpu", "target": {"device": device}}])
+    assert len(said) == (words is not None)
+    assert all(words in line and "`nas measure`" in line for line in said if words)
+
+
+def test_two_networks_tell_nothing_of_a_machines_speed() -> None:
+    front = Front((member("a", 0.5, 1.0, 2.0), member("b", 0.5, 2.0, 4.0)), Budgets(), "accuracy")
+    assert unlike_predicted(front, [{"name": "cpu", "target": {"device": "cpu"}}]) == []
 
 
 @pytest.mark.parametrize(("again", "counts"), [(9.0, 2.6), (2.0, 2.0)])

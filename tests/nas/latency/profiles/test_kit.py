@@ -201,9 +201,7 @@ def test_the_command_says_what_the_profile_rests_on(
         commands.write_kit(settings, kit, console=Silent())
 
 
-def test_times_and_kit_are_looked_for_before_the_data_are_read(
-    kit: Path, tmp_path: Path
-) -> None:
+def test_times_and_kit_are_looked_for_before_the_data_are_read(kit: Path, tmp_path: Path) -> None:
     settings = Settings(data="folder:nowhere", hardware=DEVICE, runtime="onnxruntime")
     with pytest.raises(SettingsError, match=r"Cannot read the times in .*none\.csv"):
         commands.import_times(settings, tmp_path / "none.csv", kit, console=Silent())
