@@ -39,6 +39,7 @@ from nas.run.verify import verify
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
 from nas.storage import check_cache
+from nas.units import format_size
 
 _LOG = logging.getLogger(__name__)
 
@@ -155,8 +156,7 @@ def _say_space(work: Work) -> None:
     """Show the space and the data."""
     context, console = work.context, work.console
     size, asked = context.space.size(), work.settings.evaluations
-    number = f"{size:,}" if size < 1_000_000 else f"{size:.2e}"
-    console.say(f"{context.space.name}: {number} architectures")
+    console.say(f"{context.space.name}: {format_size(size)} architectures")
     if size < asked:
         console.say(f"that is fewer than the {asked} evaluations, so the search ends after {size}")
     say_data(context, console)

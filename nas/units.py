@@ -86,6 +86,11 @@ def format_count(count: float) -> str:
     return _plain(count)
 
 
+def format_size(size: int) -> str:
+    """The number of a space's architectures: `7,200` or `2.44e+27`."""
+    return f"{size:,}" if size < 1_000_000 else f"{size:.2e}"
+
+
 def format_accuracy(accuracy: float, images: int) -> str:
     """An accuracy with its 90 % interval: `94.1% (92.4 to 95.5)`; alone if `images` is 0."""
     if not images:

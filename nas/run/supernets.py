@@ -32,6 +32,7 @@ from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.run.threads import HelpfulThreads, each_of
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
+from nas.units import format_count, format_size
 from search_spaces import Architecture
 from supernet.method import ExternalTeacher, Setup
 from supernet.randomness import Stream, seeded
@@ -268,7 +269,7 @@ def _say_training(context: Context, supernet: Supernet, console: Progress) -> No
     recipe, size = context.recipe, context.whole_space.size()
     count = sum(p.numel() for p in supernet.parameters())
     console.say(f"{recipe.epochs} epochs, {_steps(context)} steps of batch {recipe.batch_size}")
-    console.say(f"{count / 1e6:.1f} M shared weights for {size:.2e} architectures")
+    console.say(f"{format_count(count)} shared weights for {format_size(size)} architectures")
 
 
 def _steps(context: Context) -> int:

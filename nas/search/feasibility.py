@@ -18,7 +18,8 @@ from nas.search.objectives import Budgets, Measures, MeasuresOf, limits_in_words
 from nas.search.protocol import Codes, CodeSpace, Floats
 from nas.units import format_ms
 
-SAMPLES = 20_000
+SAMPLES, OFTEN = 20_000, 10
+"""Architectures that are drawn; each one counts once in a space so small that they repeat."""
 HARDLY = 0.95
 """A budget that leaves more than this share hardly binds."""
 
@@ -136,7 +137,9 @@ def check_feasible(
         fastest = np.minimum(fastest, descent.fastest(outside.max(axis=0), len(fastest)))
         missed = descent.missed(budgets, outside)
         if missed:
-            about = Described(name, targets, names, SAMPLES, some_kept=len(missed) < len(shares))
+            about = Described(
+                name, targets, names, len(descent.sampled), some_kept=len(missed) < len(shares)
+            )
             raise infeasible(missed, fastest, about)
     return Feasibility(
         budgets=budgets,
@@ -161,7 +164,9 @@ class _Descent:
         smallest: Codes | None,
     ) -> None:
         self._space, self._measures, self._rng, self._smallest = space, measures, rng, smallest
-        self.sampled = space.sample(SAMPLES, rng)
+        drawn = space.sample(SAMPLES, rng)
+        small = space.size() <= SAMPLES // OFTEN
+        self.sampled: Codes = np.unique(drawn, axis=0) if small else drawn
 
     def fastest(self, outside: Floats, targets: int) -> Floats:
         """The smallest upper end of a latency on each target: (targets,)."""

@@ -7,6 +7,7 @@ from nas.units import (
     format_count,
     format_mib,
     format_ms,
+    format_size,
     parse_count,
     parse_duration,
     parse_memory,
@@ -125,3 +126,7 @@ def test_amounts_are_written_in_the_unit_that_reads_best() -> None:
         "1.5G",
     ]
     assert [format_mib(mib) for mib in (0.5, 16.0, 1536.0)] == ["512 KiB", "16 MiB", "1.5 GiB"]
+
+
+def test_sizes_of_spaces_are_written_out_or_shortened() -> None:
+    assert [format_size(n) for n in (16, 7200, 2_440_000)] == ["16", "7,200", "2.44e+06"]

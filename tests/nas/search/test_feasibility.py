@@ -116,6 +116,14 @@ def test_a_budget_that_nearly_all_keep_hardly_binds(space):
     assert 150 < 20_000 * (1 - found.share) < 250
 
 
+def test_of_a_small_space_each_architecture_counts_once(space):
+    space.cardinalities = np.array([2, 2, 2, 2, 1, 1, 1])
+    found = check_feasible(space, Budgets(((100.0,),)), space.measures, rng())
+    assert "every one of 16 sampled architectures is predicted" in str(found)
+    with pytest.raises(InfeasibleError, match="the fastest of 16 is predicted"):
+        check_feasible(space, Budgets(((0.2,),)), space.measures, rng())
+
+
 def test_without_a_budget_the_sampled_latencies_are_told(space):
     found = check_feasible(space, Budgets(), space.measures, rng())
     assert str(found).startswith("There is no budget. 20,000 sampled architectures")
