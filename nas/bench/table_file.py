@@ -172,10 +172,11 @@ def _no_column(header: Sequence[str], name: str, path: Path) -> UnknownNameError
 
 
 def _number(text: str) -> float:
+    """The number that is written; NaN if there is none, as in 3_12, which Python reads as 312."""
     try:
-        return float(text)
+        return float(text) if "_" not in text else math.nan
     except ValueError:
-        return float("nan")
+        return math.nan
 
 
 def _is_spelled(genes: Sequence[tuple[str, ...]]) -> bool:

@@ -155,6 +155,13 @@ def test_one_number_written_in_two_ways_is_one_category(tmp_path):
     assert notes == ["1 rows repeat the code of an earlier one and are left out"]
 
 
+def test_digits_with_a_line_between_them_are_words(tmp_path):
+    text = "op,x,acc,lat\n3_12_4,0,1,1\n31_2_4,0,2,2\n3_1_2,0,3,3\n0_0,0,4,4_0\n"
+    read, notes = read_table(written(tmp_path, text), ["op", "x"], **COLUMNS)
+    assert (read.size(), read.cardinalities) == (3, (3, 1))
+    assert notes == ["1 rows without a number for every objective are left out"]
+
+
 def test_an_empty_cell_of_a_code_is_said(tmp_path):
     text = "op,x,acc,lat\n,0,1,1\n2,0,2,2\n"
     _, notes = read_table(written(tmp_path, text), ["op", "x"], **COLUMNS)
