@@ -7,6 +7,7 @@ an augmentation that was saved before the data was split.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -32,6 +33,19 @@ def describe_copies(train: Images, validation: Images, test: Images) -> tuple[st
     if contradictions:
         notes.append(f"{contradictions} training images have an exact copy with another label")
     return tuple(notes)
+
+
+def describe_taught(images: Images, held_out: Mapping[str, Images]) -> Iterator[str]:
+    """A sentence for each split of which training has images without their labels."""
+    prints = fingerprints(images)
+    for name, others in held_out.items():
+        known = set(fingerprints(others))
+        shared = sum(print_ in known for print_ in prints)
+        if shared:
+            yield (
+                f"{shared} of {len(prints)} are exact copies of {name} images: scores on those "
+                "say too much"
+            )
 
 
 def fingerprints(images: Images) -> list[bytes]:

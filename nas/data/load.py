@@ -28,7 +28,10 @@ READERS: dict[str, Callable[[Path, ReadOptions], Source]] = {
 KINDS: tuple[str, ...] = ("digits", *READERS)
 """Every kind of data that `load_data` understands."""
 
-_NO_NAMES = frozenset({"", "nan", "none", "null", "n/a", "na", "?"})
+_NO_NAMES = frozenset(
+    {"", "nan", "none", "null", "n/a", "na", "?", "ignore", "ignored", "unknown"}
+    | {"unlabeled", "unlabelled", "undefined", "void"}
+)
 _IMBALANCE = 3.0
 """From this ratio of the largest class to the smallest on, a note says that accuracy misleads."""
 

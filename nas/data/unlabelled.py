@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from nas.data.copies import describe_taught
 from nas.data.formats.folder import image_files, passed_over
 from nas.data.formats.pictures import Form, decode
-from nas.data.images import Images, PixelArray, Splits
+from nas.data.images import Dataset, Images, PixelArray
 from nas.data.load import parse_spec
 from nas.data.resizing import resize
 from nas.errors import DataError
@@ -34,12 +35,13 @@ class Unlabelled:
         return digest.hexdigest()
 
 
-def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Unlabelled:
+def load_unlabelled(spec: str, like: Dataset, options: ReadOptions) -> Unlabelled:
     """The images of a folder.
 
     Args:
         spec: `folder:DIR`; folders inside it mean nothing either.
-        like: Pictures that they have to resemble in size, channels and levels.
+        like: Pictures that they have to resemble in size, channels and levels. The test images
+            are only compared, to count copies of them.
         options: How images are read.
 
     Raises:
@@ -63,5 +65,7 @@ def load_unlabelled(spec: str, like: Splits, options: ReadOptions) -> Unlabelled
     if pixels.shape[1:3] != like.native_size:  # beside arrays that are not square
         pixels, sizes = resize(pixels, like.native_size), None
     sizes = None if sizes is None else sizes[decoded.read]
-    notes = (*decoded.notes, *passed_over(path, [], files))
-    return Unlabelled(Images(pixels, np.zeros(len(pixels), dtype=np.int64), sizes), notes)
+    images = Images(pixels, np.zeros(len(pixels), dtype=np.int64), sizes)
+    held_out = {"validation": like.validation, "test": like.open_test()}
+    notes = (*decoded.notes, *passed_over(path, [], files), *describe_taught(images, held_out))
+    return Unlabelled(images, notes)

@@ -200,7 +200,7 @@ class Context:
     def unlabelled(self) -> Unlabelled | None:
         """Images without labels, about which the teacher speaks."""
         spec = self.settings.unlabelled
-        return None if spec is None else load_unlabelled(spec, self.data, self.reading)
+        return None if spec is None else load_unlabelled(spec, self.dataset, self.reading)
 
     def load_teacher(self) -> Teacher | None:
         """The external teacher with its published weights; a new copy each time.

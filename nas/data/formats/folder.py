@@ -140,7 +140,7 @@ def passed_over(folder: Path, roots: Sequence[Path], used: Sequence[Path]) -> tu
 def _what(path: Path) -> str:
     """A file that is no image, in a word."""
     gone = path.is_symlink() and not path.exists()
-    return f"{path.name} (a link to nowhere)" if gone else path.suffix.lower() or path.name
+    return f"{path.name} (a link to nowhere)" if gone else path.suffix.lower() or "no ending"
 
 
 def _parts(root: Path, place: str) -> tuple[str, ...]:
@@ -172,5 +172,9 @@ def _check_classes(folder: Path, splits: dict[str, Classes]) -> None:
             )
 
 
-def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} '{name}'" for name, count in sorted(counts.items()))
+def _counted(counts: Counter[str], most: int = 10) -> str:
+    """How many there are of each kind, the most frequent kinds in the order of their names."""
+    named = dict(counts.most_common(most))
+    others = counts.total() - sum(named.values())
+    words = [f"{count} '{name}'" for name, count in sorted(named.items())]
+    return ", ".join([*words, *([f"{others} others"] if others else [])])

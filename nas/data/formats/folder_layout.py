@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from nas.data.formats.pictures import EXTENSIONS, listed
@@ -24,13 +25,12 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-NO_IMAGES = frozenset({"__MACOSX"})
-"""Folders that archive programs leave behind."""
-EXPECTED = "Expected one folder per class, such as {folder}/cat/1.png and {folder}/dog/1.png."
-_NAME_THEM = (
-    "Name the splits, such as --splits train={train},test={test}, or read every folder as a class "
-    "with --splits train=."
+NO_IMAGES = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"}
+    | {"System Volume Information"}
 )
+"""Folders of archive programs, network storage and operating systems: thumbnails and waste."""
+EXPECTED = "Expected one folder per class, such as {folder}/cat/1.png and {folder}/dog/1.png."
 
 ClassFolders = dict[str, Path]
 """The folder of each class."""
@@ -69,7 +69,7 @@ def _splits_above(
         raise DataError(
             f"Folder '{folder}' has splits with classes inside, and beside them "
             f"{listed(strangers)}, which is none of {', '.join(SPLIT_NAMES)}. Move it away. "
-            f"{_NAME_THEM.format(train='train', test=strangers[0])}"
+            f"{_name_them({'train': _called('train', known), 'test': strangers[0]})}"
         )
     splits: dict[str, ClassFolders] = {}
     for path, split in known.items():
@@ -109,10 +109,8 @@ def _refuse_resemblance(folder: Path, tops: list[Path]) -> None:
     repeats = any(names & classes for names in inside.values())
     if not tops or not (len(resembling) == len(tops) or divided or repeats):
         return
-    by_word = {words[path]: path.name for path in reversed(resembling)}
-    example = _NAME_THEM.format(
-        train=by_word.get("train", "FOLDER"), test=by_word.get("test", "FOLDER")
-    )
+    by_word = {word: path.name for path in reversed(resembling) if (word := words[path])}
+    example = _name_them({"train": "FOLDER", **({} if several else {"test": "FOLDER"}), **by_word})
     raise DataError(
         f"Folder '{folder}' has {listed([path.name for path in resembling])}, which look like "
         f"splits, but no class folders in a folder called train. "
@@ -143,7 +141,7 @@ def _refuse_repeats(folder: Path, tops: list[Path]) -> None:
         raise DataError(
             f"Folders {listed(above)} in '{folder}' hold the same folders, "
             f"{listed(sorted(repeated))}: these may be the classes, and the folders above them "
-            f"splits, folds or sources. {_NAME_THEM.format(train=above[0], test=above[-1])}"
+            f"splits, folds or sources. {_name_them({'train': above[0], 'test': above[-1]})}"
         )
 
 
@@ -155,6 +153,20 @@ def _refuse_single(folder: Path, tops: list[Path]) -> None:
             f"Folder '{folder}' holds the single folder '{tops[0].name}', and that one "
             f"{listed(inside)}. If those are its classes or splits, give '{tops[0]}' instead."
         )
+
+
+def _name_them(splits: Mapping[str, str]) -> str:
+    """What to do, with the folder of each split as an example."""
+    named = ",".join(f"{split}={name}" for split, name in splits.items())
+    return (
+        f"Name the splits, such as --splits {named}, or read every folder as a class with "
+        "--splits train=."
+    )
+
+
+def _called(split: str, known: Mapping[Path, str]) -> str:
+    """The name that a split's folder has."""
+    return next(path.name for path, each in known.items() if each == split)
 
 
 def _is_split(path: Path) -> bool:

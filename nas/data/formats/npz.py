@@ -38,7 +38,11 @@ _WORDS = {
     "images": ("images", "image", "x", "X", "data"),
     "labels": ("labels", "label", "y", "Y", "targets", "target"),
 }
-_STARTS = {"train": "", "val": "val_", "valid": "val_", "validation": "val_", "test": "test_"}
+_STARTS = {
+    **dict.fromkeys(("train", "training"), ""),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val_"),
+    **dict.fromkeys(("test", "testing"), "test_"),
+}
 _OTHER_NAMES = {word: own for own, words in _WORDS.items() for word in words} | {
     name: start + own
     for own, words in _WORDS.items()
@@ -52,7 +56,7 @@ _KNOWN = {
     *("val_images", "val_labels", "test_images", "test_labels"),
 }
 _RANGES_DIFFER = 10.0
-"""Largest values of two splits that differ by more than this factor were scaled differently."""
+"""Largest values of splits or images that differ by more were scaled differently."""
 _FEWEST_LEVELS = 256
 """Of the range of values, that float32 has to tell apart."""
 _MOST_COLOURS = 4
@@ -202,7 +206,21 @@ def _describe_ranges(path: Path, pixels: dict[str, PixelArray]) -> list[str]:
             raise DataError(f"In '{path}', {said}. Scale all of them alike.")
         if large > _RANGES_DIFFER * small or (least < 0) != (low < 0):
             notes.append(f"{said}: were they scaled alike?")
+        if array.dtype != np.uint8:
+            notes += _describe_larger(name, array)
     return notes
+
+
+def _describe_larger(name: str, array: PixelArray) -> list[str]:
+    """A note on single images that were scaled differently, or hold a wrong value."""
+    largest = np.abs(array).reshape(len(array), -1).max(axis=1)
+    larger = int((largest > _RANGES_DIFFER * np.median(largest)).sum())
+    if not larger:
+        return []
+    return [
+        f"{larger} of {len(array)} {name} images have values more than {_RANGES_DIFFER:g} times "
+        "as large as the median image: were they scaled alike?"
+    ]
 
 
 def _range(pixels: PixelArray) -> tuple[float, float]:

@@ -6,6 +6,7 @@ What usually marks an image without a class is refused as a label, or said where
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ Array = npt.NDArray[Any]
 
 _IGNORED = (255, 65535, -1, -100)
 """Labels of what has no class: of 8-bit and 16-bit masks, of scikit-learn and of PyTorch."""
+_FAR = 10
+"""Times the widest gap between the other labels."""
 
 
 def as_labels(path: Path, name: str, array: Array) -> Array:
@@ -70,16 +73,24 @@ def encode(
 
 
 def describe_labels(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """A sentence if one label lies apart from numbers that follow each other."""
+    """A sentence if one label lies far from the other numbers."""
     try:
         numbers = [int(name) for name in classes]
     except ValueError:
         return ()
     for apart, rest in ((numbers[-1], numbers[:-1]), (numbers[0], numbers[1:])):
-        consecutive = rest == list(range(rest[0], rest[-1] + 1)) if rest else False
-        if len(rest) > 1 and consecutive and (apart > rest[-1] + 1 or (apart < 0 == rest[0])):
+        if len(rest) > 1 and _lies_apart(apart, rest):
             return (f"labels are {rest[0]} to {rest[-1]} and {apart}: is {apart} a class?",)
     return ()
+
+
+def _lies_apart(label: int, rest: list[int]) -> bool:
+    """Whether a label is far from the others, or beside numbers without a gap."""
+    gap = min(abs(label - rest[0]), abs(label - rest[-1]))
+    widest = max(b - a for a, b in pairwise(rest))
+    if widest == 1:
+        return label > rest[-1] + 1 or label < 0 == rest[0]
+    return gap > _FAR * widest
 
 
 def _check_no_ignored(path: Path, known: Array) -> None:

@@ -40,8 +40,10 @@ LARGEST_SIDE = 224
 MEMORY_LIMIT = 4 * 2**30
 """Bytes that all images together may take; the common side shrinks to keep within."""
 
-_BIT_DEPTHS = (8, 10, 12, 14, 16, 32)
-"""Of cameras and file formats."""
+_BIT_DEPTHS = (8, 10, 12, 14, 16)
+"""Of cameras and file formats; more bits are counted."""
+_FEW, _NEARLY_ALL = 16, 0.999
+"""Deep images are said to be poor if this share of their pixels lies within so few levels."""
 _DARK = 64
 """Deep colour images with no level above this were probably not filled to 16 bits."""
 
@@ -129,6 +131,7 @@ def decode(
     notes = (
         *_describe_sizes(headers, form.side, options.fit),
         *_describe_depth(headers, levels),
+        *_describe_poor(results, pixels),
         *_describe_files(headers, failures, len(paths)),
         *_describe_dark(headers, pixels),
     )
@@ -149,7 +152,7 @@ def _levels_of(headers: Sequence[Header]) -> Levels:
     low, high = min(header.low for header in deep), max(header.high for header in deep)
     if low < 0 or any(header.mode == "F" for header in deep):
         return Levels(low, max(high - low, 1e-12))
-    bits = next((bits for bits in _BIT_DEPTHS if high < 2**bits), 32)
+    bits = next((bits for bits in _BIT_DEPTHS if high < 2**bits), int(high).bit_length())
     return Levels(0.0, float(2**bits))
 
 
@@ -199,6 +202,26 @@ def _describe_depth(headers: Sequence[Header], levels: Levels) -> tuple[str, ...
         f"{len(deep)} images have more than 8 bits, with levels from {low:g} to {high:g}: "
         f"{levels.low:g} to {levels.low + levels.size:g} was scaled to 8 bits",
     )
+
+
+def _describe_poor(
+    results: Sequence[Header | Failure], pixels: npt.NDArray[np.uint8]
+) -> Iterator[str]:
+    """A dead pixel or a bright star can leave a few levels for all else in deep images."""
+    counts = np.zeros(256, dtype=np.int64)
+    for result, image in zip(results, pixels, strict=True):
+        if isinstance(result, Header) and result.mode.startswith(DEEP_GREY):
+            counts += np.bincount(image.ravel(), minlength=256)
+    if not counts.any():
+        return
+    share = counts.cumsum() / counts.sum()
+    rest = (1 - _NEARLY_ALL) / 2
+    used = int(np.searchsorted(share, 1 - rest) - np.searchsorted(share, rest)) + 1
+    if used < _FEW:
+        yield (
+            f"{_NEARLY_ALL:.1%} of their pixels lie within {used} of these 256 levels: a few much "
+            "brighter or darker pixels decide the range. Clip those beforehand to keep the rest"
+        )
 
 
 def _describe_files(

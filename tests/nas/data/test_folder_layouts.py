@@ -27,6 +27,8 @@ MakeFolder = Callable[..., Path]
         (("cat/train", "cat/notes", "dog/train"), "'cat' .* called like splits beside others"),
         (("data/train/cat", "data/train/dog", "data/test/cat"), "give '.*data' instead"),
         (("data/cat", "data/dog"), "the single folder 'data', and that one 'cat', 'dog'"),
+        (("Train/a", "Train/b", "Eval/a", "Eval/b"), "--splits train=Train,test=Eval"),
+        (("train9/a", "train9/b", "val9/a", "val9/b"), "train=train9,validation=val9, or"),
         (("train/cat", "train/dog", "test"), "A split without labels is left out with --splits"),
     ],
 )
@@ -65,12 +67,22 @@ def test_images_outside_the_class_folders_are_counted(
 
 
 def test_hidden_images_are_counted_wherever_they_are(make_folder: MakeFolder) -> None:
-    root = make_folder({"a": 2, "b": 2, ".trash": 3, "__MACOSX/a": 1})
+    waste = {".trash": 3, "__MACOSX/a": 1, "a/@eaDir": 2, "lost+found": 0}
+    root = make_folder({"a": 2, "b": 2, **waste})
     (root / "a" / "0.png").rename(root / "a" / ".0.png")
     assert read(root).notes == (
-        "images in hidden folders, left out: 3 '.trash', 1 '__MACOSX'",
+        "images in hidden folders, left out: 3 '.trash', 2 '@eaDir', 1 '__MACOSX'",
         "1 images are hidden files, left out: '.0.png'",
     )
+
+
+def test_files_of_many_endings_are_counted_in_few_words(make_folder: MakeFolder) -> None:
+    root = make_folder({"a": 2, "b": 2})
+    for number in range(30):
+        (root / "a" / f"scan{number}").write_bytes(b"x")
+        (root / "b" / f"x.{number:03}").write_bytes(b"x")
+    (note,) = read(root).notes
+    assert "30 'no ending'" in note and note.endswith(", 21 others") and len(note) < 200
 
 
 def test_a_class_that_is_a_link_to_nowhere_is_said(make_folder: MakeFolder) -> None:
@@ -112,6 +124,7 @@ def test_a_folder_that_is_called_like_an_image_is_no_image(make_folder: MakeFold
         (("cat", "Cat"), "'Cat' and 'cat' are classes of nearly the same name"),
         (("cat", "cat "), "'cat' and 'cat ' are classes of nearly the same name"),
         (("cat", "nan"), "class 'nan' is called like a missing label"),
+        (("cat", "Unlabeled"), "class 'Unlabeled' is called like a missing label"),
         (("cat", "None"), "class 'None' is called like a missing label"),
     ],
 )

@@ -276,7 +276,17 @@ def test_splits_of_other_signs_are_said(make_npz: MakeNpz) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "apart"), [([0, 1, 2, 99], 99), ([-1, 0, 1], -1), ([0, 1, 2], None), ([0, 9], None)]
+    ("labels", "apart"),
+    [
+        ([0, 1, 2, 99], 99),
+        ([-1, 0, 1], -1),
+        ([0, 1, 3, 255], 255),
+        ([-(2**63), 0, 1, 5], -(2**63)),
+        ([0, 1, 2], None),
+        ([0, 9], None),
+        ([0, 128, 255], None),
+        ([10, 20, 30], None),
+    ],
 )
 def test_a_label_apart_from_the_others_is_said(
     make_npz: MakeNpz, labels: list[int], apart: int | None
@@ -284,6 +294,28 @@ def test_a_label_apart_from_the_others_is_said(
     source = read(make_npz(images=IMAGES, labels=np.resize(labels, 12)))
     asked = [note.partition(": ")[2] for note in source.notes if "a class?" in note]
     assert asked == ([] if apart is None else [f"is {apart} a class?"])
+
+
+@pytest.mark.parametrize(("times", "said"), [(255.0, True), (2.0, False)])
+def test_a_single_image_of_another_scale_is_said(
+    make_npz: MakeNpz, times: float, said: bool
+) -> None:
+    images = np.random.default_rng(0).random(IMAGES.shape)
+    images[3] *= times
+    notes = read(make_npz(images=images, labels=LABELS)).notes
+    assert [note for note in notes if "median" in note] == (
+        [
+            "1 of 12 train images have values more than 10 times as large as the median image: "
+            "were they scaled alike?"
+        ]
+        if said
+        else []
+    )
+
+
+def test_a_split_called_dev_is_validation(make_npz: MakeNpz) -> None:
+    source = read(make_npz(images=IMAGES, labels=LABELS, dev_images=IMAGES, dev_labels=LABELS))
+    assert source.validation is not None and source.notes == ()
 
 
 def test_pictures_that_are_almost_black_are_said(make_npz: MakeNpz) -> None:

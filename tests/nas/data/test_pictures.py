@@ -24,16 +24,33 @@ def _save(path: Path, image: Image.Image) -> None:
     image.save(path)
 
 
-@pytest.mark.parametrize(("most", "upper"), [(1023, 1024), (4095, 4096), (16383, 16384)])
+@pytest.mark.parametrize(
+    ("most", "upper"), [(1023, 1024), (4095, 4096), (16383, 16384), (100_000, 131_072)]
+)
 def test_bits_are_told_by_the_greatest_level_of_all_images(
     make_folder: MakeFolder, most: int, upper: int
 ) -> None:
     root = make_folder({}, mode="L")
     for name, level in (("a", most // 4), ("b", most)):
-        _save(root / name / "0.png", Image.fromarray(np.full((8, 8), level, np.uint16)))
+        _save(root / name / "0.tif", Image.fromarray(np.full((8, 8), level, np.int32)))
     source = read(root)
-    assert f"0 to {upper} was scaled to 8 bits" in source.notes[0]
-    assert source.train.pixels[:, 0, 0, 0].tolist() == [63, 255]
+    assert f"0 to {upper:g} was scaled to 8 bits" in source.notes[0]
+    first, last = source.train.pixels[:, 0, 0, 0].tolist()
+    assert first == last // 4 and last == most * 256 // upper
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_dead_pixel_that_leaves_few_levels_is_said(make_folder: MakeFolder, dead: bool) -> None:
+    root = make_folder({}, mode="L")
+    levels = np.linspace(0, 300, 64 * 64).round().astype(np.uint16).reshape(64, 64)
+    for name in ("a", "b"):
+        _save(root / name / "0.png", Image.fromarray(levels))
+    levels[5, 5] = 65535 if dead else 300
+    _save(root / "b" / "1.png", Image.fromarray(levels))
+    poor = [note for note in read(root).notes if "decide the range" in note]
+    assert [note.partition(" of these")[0] for note in poor] == (
+        ["99.9% of their pixels lie within 2"] if dead else []
+    )
 
 
 def test_signed_levels_are_scaled_by_their_range(make_folder: MakeFolder) -> None:

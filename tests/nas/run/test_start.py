@@ -181,6 +181,23 @@ def test_images_without_labels_are_read_as_the_labelled_ones(tmp_path: Path) -> 
     assert "2 '.hidden'" in notes and "1 '.txt'" in notes
 
 
+def test_unlabelled_images_that_are_held_out_ones_are_said(tmp_path: Path) -> None:
+    photos, others = tmp_path / "photos", tmp_path / "others"
+    for level, split in enumerate(("train", "val", "test")):
+        for label, name in enumerate(("cat", "dog")):
+            folder = photos / split / name
+            folder.mkdir(parents=True)
+            for number in range(2):
+                colour = (80 * level, 80 * label, 80 * number)
+                Image.new("RGB", (48, 48), colour).save(folder / f"{number}.png")
+    shutil.copytree(photos / "test", others)
+    _pictures(others / "more", 3)
+    found = load_unlabelled(f"folder:{others}", load_data(f"folder:{photos}"), ReadOptions())
+    assert [note for note in found.notes if "copies" in note] == [
+        "4 of 7 are exact copies of test images: scores on those say too much"
+    ]
+
+
 def test_unlabelled_images_need_a_teacher_and_a_folder(photographs: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="unlabelled images need a teacher"):
         Settings(unlabelled="folder:more")
