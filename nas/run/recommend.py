@@ -81,7 +81,9 @@ def _best(finished: Finished, members: Sequence[FrontMember]) -> FrontMember:
     if members[0].id not in results:
         return members[0]
     trained = [
-        dataclasses.replace(member, **dataclasses.asdict(results[member.id].validation))
+        dataclasses.replace(
+            member, corrected=None, **dataclasses.asdict(results[member.id].validation)
+        )
         for member in members
         if member.id in results
     ]

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from nas.result import FrontMember, Latency, StockLatency, StockNetwork
+from nas.result import Corrected, FrontMember, Latency, StockLatency, StockNetwork
+from nas.retrain import NetworkResult
 from nas.run.compare import Compared, Comparison
 from nas.run.front import Front
 from nas.run.recommend import Finished, recommend
 from nas.search.objectives import Budgets
 from search_spaces import load_space
+from supernet.scores import Evaluation
+from supernet.training.recipe import Recipe
 
 SPACE = load_space("hybrid-tiny")
 ARCHITECTURE = SPACE.decode(SPACE.smallest())
@@ -56,6 +59,23 @@ def test_the_best_within_the_budget_is_recommended_with_its_reason() -> None:
         "It has the best accuracy of the 2 networks of the front that keep 10 ms at 90% "
         "confidence: 90.0% (86.0 to 93.0) of the 200 validation images, in 4 ms (measured)."
     )
+
+
+def test_of_those_trained_alone_the_best_is_recommended_whatever_was_expected_of_them() -> None:
+    found = finished(90, 80, 8.0)
+    expected = {"a": Corrected("accuracy", 0.95, 0.9, 1.0), "b": Corrected("accuracy", 0.5, 0, 1)}
+    members = [
+        dataclasses.replace(each, corrected=expected[each.id]) for each in found.front.members
+    ]
+    front = dataclasses.replace(found.front, members=tuple(members))
+    scores = {"a": Evaluation(0.7, 0.7, 1.0), "b": Evaluation(0.8, 0.8, 0.9)}
+    results = {
+        id: NetworkResult(id, scores[id], scores[id], True, 0, Recipe(epochs=1), [], 1.0)
+        for id in "ab"
+    }
+    front = front.with_retrained(results)
+    (best,) = recommend(dataclasses.replace(found, front=front, retrained=results))
+    assert best.id == "b" and "the best accuracy of the 2 networks" in best.reason
 
 
 def test_a_network_that_was_measured_beyond_the_budget_is_not_recommended() -> None:
