@@ -70,6 +70,8 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     with work.step("measure"):
         measured = measure(work, front, machine_of)
     with work.step("retrain", asked=s.retrain_top > 0):
+        for line in measured.fewer_than(s.retrain_top, work.context.target_names):
+            work.console.say(line)
         best = measured.chosen(s.retrain_top)
         retrain_all(work, best, lambda: supernet, asked_by(s))
     with work.step("export"):

@@ -165,6 +165,8 @@ def retrain(
         ray: The cluster to train on; None for this process.
     """
     with connected_if(ray) as cluster, opened(path, console, cluster) as (work, front):
+        for line in front.fewer_than(top, work.context.target_names):
+            console.say(line)
         if cluster is None:
             keep_helpful_threads(console)
         retrain_all(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.result import Answer, FrontMember, Metric
 from nas.retrain import NetworkResult
 from nas.search.front_file import ranked, within
-from nas.search.objectives import Budgets
+from nas.search.objectives import Budgets, limits_in_words
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,21 @@ class Front:
         """The best `top` members within each budget set, each once, the most accurate first."""
         found = {member.id: member for members in self.within() for member in members[:top]}
         return ranked(list(found.values()), self.metric)
+
+    def fewer_than(self, top: int, names: Sequence[str]) -> list[str]:
+        """A note for each budget set with fewer than `top` members, but any.
+
+        Args:
+            top: How many networks were asked for.
+            names: Of the targets.
+        """
+        return [
+            f"the front has {len(members)} networks"
+            f"{' within ' + words if (words := limits_in_words(limits, names)) else ''}, "
+            f"fewer than the {top} that were asked for"
+            for limits, members in zip(self.budgets.budget_sets, self.within(), strict=True)
+            if 0 < len(members) < top
+        ]
 
     def predicted_within(self) -> list[int]:
         """The number of members predicted within each budget set."""

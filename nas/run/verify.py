@@ -106,6 +106,11 @@ def _correct(work: Work, known: Evaluated, supernet: Callable[[], TrainedSuperne
     plan = Plan(work, supernet, short_training(context, settings.verify_epochs))
     count = min(settings.verify, len(known.records))
     first = max(FEWEST_VERIFIED, math.ceil(SPREAD_SHARE * count))
+    if count < settings.verify:
+        work.console.say(
+            f"only {count} networks within the budgets were evaluated, fewer than the "
+            f"{settings.verify} to train alone"
+        )
     work.console.say(f"{count} networks, {in_words(plan)}")
     rng = np.random.default_rng(settings.seed)
     rows = spread(-known.networks.score, known.macs, first, rng).tolist()

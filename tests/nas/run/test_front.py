@@ -44,6 +44,18 @@ def test_the_best_of_each_set_are_chosen_once_the_most_accurate_first(front: Fro
     assert front.chosen(0) == []
 
 
+def test_fewer_networks_than_asked_for_are_said(front: Front) -> None:
+    assert front.fewer_than(1, ("cpu",)) == []
+    assert front.fewer_than(2, ("cpu",)) == [
+        "the front has 1 networks within 1.2 ms, fewer than the 2 that were asked for",
+        "the front has 1 networks within 2.5 ms, fewer than the 2 that were asked for",
+    ]
+    free = dataclasses.replace(front, budgets=Budgets())
+    assert free.fewer_than(9, ("cpu",)) == [
+        "the front has 3 networks, fewer than the 9 that were asked for"
+    ]
+
+
 def test_what_was_measured_beyond_all_budgets_is_not_kept(front: Front) -> None:
     tight = dataclasses.replace(front, budgets=Budgets(((1.2,), (2.5,))))
     assert [one.id for one in tight.kept()] == ["fast"]
