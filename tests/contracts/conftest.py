@@ -18,6 +18,7 @@ from supernet.method import Method, Setup
 from supernet.training.loop import Checkpoints, Curve, TrainingProgress
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
+from tests.blobs import Blobs
 
 SPACE = """
 schema: 1
@@ -29,29 +30,6 @@ stages:
    channel_mixers: [none, mlp: {ratio: [1, 2]}]}
 """
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=1e-2)
-
-
-class Batch(NamedTuple):
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
-
-
-class Blobs:
-    """Two classes, bright above or bright below, 16 images in all."""
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        return 2
-
-    def batch(self, step: int, batch_size: int, resolution: int) -> Batch:
-        generator = torch.Generator().manual_seed(step)
-        labels = torch.randint(0, 2, (batch_size,), generator=generator)
-        images = torch.randn(batch_size, 1, 8, 8, generator=generator) * 0.3
-        images[labels == 0, :, :4] += 1
-        images[labels == 1, :, 4:] += 1
-        images = torch.nn.functional.interpolate(images, (resolution, resolution))
-        indices = torch.arange(batch_size) + step % 2 * batch_size
-        return Batch(images, torch.nn.functional.one_hot(labels, 2).float(), indices)
 
 
 class Trained(NamedTuple):
@@ -128,7 +106,7 @@ def train_toy(small_space: SearchSpace) -> TrainToy:
         torch.seed()  # training must not depend on the global generators
         curve = train(
             setup.supernet,
-            Blobs(),
+            Blobs(steps=2),
             recipe,
             sampler.make(setup, sampler.options()),
             taught,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from search_spaces.data_shape import DataShape
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
 from supernet.supernet import Supernet
+from tests.blobs import Blobs
 
 TEXT = """
 schema: 1
@@ -56,23 +56,6 @@ searchers = pytest.mark.parametrize(
 )
 
 
-class Batch(NamedTuple):
-    """Images and target probabilities."""
-
-    images: torch.Tensor
-    targets: torch.Tensor
-
-
-def blobs(step: int, batch_size: int, resolution: int) -> Batch:
-    """Two classes, bright above or bright below, by step number."""
-    generator = torch.Generator().manual_seed(step)
-    labels = torch.randint(0, 2, (batch_size,), generator=generator)
-    images = torch.randn(batch_size, 1, resolution, resolution, generator=generator) * 0.3
-    images[labels == 0, :, : resolution // 2] += 1
-    images[labels == 1, :, resolution // 2 :] += 1
-    return Batch(images, torch.nn.functional.one_hot(labels, 2).float())
-
-
 class Remembered:
     """Gradients that are computed once and shared by the tests: they depend on arguments only."""
 
@@ -102,7 +85,9 @@ class Problem:
     def __init__(self, text: str) -> None:
         self.space = SearchSpace(read_definition(text, "test"))
         supernet = Supernet(self.space, DataShape(1, 2))
-        self.gradients = Remembered(SupernetGradients(self.space, supernet, blobs, batch_size=4))
+        self.gradients = Remembered(
+            SupernetGradients(self.space, supernet, Blobs().batch, batch_size=4)
+        )
         rng = np.random.default_rng(7)
         count = self.space.features(self.space.largest()[None]).shape[1]
         self._cost, self._main = rng.uniform(0.1, 1.0, count), rng.normal(size=count)

@@ -30,7 +30,8 @@ from supernet.sampling import SAMPLERS
 from supernet.supervision.labels import Labels
 from supernet.training.recipe import Recipe
 from supernet.training.train import train
-from tests.contracts.conftest import Blobs, setup_of
+from tests.blobs import Blobs
+from tests.contracts.conftest import setup_of
 
 SPACE = """
 schema: 1
@@ -167,7 +168,7 @@ def test_training_moves_a_supernet_and_a_network_from_layer_norm_to_batch_norm()
     before = {name: p.detach().clone() for name, p in supernet.named_parameters()}
     curve = train(
         supernet,
-        Blobs(),
+        Blobs(steps=2),
         recipe,
         sampler.make(setup, sampler.options()),
         Labels(),
@@ -180,7 +181,7 @@ def test_training_moves_a_supernet_and_a_network_from_layer_norm_to_batch_norm()
         assert any(name.endswith(kind) for name in moved)
 
     network = fresh_network(space.decode(space.largest()), DataShape(1, 2), seed=0)
-    retrain(network, Blobs(), recipe)
+    retrain(network, Blobs(steps=2), recipe)
     norms = [m for m in network.modules() if isinstance(m, ProgressiveBatchNorm)]
     assert norms
     assert {norm.layer_share for norm in norms} == {0.0}

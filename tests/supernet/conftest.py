@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
-import torch
-from torch import Tensor
 
 from search_spaces.definition import read_definition
 from search_spaces.space import SearchSpace
+from tests.blobs import Blobs
 
 TEXT = """
 schema: 1
@@ -24,33 +21,6 @@ stages:
   channel_mixers: [none, mlp: {{ratio: [1, 2]}}]
 - {{width: [12, 20], depth: 1, stride: 2, downsampling: [conv, pool], mixers: [pool, linear]}}
 """
-
-
-class Batch(NamedTuple):
-    """Images, target probabilities and image numbers."""
-
-    images: Tensor
-    targets: Tensor
-    indices: Tensor
-
-
-class Blobs:
-    """Two classes, bright above or bright below, by step number."""
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Always four."""
-        return 4
-
-    def batch(self, step: int, batch_size: int, resolution: int) -> Batch:
-        """Equal steps give equal images."""
-        generator = torch.Generator().manual_seed(step)
-        labels = torch.randint(0, 2, (batch_size,), generator=generator)
-        images = torch.randn(batch_size, 1, 8, 8, generator=generator) * 0.3
-        images[labels == 0, :, :4] += 1
-        images[labels == 1, :, 4:] += 1
-        images = torch.nn.functional.interpolate(images, (resolution, resolution))
-        targets = torch.nn.functional.one_hot(labels, 2).float()
-        return Batch(images, targets, torch.arange(batch_size))
 
 
 @pytest.fixture

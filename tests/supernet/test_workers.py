@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
-from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -31,6 +32,7 @@ from supernet.training.parallel.apart import Apart
 from supernet.training.recipe import Recipe
 from supernet.training.parallel.together import Together
 from supernet.training.train import train
+from tests.blobs import Blobs
 
 orders = json.loads(sys.argv[1])
 torch.set_num_threads(1)
@@ -53,30 +55,6 @@ stages:
   channel_mixers: [none, mlp: {ratio: [1, 2]}]
 - {width: [12, 20], depth: 1, stride: 2, downsampling: [conv, pool], mixers: [pool, linear]}
 '''
-
-
-class Batch(NamedTuple):
-    images: torch.Tensor
-    targets: torch.Tensor
-    indices: torch.Tensor
-
-
-class Blobs:
-    def __init__(self, kind):
-        self.kind = kind
-
-    def steps_per_epoch(self, batch_size):
-        return 10
-
-    def batch(self, step, batch_size, resolution):
-        generator = torch.Generator().manual_seed(step)
-        labels = torch.randint(0, 2, (batch_size,), generator=generator)
-        images = torch.randn(batch_size, 1, 8, 8, generator=generator) * 0.3
-        images[labels == 0, :, :4] += 1
-        images[labels == 1, :, 4:] += 1
-        images = torch.nn.functional.interpolate(images, (resolution, resolution))
-        targets = torch.nn.functional.one_hot(labels, 2).to(self.kind)
-        return Batch(images.to(self.kind), targets, torch.arange(batch_size))
 
 
 class Features(Supervision):
@@ -140,7 +118,7 @@ def trained(how):
     workers = None if count == 1 else Apart() if how.get("apart") else Together()
     losses = []
     curve = train(
-        supernet, Blobs(kind), recipe, sampler, supervision,
+        supernet, Blobs(10, kind), recipe, sampler, supervision,
         seed=1, progress=lambda now: losses.append(now.loss), workers=workers,
         validate=lambda net: {"sum": float(sum(p.detach().sum() for p in net.parameters()))},
     )
@@ -222,7 +200,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Found]:
             orders = {"trainings": trainings, "worker": worker, "workers": workers}
             orders |= {"meet": meet, "out": str(out)}
             program = [sys.executable, "-c", PROGRAM, json.dumps(orders)]
-            running.append(subprocess.Popen(program, stderr=subprocess.PIPE, text=True))
+            running.append(subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, text=True))
         errors = [process.communicate(timeout=240)[1] for process in running]
         assert not any(process.returncode for process in running), errors[0]
         return [torch.load(out, weights_only=True) for out in outs]
