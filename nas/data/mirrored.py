@@ -9,6 +9,9 @@ and right arrows, every other nearest image is then of the wrong class.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 
 from nas.data.images import FloatArray, IntArray, SearchData
@@ -19,6 +22,11 @@ _MOST = 2000
 """Images that are compared."""
 _LOSS, _SIGMAS = 0.05, 3.0
 """A smaller loss, or one that may be chance, is not told."""
+
+_SIDES = (
+    *(("left", "right"), ("l", "r"), ("links", "rechts"), ("gauche", "droite")),
+    *(("izquierda", "derecha"), ("west", "east"), ("b", "d"), ("p", "q")),
+)
 
 
 def loss_by_mirroring(data: SearchData) -> str | None:
@@ -37,6 +45,24 @@ def loss_by_mirroring(data: SearchData) -> str | None:
         f"The nearest other image is of the same class for {plain.mean():.0%} of {count} images, "
         f"and for {mirrored.mean():.0%} once mirror images are added."
     )
+
+
+def sided_classes(classes: Sequence[str]) -> tuple[str, str] | None:
+    """Two classes whose names say that one is the other in a mirror, as turn-left and turn-right.
+
+    Pictures can be too different from each other for their nearest ones to tell.
+    """
+    by_words = {tuple(_words(name)): name for name in classes}
+    for words, name in by_words.items():
+        for left, right in _SIDES:
+            other = tuple(right if word == left else word for word in words)
+            if other != words and other in by_words:
+                return name, by_words[other]
+    return None
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+|\d+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
 
 
 def _drawn(data: SearchData) -> tuple[FloatArray, IntArray]:

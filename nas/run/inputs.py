@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.data.mirrored import loss_by_mirroring
+from nas.data.images import SearchData
+from nas.data.mirrored import loss_by_mirroring, sided_classes
 from nas.environment import version
 from nas.errors import CheckpointError, DataError, NasError, SpaceError, WeightsError
 from nas.progress import Progress
@@ -45,12 +46,19 @@ def say_data(context: Context, console: Progress) -> None:
         for note in context.unlabelled.notes:
             console.say(f"of those without labels: {note}")
     console.say(str(augmentation))
-    lost = loss_by_mirroring(data) if augmentation.flip else None
-    if lost is not None:
+    why = _why_not_mirror(data) if augmentation.flip else None
+    if why is not None:
         console.say(
-            f"Warning: left and right seem to matter. {lost} If so, switch mirroring off with "
+            f"Warning: left and right seem to matter. {why} If so, switch mirroring off with "
             "--no-mirror."
         )
+
+
+def _why_not_mirror(data: SearchData) -> str | None:
+    """What speaks against mirroring images; None if nothing does."""
+    sided = sided_classes(data.classes)
+    named = sided and f"There are classes called '{sided[0]}' and '{sided[1]}'."
+    return loss_by_mirroring(data) or named
 
 
 def check_inputs(work: Work) -> None:

@@ -12,7 +12,7 @@ import pytest
 from nas import pipeline
 from nas.commands import steps as commands
 from nas.data import load_data
-from nas.data.mirrored import loss_by_mirroring
+from nas.data.mirrored import loss_by_mirroring, sided_classes
 from nas.errors import DataError, SpaceError
 from nas.progress import Silent
 from nas.run.context import Context
@@ -115,6 +115,33 @@ def test_mirroring_is_warned_of_where_left_and_right_matter(
     say_data(Context(Settings(data=data, recipe={"flip": True})), heard)
     assert any("mirrored left and right at random (switch it off with" in s for s in heard.said)
     assert any("switch mirroring off with --no-mirror" in s for s in heard.said) == warned
+
+
+@pytest.mark.parametrize(
+    ("classes", "sided"),
+    [
+        (("turn-left", "turn-right", "stop"), ("turn-left", "turn-right")),
+        (("TurnLeft2", "TurnRight2"), ("TurnLeft2", "TurnRight2")),
+        (("R", "L"), ("L", "R")),
+        (("a", "b", "c", "d"), ("b", "d")),
+        (("left", "up"), None),
+        (("bird", "dog"), None),
+    ],
+)
+def test_classes_that_are_called_as_sides_are_noticed(
+    classes: tuple[str, ...], sided: tuple[str, str] | None
+) -> None:
+    assert sided_classes(classes) == sided
+
+
+def test_mirroring_is_warned_of_by_the_names_of_classes(tmp_path: Path, heard: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 12, 12, 3), dtype=np.uint8)
+    labels = np.resize(["left eye", "right eye"], 20)
+    np.savez(tmp_path / "eyes.npz", images=images, labels=labels)
+    settings = Settings(data=f"npz:{tmp_path / 'eyes.npz'}", recipe={"flip": True})
+    heard.said.clear()
+    say_data(Context(settings), heard)
+    assert any("There are classes called 'left eye' and 'right eye'" in s for s in heard.said)
 
 
 def test_digits_are_never_mirrored_and_it_is_said(heard: Any) -> None:
