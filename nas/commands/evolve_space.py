@@ -52,6 +52,7 @@ def evolve_space(
         generations,
         folder,
         data_shape=context.data.shape,
+        data_id=context.data.id,
         judge=judge or supernets(context, console),
         console=console,
     )

@@ -47,6 +47,7 @@ def evolve_space(
     folder: Path,
     *,
     data_shape: DataShape,
+    data_id: str,
     judge: JudgeOf,
     console: Progress,
 ) -> list[dict[str, Any]]:
@@ -55,6 +56,7 @@ def evolve_space(
     Args:
         generations: How many spaces to make; those that the folder has are not made again.
         folder: A new one, or one that holds the same evolution.
+        data_id: Of the images' contents: an evolution is not continued on others.
 
     Returns:
         What `reasons.json` says of each generation.
@@ -63,7 +65,7 @@ def evolve_space(
         NasError: the input is wrong, nothing keeps the limits, or the folder cannot be used.
     """
     space = load_space(request.space_name)
-    asked = request.to_dict(space)
+    asked = {**request.to_dict(space), "images (id)": data_id}
     folders.check(folder, asked)
     with lock(folder / "run.lock", wait=False):
         for torn in folder.glob(".*.tmp"):

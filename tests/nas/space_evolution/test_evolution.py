@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,15 @@ def test_a_real_supernet_is_trained_and_judges(home: Path) -> None:
     (generation,) = outcome.document["generations"]
     assert 0.0 <= generation["top_tier_error"] <= generation["expected_error"] <= 1.0
     assert len(Path("out/evaluations-0.jsonl").read_text().splitlines()) == 24
+
+
+def test_an_evolution_is_not_continued_on_other_images(home: Path) -> None:
+    shutil.copy(home / "images.npz", "images.npz")
+    settings = Settings(space="little.yaml", data="npz:images.npz")
+    request, judge = Request(settings, evaluations=60), FakeSupernet(kernels_help)
+    evolve_space(request, 1, out=Path("out"), judge=judge)
+    with np.load("images.npz") as arrays:
+        changed = {**arrays, "images": np.ascontiguousarray(arrays["images"][:, ::-1])}
+    np.savez("images.npz", allow_pickle=False, **changed)
+    with pytest.raises(SettingsError, match=r"images \(id\): [0-9a-f]{12} -> [0-9a-f]{12}"):
+        evolve_space(request, 2, out=Path("out"), judge=judge)
