@@ -66,7 +66,7 @@ def read_times(path: Path, known: Mapping[str, Any]) -> Times:
     mistakes = []
     for number, line in _lines(path):
         name = (line["id"] or "").strip()
-        mistake = _mistake(name, line["ms"], found, known)
+        mistake = _mistake(name, line, found, known)
         if mistake is None:
             found[name] = _number(line["ms"]), _number(line.get("spread"))
         else:
@@ -83,8 +83,13 @@ def read_times(path: Path, known: Mapping[str, Any]) -> Times:
     return found
 
 
-def _mistake(name: str, ms: str | None, found: Times, known: Mapping[str, Any]) -> str | None:
+def _mistake(
+    name: str, line: Mapping[str | None, str | None], found: Times, known: Mapping[str, Any]
+) -> str | None:
     """What is wrong with a line; None if nothing is."""
+    ms = line["ms"]
+    if None in line:  # csv.DictReader's name for what is beyond the header
+        return "it has more cells than the first line; decimals are written as in 1.5"
     if name not in known:
         return f"the kit has no network '{name}'"
     if name in found:
@@ -110,7 +115,7 @@ def _profile(
     return whole_networks_profile(features, measured, random, conditions, widest)
 
 
-def _lines(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+def _lines(path: Path) -> list[tuple[int, dict[str | None, str | None]]]:
     """The rows of a CSV file with their line numbers."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

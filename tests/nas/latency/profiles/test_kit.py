@@ -225,6 +225,7 @@ GOOD = "id,ms\na,1\nb,2\nc,3\nd,4\n"
         (GOOD + "e,-1\nf,fast\n", r"2 mistake.*'-1'.*line 7: ms is 'fast'"),
         (GOOD + "e,inf\nf,nan\n", r"2 mistake.*'inf'.*'nan'"),
         (GOOD + "e\n", "line 6: ms is None"),
+        (GOOD + "e,1,5\n", "line 6: it has more cells than the first line"),
     ],
 )
 def test_wrong_times_are_told_with_their_line(tmp_path: Path, text: str, message: str) -> None:
