@@ -97,7 +97,11 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
         try:
             archive = np.load(file, allow_pickle=False)
         except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"'{path}' is not an npz archive ({error}).") from error
+            why = "it is a pickle, and reading one runs code" if "pickled" in str(error) else error
+            raise DataError(
+                f"'{path}' is not an npz archive ({why}). Save the arrays with "
+                "numpy.savez(path, images=..., labels=...)."
+            ) from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"'{path}' is one array, not an npz archive of `images` and `labels`.")
         names: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -212,6 +213,10 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match="is not an npz archive"):
             read(path)
+    path.write_bytes(pickle.dumps(IMAGES))
+    with pytest.raises(DataError, match="pickle, and reading one runs code.*numpy.savez") as found:
+        read(path)
+    assert "allow_pickle" not in str(found.value)
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
