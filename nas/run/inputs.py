@@ -108,8 +108,8 @@ def check_profiles(work: Work, known: Known) -> None:
     for name, old in before["profiles"].items():
         if old != now.get(name):
             work.console.say(
-                f"Warning: another profile predicts latencies on {name} than when this run "
-                f"began ({now.get(name)}, then {old}), so those of earlier evaluations do not "
+                f"Warning: another profile or device file predicts latencies on {name} than when "
+                f"this run began ({now.get(name)}, then {old}), so those of earlier evaluations do not "
                 "compare with later ones. Start a new run for latencies of one profile."
             )
 

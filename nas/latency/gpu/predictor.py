@@ -252,8 +252,12 @@ class GpuPredictor(PopulationPredictor):
     @cached_property
     def _key(self) -> dict[str, object]:
         """All that predictions follow from, except the programs."""
-        parts = parts_hash(self.index)
-        return {"model": self.gpu.model.id, "target": self.target.to_dict(), "parts": parts}
+        return {
+            "model": self.gpu.model.id,
+            "device": dict(self.gpu.device.numbers),
+            "target": self.target.to_dict(),
+            "parts": parts_hash(self.index),
+        }
 
     def _tables(self) -> tuple[Floats, Floats]:
         """Milliseconds of each part on the device and on its host, each (parts,)."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +111,21 @@ def test_equal_predictors_have_equal_ids_and_predictions() -> None:
     )
     assert first.id == again.id != other.id
     assert np.array_equal(first.predict(codes).ms, again.predict(codes).ms)
+
+
+def test_a_device_whose_file_was_edited_has_another_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CONFIG_DIR", str(tmp_path))
+    file, space = tmp_path / "devices" / "mine.yaml", load_space("macro")
+    text = resources.files("nas.latency.devices").joinpath("l4.yaml").read_text()
+    text = text.replace("aliases: [NVIDIA L4]\n", "")
+    file.parent.mkdir()
+    ids = set()
+    for written in (text, text.replace("bandwidth_gb_s: 300", "bandwidth_gb_s: 200"), text):
+        file.write_text(written)
+        ids.add(GpuPredictor(space, Target("mine")).id)
+    assert len(ids) == 2
 
 
 def test_the_interval_grows_with_its_confidence() -> None:
