@@ -109,8 +109,8 @@ def check_profiles(work: Work, known: Known) -> None:
         if old != now.get(name):
             work.console.say(
                 f"Warning: another profile or device file predicts latencies on {name} than when "
-                f"this run began ({now.get(name)}, then {old}), so those of earlier evaluations do not "
-                "compare with later ones. Start a new run for latencies of one profile."
+                f"this run began ({now.get(name)}, then {old}), so those of earlier evaluations "
+                "do not compare with later ones. Start a new run for latencies of one profile."
             )
 
 
