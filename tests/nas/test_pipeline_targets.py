@@ -197,7 +197,7 @@ def test_a_dry_run_says_what_each_target_and_both_together_leave(
     document: dict[str, Any] = json.loads(json.dumps(outcome.document, allow_nan=False))
     assert [one["target"]["device"] for one in document["targets"]] == ["a100", "rtx4090"]
     shares = [limits["share_within"] for limits in document["budget_sets"]]
-    assert 0.05 < shares[0] < shares[1] < 0.9
+    assert 0.02 < shares[0] < shares[1] < 0.9
     assert shares[1] == document["share_within"]
     said = "\n".join(outcome.lines)
     assert "on a100 and 1 s on rtx4090" in said
