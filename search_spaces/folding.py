@@ -1,0 +1,66 @@
+"""Folding: branches of convolutions and batch norms that add up to one convolution.
+
+    BN(K * x + b) = (t K) * x + t (b - m) + c        t = w / sqrt(s + eps)
+    K_1 * x + K_2 * x = (K_1 + K_2) * x              the smaller kernel in the middle of the larger
+
+w, c: weight and bias of the norm; m, s: its mean and variance. All of it is linear, so a trained
+network with branches has an equal with one convolution in their place (see `deployment.py`).
+Paper: RepVGG, Ding et al. 2021, https://arxiv.org/abs/2101.03697 (Section 3.3)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A convolution, or a linear layer over channels as one of side 1, in double precision."""
+
+    weight: Tensor
+    """(out, in, k, k)."""
+    bias: Tensor
+    """(out,)."""
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d | nn.Linear) -> Kernel:
+        """The kernel of a layer; without a bias, that is zero."""
+        weight = layer.weight.double()
+        weight = weight[..., None, None] if weight.ndim == 2 else weight
+        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.double()
+        return cls(weight, bias)
+
+    @classmethod
+    def identity(cls, like: Tensor) -> Kernel:
+        """The depthwise kernel that changes nothing, for as many channels as `like` has."""
+        one = like.new_ones(len(like), 1, 1, 1, dtype=torch.float64)
+        return cls(one, one.new_zeros(len(like)))
+
+    def then(self, norm: nn.BatchNorm2d) -> Kernel:
+        """With a batch norm after it, by the norm's statistics so far."""
+        assert norm.running_mean is not None and norm.running_var is not None
+        factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        shifted = (self.bias - norm.running_mean.double()) * factor + norm.bias.double()
+        return Kernel(self.weight * factor[:, None, None, None], shifted)
+
+    def times(self, scale: Tensor) -> Kernel:
+        """With a factor for each output channel, (out,)."""
+        scale = scale.double()
+        return Kernel(self.weight * scale[:, None, None, None], self.bias * scale)
+
+    def plus(self, other: Kernel) -> Kernel:
+        """Beside another one of an odd side, which reads the same map."""
+        side = max(self.weight.shape[3], other.weight.shape[3])
+        weights = [F.pad(k.weight, [(side - k.weight.shape[3]) // 2] * 4) for k in (self, other)]
+        return Kernel(weights[0] + weights[1], self.bias + other.bias)
+
+    @torch.no_grad()
+    def write(self, layer: nn.Conv2d | nn.Linear) -> None:
+        """Give it to a layer that has a bias."""
+        assert layer.bias is not None
+        layer.weight.copy_(self.weight.reshape(layer.weight.shape))
+        layer.bias.copy_(self.bias)
