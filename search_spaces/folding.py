@@ -1,6 +1,7 @@
 """Folding: branches of convolutions and batch norms that add up to one convolution.
 
     BN(K * x + b) = (t K) * x + t (b - m) + c        t = w / sqrt(s + eps)
+    W BN(x) + b       = (W t) x + W (c - t m) + b
     K_1 * x + K_2 * x = (K_1 + K_2) * x              the smaller kernel in the middle of the larger
 
 w, c: weight and bias of the norm; m, s: its mean and variance. All of it is linear, so a trained
@@ -42,14 +43,18 @@ class Kernel:
 
     def then(self, norm: nn.BatchNorm2d) -> Kernel:
         """With a batch norm after it, by the norm's statistics so far."""
-        assert norm.running_mean is not None and norm.running_var is not None
-        factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-        shifted = (self.bias - norm.running_mean.double()) * factor + norm.bias.double()
-        return Kernel(self.weight * factor[:, None, None, None], shifted)
+        factor, shift = _line(norm)
+        return Kernel(self.weight * factor[:, None, None, None], self.bias * factor + shift)
 
-    def times(self, scale: Tensor) -> Kernel:
-        """With a factor for each output channel, (out,)."""
-        scale = scale.double()
+    def after(self, norm: nn.BatchNorm2d) -> Kernel:
+        """With a batch norm before it; a kernel of side 1, because of what a border adds."""
+        factor, shift = _line(norm)
+        bias = self.bias + self.weight[..., 0, 0] @ shift
+        return Kernel(self.weight * factor[:, None, None], bias)
+
+    def times(self, scale: Tensor | float) -> Kernel:
+        """With a factor for each output channel, (out,), or one for all."""
+        scale = self.bias.new_ones(len(self.bias)) * scale
         return Kernel(self.weight * scale[:, None, None, None], self.bias * scale)
 
     def plus(self, other: Kernel) -> Kernel:
@@ -64,3 +69,10 @@ class Kernel:
         assert layer.bias is not None
         layer.weight.copy_(self.weight.reshape(layer.weight.shape))
         layer.bias.copy_(self.bias)
+
+
+def _line(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Factor and shift of a batch norm, (channels,) each."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    return factor, norm.bias.double() - norm.running_mean.double() * factor

@@ -119,9 +119,8 @@ class Branches(nn.Module):
         if self.plain_point is not None and self.last_norm is not None:
             total = total.plus(Kernel.of(self.plain_point)).plus(same).then(self.last_norm)
         if self.taken is not None and self.scale is not None:
-            scale = self.scale.weight
-            taken = same.then(self.taken).times(-torch.ones_like(scale))
-            total = same.plus(total.plus(taken).times(scale))
+            taken = same.then(self.taken).times(-1.0)
+            total = same.plus(total.plus(taken).times(self.scale.weight))
         return total
 
 
