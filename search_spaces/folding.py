@@ -71,6 +71,24 @@ class Kernel:
         layer.bias.copy_(self.bias)
 
 
+class Normed(nn.Module):
+    """A convolution without bias, and its batch norm."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+    def folded(self) -> Kernel:
+        """The one convolution that it is equal to."""
+        return Kernel.of(self.conv).then(self.norm)
+
+
 def _line(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Factor and shift of a batch norm, (channels,) each."""
     assert norm.running_mean is not None and norm.running_var is not None

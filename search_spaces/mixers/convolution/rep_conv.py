@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from search_spaces.branches import SCALE
 from search_spaces.family import MIXERS, Family, Options, choice
-from search_spaces.folding import Kernel
+from search_spaces.folding import Kernel, Normed
 from search_spaces.layers import depthwise
 from search_spaces.mixers.convolution.mbconv import SqueezeExcite
 
@@ -44,24 +44,6 @@ class RepConvOptions(Options):
     design: str = choice("folded", "repvgg", "repvit", "repmixer", "mobileone", default="repvgg")
     kernel: int = choice(3, 5, 7, unit="px", meaning="depthwise kernel")
     squeeze_excite: bool = choice(False, True)
-
-
-class Normed(nn.Module):
-    """A convolution without bias, and its batch norm."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv = conv
-        self.norm = nn.BatchNorm2d(conv.out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H', W')."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
-
-    def folded(self) -> Kernel:
-        """The one convolution that it is equal to."""
-        return Kernel.of(self.conv).then(self.norm)
 
 
 class Scale(nn.Module):
