@@ -89,6 +89,25 @@ class Normed(nn.Module):
         return Kernel.of(self.conv).then(self.norm)
 
 
+class NormedLinear(nn.Module):
+    """A linear layer without bias, and a batch norm of the channels that it gives."""
+
+    def __init__(self, dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, out_dim, bias=False)
+        self.norm = nn.BatchNorm2d(out_dim)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """(..., C) -> (..., C')."""
+        y = self.linear(t)
+        normed: Tensor = self.norm(y.flatten(0, -2)[..., None, None])
+        return normed.reshape(y.shape)
+
+    def folded(self) -> Kernel:
+        """The one linear layer that it is equal to."""
+        return Kernel.of(self.linear).then(self.norm)
+
+
 def _line(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Factor and shift of a batch norm, (channels,) each."""
     assert norm.running_mean is not None and norm.running_var is not None
