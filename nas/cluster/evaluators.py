@@ -62,8 +62,6 @@ class _Slot:
     """References to the results of its chunks, in their order."""
     suspect: Any = None
     """The first of them when the worker died; None if its node did."""
-    busy_alone: bool = False
-    """Whether it evaluates a candidate that goes alone."""
 
 
 class OnWorkers:
@@ -168,7 +166,11 @@ class OnWorkers:
         """Give chunks to the workers that have the fewest."""
         for ahead in range(CHUNKS_AHEAD):
             for slot in self._slots:
-                if slot.greeting is None or slot.busy_alone or len(slot.chunks) > ahead:
+                if (
+                    slot.greeting is None
+                    or len(slot.chunks) > ahead
+                    or self._tries_one_alone(slot)
+                ):
                     continue
                 if self._alone:
                     if not slot.chunks:  # the others get no more until they have finished
@@ -176,10 +178,13 @@ class OnWorkers:
                 elif self._queue:
                     self._send_to(slot, self._next_chunk(), alone=False)
 
+    def _tries_one_alone(self, slot: _Slot) -> bool:
+        """Whether its worker evaluates a candidate that is tried alone."""
+        return any(self._chunks[ref].alone for ref in slot.chunks)
+
     def _send_to(self, slot: _Slot, indices: list[int], *, alone: bool) -> None:
         ref = slot.actor.evaluate.remote([self._codes[index] for index in indices])
         slot.chunks.append(ref)
-        slot.busy_alone = alone
         self._chunks[ref] = _Chunk(indices, slot, alone)
 
     def _next_chunk(self) -> list[int]:
@@ -253,7 +258,6 @@ class OnWorkers:
         except self._ray.exceptions.RayError as error:
             return self._lost(chunk, ref, error)
         chunk.slot.chunks.remove(ref)
-        chunk.slot.busy_alone = False
         self._deaths_in_row = 0
         spent = sum(self._cost.get(index, 0.0) for index in chunk.indices)
         self._pace.learn(spent, outcomes)

@@ -157,12 +157,12 @@ class Nodes:
 
     def wait_until_two_evaluate(self) -> None:
         """Wait until both workers evaluate; the first is held until then, and so is the search."""
-        while not (evaluating := self._titled(b"ray::Worker.evaluate")):
+        while not (first := self._titled(b"ray::Worker.evaluate")):
             time.sleep(0.02)
-        os.kill(evaluating[0], signal.SIGSTOP)
-        while len(self._titled(b"ray::Worker.evaluate")) < 2:
+        os.kill(first[0], signal.SIGSTOP)
+        while not set(self._titled(b"ray::Worker.evaluate")) - set(first):
             time.sleep(0.02)
-        os.kill(evaluating[0], signal.SIGCONT)
+        os.kill(first[0], signal.SIGCONT)
 
     def kill_node(self) -> None:
         """`kill -9` of the node that was added last; its worker ends with it."""
