@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from supernet_work import train_as_set
 from torch import Tensor
 
 from nas.cli.values import recipe_values
@@ -25,7 +26,6 @@ from supernet.evaluation import evaluate
 from supernet.method import Setup
 from supernet.ordering import sort_channels
 from supernet.scores import Evaluation
-from supernet.training.train import train
 
 BATCH_SIZE = 256
 CALIBRATION_IMAGES = 1024
@@ -114,14 +114,7 @@ class Photographs(Context):
     def trained(self, supernet: Supernet) -> Supernet:
         """The supernet, trained as the settings say."""
         setup = Setup(supernet, lambda codes: np.zeros(len(codes)), self.donor_architecture)
-        train(
-            supernet,
-            self.training_batches(self.settings.seed),
-            self.recipe,
-            self.training.sampler.make(setup),
-            self.training.supervision.make(setup),
-            seed=self.settings.seed,
-        )
+        train_as_set(self, setup)
         return supernet
 
 

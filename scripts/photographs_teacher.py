@@ -17,13 +17,13 @@ import photographs_setup
 import results_file
 from kept_rows import Rows
 from photographs_setup import Photographs
+from supernet_work import train_as_set
 
 from nas.pretrained.teacher import load_teacher
 from nas.progress import Silent
 from nas.run.supernet_teacher import TeacherAtWork, fine_tune
 from nas.settings import Settings
 from supernet.method import Setup
-from supernet.training.train import train
 
 CHILDREN = 8
 WAYS = ("labels", "teacher", "teacher and unlabelled")
@@ -67,14 +67,7 @@ def _row(asked: Any, way: str, seed: int) -> dict[str, Any]:
         context.donor_architecture,
         _teacher(context, way, seed),
     )
-    train(
-        supernet,
-        context.training_batches(seed),
-        context.recipe,
-        context.training.sampler.make(setup),
-        context.training.supervision.make(setup),
-        seed=seed,
-    )
+    train_as_set(context, setup)
     whole, test = context.whole_space, context.dataset.open_test()
     drawn = whole.sample(CHILDREN, np.random.default_rng(1))
     scores = [

@@ -33,6 +33,7 @@ import numpy as np
 import results_file
 import torch
 from kept_rows import Rows
+from supernet_work import train_as_set
 
 from nas.data.batches import EvalBatches
 from nas.data.images import Images
@@ -45,7 +46,6 @@ from nas.settings import Settings
 from supernet import Supernet
 from supernet.evaluation import evaluate_child
 from supernet.method import Setup
-from supernet.training.train import train
 
 CLOSE, RANDOM, WITHIN = 30, 12, 0.2
 CHILDREN = 4
@@ -73,6 +73,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "curriculum": {"sampler.descent": 0.5},
     "projection of children": {"gradient_projection": "children"},
     "projection of the teacher": {"gradient_projection": "teacher"},
+    "families by block": {"sampler.alike": 0.0},
+    "always alike": {"sampler.alike": 1.0},
     "layer decay 0.8": {"layer_decay": 0.8},
     "rate 2e-3": {"learning_rate": 2e-3},
     "rate 8e-3": {"learning_rate": 8e-3},
@@ -169,14 +171,7 @@ def _row(trial: Trial, way: str, seed: int) -> Row:
     supernet = Supernet(trial.space, context.data.shape, seed=seed).to(context.device)
     setup = Setup(supernet, trial.costs.macs)
     begun = time.process_time()
-    train(
-        supernet,
-        context.training_batches(seed),
-        context.recipe,
-        context.training.sampler.make(setup),
-        context.training.supervision.make(setup),
-        seed=seed,
-    )
+    train_as_set(context, setup)
     seconds = time.process_time() - begun
     test = context.dataset.open_test()
     row: Row = {"way": way, "seed": seed, "training_cpu_s": round(seconds)}

@@ -13,6 +13,8 @@ from nas.search.objectives import Measures
 from nas.search.problem import Problem
 from nas.search.protocol import Codes
 from nas.settings import Settings
+from supernet.method import Setup
+from supernet.training.train import train
 
 
 class Said(Silent):
@@ -34,6 +36,18 @@ class Opened:
     def measures(self, codes: Codes) -> Measures:
         """Predicted latencies and counted costs."""
         return self.problem.measures(codes)
+
+
+def train_as_set(context: Context, setup: Setup) -> None:
+    """Train a supernet as the settings say, without a validation curve."""
+    train(
+        setup.supernet,
+        context.training_batches(context.settings.seed),
+        context.recipe,
+        context.training.sampler.make(setup),
+        context.training.supervision.make(setup),
+        seed=context.settings.seed,
+    )
 
 
 def opened(settings: Settings, validation: int | None = None) -> Opened:

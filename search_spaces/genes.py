@@ -85,8 +85,8 @@ class Gene:
             table[i, : len(row)] = row
         return table, counts
 
-    def extreme(self, largest: bool, rng: np.random.Generator | None = None) -> int:
-        """The choice at one end of the reference kind, or of a kind drawn with `rng`.
+    def extreme(self, largest: bool, order: Mapping[str, float] | None = None) -> int:
+        """The choice at one end of the reference kind, or of the kind that is first in an order.
 
         If `none` is a choice, it is the smallest one and never the largest.
         """
@@ -95,8 +95,8 @@ class Gene:
             return self.kinds.index("none")
         present = [kind for kind in kinds if kind != "none"] or kinds
         kind = self.reference if self.reference in present else present[0]
-        if rng is not None:
-            kind = present[int(rng.integers(len(present)))]
+        if order is not None:
+            kind = min(present, key=order.__getitem__)
         members = [i for i, k in enumerate(self.kinds) if k == kind]
         return (max if largest else min)(members, key=lambda i: (sum(self.ranks[i]), i))
 

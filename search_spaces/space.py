@@ -181,16 +181,18 @@ class SearchSpace:
         own = np.where(either, rng.random(first.shape) < 0.5, active)
         return self.canonical(np.where(own, first, second))
 
-    def smallest(self, rng: np.random.Generator | None = None) -> Codes:
+    def smallest(self, rng: np.random.Generator | None = None, alike: bool = False) -> Codes:
         """The code with every ordinal gene at its lower end, (genes,).
 
-        Families are the space's reference families, or drawn anew with `rng`.
+        Args:
+            rng: Draws the families; without it they are the space's reference families.
+            alike: Whether all blocks are of one family as far as they offer it.
         """
-        return self._extreme(False, rng)
+        return self._extreme(False, rng, alike)
 
-    def largest(self, rng: np.random.Generator | None = None) -> Codes:
+    def largest(self, rng: np.random.Generator | None = None, alike: bool = False) -> Codes:
         """The code with every ordinal gene at its upper end, (genes,); as `smallest`."""
-        return self._extreme(True, rng)
+        return self._extreme(True, rng, alike)
 
     def features(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
         """Features for surrogates, (n, features), all within [0, 1].
@@ -286,9 +288,15 @@ class SearchSpace:
         """Codes with random inactive genes: a block that becomes active can be anything."""
         return np.where(self.active(codes), codes, self._draw(len(codes), rng)).astype(np.int16)
 
-    def _extreme(self, largest: bool, rng: np.random.Generator | None) -> Codes:
-        code = np.array([[g.extreme(largest, rng) for g in self.genes]], dtype=np.int16)
-        extreme: Codes = self.canonical(code)[0]
+    def _extreme(self, largest: bool, rng: np.random.Generator | None, alike: bool) -> Codes:
+        code, ranks = [], dict[tuple[str, str], float]()
+        for gene in self.genes:
+            order = None
+            if rng is not None:
+                of = gene.role if alike else gene.name
+                order = {kind: ranks.setdefault((of, kind), rng.random()) for kind in gene.kinds}
+            code.append(gene.extreme(largest, order))
+        extreme: Codes = self.canonical(np.array([code], dtype=np.int16))[0]
         return extreme
 
     @cached_property

@@ -1,7 +1,9 @@
 """Sandwich: the largest child, the smallest one and a few drawn at random.
 
 The families of the largest and the smallest are drawn again at each step, so that no family is
-trained at its full size more often than the others. If the supernet started from a donor, the
+trained at its full size more often than the others. In half of the steps all blocks of the largest
+are of one family, as far as they offer it: where each block draws its own, such networks are never
+trained, and one family does the work of all. If the supernet started from a donor, the
 donor is the largest child of every step.
 Paper: BigNAS, Yu et al. 2020, https://arxiv.org/abs/2003.11142 (Section 3.1)
 """
@@ -25,6 +27,8 @@ class SandwichOptions:
     """How many children are drawn beside the two extremes, and how training begins."""
 
     random_children: Annotated[int, Field(ge=0)] = 2
+    alike: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Chance that all blocks of the largest child are of one family as far as they offer it."""
     alone: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the steps, at the start, that train the largest child alone."""
     descent: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -43,7 +47,10 @@ class Sandwich:
 
     def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
         """The largest first: it can teach the others."""
-        largest = self.space.largest(rng) if self.donor is None else self.donor
+        if self.donor is None:
+            largest = self.space.largest(rng, alike=rng.random() < self.options.alike)
+        else:
+            largest = self.donor
         progress = moment.step / max(1, moment.steps)
         if progress < self.options.alone:
             return [Child(self.space.decode(largest))]

@@ -298,6 +298,20 @@ def test_extremes_drawn_with_a_generator_show_every_family() -> None:
     assert kinds == {"depthwise", "pool", "identity", "attention", "channel"}
 
 
+def test_alike_extremes_have_one_family_in_all_blocks_that_offer_it() -> None:
+    space, own, kinds = load_space("hybrid-tiny"), rng(), set()
+    for _ in range(60):
+        architecture = space.decode(space.largest(own, alike=True))
+        blocks = [stage.blocks for stage in architecture.stages]
+        assert all(len({block.mixer.kind for block in each}) == 1 for each in blocks)
+        assert len({block.channel_mixer.kind for each in blocks for block in each}) == 1
+        own_of_each = [each[0].mixer.kind for each in blocks]
+        # Both of the last stages offer both of these, so one cannot win here and the other there.
+        assert set(own_of_each[1:]) != {"attention", "depthwise"}
+        kinds |= set(own_of_each)
+    assert kinds == {k for gene in space.genes if gene.role == "mixer" for k in gene.kinds}
+
+
 def test_features_are_bounded_and_tell_architectures_apart(space: SearchSpace) -> None:
     codes = np.unique(space.sample(1000, rng()), axis=0)
     features = space.features(codes)

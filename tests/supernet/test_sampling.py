@@ -44,6 +44,16 @@ def places(scale: CostScale, sampler: Sampler, steps: int) -> list[np.ndarray]:
     return found
 
 
+def test_the_sandwichs_largest_child_is_of_one_family_as_often_as_asked(setup: Setup) -> None:
+    for alike, share in ((0.0, 0.1), (0.5, 0.5), (1.0, 1.0)):
+        sandwich, found = sampler(setup, "sandwich", alike=alike), []
+        for step in range(100):
+            largest, *_ = sandwich.children(Moment(step, 100), np.random.default_rng(step))
+            blocks = [block for stage in largest.architecture.stages for block in stage.blocks]
+            found.append(len({block.channel_mixer.kind for block in blocks}) == 1)
+        assert np.mean(found) == pytest.approx(share, abs=0.12)
+
+
 @pytest.mark.parametrize("place", [0.02, 0.25, 0.5, 0.75, 0.98])
 def test_a_code_is_near_the_asked_cost(scale: CostScale, place: float) -> None:
     codes = np.stack([scale.near(place, np.random.default_rng(seed)) for seed in range(20)])
