@@ -25,6 +25,7 @@ from timm.models.convit import GPSA
 from timm.models.convnext import ConvNeXtBlock
 from timm.models.davit import ChannelAttentionV2
 from timm.models.efficientvit_msra import LocalWindowAttention
+from timm.models.fastvit import MobileOneBlock
 from timm.models.inception_next import InceptionDWConv2d, MetaNeXtBlock
 from timm.models.metaformer import Pooling, SepConv
 from timm.models.pvt_v2 import Attention as PvtAttention
@@ -184,6 +185,8 @@ def _convolutions(batch: int) -> Iterator[Pair]:
         yield Pair("mbconv", what, own, Run(residual, large))
     sepconv = _own("sepconv", large, kernel=7, expand=2)
     yield Pair("sepconv", "28x28, 7x7, expand 2", sepconv, Run(SepConv(WIDTH, 2), large))
+    branches = MobileOneBlock(WIDTH, WIDTH, 3, group_size=1, use_act=False)
+    yield Pair("rep_conv", "28x28, 3x3, branches", _own("rep_conv", large), Run(branches, large))
     yield Pair("pool", "28x28, 3x3", _own("pool", large, size=3), Run(Pooling(3), large))
 
 

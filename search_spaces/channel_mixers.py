@@ -1,6 +1,7 @@
 """Channel mixers: the part of a block that mixes the channels of each position.
 
     mlp            y = W_2 a(W_1 x)                          hidden = ratio * C
+    batch_mlp      y = BN(W_2 a(BN(W_1 x)))                  deployed as mlp; RepViT
     depthwise_mlp  y = W_2 a(DW_3(W_1 x))                    PVT v2
     star_mlp       y = W_2 star(W_1 x)                       without biases; ConvFormer
     glu            y = W_2 (a(W_g x) . W_v x)                hidden = 2/3 ratio * C
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.family import CHANNEL_MIXERS, Family, Options, choice
+from search_spaces.folding import Kernel
 from search_spaces.layers import PointwiseLinear, StarReLU, depthwise
 
 
@@ -60,6 +62,33 @@ class MLP(nn.Module):
         """(B, C, H, W) -> (B, C, H, W)."""
         y: Tensor = self.project(F.gelu(self.expand(x)))
         return y
+
+
+class BatchMLP(nn.Module):
+    """Two matrices with a batch norm each, around a GELU."""
+
+    def __init__(self, dim: int, options: RatioOptions) -> None:
+        super().__init__()
+        hidden = _hidden(dim, options.ratio)
+        self.options = options
+        self.expand = PointwiseLinear(dim, hidden, bias=False)
+        self.expand_norm = nn.BatchNorm2d(hidden)
+        self.project = PointwiseLinear(hidden, dim, bias=False)
+        self.project_norm = nn.BatchNorm2d(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        y: Tensor = F.gelu(self.expand_norm(self.expand(x)))
+        y = self.project_norm(self.project(y))
+        return y
+
+    def settled(self) -> MLP:
+        """The MLP that computes the same with the statistics so far."""
+        weight = self.expand.weight
+        plain = MLP(self.expand.in_features, self.options).to(weight.device, weight.dtype)
+        Kernel.of(self.expand).then(self.expand_norm).write(plain.expand)
+        Kernel.of(self.project).then(self.project_norm).write(plain.project)
+        return plain
 
 
 class StarMLP(nn.Module):
@@ -145,6 +174,8 @@ CHANNEL_MIXERS.register(
 def _axes(options: RatioOptions) -> dict[str, tuple[str, ...]]:
     return {
         "expand": ("hidden", "in"),
+        "expand_norm": ("hidden",),
+        "project_norm": ("out",),
         "gate": ("hidden", "in"),
         "value": ("hidden", "in"),
         "depthwise": ("hidden",),
@@ -161,6 +192,18 @@ CHANNEL_MIXERS.register(
         reference="timm.layers.Mlp",
         nested=("dim", "ratio"),
         axes=_axes,
+    )
+)
+CHANNEL_MIXERS.register(
+    Family(
+        "batch_mlp",
+        RatioOptions,
+        BatchMLP,
+        paper="https://arxiv.org/abs/2307.09283",
+        reference="timm.models.repvit.RepVitMlp",
+        nested=("dim", "ratio"),
+        axes=_axes,
+        deployed=lambda options: ("mlp", options),
     )
 )
 CHANNEL_MIXERS.register(

@@ -79,6 +79,13 @@ class Family:
     """
     strided: bool = False
     """Whether the module also takes `out_dim` and `stride`, so that it can open a `bare` stage."""
+    shortcut: bool = True
+    """Whether a block of it that stands bare and keeps the shape adds the map to its output."""
+    deployed: Callable[[Any], tuple[str, Options]] | None = None
+    """The family and options that a trained module is equal to, where those are not its own.
+
+    Its module then has a method `settled`, which gives that other module with equal outputs.
+    """
     cut: CutRule = by_shape
     """Gives the entries of a shared weight that a smaller module uses."""
     axes: Callable[[Any], Mapping[str, tuple[str, ...]]] | None = None

@@ -4,6 +4,11 @@
     conv    W mean(a(norm(1x1 convolution of x)))            mobile nets
     pooled  W LN(mean(x))                                    ConvNeXt, PoolFormer
     mlp     W LN(a(V mean(x))), or with LN(mean(x))          InceptionNeXt, ConvFormer
+    plain   W mean(x)                                        ResNet
+    distilled  (W BN(mean(x)) + V BN(mean(x))) / 2           LeViT, RepViT; deployed as plain
+
+The two classifiers of `distilled` are trained together, on their mean; its papers train the second
+one on a teacher's answers.
 
 (B, C, H, W) -> (B, classes). Elastic: input channels (leading).
 """
@@ -15,6 +20,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from search_spaces.family import HEADS, Family, Options, choice
+from search_spaces.folding import Kernel
 from search_spaces.layers import is_batch, make_activation, make_norm
 
 
@@ -111,6 +117,54 @@ class PooledHead(nn.Module):
         return y
 
 
+class PlainHead(nn.Module):
+    """Mean over positions, linear classifier."""
+
+    def __init__(self, dim: int, classes: int, options: LinearHeadOptions, norm: str) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(dim, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        y: Tensor = self.classifier(x.mean((2, 3)))
+        return y
+
+    def features(self, x: Tensor) -> Tensor:
+        """The map that is averaged, (B, C, H, W)."""
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the classifier sees of the mean, (B, C)."""
+        return x
+
+
+class DistilledHead(nn.Module):
+    """Mean over positions, the mean of two classifiers with a batch norm each."""
+
+    def __init__(self, dim: int, classes: int, options: LinearHeadOptions, norm: str) -> None:
+        super().__init__()
+        self.norm, self.second_norm = nn.BatchNorm2d(dim), nn.BatchNorm2d(dim)
+        self.classifier, self.second = nn.Linear(dim, classes), nn.Linear(dim, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        mean = x.mean((2, 3), keepdim=True)
+        one = self.classifier(self.norm(mean).flatten(1))
+        two = self.second(self.second_norm(mean).flatten(1))
+        y: Tensor = (one + two) / 2
+        return y
+
+    def settled(self) -> PlainHead:
+        """The one classifier that computes the same with the statistics so far."""
+        weight = self.classifier.weight
+        plain = PlainHead(weight.shape[1], len(weight), LinearHeadOptions(), "")
+        plain.to(weight.device, weight.dtype)
+        one = Kernel.of(self.classifier).after(self.norm)
+        two = Kernel.of(self.second).after(self.second_norm)
+        one.plus(two).times(0.5).write(plain.classifier)
+        return plain
+
+
 class MLPHead(nn.Module):
     """Mean over positions, a hidden layer with a layer norm, linear classifier."""
 
@@ -170,6 +224,32 @@ HEADS.register(
         paper="https://arxiv.org/abs/2201.03545",
         nested=(),
         axes=lambda options: {"norm": ("in",), "classifier": ("classes", "in")},
+    )
+)
+HEADS.register(
+    Family(
+        "plain",
+        LinearHeadOptions,
+        PlainHead,
+        paper="https://arxiv.org/abs/1512.03385",
+        nested=(),
+        axes=lambda options: {"classifier": ("classes", "in")},
+    )
+)
+HEADS.register(
+    Family(
+        "distilled",
+        LinearHeadOptions,
+        DistilledHead,
+        paper="https://arxiv.org/abs/2307.09283",
+        nested=(),
+        axes=lambda options: {
+            "norm": ("in",),
+            "second_norm": ("in",),
+            "classifier": ("classes", "in"),
+            "second": ("classes", "in"),
+        },
+        deployed=lambda options: ("plain", options),
     )
 )
 HEADS.register(

@@ -36,7 +36,7 @@ from search_spaces.progressive_norm import DEPLOYED, PROGRESSIVE
 from search_spaces.registry import Registry
 from search_spaces.slicing import Cut, Shape, by_shape
 
-__all__ = ["Part", "parts_of", "side_by_side", "weights_of"]
+__all__ = ["Part", "deployed_choice", "parts_of", "side_by_side", "weights_of"]
 
 REGISTRIES: dict[str, Registry[Family]] = {
     "stem": STEMS,
@@ -97,7 +97,8 @@ class Part:
 
     def deployed(self) -> Part:
         """The part that a trained one is equal to: it is timed and counted in its place."""
-        return replace(self, norm=DEPLOYED) if self.norm == PROGRESSIVE else self
+        norm = DEPLOYED if self.norm == PROGRESSIVE else self.norm
+        return replace(self, choice=deployed_choice(self.role, self.choice), norm=norm)
 
     def build(self) -> nn.Module:
         """The plain module, freshly initialised; `forward(x, drop_path_rate=0.0, read=None)`."""
@@ -128,7 +129,7 @@ class Part:
         if self.residual:
             return Branch(self.in_dim, self.norm, body, self.branch)
         keeps = self.in_dim == self.out_dim and self.stride == 1
-        return Bare(body, skip=keeps and self.kind != "identity")
+        return Bare(body, skip=keeps and self.family.shortcut)
 
     def _body(self) -> nn.Module:
         module, options = self.family.module, self.choice.options
@@ -196,6 +197,12 @@ def weights_of(name: str, part: Part) -> str:
 def is_branch(layout: str, mixer: Choice) -> bool:
     """Whether a mixer is a residual branch in a stage of that layout."""
     return not LAYOUTS[layout].strides or not MIXERS[mixer.kind].strided
+
+
+def deployed_choice(role: str, choice: Choice) -> Choice:
+    """The choice that a trained module of this one is equal to, mostly itself."""
+    deployed = REGISTRIES[role][choice.kind].deployed
+    return choice if deployed is None else Choice(*deployed(choice.options))
 
 
 def choice_in(place: Place, mixer: Choice, channel_mixer: Choice) -> Choice:

@@ -129,7 +129,7 @@ def _published(name: str, context: Context) -> Network:
     asked = "data" in context.settings.model_fields_set
     data_shape = context.data.shape if asked else DataShape(3, CLASSES)
     with torch.device("meta"):
-        module = build_network(published.architecture(side), data_shape)
+        module = build_network(deployed(published.architecture(side)), data_shape)
     return Network(module, (data_shape.channels, side, side))
 
 

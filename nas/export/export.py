@@ -74,7 +74,7 @@ def export_network(
             atomic_write(folder / file, (draft / file).read_bytes())
     for format in chosen:
         if format.published is not None:
-            format.published(plain.architecture.id, folder)
+            format.published(network.architecture.id, folder)
     return [folder / file for file in made]
 
 

@@ -14,6 +14,7 @@ from nas.errors import SettingsError
 from nas.export.timm_index import CLASSIFIER
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
 from search_spaces.network import Network, RunPart, Wrap, last_of, unwrapped
 
 POOLS = ("avg", "max", "avgmax", "")
@@ -22,7 +23,7 @@ Indices = int | Sequence[int] | None
 
 
 class TimmNetwork(Network):
-    """A subclass, because weights must have the names that `Network` gives them."""
+    """As it is deployed. A subclass: weights must have the names that `Network` gives them."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class TimmNetwork(Network):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
+        architecture = deployed(architecture)
         super().__init__(architecture, DataShape(in_chans, max(1, num_classes)))
         self.drop_rate, self.drop_path_rate = drop_rate, drop_path_rate
         self.grad_checkpointing = False

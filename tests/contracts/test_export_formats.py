@@ -25,6 +25,7 @@ from nas.export.export import add_file
 from nas.export.load import read_description
 from nas.export.verification import random_images
 from search_spaces import Architecture, Network, build_network
+from search_spaces.deployment import settled
 from search_spaces.family import CHANNEL_MIXERS, DOWNSAMPLINGS, MIXERS, STEMS, Family
 from search_spaces.layouts import LAYOUTS
 
@@ -108,12 +109,13 @@ def usable(name: str) -> Format:
 
 
 def check(name: str, network: Network, folder: Path) -> None:
-    """A format gives the network's scores for any batch, and keeps no image that it was given."""
+    """A format gives the deployed network's scores, and keeps no image that it was given."""
     format, given = usable(name), random_images(network, 3)
     files = export_network(network, folder, data=DATA, scores={}, formats=(name,), images=given)
     assert [f.name for f in files] == ["model.safetensors", format.file, "architecture.yaml"]
     assert given[0].numpy().tobytes() not in (folder / format.file).read_bytes()
     run, images = format.load(folder / format.file), random_images(network, 8)
+    network = settled(network)
     for batch in (1, 3, 8):
         with torch.no_grad():
             found, expected = run(images[:batch]), network(images[:batch])

@@ -8,10 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import search_spaces.mixers
+from search_spaces.architecture import Choice
 from search_spaces.family import MIXERS, Family
-from search_spaces.parts import REGISTRIES
+from search_spaces.parts import REGISTRIES, Part
 
 FILES = [
     path
@@ -58,6 +61,33 @@ def test_what_a_family_is_compared_with_is_imported_by_a_test_and_there_are_enou
         module, _, name = family.reference.rpartition(".")
         assert re.search(rf"from {re.escape(module)} import .*\b{name}\b", tests), family
     assert len(compared) >= 20
+
+
+DEPLOYED = [
+    (role, family)
+    for role, registry in REGISTRIES.items()
+    for family in registry
+    if family.deployed is not None
+]
+
+
+@pytest.mark.parametrize(("role", "family"), DEPLOYED, ids=lambda x: getattr(x, "name", x))
+def test_what_a_module_is_deployed_as_computes_the_same(role: str, family: Family) -> None:
+    torch.manual_seed(0)
+    for options in family.every_options():
+        part = Part(role, Choice(family.name, options), 20, 20, 7, 1, "layer")
+        module, plain = part.build().body.double().eval(), part.deployed()
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point():
+                (nn.init.uniform_ if name.endswith("var") else nn.init.normal_)(tensor)
+        settled, x = module.settled().eval(), torch.randn(2, 20, 7, 7, dtype=torch.float64)
+        torch.testing.assert_close(settled(x), module(x), rtol=1e-9, atol=1e-9)
+        plain.build().body.load_state_dict(settled.state_dict())
+        assert plain.deployed() == plain
+
+
+def test_there_are_families_that_are_deployed_as_others() -> None:
+    assert len(DEPLOYED) >= 4
 
 
 @every_mixer

@@ -15,6 +15,7 @@ from search_spaces.family import CHANNEL_MIXERS
 # isort: split
 from timm.layers import Mlp, SwiGLU
 from timm.models.pvt_v2 import MlpWithDepthwiseConv
+from timm.models.repvit import RepVitMlp
 
 same = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
 widths_and_ratios = pytest.mark.parametrize(("width", "ratio"), [(20, 2.0), (48, 0.5), (32, 3.0)])
@@ -46,6 +47,25 @@ def test_an_mlp_equals_timms_at_every_position(width: int, ratio: float) -> None
     own, x = build("mlp", width, ratio), images(width)
     theirs = load(Mlp(width, int(width * ratio)), own, expand="fc1", project="fc2")
     same(own(x), theirs(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+
+
+@widths_and_ratios
+def test_a_batch_mlp_equals_repvits_and_the_mlp_that_it_is_deployed_as(
+    width: int, ratio: float
+) -> None:
+    own, x = build("batch_mlp", width, ratio).eval(), images(width)
+    for name, buffer in own.named_buffers():
+        if buffer.is_floating_point():
+            (nn.init.uniform_ if name.endswith("var") else nn.init.normal_)(buffer)
+    names = {"expand_norm": "conv1.bn", "project_norm": "conv2.bn"}
+    theirs = load(RepVitMlp(width, int(width * ratio), nn.GELU), own, **names).eval()
+    for ours, name in (("expand", "conv1.c"), ("project", "conv2.c")):
+        weight = own.get_parameter(f"{ours}.weight")[..., None, None]
+        theirs.get_submodule(name).load_state_dict({"weight": weight})
+    same(own(x), theirs(x))
+    plain = own.settled()
+    assert type(plain) is CHANNEL_MIXERS["mlp"].module
+    same(plain(x), own(x))
 
 
 @widths_and_ratios

@@ -93,9 +93,8 @@ stages:
         "line 10, stages[0].colour: Unknown key 'colour'. Known: blocks, branch, channel_mixers, "
         "depth, downsampling, layout, mixers, ramps, recursion, reference, stride, width.",
         "line 11, stages[1]: Unknown reference family 'attn'. Known: pool. The first "
-        "block of layout 'bare' needs mixers that can stride (identity, mbconv); pool cannot. "
-        "Layout 'bare' takes no "
-        "'downsampling': its first block strides.",
+        "block of layout 'bare' needs mixers that can stride (identity, mbconv, rep_conv); pool "
+        "cannot. Layout 'bare' takes no 'downsampling': its first block strides.",
         "line 17, stages[2].width: is missing.",
         "line 19, stages[2].mixers[0]: {'a': 1, 'b': 2} is no mixer family; write a name, or one "
         "name with its options, such as {window: {...}}.",

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from nas.latency.tracing.operations import macs
 from nas.latency.tracing.trace import trace
-from nas.timm_library import create_model, shapes_only
+from nas.timm_library import create_model, reparameterize_model, shapes_only
 from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
+from search_spaces.deployment import settled
 from search_spaces.errors import WeightsError
 from search_spaces.network import build_network
 from search_spaces.published import CLASSES, PUBLISHED, Published
@@ -47,9 +48,9 @@ def _ours(published: Published, state: dict[str, Tensor], side: int) -> nn.Modul
     return network.eval()
 
 
-def test_there_are_twenty_seven_of_twelve_papers() -> None:
-    assert len(PUBLISHED) == 27
-    assert len({published.paper for published in PUBLISHED}) == 12
+def test_there_are_thirty_of_thirteen_papers() -> None:
+    assert len(PUBLISHED) == 30
+    assert len({published.paper for published in PUBLISHED}) == 13
 
 
 @pytest.mark.parametrize("name", PUBLISHED.names())
@@ -75,6 +76,19 @@ def test_ours_gives_the_scores_of_timm(name: str) -> None:
         found = _ours(published, theirs.state_dict(), side)(images)
         error = (found - expected).abs().max() / expected.abs().max()
         assert error < 1e-4
+
+
+@torch.no_grad()
+def test_ours_as_deployed_gives_the_scores_of_timms_folded_branches() -> None:
+    published = PUBLISHED["repvit_m0_9"]
+    theirs = _randomised(create_model(published.name))
+    ours = settled(_ours(published, theirs.state_dict(), 64))
+    assert ours.architecture.head.kind == "plain"
+    blocks = [block for stage in ours.architecture.stages for block in stage.blocks]
+    assert {block.channel_mixer.kind for block in blocks} == {"mlp"}
+    images = torch.randn(2, 3, 64, 64)
+    expected = reparameterize_model(theirs)(images)
+    assert (ours(images) - expected).abs().max() / expected.abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))

@@ -7,12 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import nas.timm_library  # noqa: F401  (makes timm importable beside any torchvision)
 from search_spaces.architecture import Choice
 from search_spaces.family import DOWNSAMPLINGS, HEADS, STEMS, Family
 from search_spaces.layers import NORMS
 from search_spaces.parts import Part
 from search_spaces.progressive_norm import ProgressiveBatchNorm, set_layer_share
 from search_spaces.registry import Registry
+
+# isort: split
+from timm.models.repvit import RepVitClassifier
 
 WIDTHS = (20, 32, 48)
 every_norm = pytest.mark.parametrize("norm", NORMS)
@@ -138,6 +142,22 @@ def test_a_downsampling_equals_its_formula(kind: str, norm: str) -> None:
         else:
             expected += matrix(module.project, mean)
     torch.testing.assert_close(module(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_distilled_head_equals_repvits_and_the_plain_one_that_it_is_deployed_as() -> None:
+    own = built(HEADS, "head", "distilled", "batch", 1).double()
+    theirs = RepVitClassifier(20, 32, distillation=True).double().eval()
+    names = {"norm": "head.bn", "classifier": "head.l"}
+    names |= {"second_norm": "head_dist.bn", "second": "head_dist.l"}
+    for ours, name in names.items():
+        theirs.get_submodule(name).load_state_dict(own.get_submodule(ours).state_dict())
+    x = torch.randn(2, 20, 3, 5, dtype=torch.float64)
+    torch.testing.assert_close(own(x), theirs(x.mean((2, 3))))
+    plain = own.settled()
+    assert type(plain) is HEADS["plain"].module
+    torch.testing.assert_close(plain(x), own(x))
+    weights = plain.classifier.weight, plain.classifier.bias
+    torch.testing.assert_close(plain(x), F.linear(x.mean((2, 3)), *weights))
 
 
 @every_norm

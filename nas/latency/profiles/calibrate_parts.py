@@ -137,7 +137,7 @@ def _tables(
     for i in range(1, len(index.parts)):
         if i in times:
             ms[i] = np.mean(times[i])
-        parameters = _part(index, i).module_key().build().parameters()
+        parameters = _part(index, i).deployed().module_key().build().parameters()
         mib[i] = sum(p.numel() * p.element_size() for p in parameters) / 2**20
     if missing:
         known = sorted(times)

@@ -53,6 +53,7 @@ MIXERS.register(
         paper="https://arxiv.org/abs/2210.13452",
         nested=("dim",),
         strided=True,
+        shortcut=False,
         axes=lambda options: {"project.0": ("out", "in"), "project.1": ("out",)},
     )
 )

@@ -32,7 +32,7 @@ def calls_in(parts: Sequence[Part], batch_size: int) -> list[Call]:
     """The distinct operations of a space's parts that compute something from tensors."""
     calls: dict[str, Call] = {}
     for part in parts:
-        module = part.module_key().build().eval()
+        module = part.deployed().module_key().build().eval()
         for call in calls_of(module, part.input_shape(batch_size)):
             if call.launches and call.operands:
                 calls.setdefault(call.key, call)

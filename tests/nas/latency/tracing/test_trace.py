@@ -61,7 +61,7 @@ def test_every_family_is_among_the_parts() -> None:
 def test_flops_of_every_family_are_those_that_torch_counts(part: Part) -> None:
     _, operations = part_operations(part, batch_size=2)
     assert sum(each.flops for each in operations if each.kind in COUNTED) == _counted_by_torch(
-        part, 2
+        part.deployed(), 2
     )
 
 
