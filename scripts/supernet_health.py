@@ -43,10 +43,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "each-block-draws": {"sampler.alike": 0.0},
     "always-alike": {"sampler.alike": 1.0},
-    "rate-8e-3": {"learning_rate": 8e-3},
-    "rate-16e-3": {"learning_rate": 16e-3},
+    "batch-64": {"batch_size": 64},
+    "batch-64-each-block-draws": {"batch_size": 64, "sampler.alike": 0.0},
 }
-"""Changes to the recipe."""
+"""Changes to the recipe; the number of images stays as it is."""
 
 
 def main() -> None:
@@ -64,6 +64,8 @@ def main() -> None:
 
 
 def _row(asked: argparse.Namespace, recipe: dict[str, Any], seed: int) -> dict[str, Any]:
+    usual = Context(Settings(data=asked.data, space=asked.space))
+    recipe = {"epochs": usual.recipe.epochs, **recipe}
     context = Context(Settings(data=asked.data, space=asked.space, seed=seed, recipe=recipe))
     supernet, begun = supernets.new_supernet(context), time.process_time()
     macs = CostTable(context.whole_space, context.data.shape).macs

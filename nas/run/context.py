@@ -39,7 +39,7 @@ from search_spaces import Architecture, SearchSpace, load_space
 from supernet.supernet import Supernet
 from supernet.training.recipe import Recipe
 
-SUPERNET_STEPS = 900
+SUPERNET_STEPS = 1800
 """Steps that small data is trained for by default: enough for `hybrid-tiny` on the digits."""
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 DONOR_STEPS = 400

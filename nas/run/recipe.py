@@ -31,6 +31,9 @@ from supernet.training.recipe import Recipe
 
 OWN_CHILDREN, TENSORBOARD = "own_children", "tensorboard"
 DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
+USUAL_RECIPE: Mapping[str, RecipeValue] = {"batch_size": 32}
+"""Of a supernet that starts from new weights: each step trains other families, and twice as many
+steps of half the images do more than larger ones."""
 DONOR_RECIPE: Mapping[str, RecipeValue] = {
     "batch_size": 32,
     "learning_rate": 1e-3,
@@ -86,7 +89,7 @@ def read_recipe(
     methods, switches = [*sampler_keys, *supervision_keys], [OWN_CHILDREN, TENSORBOARD]
     _check_names(values, [*Recipe.model_fields, *varied, *methods, *switches])
     own = {key: value for key, value in values.items() if key in Recipe.model_fields}
-    usual_values = DONOR_RECIPE if donor else {}
+    usual_values = DONOR_RECIPE if donor else USUAL_RECIPE
     try:
         recipe = Recipe(**{**usual_values, **own})  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
