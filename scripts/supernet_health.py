@@ -1,6 +1,7 @@
 """Whether a supernet's large children are better than its small ones, and what each family gives.
 
-    python scripts/supernet_health.py --data digits --seeds 3 --ways default each-block-draws
+    python scripts/supernet_health.py --data digits --seeds 3
+    python scripts/supernet_health.py --data fashion-mnist:DIR --images 6000
 
 Each way trains a supernet as `nas search` does, once for each seed. Test accuracies with shared
 weights, in per cent:
@@ -18,8 +19,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import drawn_images
 import numpy as np
 import results_file
 import torch
@@ -54,6 +57,8 @@ def main() -> None:
     asked = _arguments()
     torch.set_num_threads(asked.threads)
     name = f"health-{asked.space}-{asked.data.partition(':')[0]}"
+    if asked.images is not None:
+        asked.data = _drawn(asked)
     rows = Rows(results_file.RESULTS / "supernet" / f"{name}.jsonl", ("way",))
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
         for way in asked.ways:
@@ -61,6 +66,13 @@ def main() -> None:
                 rows.add({"way": way, "seed": seed, **_row(asked, WAYS[way], seed)})
     figures = {key[0]: _mean(found) for key, found in rows.groups()}
     results_file.write("supernet", name, figures)
+
+
+def _drawn(asked: argparse.Namespace) -> str:
+    """Some of the images, in an archive that is drawn once."""
+    path = asked.folder / f"{asked.images}.npz"
+    drawn_images.draw(asked.data, asked.images, 0, path, validation=2000)
+    return f"npz:{path}"
 
 
 def _row(asked: argparse.Namespace, recipe: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -126,8 +138,10 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", default="digits")
+    parser.add_argument("--images", type=int, help="for training; all by default")
+    parser.add_argument("--folder", type=Path, default=Path(), help="of the images drawn")
     parser.add_argument("--space", default="hybrid-tiny")
-    parser.add_argument("--ways", nargs="+", default=["default"], choices=WAYS)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
