@@ -11,4 +11,4 @@ def orthogonal_directions(count: int, dim: int) -> np.ndarray:
     blocks = rng.standard_normal((-(-count // dim), dim, dim))
     lengths = np.linalg.norm(rng.standard_normal((count, dim)), axis=1)
     directions = np.linalg.qr(blocks).Q.transpose(0, 2, 1).reshape(-1, dim)[:count]
-    return np.asarray(directions * lengths[:, None])
+    return np.ascontiguousarray(directions * lengths[:, None])

@@ -63,6 +63,15 @@ def test_what_a_family_is_compared_with_is_imported_by_a_test_and_there_are_enou
     assert len(compared) >= 20
 
 
+@every_mixer
+def test_tensors_of_a_module_are_contiguous_so_that_every_format_can_hold_them(
+    mixer: Family,
+) -> None:
+    for options in mixer.every_options():
+        module = Part("mixer", Choice(mixer.name, options), 32, 32, 7, 1, "layer").build()
+        assert [name for name, t in module.state_dict().items() if not t.is_contiguous()] == []
+
+
 DEPLOYED = [
     (role, family)
     for role, registry in REGISTRIES.items()
