@@ -32,7 +32,6 @@ from supernet.training.recipe import Recipe
 
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),  # Ray warns of itself
 ]
@@ -106,7 +105,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
         images[labels == label, label * 2 : label * 2 + 3] += 120
     np.savez(home / "images.npz", images=images, labels=labels)
     (home / "minute.yaml").write_text(SPACE)
-    return Context(Settings(space=f"{home}/minute.yaml", data=f"npz:{home}/images.npz", epochs=6))
+    data, recipe = f"npz:{home}/images.npz", {"batch_size": 64}
+    return Context(Settings(space=f"{home}/minute.yaml", data=data, epochs=6, recipe=recipe))
 
 
 @pytest.fixture(scope="module", autouse=True)
