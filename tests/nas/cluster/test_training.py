@@ -178,7 +178,7 @@ def test_a_hung_and_a_crashed_network_do_not_hold_up_the_third(
     first, second, third = run_trials(
         local_ray,
         trials,
-        Manner(limit_s=60, checkpoint_s=0),
+        Manner(limit_s=90, checkpoint_s=0),
         storage=Storage.at(tmp_path / "storage"),
         shared={},
         console=heard,
