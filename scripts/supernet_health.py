@@ -106,8 +106,8 @@ def _alike(space: SearchSpace, kind: str) -> Codes:
     code = space.largest().copy()
     for i, gene in enumerate(space.genes):
         if gene.role == "channel_mixer" and kind in gene.kinds:
-            members = [j for j, other in enumerate(gene.kinds) if other == kind]
-            code[i] = max(members, key=lambda j: (sum(gene.ranks[j]), j))
+            first = {other: float(other != kind) for other in gene.kinds}
+            code[i] = gene.extreme(kind != "none", first)
     alike: Codes = space.canonical(code[None])[0]
     return alike
 

@@ -2,9 +2,9 @@
 
 The families of the largest and the smallest are drawn again at each step, so that no family is
 trained at its full size more often than the others. In half of the steps all blocks of the largest
-are of one family, as far as they offer it: where each block draws its own, such networks are never
-trained, and one family does the work of all. If the supernet started from a donor, the
-donor is the largest child of every step.
+are of one family, as far as they offer it. Where each block draws its own, such networks are
+almost never trained: another family in some block does their work. If the supernet started from a
+donor, the donor is the largest child of every step.
 Paper: BigNAS, Yu et al. 2020, https://arxiv.org/abs/2003.11142 (Section 3.1)
 """
 
