@@ -5,8 +5,9 @@
 
 DIR holds Fashion-MNIST. The network has patches of 4 x 4 pixels, two blocks of 48 channels with
 the family's default options and an MLP of ratio 2, and a linear head; patches do not overlap, so
-only the mixer sees beyond its patch. Three epochs in batches of 64, images as they are, then
-the accuracy on the validation images. `identity` mixes nothing: what patches and MLPs reach.
+only the mixer sees beyond its patch. One epoch in batches of 64, images as they are, then the
+accuracy on the validation images; a network below 80 % is trained again from new weights, for
+three epochs. `identity` mixes nothing: what patches and MLPs reach.
 Families with a row in the result are not trained again, so that the run can be continued.
 """
 
@@ -33,7 +34,9 @@ from search_spaces.stems import PatchifyOptions
 from supernet.training.recipe import Recipe
 
 WIDTH, BLOCKS = 48, 2
-RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=6e-3, drop_path=0.0, ema_decay=0.98)
+EPOCHS = (1, 3)
+"""The second number where the first is too few."""
+RECIPE = Recipe(batch_size=64, learning_rate=6e-3, drop_path=0.0, ema_decay=0.98)
 LEAST = 0.8
 
 
@@ -56,14 +59,20 @@ def _learned(family: Family, context: Context, arguments: argparse.Namespace) ->
     images = data.train
     if arguments.images:
         images = images.select(np.arange(arguments.images))
-    network = fresh_network(_network(family), data.shape, seed=0)
-    start = time.perf_counter()
     batches = TrainBatches(images, data.normalisation, Augmentation(), data.shape.classes)
-    curve = retrain(network, batches, RECIPE, seed=0)
+    for epochs in EPOCHS:
+        start = time.perf_counter()
+        network = fresh_network(_network(family), data.shape, seed=0)
+        recipe = RECIPE.model_copy(update={"epochs": epochs})
+        curve = retrain(network, batches, recipe, seed=0)
+        accuracy = score_validation(network, data).accuracy
+        if accuracy >= LEAST:
+            break
     return {
         "family": family.name,
         "group": family.group,
-        "accuracy": score_validation(network, data).accuracy,
+        "accuracy": accuracy,
+        "epochs": epochs,
         "loss": curve[-1]["loss"],
         "parameters": sum(p.numel() for p in network.parameters()),
         "training_images": len(images),

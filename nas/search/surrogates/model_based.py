@@ -6,8 +6,9 @@
                --> error predicted by a surrogate; the known objectives are exact
                --> the one with the largest expected gain is asked (`shortlist`)
 
-The first asks are samples at even steps of the first known objective. Codes that are being
-evaluated count with their predicted error, so that asks without tells between them spread out.
+The first asks are the cheapest code and samples at even steps of the first known objective. Codes
+that are being evaluated count with their predicted error, so that asks without tells between them
+spread out.
 
 The asks aim at several goals in turn:
 
@@ -42,6 +43,9 @@ Sample: TypeAlias = Callable[[int, np.random.Generator], Codes]
 
 _LEAST_TOLD = 6
 _SAMPLES = 1024
+_LOWEST = 16
+"""Number of the cheapest codes whose neighbours are looked at, and of neighbours of each."""
+_DESCENTS = 12
 _MOST_ROWS = 400
 """The largest number of codes that a surrogate learns from, the best fronts first."""
 _FRONT_EVERY = 10
@@ -140,7 +144,11 @@ class ModelBased:
         return self._shortlist
 
     def _starting_codes(self) -> Codes:
-        """Samples at even steps of the first known objective, both ends included."""
+        """The cheapest code that is found, and samples at even steps of the first known objective.
+
+        A front begins with the cheapest code however large its error is, and among samples it is
+        rare. A surrogate that has not seen it expects too little of it to ask for it.
+        """
         start = self._effort.start
         codes = self._history.candidates.fresh(self._sample(_SAMPLES, self._rng))
         if len(codes) < start or self._brief.known_objectives is None:
@@ -149,10 +157,24 @@ class ModelBased:
         self._ceiling = known.max(axis=0, initial=-np.inf)
         if not known.shape[1]:
             return codes[:start]
-        order = np.argsort(known[:, 0], kind="stable")
+        codes = codes[np.argsort(known[:, 0], kind="stable")]
         steps = np.linspace(0, len(codes) - 1, start).astype(int)
-        spread: Codes = codes[order[self._rng.permutation(steps)]]
-        return spread
+        spread: Codes = codes[self._rng.permutation(steps[1:])]
+        return np.concatenate([spread, self._cheapest(codes)])
+
+    def _cheapest(self, codes: Codes) -> Codes:
+        """The cheapest neighbour of the cheapest codes, and so on: (1, genes).
+
+        Args:
+            codes: The cheapest first.
+        """
+        assert self._brief.known_objectives is not None
+        for _ in range(_DESCENTS):
+            neighbours = self._space.mutate(np.repeat(codes[:_LOWEST], _LOWEST, axis=0), self._rng)
+            found = np.concatenate([codes[:_LOWEST], self._history.candidates.fresh(neighbours)])
+            known = np.asarray(self._brief.known_objectives(found), dtype=float)
+            codes = found[np.argsort(known[:, 0], kind="stable")]
+        return codes[:1]
 
     def _candidates(self) -> Codes:
         """Fresh children of the best, and fresh samples: (p, genes)."""
