@@ -71,7 +71,7 @@ def explanation(error: BaseException) -> str:
     notes: list[str] = getattr(error, "__notes__", [])
     if isinstance(error, KeyboardInterrupt):
         word = "Stopped." if isinstance(error, Stopped) else "Interrupted."
-        return " ".join([word, *notes])
+        return " ".join([word, *(notes or ["To go on, give the same command again."])])
     error = _named(error)
     if isinstance(error, NasError):
         return "\n".join([str(error), *(notes if error.exit_code != 2 else [])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from matplotlib.axes import Axes
 
@@ -14,13 +15,14 @@ from nas.units import format_count
 from supernet.scores import accuracy_interval
 
 TRAINED = "trained alone"
-LOOKS = {
+OURS = {
     "shared weights": (BLUE, "o", 5, "front, the supernet's weights"),
     TRAINED: (GREEN, "*", 12, "trained alone"),
-    "pretrained": (VERMILLION, "s", 6, "stock network, pretrained"),
-    "scratch": (ORANGE, "D", 5, "stock network, from scratch"),
 }
-"""Colour, marker, size and name of each kind of network."""
+"""Colour, marker, size and name of each kind of our networks."""
+STOCK_COLORS = {"pretrained": VERMILLION, "scratch": ORANGE}
+STOCK_MARKERS = "sD^vP"
+"""Each stock network has its own, because names beside the points would lie upon each other."""
 WORDS = {
     "shared weights": "the supernet's",
     TRAINED: "its own",
@@ -36,7 +38,7 @@ class Point:
 
     name: str
     kind: str
-    """A key of `LOOKS`."""
+    """A key of `WORDS`."""
     accuracy: float
     validation: float
     ms: Sequence[float | None]
@@ -88,10 +90,13 @@ def figure(content: ReportContent, target: int = 0) -> bytes | None:
     if not known or not content.test_images:
         return None
     drawn, axes = new_figure(height=4.9)
-    for kind, (color, marker, size, label) in LOOKS.items():
-        chosen = [each for each in known if each.kind == kind]
-        if chosen:
+    for kind, (color, marker, size, label) in OURS.items():
+        if chosen := [each for each in known if each.kind == kind]:
             _draw(axes, content, chosen, target, color, marker, size, label)
+    stock = [each for each in known if each.kind in STOCK_COLORS]
+    for each, marker in zip(stock, cycle(STOCK_MARKERS), strict=False):
+        label = f"{each.name}, {WORDS[each.kind]}"
+        _draw(axes, content, [each], target, STOCK_COLORS[each.kind], marker, 6, label)
     if best := _recommended(content, known):
         x, y = [each.ms[target] for each in best], [each.accuracy for each in best]
         look = {"facecolors": "none", "edgecolors": INK, "marker": "o"}
@@ -165,23 +170,3 @@ def _draw(
         x, y, yerr=[below, above], fmt=marker, color=color, ms=size, elinewidth=0.8,
         alpha=0.85, capsize=2, label=label, zorder=4 if marker == "*" else 3,
     )  # fmt: skip
-    if chosen[0].kind in ("pretrained", "scratch"):
-        _name(axes, chosen, x, y, color)
-
-
-def _name(
-    axes: Axes, chosen: Sequence[Point], x: Sequence[float], y: Sequence[float], color: str
-) -> None:
-    """Write the networks' names beside them, by turns above and below, inside the plot."""
-    for number, (each, left, up) in enumerate(zip(chosen, x, y, strict=True)):
-        right = left > 0.5 * axes.get_xlim()[1]
-        axes.annotate(
-            each.name.replace(" at ", "\n"),
-            (left, up),
-            xytext=(-6 if right else 6, 4 if number % 2 else -4),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            va="bottom" if number % 2 else "top",
-            fontsize=7,
-            color=color,
-        )

@@ -82,16 +82,19 @@ class HelpfulThreads:
     ) -> None:
         self._every, self._keep, self._clock = every, keep, clock
         self._looked = clock()
+        self._said = False
 
     def look(self, console: Progress) -> None:
-        """Choose the number of threads, if it is time; says if it is another one."""
+        """Choose the number of threads, if it is time; the first other one is said."""
         if self._clock() - self._looked < self._every:
             return
         before = torch.get_num_threads()
         self._keep(Silent())
         self._looked = self._clock()
-        if torch.get_num_threads() != before:
-            console.say(f"running on {torch.get_num_threads()} thread(s) from now on")
+        threads = torch.get_num_threads()
+        if threads != before and not self._said:
+            console.say(f"now on {threads} thread(s): the number follows what other programs use")
+            self._said = True
 
 
 def networks_at_once(device: torch.device) -> int:

@@ -4,9 +4,7 @@
     <= 1,000      Bayesian search, its surrogate chosen by cross-validation as results come in
     more          evolution: a model of all evaluations would take more time than it saves
 
-If the number of evaluations is not known, it is assumed to be small. Under a budget the surrogates
-see the costs too; ridge is left out then, because its predictions of the best architectures are
-overconfident.
+If the number of evaluations is not known, it is assumed to be small.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from nas.search.searchers.bayes import EFFORT
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 from nas.search.surrogates.adaptive import AdaptiveSurrogate
 from nas.search.surrogates.features import Groups
-from nas.search.surrogates.kinds import kinds_of, processes_of
+from nas.search.surrogates.kinds import kinds_of
 from nas.search.surrogates.model_based import ModelBased
 
 FEW = 1000
@@ -30,9 +28,7 @@ def _build(brief: Brief) -> Searcher:
     history = History(brief)
 
     def surrogate(groups: Groups) -> AdaptiveSurrogate:
-        if brief.constraints is not None:
-            return AdaptiveSurrogate(processes_of(groups), history.rng)
-        return AdaptiveSurrogate(kinds_of(groups, history.rng), history.rng)
+        return AdaptiveSurrogate(kinds_of(groups), history.rng)
 
     return SequentialSearcher(history, ModelBased(brief, history, surrogate, EFFORT).next)
 

@@ -10,7 +10,7 @@ from nas.search.protocol import Codes, CodeSpace, Floats, KnownObjectives
 from nas.search.surrogates.acquisition import logarithms
 from nas.search.surrogates.adaptive import FEWEST, cross_validate, mixed, rank_correlation
 from nas.search.surrogates.features import Description
-from nas.search.surrogates.kinds import kinds_of, processes_of
+from nas.search.surrogates.kinds import kinds_of
 
 _DEVIATIONS = 1.645
 """90 % of the values of a normal variable are within this number of standard deviations."""
@@ -43,8 +43,7 @@ def assess(
     rng = np.random.default_rng(0)
     targets, _ = logarithms(errors)
     seen = Description(space) if costs is None else Description(space, costs)
-    kinds = kinds_of(seen.groups, rng) if costs is None else processes_of(seen.groups)
-    found = cross_validate(kinds, seen(codes), targets, rng)
+    found = cross_validate(kinds_of(seen.groups), seen(codes), targets, rng)
     predicted = {name: (unseen.mean, unseen.std) for name, unseen in found.items()}
     predicted["all together"] = mixed(list(predicted.values()))
     return tuple(_fit(name, mean, std, targets) for name, (mean, std) in predicted.items())

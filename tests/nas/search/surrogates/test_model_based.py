@@ -41,6 +41,13 @@ def test_more_of_the_front_is_found_than_by_random(problem, name):
     assert wins >= 5
 
 
+@pytest.mark.parametrize("name", ["auto", "bayes"])
+def test_one_of_the_first_asks_is_cheaper_than_all_of_many_samples(problem, name):
+    sampled = problem.known_objectives(problem.space.sample(5000, np.random.default_rng(0)))[:, 0]
+    codes, _ = search(problem, name, 0, LAG + 1)
+    assert problem.known_objectives(codes[:8])[:, 0].min() <= sampled.min()
+
+
 def test_each_of_several_budget_sets_gets_asks_within_it(problem):
     sampled = problem.known_objectives(problem.space.sample(2000, np.random.default_rng(0)))[:, 0]
     limits = np.quantile(sampled, [0.05, 0.5, 0.95])
