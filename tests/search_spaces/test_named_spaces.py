@@ -45,10 +45,14 @@ def kinds(space: SearchSpace, role: str) -> set[str]:
     return {kind for gene in space.genes if gene.role == role for kind in gene.kinds}
 
 
+@pytest.mark.parametrize("name", (*WIDE, "hybrid-wide-tiny"))
+def test_a_wide_space_offers_every_family(name: str) -> None:
+    assert kinds(load_space(name), "mixer") == set(MIXERS.names())
+
+
 @pytest.mark.parametrize("name", WIDE)
-def test_a_wide_space_offers_every_family_and_every_layout_of_one_order(name: str) -> None:
+def test_a_large_wide_space_offers_every_layout_of_one_order(name: str) -> None:
     space = load_space(name)
-    assert kinds(space, "mixer") == set(MIXERS.names())
     assert kinds(space, "layout") == {"metaformer", "sandwich", "parallel"}
     assert all(not LAYOUTS[kind].strides for kind in kinds(space, "layout"))
     assert kinds(space, "position") == {"none", "size_conditioned"}
