@@ -91,10 +91,10 @@ def test_running_a_child_equals_its_extracted_copy(name: str, dtype: torch.dtype
             shared = supernet(x, child, statistics or None)
             alone = supernet.extract(child, statistics)(x)
             assert torch.isfinite(shared).all()
-            if dtype == torch.float64:
-                torch.testing.assert_close(shared, alone, rtol=0, atol=1e-12)
-            else:
-                assert torch.equal(shared, alone)
+            # A slice has longer rows in memory than its copy, and for that some processors sum a
+            # product in another order.
+            near = 1e-12 if dtype == torch.float64 else 1e-6
+            torch.testing.assert_close(shared, alone, rtol=0, atol=near)
 
 
 def _written_out(part: Part, name: str, weight: Tensor, shape: Shape) -> Tensor:
