@@ -40,7 +40,7 @@ def test_the_front_is_measured_there(
     )
     assert found.front
     assert {member.latencies[0].measured_ms for member in found.front} == {2.5}
-    assert not any("was measured" in note for note in found.notes)  # such as that none was
+    assert all(note.startswith("networks on a100 take ") for note in found.notes)  # 2.5 ms is slow
     assert any(said.startswith("repeat noise of a100: ") for said in heard.said)
     shown = pipeline.run(settings, out=home / "run", until="measure")  # where the GPU is not
     assert shown.to_dict() == found.to_dict()
