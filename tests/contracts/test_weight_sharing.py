@@ -79,7 +79,8 @@ SPACES = _spaces()
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_running_a_child_equals_its_extracted_copy(name: str, dtype: torch.dtype) -> None:
     space = SPACES[name]
-    supernet = Supernet(space, DataShape(2, 3), seed=1).to(dtype)
+    # A product with a weight that needs a gradient is computed by another kernel.
+    supernet = Supernet(space, DataShape(2, 3), seed=1).to(dtype).requires_grad_(False)
     x = torch.randn(2, 2, 8, 8, dtype=dtype)
     codes = np.array(list(np.ndindex(*space.cardinalities)), dtype=np.int16)
     codes = codes[space.contains(codes)]
@@ -89,12 +90,12 @@ def test_running_a_child_equals_its_extracted_copy(name: str, dtype: torch.dtype
             child = space.decode(code)
             statistics = supernet.calibrate(child, [x])
             shared = supernet(x, child, statistics or None)
-            alone = supernet.extract(child, statistics)(x)
+            alone = supernet.extract(child, statistics).requires_grad_(False)(x)
             assert torch.isfinite(shared).all()
-            # A slice has longer rows in memory than its copy, and for that some processors sum a
-            # product in another order.
-            near = 1e-12 if dtype == torch.float64 else 1e-6
-            torch.testing.assert_close(shared, alone, rtol=0, atol=near)
+            if dtype == torch.float64:
+                torch.testing.assert_close(shared, alone, rtol=0, atol=1e-12)
+            else:
+                assert torch.equal(shared, alone)
 
 
 def _written_out(part: Part, name: str, weight: Tensor, shape: Shape) -> Tensor:
