@@ -67,7 +67,7 @@ def _seed(asked: Any, seed: int, times: list[float], rows: Rows) -> None:
     side = context.donor_architecture.resolution
     donor = context.donor.network(side, context.data.shape, seed).to(context.device)
     retrain(donor, batches, _epochs(asked.epochs), seed=seed)
-    supernet = context.trained(context.supernet())
+    supernet = context.trained()
     children = [context.child(supernet, each) for each in _candidates(context, asked.children)]
     losses = [context.judge(each, context.data.validation).loss for each in children]
     donor_ms, *children_ms = times

@@ -64,7 +64,7 @@ def _children(asked: Any, seed: int, rows: Rows) -> None:
         recipe=photographs_setup.recipe(asked),
     )
     context = Photographs(settings, asked.side)
-    supernet = context.trained(context.supernet())
+    supernet = context.trained()
     whole = context.whole_space
     codes = whole.sample(asked.children, np.random.default_rng(1000 + seed))
     macs = CostTable(whole, context.data.shape).macs(codes)

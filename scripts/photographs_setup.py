@@ -15,8 +15,11 @@ from nas.cli.values import recipe_values
 from nas.data.batches import EvalBatches
 from nas.data.images import Dataset, Images
 from nas.data.resizing import resize
+from nas.environment import keep_memory
 from nas.run.context import Context
+from nas.run.evaluator import load_supernet
 from nas.settings import RecipeValue, Settings
+from nas.storage import atomic_write, cache_dir
 from search_spaces.architecture import Architecture
 from search_spaces.network import Network
 from supernet import Supernet
@@ -26,6 +29,7 @@ from supernet.evaluation import evaluate
 from supernet.method import Setup
 from supernet.ordering import sort_channels
 from supernet.scores import Evaluation
+from supernet.training.checkpoint import to_bytes
 
 BATCH_SIZE = 256
 CALIBRATION_IMAGES = 1024
@@ -111,10 +115,18 @@ class Photographs(Context):
         teach_new_choices(made, architecture, images)
         return made
 
-    def trained(self, supernet: Supernet) -> Supernet:
-        """The supernet, trained as the settings say."""
+    def trained(self, *, start: bool = True, in_order: bool = True) -> Supernet:
+        """The supernet, trained as the settings say, or one that a script trained before."""
+        key = self.supernet_key() + ("" if in_order else "-unsorted")
+        kept = cache_dir() / "photographs" / f"{key}.safetensors"
+        supernet = self.supernet(start=start, in_order=in_order)
+        if kept.exists():
+            load_supernet(supernet, kept, key)
+            return supernet
         setup = Setup(supernet, lambda codes: np.zeros(len(codes)), self.donor_architecture)
         train_as_set(self, setup)
+        weights = dict(supernet.named_parameters())
+        atomic_write(kept, to_bytes(weights, {"key": key, "curve": []}))
         return supernet
 
 
@@ -125,5 +137,6 @@ def _resized(images: Images, side: int) -> Images:
 
 
 def use_threads(count: int) -> None:
-    """Let torch use that many threads."""
+    """Let torch use that many threads, and keep memory, as `nas search` does."""
     torch.set_num_threads(count)
+    keep_memory()
