@@ -157,7 +157,7 @@ def _finished(work: Work, machine_of: MachineOf | None) -> RunResult:
 def _say_space(work: Work) -> None:
     """Show the space and the data."""
     context, console = work.context, work.console
-    size, asked = context.space.size(), work.settings.evaluations
+    size, asked = context.space.size(), context.evaluations
     console.say(f"{context.space.name}: {format_size(size)} architectures")
     if size < asked:
         console.say(f"that is fewer than the {asked} evaluations, so the search ends after {size}")

@@ -103,7 +103,8 @@ class Settings(BaseModel):
 
     # The search. `lag`: candidate i is asked after the results 0 ... i - lag have been told.
     searcher: str = "auto"
-    evaluations: Whole = 200
+    # Without a number: 200, or 100 if the supernet starts from a donor.
+    evaluations: Whole | None = None
     lag: Whole = 16
     # Without a metric: the loss if the supernet starts from a donor, else the accuracy.
     metric: Literal["accuracy", "balanced_accuracy", "loss"] | None = None

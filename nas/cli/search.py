@@ -96,9 +96,14 @@ def search(
         str, typer.Option(help="The algorithm (see `nas searchers`).", rich_help_panel=_SEARCH)
     ] = "auto",
     evaluations: Annotated[
-        int,
-        typer.Option(min=1, help="Architectures to evaluate.", rich_help_panel=_SEARCH),
-    ] = 200,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Architectures to evaluate; by default 200, or 100 with a pretrained start, whose "
+            "children are larger.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
     lag: Annotated[
         int,
         typer.Option(

@@ -45,6 +45,9 @@ FEWEST_EPOCHS, MOST_EPOCHS = 5, 60
 DONOR_STEPS = 400
 """The same for a supernet that starts from a donor."""
 FEWEST_DONOR_EPOCHS = 3
+EVALUATIONS, DONOR_EVALUATIONS = 200, 100
+"""Children that a search evaluates by default. Those of a donor see larger images: at 128 px, 200
+of them take nearly as long as the training of the supernet."""
 WEIGHTS = 2
 """Which names shared weights have: supernets with other names are trained anew."""
 SMALL_IMAGES = 40
@@ -240,6 +243,12 @@ class Context:
         else:
             epochs = min(MOST_EPOCHS, max(FEWEST_DONOR_EPOCHS, -(-DONOR_STEPS // steps)))
         return recipe.model_copy(update={"epochs": epochs})
+
+    @property
+    def evaluations(self) -> int:
+        """How many children the search evaluates."""
+        usual = EVALUATIONS if self.donor is None else DONOR_EVALUATIONS
+        return self.settings.evaluations or usual
 
     @cached_property
     def augmentation(self) -> Augmentation:

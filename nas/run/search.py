@@ -73,10 +73,10 @@ def search_children(
         trained: The supernet, for searchers that learn from its gradients.
         searcher: Name of the algorithm.
         record: The file in the run's folder that holds the evaluations.
-        evaluations: How many in all; None for as many as the settings say.
+        evaluations: How many in all; None for as many as the run makes.
         watch: Called with each evaluation, those read from the record included.
     """
-    total = evaluations or work.settings.evaluations
+    total = evaluations or work.context.evaluations
     gradients = work.context.gradients(trained.supernet)
     brief = problem.brief(work.settings.seed, evaluations=total, gradients=gradients)
     asking = make_searcher(searcher, brief)

@@ -109,6 +109,7 @@ def test_photographs_are_normalised_as_the_donor_needs_them(photographs: str) ->
     plain = Context(Settings(data=photographs, pretrained="none"))
     assert plain.data.normalisation.mean != (0.5, 0.5, 0.5)
     assert plain.metric == "accuracy" and plain.donor is None
+    assert (plain.evaluations, context.evaluations) == (200, 100)
     assert plain.supernet_key() != context.supernet_key()
     assert plain.data.id == context.data.id
 
