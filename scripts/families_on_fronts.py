@@ -20,11 +20,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import results_file
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from nas.progress import Silent
-from nas.report.style import BLUE, FAINT, INK, VERMILLION, percent, png
+from nas.report.style import BLUE, FAINT, INK, VERMILLION, new_figures, percent, png
 from nas.run.context import Context
 from nas.run.folder import read_run
 from nas.run.summary import front_of
@@ -116,15 +114,8 @@ def _picture(
 ) -> bytes:
     """Above all evaluated networks; below the latencies of each family's networks."""
     names = list(rows)[:SHOWN]
-    figure = Figure(
-        figsize=(7.2, 3.2 + 0.22 * len(names)), layout="constrained", facecolor="white"
-    )
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 0.22 * len(names)])
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_axisbelow(True)
-        axes.grid(True, color="#EEEEEE", linewidth=0.8)
+    heights = (2.6, 0.22 * len(names))
+    figure, (above, below) = new_figures(7.2, 0.6 + sum(heights), heights)
     above.scatter(*_points(records), s=12, color=FAINT, linewidths=0, label="evaluated")
     above.scatter(*_points(near), s=16, color=BLUE, linewidths=0, label="near the front")
     above.set_ylabel("validation accuracy (%)")

@@ -99,8 +99,8 @@ def search(
         int | None,
         typer.Option(
             min=1,
-            help="Architectures to evaluate; by default 200, or 100 with a pretrained start, whose "
-            "children are larger.",
+            help="Architectures to evaluate. By default 200, and 100 with a pretrained start, "
+            "where each takes longer.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,

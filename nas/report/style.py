@@ -7,6 +7,7 @@ which keeps a global state and may look for a display.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -23,13 +24,28 @@ DPI = 150
 
 def new_figure(width: float = 7.2, height: float = 4.4) -> tuple[Figure, Axes]:
     """A figure with one plot, sizes in inches."""
+    figure, (axes,) = new_figures(width, height, (1.0,))
+    return figure, axes
+
+
+def new_figures(
+    width: float, height: float, heights: Sequence[float]
+) -> tuple[Figure, tuple[Axes, ...]]:
+    """A figure with plots below each other that share the axis across.
+
+    Args:
+        width: Of the figure in inches.
+        height: The same.
+        heights: Of the plots, in any unit.
+    """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, color="#EEEEEE", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
+    plots = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
+    for axes in plots[:, 0]:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, color="#EEEEEE", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, tuple(plots[:, 0])
 
 
 def png(figure: Figure) -> bytes:
