@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,37 @@ def sized(name: str, resolution: int, channels: int, classes: int) -> torch.nn.M
     return _build(
         name, resolution, ("cpu",), {"in_chans": channels, "num_classes": classes}
     ).train()
+
+
+class _SaidOnce(logging.Filter):
+    """Makes one line of the many in which the hub tells each of its tries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is shown."""
+        if record.levelno > logging.WARNING:
+            return True
+        record.msg, record.args = "The hub does not answer; trying again for up to a minute.", ()
+        first, self._said = not self._said, True
+        return first
+
+
+def with_weights(name: str, **changes: Any) -> torch.nn.Module:
+    """A timm model with its published weights, from the hub's cache or downloaded now."""
+    import huggingface_hub  # its import adds the handlers
+
+    handlers = logging.getLogger(huggingface_hub.__name__).handlers
+    filters = [(handler, _SaidOnce()) for handler in handlers]
+    for handler, said in filters:
+        handler.addFilter(said)
+    try:
+        return create_model(name, pretrained=True, **changes)
+    finally:
+        for handler, said in filters:
+            handler.removeFilter(said)
 
 
 def cached_weights(name: str) -> tuple[Path, tuple[float, ...], tuple[float, ...]] | None:

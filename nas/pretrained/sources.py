@@ -103,7 +103,7 @@ def _from_file(path: Path, expected: str | None) -> Donor:
 
 
 def _from_timm(name: str) -> Donor:
-    from nas.timm_library import check_name, create_model
+    from nas.timm_library import check_name, with_weights
 
     check_name(name)
     network = name.partition(".")[0]
@@ -112,7 +112,7 @@ def _from_timm(name: str) -> Donor:
             "published network", network, PUBLISHED.names(), "Only these are networks of ours too."
         )
     try:
-        model = create_model(name, pretrained=True)
+        model = with_weights(name)
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise WeightsError(

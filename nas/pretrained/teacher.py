@@ -67,14 +67,14 @@ def load_teacher(spec: str, side: int, data_shape: DataShape, seed: int = 0) -> 
     if not spec.startswith(TIMM):
         donor = load_donor(spec)
         return Teacher(donor.network(side, data_shape, seed), donor.digest)
-    from nas.timm_library import check_name, create_model
+    from nas.timm_library import check_name, with_weights
 
     name = spec.removeprefix(TIMM)
     check_name(name)
     changes: dict[str, Any] = {"in_chans": data_shape.channels, "num_classes": data_shape.classes}
     try:
         with seeded(seed, Stream.OWN_WEIGHTS):
-            network = create_model(name, pretrained=True, **changes)
+            network = with_weights(name, **changes)
     except Exception as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise WeightsError(

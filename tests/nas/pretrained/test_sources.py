@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 from pathlib import Path
 
@@ -117,6 +119,27 @@ def test_a_hub_that_does_not_answer_is_one_clear_error(
     monkeypatch.setattr("nas.timm_library.create_model", no_network)
     with pytest.raises(WeightsError, match=r"cannot be fetched: Temporary.*--pretrained FILE"):
         load_donor(f"timm:{NAME}")
+
+
+def test_the_tries_of_the_hub_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, shown = logging.getLogger("huggingface_hub"), io.StringIO()
+    handler = logging.StreamHandler(shown)
+
+    def no_network(name: str, pretrained: bool) -> None:
+        for number in range(3):
+            logging.getLogger("huggingface_hub.utils").warning("Retrying [%s/3].", number)
+        raise OSError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("nas.timm_library.create_model", no_network)
+    hub.addHandler(handler)
+    try:
+        with pytest.raises(WeightsError, match="cannot be fetched"):
+            load_donor(f"timm:{NAME}")
+        hub.warning("something else")
+    finally:
+        hub.removeHandler(handler)
+    first = "The hub does not answer; trying again for up to a minute."
+    assert shown.getvalue().splitlines() == [first, "something else"]
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_extra() -> None:
