@@ -38,8 +38,8 @@ from nas.search.protocol import Codes
 from nas.settings import Settings
 from search_spaces.space import SearchSpace
 from supernet import Supernet
-from supernet.evaluation import evaluate_child
 from supernet.method import Setup
+from supernet.tree import evaluate_children
 
 DRAWN, RANDOM = 8, 100
 WAYS: dict[str, dict[str, Any]] = {
@@ -115,16 +115,13 @@ def _alike(space: SearchSpace, kind: str) -> Codes:
 def _accuracy(context: Context, supernet: Supernet, codes: Iterable[np.ndarray]) -> float:
     """The mean on the test images, in per cent."""
     batches = EvalBatches(context.dataset.open_test(), context.data.normalisation)
-    found = [
-        evaluate_child(
-            supernet,
-            context.whole_space.decode(code),
-            lambda side: batches.batches(side, batch_size_at(side)),
-            context.evaluation_images.calibration,
-        ).accuracy
-        for code in codes
-    ]
-    return round(100 * float(np.mean(found)), 2)
+    found = evaluate_children(
+        supernet,
+        [context.whole_space.decode(code) for code in codes],
+        lambda side: batches.batches(side, batch_size_at(side)),
+        context.evaluation_images.calibration,
+    )
+    return round(100 * float(np.mean([each.accuracy for each in found])), 2)
 
 
 def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:

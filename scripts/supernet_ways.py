@@ -44,8 +44,8 @@ from nas.run.context import Context
 from nas.search.protocol import Codes
 from nas.settings import Settings
 from supernet import Supernet
-from supernet.evaluation import evaluate_child
 from supernet.method import Setup
+from supernet.tree import evaluate_children
 
 CLOSE, RANDOM, WITHIN = 30, 12, 0.2
 CHILDREN = 4
@@ -178,16 +178,15 @@ def _row(trial: Trial, way: str, seed: int) -> Row:
     for group, codes in trial.groups.items():
         children = [trial.space.decode(code) for code in codes]
         images = context.evaluation_images
-        seen = [images.evaluate(supernet, child) for child in children]
+        seen = images.evaluate_all(supernet, children)
         row[group] = {
             "accuracy": [each.accuracy for each in seen],
             "loss": [each.loss for each in seen],
         }
         if group != "close":  # those are only ranked, by what a search sees
-            judged = [
-                evaluate_child(supernet, child, _batches(context, test), images.calibration)
-                for child in children
-            ]
+            judged = evaluate_children(
+                supernet, children, _batches(context, test), images.calibration
+            )
             row[group]["test"] = [each.accuracy for each in judged]
     return row
 

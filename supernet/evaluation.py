@@ -1,61 +1,49 @@
-"""Accuracy of a child or a network on labelled images."""
+"""Accuracy of networks on labelled images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from search_spaces.architecture import Architecture
-from supernet.calibration import calibrate
 from supernet.scores import Evaluation
-from supernet.supernet import Supernet
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """Images (B, C, R, R) and class numbers (B,)."""
 
 
+class Tally:
+    """What a network has answered so far, on any device."""
+
+    def __init__(self) -> None:
+        self._right: list[Tensor] = []
+        self._losses: list[Tensor] = []
+        self._classes: list[Tensor] = []
+
+    def add(self, scores: Tensor, classes: Tensor) -> None:
+        """Take the scores (B, classes) of some images and their class numbers (B,)."""
+        scores = scores.float().cpu()
+        self._losses.append(F.cross_entropy(scores, classes, reduction="none").double())
+        self._right.append((scores.argmax(dim=1) == classes).double())
+        self._classes.append(classes)
+
+    def evaluation(self) -> Evaluation:
+        """The scores over all images."""
+        hits, classes = torch.cat(self._right), torch.cat(self._classes)
+        by_class = [hits[classes == c].mean() for c in sorted(set(classes.tolist()))]
+        return Evaluation(
+            accuracy=float(hits.mean()),
+            balanced_accuracy=float(torch.stack(by_class).mean()),
+            loss=float(torch.cat(self._losses).mean()),
+        )
+
+
 @torch.inference_mode()
 def evaluate(run: Callable[[Tensor], Tensor], batches: Batches) -> Evaluation:
     """Evaluate a function from images to scores, on any device."""
-    right, losses, labels = [], [], []
+    tally = Tally()
     for images, classes in batches:
-        scores = run(images).float().cpu()
-        losses.append(F.cross_entropy(scores, classes, reduction="none").double())
-        right.append((scores.argmax(dim=1) == classes).double())
-        labels.append(classes)
-    hits, classes = torch.cat(right), torch.cat(labels)
-    by_class = [hits[classes == c].mean() for c in sorted(set(classes.tolist()))]
-    return Evaluation(
-        accuracy=float(hits.mean()),
-        balanced_accuracy=float(torch.stack(by_class).mean()),
-        loss=float(torch.cat(losses).mean()),
-    )
-
-
-def evaluate_child(
-    supernet: Supernet,
-    architecture: Architecture,
-    batches: Callable[[int], Batches],
-    calibration: Callable[[int], Iterable[Tensor]],
-) -> Evaluation:
-    """Evaluate a child on the shared weights.
-
-    Args:
-        supernet: Holds the weights.
-        architecture: The child.
-        batches: Labelled images at a resolution.
-        calibration: Training images at a resolution, for batch-norm statistics; none is drawn
-            for a child without batch norm.
-    """
-    device = next(supernet.parameters()).device
-
-    def images() -> Iterator[Tensor]:
-        for x in calibration(architecture.resolution):
-            yield x.to(device)
-
-    network = supernet.extract(architecture)
-    calibrate(network, images())
-    return evaluate(lambda x: network(x.to(device)), batches(architecture.resolution))
+        tally.add(run(images), classes)
+    return tally.evaluation()

@@ -163,6 +163,22 @@ class Supernet(nn.Module):
         return network.eval()
 
     @torch.no_grad()
+    def extract_part(self, name: str, part: Part) -> nn.Module:
+        """One part as a module of its own with copies of its weights, in eval mode.
+
+        Args:
+            name: The part's slot.
+            part: The part in this slot.
+        """
+        like, module = next(iter(self._shared.values())), part.build()
+        module.to(device=like.device, dtype=like.dtype)
+        set_layer_share(module, self.layer_share)
+        own = dict(module.named_parameters())
+        for parameter, full, steps in self._plan(name, part).weights:
+            own[parameter].copy_(view(self._shared[full], steps))
+        return module.eval()
+
+    @torch.no_grad()
     def load_child(self, network: Network) -> list[str]:
         """Copy a network's weights into those of its child: the opposite of `extract`.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,11 +29,11 @@ from nas.errors import CheckpointError, DataError
 from nas.reading import ReadOptions
 from search_spaces import Architecture, SearchSpace, load_space
 from search_spaces.data_shape import DataShape
-from supernet.evaluation import evaluate_child
 from supernet.scores import Evaluation
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import from_bytes
 from supernet.training.loop import Curve
+from supernet.tree import evaluate_children
 
 BATCH_SIZE = 256
 PIXELS = 2**18
@@ -81,7 +81,13 @@ class EvaluationImages:
 
     def evaluate(self, supernet: Supernet, architecture: Architecture) -> Evaluation:
         """A child's scores on the validation images, with the shared weights."""
-        return evaluate_child(supernet, architecture, self.validation, self.calibration)
+        return self.evaluate_all(supernet, [architecture])[0]
+
+    def evaluate_all(
+        self, supernet: Supernet, architectures: Sequence[Architecture]
+    ) -> list[Evaluation]:
+        """The same of several children; what they begin with in common is run once."""
+        return evaluate_children(supernet, architectures, self.validation, self.calibration)
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,10 @@ class ChildEvaluator:
             DataError: the data is no longer what the supernet was trained on.
         """
         return self._ready.images.evaluate(self._ready.supernet, architecture)
+
+    def all_of(self, architectures: Sequence[Architecture]) -> list[Evaluation]:
+        """The same of several children; what they begin with in common is run once."""
+        return self._ready.images.evaluate_all(self._ready.supernet, architectures)
 
     def parts(self) -> Parts:
         """What another process needs to evaluate the same, without reading files."""

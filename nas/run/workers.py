@@ -2,7 +2,8 @@
 
 Children are small networks, which several threads hardly make faster: two of `photo-mobile` at
 once, on one thread each, take .7 of the time of one after the other on two threads
-(`scripts/evaluation_threads.py`). A GPU evaluates one after the other.
+(`scripts/evaluation_threads.py`). Each thread takes several that begin alike (`supernet/tree.py`).
+A GPU has one thread.
 
 `cluster.jsonl` in the run's folder gets a line for each search on a cluster: its workers, their
 throughput and what went wrong.
@@ -11,7 +12,7 @@ throughput and what went wrong.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from nas.run.evaluator import ChildEvaluator, Parts
 from nas.run.supernets import TrainedSupernet
 from nas.run.threads import networks_at_once
 from nas.run.work import Work
-from nas.search.evaluators import Evaluating, Evaluators, Here, on_threads
+from nas.search.evaluators import Evaluating, Evaluators, on_threads
 from nas.search.problem import Problem
 from nas.search.protocol import Codes, Floats
 from nas.storage import append_line
@@ -63,7 +64,8 @@ def evaluators_of(
     """Who evaluates during a search; `record` names the search's file of evaluations."""
     cluster = work.cluster
     if cluster is None:
-        with _here(problem, networks_at_once(work.context.device)) as evaluators:
+        threads = networks_at_once(work.context.device)
+        with _here(problem, trained, work.context.space, threads) as evaluators:
             yield evaluators
         return
     _say_lag(work, cluster)
@@ -86,16 +88,21 @@ def evaluators_of(
 
 
 @contextmanager
-def _here(problem: Problem, threads: int) -> Iterator[Evaluators]:
-    """Evaluates in this process, so many at once."""
-    if threads == 1:
-        yield Here(problem.evaluate, problem.identify)
-        return
+def _here(
+    problem: Problem, trained: TrainedSupernet, space: SearchSpace, threads: int
+) -> Iterator[Evaluators]:
+    """Evaluates in this process on so many threads, several children together on each."""
+
+    def together(codes: Sequence[Codes]) -> list[Evaluation]:
+        return trained.evaluator.all_of([space.decode(code) for code in codes])
+
+    def prepare() -> None:
+        if threads > 1:
+            torch.set_num_threads(1)
+
     with (
-        torch_threads(1),
-        on_threads(
-            problem.evaluate, problem.identify, threads, lambda: torch.set_num_threads(1)
-        ) as evaluators,
+        torch_threads(1 if threads > 1 else torch.get_num_threads()),
+        on_threads(problem.evaluate, problem.identify, threads, prepare, together) as evaluators,
     ):
         yield evaluators
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,11 @@ FAILED = Evaluation(float("nan"), float("nan"), float("nan"))
 _HOPELESS = 8
 """If that many evaluations fail and none has succeeded, something is wrong with all of them."""
 
+GROUP = 8
+"""How many candidates are evaluated together at most; as many are lost when a run is stopped."""
+
+Together = Callable[[Sequence[Codes]], Sequence[Evaluation]]
+"""Codes to their evaluations, which are those that each has on its own."""
 Identify = Callable[[Codes], str]
 """One code (genes,) to its architecture's id."""
 
@@ -71,6 +76,30 @@ class Evaluating:
 
     evaluate: Evaluate
     identify: Identify
+    together: Together | None = None
+    """Evaluates several codes in less time than one after the other, if there is a way."""
+
+    def group(self, codes: Sequence[Codes]) -> list[Outcome]:
+        """Evaluate several codes; each on its own, and once more, if that fails.
+
+        Raises:
+            NasError: as `once`.
+        """
+        if self.together is None or len(codes) == 1:
+            return [self.with_retry(code) for code in codes]
+        start = time.perf_counter()
+        try:
+            found = self.together(codes)
+        except NasError:
+            raise
+        except Exception as raised:
+            _LOG.warning("evaluating %d together failed", len(codes), exc_info=raised)
+            return [self.with_retry(code) for code in codes]
+        seconds = (time.perf_counter() - start) / len(codes)
+        return [
+            Outcome(self.identify(code), evaluation, seconds)
+            for code, evaluation in zip(codes, found, strict=True)
+        ]
 
     def once(self, code: Codes) -> Outcome:
         """Evaluate a code (genes,) once; an error is in the outcome.
@@ -127,22 +156,32 @@ class Here:
 
 
 class OnThreads:
-    """Evaluates several candidates at once in this process, each on a thread of its own."""
+    """Evaluates on several threads of this process; each takes a group of similar candidates.
 
-    def __init__(self, evaluate: Evaluate, identify: Identify, pool: ThreadPoolExecutor) -> None:
-        self._evaluating = Evaluating(evaluate, identify)
-        self._pool = pool
-        self._running: dict[Future[Outcome], int] = {}
+    Args:
+        evaluating: Several threads call it at once.
+        pool: The threads.
+        threads: How many there are.
+    """
+
+    def __init__(self, evaluating: Evaluating, pool: ThreadPoolExecutor, threads: int) -> None:
+        self._evaluating, self._pool, self._threads = evaluating, pool, threads
+        self._most = 1 if evaluating.together is None else GROUP
+        self._waiting: dict[int, Codes] = {}
+        self._running: dict[Future[list[Outcome]], list[int]] = {}
         self._hope = Hope()
 
     def submit(self, index: int, code: Codes) -> None:
-        """Give the code to the first thread that is free."""
-        self._running[self._pool.submit(self._evaluating.with_retry, code)] = index
+        """Remember the code until a thread is free."""
+        self._waiting[index] = code
 
     def collect(self) -> dict[int, Outcome]:
-        """Wait for the next result, and take those that are there."""
+        """Wait for the next results, and take those that are there."""
+        self._start_groups()
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        found = {self._running.pop(future): future.result() for future in done}
+        found: dict[int, Outcome] = {}
+        for future in done:
+            found |= zip(self._running.pop(future), future.result(), strict=True)
         for outcome in found.values():
             self._hope.heed(outcome)
         return found
@@ -151,10 +190,25 @@ class OnThreads:
         """Nothing."""
         return ""
 
+    def _start_groups(self) -> None:
+        """Divide what waits among the threads that are free; similar codes stay together."""
+        idle = self._threads - len(self._running)
+        order = sorted(self._waiting, key=lambda index: (*self._waiting[index].tolist(), index))
+        size = min(self._most, -(-len(order) // idle)) if idle else 0
+        for start in range(0, size * idle, max(1, size)):
+            indices = order[start : start + size]
+            if indices:
+                codes = [self._waiting.pop(index) for index in indices]
+                self._running[self._pool.submit(self._evaluating.group, codes)] = indices
+
 
 @contextmanager
 def on_threads(
-    evaluate: Evaluate, identify: Identify, threads: int, prepare: Callable[[], None]
+    evaluate: Evaluate,
+    identify: Identify,
+    threads: int,
+    prepare: Callable[[], None],
+    together: Together | None = None,
 ) -> Iterator[OnThreads]:
     """Threads for the length of the block; what waits at its end is not evaluated.
 
@@ -163,10 +217,11 @@ def on_threads(
         identify: As for `Here`.
         threads: How many.
         prepare: Called first in each.
+        together: Evaluates several codes at once, if there is a way; several threads call it.
     """
     pool = ThreadPoolExecutor(threads, "evaluating", initializer=prepare)
     try:
-        yield OnThreads(evaluate, identify, pool)
+        yield OnThreads(Evaluating(evaluate, identify, together), pool, threads)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nas.data import load_data
 from nas.errors import CheckpointError, DataError
@@ -22,9 +23,10 @@ from nas.settings import Settings
 from nas.storage import atomic_write
 from search_spaces import Architecture, load_space
 from search_spaces.data_shape import DataShape
+from search_spaces.parts import Part, parts_of
 from supernet.calibration import calibrate
 from supernet.evaluation import evaluate
-from supernet.supernet import Statistics, Supernet
+from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
 
 SPACE = """
@@ -118,13 +120,13 @@ def test_a_child_is_judged_on_some_validation_images(evaluator: ChildEvaluator) 
 
 
 class Counted(Supernet):
-    """Counts the networks that it builds."""
+    """Counts the parts that it builds."""
 
     built = 0
 
-    def extract(self, architecture: Architecture, statistics: Statistics | None = None):  # type: ignore[no-untyped-def]
+    def extract_part(self, name: str, part: Part) -> nn.Module:
         self.built += 1
-        return super().extract(architecture, statistics)
+        return super().extract_part(name, part)
 
 
 def test_a_child_is_built_once_and_calibrated_on_training_images(
@@ -137,7 +139,7 @@ def test_a_child_is_built_once_and_calibrated_on_training_images(
     )
     (child, *_) = _children(evaluator)
     found = images.evaluate(supernet, child)
-    assert supernet.built == 1
+    assert supernet.built == len(parts_of(child, supernet.data_shape))
     network = supernet.extract(child)
     calibrate(network, images.calibration(child.resolution))
     assert found == evaluate(network, images.validation(child.resolution))

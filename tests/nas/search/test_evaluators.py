@@ -12,10 +12,10 @@ import pytest
 from nas.errors import DataError, RunError
 from nas.search import make_searcher
 from nas.search.engine import search
-from nas.search.evaluators import Here, on_threads
+from nas.search.evaluators import GROUP, Here, on_threads
 
 
-def _search(problem, path, threads=0, evaluations=30):
+def _search(problem, path, threads=0, evaluations=30, together=None):
     searcher = make_searcher("evolution", problem.brief(0))
 
     def run(evaluators):
@@ -26,7 +26,9 @@ def _search(problem, path, threads=0, evaluations=30):
 
     if not threads:
         return run(Here(problem.evaluate, problem.identify))
-    with on_threads(problem.evaluate, problem.identify, threads, lambda: None) as evaluators:
+    with on_threads(
+        problem.evaluate, problem.identify, threads, lambda: None, together
+    ) as evaluators:
         return run(evaluators)
 
 
@@ -54,6 +56,26 @@ def test_several_are_evaluated_at_once(problem, tmp_path):
 
     both = dataclasses.replace(problem, evaluate=evaluate)
     assert len(_search(both, tmp_path / "both.jsonl", threads=2, evaluations=8)) == 8
+
+
+def test_similar_candidates_are_evaluated_together(problem, tmp_path):
+    alone, groups = _search(problem, tmp_path / "alone.jsonl"), []
+
+    def together(codes):
+        groups.append([tuple(code.tolist()) for code in codes])
+        return [problem.evaluate(code) for code in codes]
+
+    assert _search(problem, tmp_path / "both.jsonl", threads=2, together=together) == alone
+    assert 1 < max(map(len, groups)) <= GROUP
+    assert all(group == sorted(group) for group in groups)
+
+
+def test_what_cannot_be_evaluated_together_is_evaluated_alone(problem, tmp_path):
+    def together(codes):
+        raise MemoryError("too many")
+
+    alone = _search(problem, tmp_path / "alone.jsonl")
+    assert _search(problem, tmp_path / "both.jsonl", threads=2, together=together) == alone
 
 
 def test_each_thread_is_prepared(problem):
