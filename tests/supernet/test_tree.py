@@ -94,7 +94,7 @@ def test_blocks_that_run_twice_or_stand_side_by_side() -> None:
 @pytest.mark.parametrize("name", ["hybrid-tiny", "hybrid-wide-tiny", "macro"])
 def test_children_of_a_named_space(name: str) -> None:
     space = load_space(name)
-    check(space, population(space, 24))
+    check(space, population(space, 16))
 
 
 def test_what_children_begin_with_is_built_and_run_once(
