@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from torch import Tensor
 from nas.data import SearchData, load_data
 from nas.data.batches import EvalBatches
 from nas.environment import keep_to_usable_cpus
-from nas.errors import CheckpointError, DataError
+from nas.errors import CheckpointError, DataError, RunError
 from nas.reading import ReadOptions
 from search_spaces import Architecture, SearchSpace, load_space
 from search_spaces.data_shape import DataShape
@@ -34,6 +35,8 @@ from supernet.supernet import Supernet
 from supernet.training.checkpoint import from_bytes
 from supernet.training.loop import Curve
 from supernet.tree import evaluate_children
+
+T = TypeVar("T")
 
 BATCH_SIZE = 256
 PIXELS = 2**18
@@ -84,10 +87,35 @@ class EvaluationImages:
         return self.evaluate_all(supernet, [architecture])[0]
 
     def evaluate_all(
-        self, supernet: Supernet, architectures: Sequence[Architecture]
+        self,
+        supernet: Supernet,
+        architectures: Sequence[Architecture],
+        stopped: Event | None = None,
     ) -> list[Evaluation]:
-        """The same of several children; what they begin with in common is run once."""
-        return evaluate_children(supernet, architectures, self.validation, self.calibration)
+        """The same of several children; what they begin with in common is run once.
+
+        Args:
+            supernet: Holds the shared weights.
+            architectures: The children.
+            stopped: Set by another thread to end this early.
+
+        Raises:
+            RunError: it was ended early.
+        """
+        return evaluate_children(
+            supernet,
+            architectures,
+            lambda side: _until(stopped, self.validation(side)),
+            lambda side: _until(stopped, self.calibration(side)),
+        )
+
+
+def _until(stopped: Event | None, batches: Iterator[T]) -> Iterator[T]:
+    """The batches, and an error as soon as it is known that nobody waits for the result."""
+    for batch in batches:
+        if stopped is not None and stopped.is_set():
+            raise RunError("The evaluation was stopped.")
+        yield batch
 
 
 @dataclass(frozen=True)
@@ -139,9 +167,12 @@ class ChildEvaluator:
         """
         return self._ready.images.evaluate(self._ready.supernet, architecture)
 
-    def all_of(self, architectures: Sequence[Architecture]) -> list[Evaluation]:
-        """The same of several children; what they begin with in common is run once."""
-        return self._ready.images.evaluate_all(self._ready.supernet, architectures)
+    def all_of(
+        self, architectures: Sequence[Architecture], stopped: Event | None = None
+    ) -> list[Evaluation]:
+        """The scores of several children; arguments as in `EvaluationImages.evaluate_all`."""
+        ready = self._ready
+        return ready.images.evaluate_all(ready.supernet, architectures, stopped)
 
     def parts(self) -> Parts:
         """What another process needs to evaluate the same, without reading files."""

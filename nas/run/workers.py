@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 
 import torch
 
@@ -92,9 +93,10 @@ def _here(
     problem: Problem, trained: TrainedSupernet, space: SearchSpace, threads: int
 ) -> Iterator[Evaluators]:
     """Evaluates in this process on so many threads, several children together on each."""
+    stopped = Event()
 
     def together(codes: Sequence[Codes]) -> list[Evaluation]:
-        return trained.evaluator.all_of([space.decode(code) for code in codes])
+        return trained.evaluator.all_of([space.decode(code) for code in codes], stopped)
 
     def prepare() -> None:
         if threads > 1:
@@ -104,7 +106,10 @@ def _here(
         torch_threads(1 if threads > 1 else torch.get_num_threads()),
         on_threads(problem.evaluate, problem.identify, threads, prepare, together) as evaluators,
     ):
-        yield evaluators
+        try:
+            yield evaluators
+        finally:
+            stopped.set()  # a group at work ends after its present batch
 
 
 def _macs(problem: Problem, codes: Codes) -> Floats:

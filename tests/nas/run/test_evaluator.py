@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from nas.data import load_data
-from nas.errors import CheckpointError, DataError
+from nas.errors import CheckpointError, DataError, RunError
 from nas.reading import ReadOptions
 from nas.run.context import Context
 from nas.run.evaluator import ChildEvaluator, EvaluationImages, Loaded
@@ -144,6 +145,15 @@ def test_a_child_is_built_once_and_calibrated_on_training_images(
     calibrate(network, images.calibration(child.resolution))
     assert found == evaluate(network, images.validation(child.resolution))
     assert found != evaluate(supernet.extract(child), images.validation(child.resolution))
+
+
+def test_an_evaluation_that_nobody_waits_for_ends_early(evaluator: ChildEvaluator) -> None:
+    stopped = Event()
+    children = _children(evaluator)
+    assert evaluator.all_of(children, stopped) == [evaluator(child) for child in children]
+    stopped.set()
+    with pytest.raises(RunError, match="was stopped"):
+        evaluator.all_of(children, stopped)
 
 
 def test_other_weights_and_other_data_are_refused(evaluator: ChildEvaluator) -> None:
