@@ -194,12 +194,13 @@ class OnThreads:
         """Divide what waits among the threads that are free; similar codes stay together."""
         idle = self._threads - len(self._running)
         order = sorted(self._waiting, key=lambda index: (*self._waiting[index].tolist(), index))
-        size = min(self._most, -(-len(order) // idle)) if idle else 0
-        for start in range(0, size * idle, max(1, size)):
-            indices = order[start : start + size]
-            if indices:
-                codes = [self._waiting.pop(index) for index in indices]
-                self._running[self._pool.submit(self._evaluating.group, codes)] = indices
+        if not idle or not order:
+            return
+        size = min(self._most, -(-len(order) // idle))
+        groups = [order[start : start + size] for start in range(0, len(order), size)]
+        for indices in groups[:idle]:
+            codes = [self._waiting.pop(index) for index in indices]
+            self._running[self._pool.submit(self._evaluating.group, codes)] = indices
 
 
 @contextmanager
