@@ -128,6 +128,9 @@ def sized(name: str, resolution: int, channels: int, classes: int) -> torch.nn.M
     ).train()
 
 
+_NO_ANSWER = "The hub does not answer; trying again for up to a minute."
+
+
 class _SaidOnce(logging.Filter):
     """Makes one line of the many in which the hub tells each of its tries."""
 
@@ -137,9 +140,11 @@ class _SaidOnce(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown."""
-        if record.levelno > logging.WARNING:
+        said = record.getMessage()
+        tries = ("thrown while requesting", "Retrying in", _NO_ANSWER)  # the last: changed before
+        if not any(words in said for words in tries):
             return True
-        record.msg, record.args = "The hub does not answer; trying again for up to a minute.", ()
+        record.msg, record.args = _NO_ANSWER, ()
         first, self._said = not self._said, True
         return first
 

@@ -126,8 +126,9 @@ def test_the_tries_of_the_hub_are_told_in_one_line(monkeypatch: pytest.MonkeyPat
     handler = logging.StreamHandler(shown)
 
     def no_network(name: str, pretrained: bool) -> None:
+        logging.getLogger("huggingface_hub.utils").warning("another word")
         for number in range(3):
-            logging.getLogger("huggingface_hub.utils").warning("Retrying [%s/3].", number)
+            logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s [%s/3].", number)
         raise OSError("Temporary failure in name resolution")
 
     monkeypatch.setattr("nas.timm_library.create_model", no_network)
@@ -139,7 +140,7 @@ def test_the_tries_of_the_hub_are_told_in_one_line(monkeypatch: pytest.MonkeyPat
     finally:
         hub.removeHandler(handler)
     first = "The hub does not answer; trying again for up to a minute."
-    assert shown.getvalue().splitlines() == [first, "something else"]
+    assert shown.getvalue().splitlines() == ["another word", first, "something else"]
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_extra() -> None:
