@@ -46,6 +46,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "zoom": {"recipe": {"zoom": 0.4}},
     "batch of 64": {"recipe": {"batch_size": 64}},
     "one random child": {"recipe": {"sampler.random_children": 1}},
+    "teacher in each step": {"recipe": {"supervision.teacher_every": 1}},
+    "teacher in each third": {"recipe": {"supervision.teacher_every": 3}},
 }
 
 

@@ -7,7 +7,8 @@ A projection takes from a gradient what points against another one, in each weig
     children    g_i <- g_i - min(0, <g_i, g_1>) / |g_1|^2 g_1         for each child but the first
     teacher     g_1 <- g_1 - min(0, <g_1, s>) / |s|^2 s               s: sum of the others
 
-The first child is the teacher where there is one. Papers: for `children` PCGrad, Yu et al. 2020,
+The first child is the teacher where there is one; nothing is compared in a step in which it rests.
+Papers: for `children` PCGrad, Yu et al. 2020,
 https://arxiv.org/abs/2001.06782 (Algorithm 1), against the teacher alone; for `teacher` NASViT,
 Gong et al. 2022, https://openreview.net/forum?id=Qaw16njk6L, as in its program.
 """
@@ -57,13 +58,15 @@ class Conflicts:
         """Compute the gradients of the next loss, and add them to those so far."""
         child, self._losses = self._losses % self._children, self._losses + 1
         before = self._taken()
-        loss.backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
         own = self._taken()
         whole = self._whole(own)
         if child == 0:
             self._first, self._whole_first, self._others = own, whole, {}
         else:
-            self._cosines[child] = _cosine(self._whole_first, whole)
+            if self._whole_first:
+                self._cosines[child] = _cosine(self._whole_first, whole)
             if self._projected == "children":
                 own = _sum(own, _correction(self._first, self._whole_first, whole))
             self._others = _sum(self._others, own)

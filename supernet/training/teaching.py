@@ -107,10 +107,10 @@ class Teaching:
             )
             found = []
             for loss in self.supervision.losses(step):
-                if conflicts is None:
-                    loss.backward()  # type: ignore[no-untyped-call]
-                else:
+                if conflicts is not None:
                     conflicts.backward(loss)
+                elif loss.requires_grad:
+                    loss.backward()  # type: ignore[no-untyped-call]
                 found.append(loss.detach())
         return step, found[0], {} if conflicts is None else conflicts.cosines()
 

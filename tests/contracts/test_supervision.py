@@ -171,6 +171,29 @@ def test_children_learn_from_the_first_one_and_the_labels(
     torch.testing.assert_close(teacher.grad, (taught - targets) / 5)
 
 
+def test_a_teacher_that_rests_teaches_and_does_not_learn(small_space: SearchSpace) -> None:
+    teacher, child = (torch.zeros(4, 3, requires_grad=True) for _ in range(2))
+    method, targets = SUPERVISIONS["in-place"], torch.eye(3)[[0, 1, 2, 0]]
+    made = method.make(None, method.options(teacher_every=3))  # type: ignore[arg-type]
+
+    def learning(number: int, scores: list[Tensor]) -> list[bool]:
+        class Step(Canned):
+            moment = Moment(number, 9)
+
+            def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
+                return super().scores(child) * 1.0  # an operation, as a network is one
+
+        return [loss.requires_grad for loss in made.losses(Step(small_space, scores, targets))]
+
+    assert [learning(number, [teacher, child]) for number in range(4)] == [
+        [True, True],
+        [False, True],
+        [False, True],
+        [True, True],
+    ]
+    assert learning(1, [teacher]) == [True]  # it teaches nobody
+
+
 def test_a_teacher_that_sees_part_of_the_batch_is_refused(small_space: SearchSpace) -> None:
     method = SUPERVISIONS["in-place"]
     step = Canned(small_space, [torch.zeros(4, 3)] * 2, torch.zeros(4, 3))

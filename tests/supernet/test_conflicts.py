@@ -67,6 +67,17 @@ def test_a_gradient_of_zero_changes_nothing() -> None:
         assert total == ALONG and cosines == {"cosine_2": 0.0}
 
 
+def test_nothing_is_compared_with_a_teacher_that_rests() -> None:
+    for projected in (None, "children", "teacher"):
+        weights = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
+        conflicts = Conflicts(weights, 3, projected, Alone())  # type: ignore[arg-type]
+        conflicts.backward(torch.tensor(1.0))
+        conflicts.backward((weights[0] * torch.tensor([1.0, 2.0])).sum())
+        conflicts.backward((weights[0] * torch.tensor([-1.0, 1.0])).sum())
+        assert weights[0].grad is not None and weights[0].grad.tolist() == [0.0, 3.0]
+        assert weights[1].grad is None and conflicts.cosines() == {}
+
+
 def test_several_rounds_of_losses_are_compared_one_by_one() -> None:
     weight = nn.Parameter(torch.zeros(2))
     conflicts = Conflicts([weight], 2, "children", Alone())

@@ -149,6 +149,14 @@ FIFTY = {
     "recomputed": {"norm": "batch", "epochs": 1, "recompute": True},
     "projected": {"norm": "layer", "epochs": 1, "project": "children"},
     "sharp": {"norm": "layer", "epochs": 1, "supervision": "sharpness-aware"},
+    "resting": {
+        "norm": "layer",
+        "epochs": 1,
+        "at once": 4,
+        "project": "children",
+        "supervision": "in-place",
+        "options": {"teacher_every": 2},
+    },
     "bootstrap": {"norm": "batch", "epochs": 1, "supervision": "bootstrap"},
     "masked": {
         "norm": "batch",

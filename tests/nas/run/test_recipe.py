@@ -17,7 +17,17 @@ def test_an_empty_recipe_is_the_usual_one() -> None:
     assert read.recipe == Recipe(batch_size=32) and not read.epochs_given
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1)
     assert str(read.sampler) == "sandwich, random_children=2, alike=0.5, alone=0.0, descent=0.0"
-    assert str(read.supervision) == "in-place, label_weight=0.5"
+    assert str(read.supervision) == "in-place, label_weight=0.5, teacher_every=1"
+
+
+def test_a_donor_teaches_in_each_step_and_learns_in_half_of_them() -> None:
+    read = read_recipe({}, donor=True)
+    assert (read.recipe.batch_size, read.recipe.learning_rate) == (32, 1e-3)
+    assert read.supervision.options.teacher_every == 2
+    given = {"supervision.teacher_every": 1, "learning_rate": 2e-3}
+    assert read_recipe(given, donor=True).supervision.options.teacher_every == 1
+    assert read_recipe(given, donor=True).recipe.learning_rate == 2e-3
+    assert str(read_recipe({"supervision": "labels"}, donor=True).supervision) == "labels"
 
 
 def test_each_value_goes_where_it_belongs() -> None:
