@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "largest first": {"recipe": {"sampler.alone": 0.33}},
     "curriculum": {"recipe": {"sampler.descent": 0.5}},
     "rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
-    "rate 2e-3": {"recipe": {"learning_rate": 2e-3}},
+    "rate 1e-3": {"recipe": {"learning_rate": 1e-3}},
     "rate 4e-3": {"recipe": {"learning_rate": 4e-3}},
     "four random children": {"recipe": {"sampler.random_children": 4}},
     "labels alone": {"recipe": {"supervision": "labels"}},
