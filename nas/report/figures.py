@@ -120,7 +120,7 @@ def latency(content: ReportContent, target: int = 0) -> bytes | None:
 
 
 def supernet(content: ReportContent) -> bytes | None:
-    """Accuracy of children on the shared weights over the epochs of the supernet's training."""
+    """Mean accuracy of children with the shared weights over the epochs of the training."""
     curve = content.supernet_curve
     if not curve:
         return None
@@ -132,11 +132,10 @@ def supernet(content: ReportContent) -> bytes | None:
         ("smallest", PURPLE, ":", "^"),
     ):
         if all(name in entry for entry in curve):
-            label = f"{name} children" if name == "random" else f"{name} child"
             values = [entry[name] for entry in curve]
-            axes.plot(epochs, values, color=color, ls=line, marker=marker, ms=4, label=label)
+            axes.plot(epochs, values, color=color, ls=line, marker=marker, ms=4, label=name)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylabel("validation accuracy of children, %")
     percent(axes)
     axes.legend(loc="lower right")
     return png(figure)

@@ -278,13 +278,23 @@ def _steps(context: Context) -> int:
 
 
 def _followed(context: Context) -> dict[str, list[Architecture]]:
-    """The children whose accuracy the validation curve shows."""
-    space = context.whole_space
-    drawn = space.sample(CURVE_CHILDREN, np.random.default_rng(0))
+    """The children whose mean accuracy the validation curve shows.
+
+    Families of the largest and the smallest are drawn like those of random children, so that the
+    curve compares sizes and not families.
+    """
+    space, donor = context.whole_space, context.donor_architecture
+    rng = np.random.default_rng(0)
+    groups = {
+        "random": space.sample(CURVE_CHILDREN, rng),
+        "largest": [space.largest(rng) for _ in range(CURVE_CHILDREN)],
+        "smallest": [space.smallest(rng) for _ in range(CURVE_CHILDREN)],
+    }
+    if donor is not None:
+        groups["largest"] = [space.encode(donor)]
     return {
-        "largest": [context.donor_architecture or space.decode(space.largest())],
-        "smallest": [space.decode(space.smallest())],
-        "random": [space.decode(code) for code in drawn],
+        name: [space.decode(code) for code in np.unique(codes, axis=0)]
+        for name, codes in groups.items()
     }
 
 
