@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "largest first": {"recipe": {"sampler.alone": 0.33}},
     "curriculum": {"recipe": {"sampler.descent": 0.5}},
     "rate 5e-4": {"recipe": {"learning_rate": 5e-4}},
-    "rate 1e-3": {"recipe": {"learning_rate": 1e-3}},
+    "rate 2e-3": {"recipe": {"learning_rate": 2e-3}},
     "rate 4e-3": {"recipe": {"learning_rate": 4e-3}},
     "four random children": {"recipe": {"sampler.random_children": 4}},
     "labels alone": {"recipe": {"supervision": "labels"}},
@@ -46,8 +46,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "zoom": {"recipe": {"zoom": 0.4}},
     "batch of 64": {"recipe": {"batch_size": 64}},
     "one random child": {"recipe": {"sampler.random_children": 1}},
-    "teacher in each step": {"recipe": {"supervision.teacher_every": 1}},
-    "teacher in each third": {"recipe": {"supervision.teacher_every": 3}},
+    "largest in every other step": {"recipe": {"supervision.teacher_every": 2}},
+    "largest in every other step, rate 2e-3": {
+        "recipe": {"supervision.teacher_every": 2, "learning_rate": 2e-3}
+    },
+    "largest in every other step, rate 4e-3": {
+        "recipe": {"supervision.teacher_every": 2, "learning_rate": 4e-3}
+    },
 }
 
 

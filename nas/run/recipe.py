@@ -36,16 +36,13 @@ USUAL_RECIPE: Mapping[str, RecipeValue] = {"batch_size": 32}
 steps of half the images do more than larger ones."""
 DONOR_RECIPE: Mapping[str, RecipeValue] = {
     "batch_size": 32,
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "weight_decay": 0.02,
     "drop_path": 0.0,
     "ema_decay": 0.98,
-    "supervision.teacher_every": 2,
 }
-"""Of a supernet that starts from a donor. A higher rate would undo what the donor knows, and at a
-lower one its children learn less. The donor teaches in each step and learns in half of them, which
-saves a fifth of the time and costs its children nothing. As many steps of half the images take
-half the time. Tried with EfficientNet-Lite0 on flowers (`scripts/photographs_starts.py`)."""
+"""Of a supernet that starts from a donor; a higher rate would undo what the donor knows. As many
+steps of half the images take half the time."""
 
 T = TypeVar("T")
 
@@ -86,17 +83,15 @@ def read_recipe(
         UnknownNameError: there is no such sampler or supervision.
     """
     sampler, sampler_keys = _method(SAMPLERS, DEFAULT_SAMPLER, values)
-    usual_supervision = "teacher" if teacher else DEFAULT_SUPERVISION
-    supervision, supervision_keys = _method(SUPERVISIONS, usual_supervision, values)
+    usual = "teacher" if teacher else DEFAULT_SUPERVISION
+    supervision, supervision_keys = _method(SUPERVISIONS, usual, values)
     varied = [field.name for field in dataclasses.fields(Augmentation)]
     methods, switches = [*sampler_keys, *supervision_keys], [OWN_CHILDREN, TENSORBOARD]
-    known = [*Recipe.model_fields, *varied, *methods, *switches]
-    _check_names(values, known)
-    usual = DONOR_RECIPE if donor else USUAL_RECIPE
-    values = {key: value for key, value in usual.items() if key in known} | dict(values)
+    _check_names(values, [*Recipe.model_fields, *varied, *methods, *switches])
     own = {key: value for key, value in values.items() if key in Recipe.model_fields}
+    usual_values = DONOR_RECIPE if donor else USUAL_RECIPE
     try:
-        recipe = Recipe(**own)  # type: ignore[arg-type]  # pydantic checks the types
+        recipe = Recipe(**{**usual_values, **own})  # type: ignore[arg-type]  # pydantic checks the types
     except ValidationError as error:
         raise SettingsError(explain(error, Recipe.model_fields, "recipe")) from None
     return TrainingChoices(
