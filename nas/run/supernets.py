@@ -186,7 +186,8 @@ def train_supernet(
     sampler = context.training.sampler.make(setup)
     with seeded(context.settings.seed, Stream.SUPERVISION):
         supervision = context.training.supervision.make(setup)
-    followed = [(name, child) for name, group in _followed(context).items() for child in group]
+    groups = followed_children(context)
+    followed = [(name, child) for name, group in groups.items() for child in group]
 
     def validate(net: Supernet) -> dict[str, float]:
         children = [child for _, child in followed]
@@ -277,7 +278,7 @@ def _steps(context: Context) -> int:
     return data.steps_per_epoch(recipe.batch_size) * recipe.epochs
 
 
-def _followed(context: Context) -> dict[str, list[Architecture]]:
+def followed_children(context: Context) -> dict[str, list[Architecture]]:
     """The children whose mean accuracy the validation curve shows.
 
     Families of the largest and the smallest are drawn like those of random children, so that the
@@ -287,11 +288,11 @@ def _followed(context: Context) -> dict[str, list[Architecture]]:
     rng = np.random.default_rng(0)
     groups = {
         "random": space.sample(CURVE_CHILDREN, rng),
-        "largest": [space.largest(rng) for _ in range(CURVE_CHILDREN)],
-        "smallest": [space.smallest(rng) for _ in range(CURVE_CHILDREN)],
+        "largest": np.stack([space.largest(rng) for _ in range(CURVE_CHILDREN)]),
+        "smallest": np.stack([space.smallest(rng) for _ in range(CURVE_CHILDREN)]),
     }
     if donor is not None:
-        groups["largest"] = [space.encode(donor)]
+        groups["largest"] = space.encode(donor)[None]
     return {
         name: [space.decode(code) for code in np.unique(codes, axis=0)]
         for name, codes in groups.items()

@@ -20,7 +20,7 @@ from nas.run.context import Context
 from nas.run.inputs import check_inputs, say_data
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teaching_key
-from nas.run.supernets import supernet_of
+from nas.run.supernets import followed_children, supernet_of
 from nas.settings import Settings
 from search_spaces.published import PUBLISHED
 from supernet import Supernet
@@ -79,6 +79,11 @@ def test_a_supernet_starts_from_the_donor_and_learns_from_a_teacher(
     _pictures(tmp_path / "more", 6)
     other = settings.model_copy(update={"unlabelled": f"folder:{tmp_path / 'more'}"})
     assert teaching_key(Context(other)) != teaching_key(Context(settings))
+
+
+def test_the_donor_is_the_largest_child_that_the_curve_shows(photographs: Path) -> None:
+    context = Context(Settings(data=f"folder:{photographs}"))
+    assert followed_children(context)["largest"] == [context.donor_architecture]
 
 
 def test_grey_images_adapt_the_first_convolution_and_say_so(tmp_path: Path) -> None:
