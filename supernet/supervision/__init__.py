@@ -70,8 +70,8 @@ class Supervision(nn.Module, ABC):
         """The losses of a step, at least one: scalars whose gradients are added up.
 
         The training curve shows the first loss of each step. One without a gradient is shown and
-        teaches nothing. Random numbers come from torch's
-        global generator, which is seeded with the seed and the step.
+        teaches nothing. Random numbers come from torch's global generator, which is seeded with
+        the seed and the step.
         """
 
 

@@ -8,9 +8,9 @@ A projection takes from a gradient what points against another one, in each weig
     teacher     g_1 <- g_1 - min(0, <g_1, s>) / |s|^2 s               s: sum of the others
 
 The first child is the teacher where there is one; nothing is compared in a step in which it rests.
-Papers: for `children` PCGrad, Yu et al. 2020,
-https://arxiv.org/abs/2001.06782 (Algorithm 1), against the teacher alone; for `teacher` NASViT,
-Gong et al. 2022, https://openreview.net/forum?id=Qaw16njk6L, as in its program.
+Papers: for `children` PCGrad, Yu et al. 2020, https://arxiv.org/abs/2001.06782 (Algorithm 1),
+against the teacher alone; for `teacher` NASViT, Gong et al. 2022,
+https://openreview.net/forum?id=Qaw16njk6L, as in its program.
 """
 
 from __future__ import annotations
