@@ -88,14 +88,12 @@ class Gene:
     def extreme(self, largest: bool, order: Mapping[str, float] | None = None) -> int:
         """The choice at one end of the reference kind, or of the kind that is first in an order.
 
-        If `none` is a choice, it is the smallest one. The largest one is never `none` or
-        `identity`, which do nothing, unless there is no other.
+        If `none` is a choice, it is the smallest one and never the largest.
         """
         kinds = list(dict.fromkeys(self.kinds))
         if "none" in kinds and not largest:
             return self.kinds.index("none")
-        nothing = ("none", "identity") if largest else ("none",)
-        present = [kind for kind in kinds if kind not in nothing] or kinds
+        present = [kind for kind in kinds if kind != "none"] or kinds
         kind = self.reference if self.reference in present else present[0]
         if order is not None:
             kind = min(present, key=order.__getitem__)
