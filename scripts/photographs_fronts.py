@@ -14,6 +14,7 @@ For each budget the network with the least validation loss among those within it
 from __future__ import annotations
 
 import argparse
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,15 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
     parser.add_argument("--name", default="fronts")
     asked = parser.parse_args()
-    results = {_space(path): pipeline.resume(path) for path in asked.runs}  # finished: these read
+    results = {_name(path): pipeline.resume(path) for path in asked.runs}  # finished: these read
     figures = {name: _figures(result) for name, result in results.items()}
     path = results_file.write("photographs", asked.name, figures)
     atomic_write(path.with_suffix(".png"), _picture(results))
 
 
-def _space(run: Path) -> str:
-    return Context(read_run(run).settings).space.name
+def _name(run: Path) -> str:
+    """Space and folder: two runs may be of one space."""
+    return f"{Context(read_run(run).settings).space.name}, {run}"
 
 
 def _figures(result: RunResult) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _row(member: FrontMember) -> dict[str, Any]:
 
 def _picture(results: dict[str, RunResult]) -> bytes:
     figure, axes = new_figure()
-    for (name, result), colour in zip(results.items(), COLOURS, strict=False):
+    for (name, result), colour in zip(results.items(), cycle(COLOURS), strict=False):
         front = sorted(result.front, key=_ms)
         tested = [member.shared_test_accuracy for member in front]
         axes.plot(
