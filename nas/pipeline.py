@@ -29,6 +29,7 @@ from nas.run.journal import check_journal, journal_of
 from nas.run.known_latencies import know_latencies
 from nas.run.measure import MachineOf, measure
 from nas.run.report import report
+from nas.run.resolutions import narrow_by_budgets
 from nas.run.retrain import retrain_all
 from nas.run.retraining import asked_by
 from nas.run.search import search_front
@@ -112,14 +113,16 @@ def run(
     Raises:
         NasError: the input is wrong, the budget is infeasible, or the folder cannot be used.
     """
-    check_out(settings, out)
+    begun = check_out(settings, out)
     check_cache()
-    context = Context(settings)
+    context = Context(begun or settings)
     context.check()
     check_journal(journal)
+    if begun is None:
+        narrow_by_budgets(context, console or Silent(), machine_of)
     with (
         connected_if(ray) as cluster,
-        open_run(settings, out) as folder,
+        open_run(context.settings, out) as folder,
         journal_of(folder.path, journal) as study,
     ):
         work = Work(folder, context, console or Silent(), until or STEPS[-1], cluster, study)

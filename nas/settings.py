@@ -92,6 +92,9 @@ class Settings(BaseModel):
     # Where it has to run, and how fast. `resolution` restricts the space, for all targets.
     targets: tuple[TargetChoice, ...] = (TargetChoice(),)
     resolution: Whole | None = None
+    # At which resolutions the supernet is trained, ascending. Without them: all of the space, or
+    # for photographs what their size and the budgets leave (`nas/run/resolutions.py`).
+    resolutions: tuple[Whole, ...] | None = None
 
     # Other budgets: all of them hold at once.
     max_macs: Whole | None = None
@@ -222,6 +225,15 @@ class Settings(BaseModel):
         if not baselines or (len(baselines) > 1 and {"auto", "none"} & set(baselines)):
             raise ValueError("give auto, none, or names of timm's models")
         return tuple(dict.fromkeys(baselines))
+
+    @field_validator("resolutions")
+    @classmethod
+    def _each_once(cls, resolutions: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if resolutions is None:
+            return None
+        if not resolutions:
+            raise ValueError("name one resolution at least, or leave them out")
+        return tuple(sorted(set(resolutions)))
 
     @field_validator("space")
     @classmethod

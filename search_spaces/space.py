@@ -264,13 +264,21 @@ class SearchSpace:
         Raises:
             SpaceError: the space does not offer it.
         """
-        if resolution not in self.definition.resolution:
-            known = ", ".join(map(str, self.definition.resolution))
-            raise SpaceError(f"'{self.name}' has no resolution {resolution}; it has {known}.")
         return self.at([resolution])
 
     def at(self, resolutions: list[int]) -> SearchSpace:
-        """The same space at these resolutions, smallest first, instead of its own."""
+        """The part of this space at these resolutions, smallest first.
+
+        Raises:
+            SpaceError: the space does not offer one of them.
+        """
+        known = self.definition.resolution
+        for resolution in resolutions:
+            if resolution not in known:
+                raise SpaceError(
+                    f"'{self.name}' has no resolution {resolution}; it has "
+                    f"{', '.join(map(str, known))}."
+                )
         if self.definition.resolution == resolutions:
             return self
         return SearchSpace(self.definition.model_copy(update={"resolution": resolutions}))

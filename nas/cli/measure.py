@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import options
-from nas.cli.values import checked_hardware, ray_choice, read_options
+from nas.cli.values import checked_hardware, ray_choice, read_options, sides
 from nas.errors import SettingsError
 
 Seconds = Annotated[
@@ -49,6 +49,7 @@ def measure(
     batch_size: options.BatchSize = None,
     resolution: options.Resolution = None,
     threads: options.Threads = None,
+    resolutions: options.Resolutions = None,
     space: options.SpaceForImages = None,
     data: options.Data = "digits",
     splits: options.Splits = None,
@@ -105,6 +106,7 @@ def measure(
         layout=layout,
         batch_size=batch_size,
         resolution=resolution,
+        resolutions=sides(resolutions),
         threads=threads,
     )
 

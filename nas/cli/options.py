@@ -152,6 +152,16 @@ Resolution = Annotated[
         rich_help_panel=TARGET,
     ),
 ]
+Resolutions = Annotated[
+    str | None,
+    typer.Option(
+        help="Sides of the images in pixels from which each network has one, such as 64,96,128; "
+        "the supernet is trained for all of them.",
+        metavar="PX[,PX]",
+        show_default="the space's; for photographs those that their size and the budgets leave",
+        rich_help_panel=TARGET,
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads that run the network.", rich_help_panel=TARGET),

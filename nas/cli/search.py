@@ -15,6 +15,7 @@ from nas.cli.values import (
     ray_choice,
     read_options,
     recipe_values,
+    sides,
     target_choice,
 )
 from nas.run.steps import STEPS, Step
@@ -129,6 +130,7 @@ def search(
     pretrained: options.Pretrained = None,
     teacher: options.Teacher = None,
     unlabelled: options.Unlabelled = None,
+    resolutions: options.Resolutions = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -212,6 +214,7 @@ def search(
         seed=seed,
         targets=_targets(target, {k: v for k, v in flat.items() if v is not None}, budget),
         resolution=resolution,
+        resolutions=sides(resolutions),
         max_macs=parsed(parse_count, max_macs),
         max_params=parsed(parse_count, max_params),
         max_memory_mib=parsed(parse_memory, max_memory),

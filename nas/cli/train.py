@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.cli import options
-from nas.cli.values import ray_choice, read_options, recipe_values
+from nas.cli.values import ray_choice, read_options, recipe_values, sides
 
 
 def train(
@@ -13,6 +13,7 @@ def train(
     pretrained: options.Pretrained = None,
     teacher: options.Teacher = None,
     unlabelled: options.Unlabelled = None,
+    resolutions: options.Resolutions = None,
     epochs: options.Epochs = None,
     recipe: options.Recipe = None,
     mirror: options.Mirror = None,
@@ -39,6 +40,7 @@ def train(
         data=data,
         reading=read_options(splits, fit, skip_unreadable, layout_of_arrays),
         seed=seed,
+        resolutions=sides(resolutions),
         pretrained=pretrained,
         teacher=teacher,
         unlabelled=unlabelled,

@@ -65,6 +65,22 @@ def _counts(workers: str) -> tuple[int, int]:
     return fewest, most
 
 
+def sides(text: str | None) -> tuple[int, ...] | None:
+    """The resolutions of `64,96,128`; None where none are given.
+
+    Raises:
+        SettingsError: one is no whole number of at least 1.
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise SettingsError(
+            f"--resolutions '{text}': write sides in pixels, such as 64 or 64,96,128."
+        )
+    return tuple(map(int, parts))
+
+
 def tuned_ranges(text: str) -> dict[str, tuple[float, float]]:
     """The values to try, from `learning_rate=1e-3..1e-2,drop_path=0..0.2`.
 

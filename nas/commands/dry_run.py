@@ -30,6 +30,7 @@ from nas.run.known_latencies import (
     predictors_of,
     slowest_of,
 )
+from nas.run.resolutions import narrow_by_budgets
 from nas.search.feasibility import SAMPLES, Feasibility
 from nas.search.protocol import Codes
 from nas.settings import Settings
@@ -86,6 +87,7 @@ def dry_run(settings: Settings, *, console: Progress) -> Outcome:
     """
     context = Context(settings)
     context.check_names()
+    narrow_by_budgets(context, console, measure=False)
     shape = _data_shape(context)
     predictors = predictors_of(context, shape, console, measure=False)
     costs = CostTable(context.space, shape) if context.budgets.costs() else None

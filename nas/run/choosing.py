@@ -108,10 +108,14 @@ def resolution_notes(space: SearchSpace, side: int) -> Iterator[str]:
             f"them enlarged to {least} px"
         )
     if 2 * most < side:
+        how = (
+            "Choose a space of larger resolutions, such as --space photo-mobile."
+            if space.definition.donor is None
+            else "A looser budget allows more, and --resolutions chooses others."
+        )
         yield (
             f"Warning: networks see the images at {most} px at most, less than half of their "
-            f"{side} px; what is smaller than {side / most:.1f} px of them is lost. Choose a "
-            "space of larger resolutions, such as --space photo-mobile."
+            f"{side} px; what is smaller than {side / most:.1f} px of them is lost. {how}"
         )
     elif 2 * least < side:
         yield f"some networks see the images at {least} px, less than half of their {side} px"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -96,10 +97,18 @@ class Context:
         read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
         check_stock_names(self.settings.named_baselines)
 
+    def narrow(self, resolutions: Sequence[int]) -> None:
+        """Search at these resolutions. What was read already is kept."""
+        self.settings = self.settings.model_copy(update={"resolutions": tuple(resolutions)})
+        for name in ("whole_space", "space", "donor_architecture"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def whole_space(self) -> SearchSpace:
         """The space that the supernet is trained on: its file's, at resolutions for the images."""
         named = load_space(self.chosen_space.name)
+        if self.settings.resolutions is not None:
+            return named.at(list(self.settings.resolutions))
         if named.definition.donor is None:
             return named
         return named.at(resolutions_for(named, max(self.data.native_size)))

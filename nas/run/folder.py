@@ -119,22 +119,27 @@ class RunSummary:
         }
 
 
-def check_out(settings: Settings, out: Path | None) -> None:
+def check_out(settings: Settings, out: Path | None) -> Settings | None:
     """Refuse a folder that `open_run` would refuse, before any long work; nothing is made.
+
+    Returns:
+        The settings of the run that the folder holds, with what it decided itself; None if it
+        holds none.
 
     Raises:
         SettingsError: the folder holds a run with other settings (all differences are listed).
         RunError: the folder is in use, cannot be written to, or holds something else.
     """
-    path = out or RESULTS
+    path, begun = out or RESULTS, None
     check_folder(path, "Choose a folder with --out.")
     if out is not None:
         with storing(path):
             if (path / "settings.json").exists():
-                _refuse_other_settings(path, settings)
+                begun = _same_settings(path, settings)
             else:
                 _refuse_foreign(path)
     check_free(path / "run.lock")
+    return begun
 
 
 def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
@@ -151,7 +156,7 @@ def open_run(settings: Settings, out: Path | None = None) -> RunFolder:
     with storing(path):
         begun = (path / "settings.json").exists()
     if begun:
-        _refuse_other_settings(path, settings)
+        _same_settings(path, settings)
         return resume_run(path)
     with storing(path):
         _refuse_foreign(path)
@@ -209,15 +214,21 @@ def find_run(path: Path) -> Path:
     raise RunError(f"There is no run in '{path}'.{near} `nas ls` lists the runs.")
 
 
-def _refuse_other_settings(path: Path, settings: Settings) -> None:
-    """Refuse a run that was started with other settings."""
+def _same_settings(path: Path, settings: Settings) -> Settings:
+    """The settings that a run was started with, if they are these; else it is refused.
+
+    Resolutions that are not given now may have been decided by the run.
+    """
     earlier = _settings_of(path)
+    if settings.resolutions is None:
+        settings = settings.model_copy(update={"resolutions": earlier.resolutions})
     if differences := earlier.diff(settings):
         listed = "\n  ".join(differences)
         raise SettingsError(
             f"The run in '{path}' was started with other settings:\n  {listed}\n"
             f"Continue it as it was with `nas resume {path}`, or choose another folder with --out."
         )
+    return earlier
 
 
 def _refuse_foreign(path: Path) -> None:

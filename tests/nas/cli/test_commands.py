@@ -36,7 +36,7 @@ def test_every_option_of_a_search_reaches_the_settings(
         --evaluations 50 --until search --out mine --seed 7 --metric balanced_accuracy
         --max-params 2M --max-macs 50M --max-memory 16MiB --runtime eager --precision fp32
         --layout contiguous --batch-size 4 --resolution 16 --threads 1 --epochs 3 --retrain-top 2
-        --verify 8 --verify-epochs 7
+        --verify 8 --verify-epochs 7 --resolutions 16,32
         --retrain-epochs 5 --confidence 0.8 --from-scratch --recipe lr=0.1 --recipe ema=false
         --recipe name=x --layout-of-arrays NCHW --lag 8 --baselines lcnet_050 --baseline-epochs 2
         --pretrained none --teacher timm:resnet18 --unlabelled folder:/more"""
@@ -53,6 +53,7 @@ def test_every_option_of_a_search_reaches_the_settings(
         layout="contiguous",
         batch_size=4,
         resolution=16,
+        resolutions=(16, 32),
         threads=1,
         confidence=0.8,
         budget_ms=5.0,

@@ -78,6 +78,9 @@ def test_small_and_large_images_are_never_resized_in_silence() -> None:
     assert "enlarged to 48 px" in enlarged
     (lost,) = resolution_notes(cifar, 128)
     assert lost.startswith("Warning: networks see the images at 32 px at most, less than half")
+    assert lost.endswith("Choose a space of larger resolutions, such as --space photo-mobile.")
+    (tight,) = resolution_notes(photo.at([48]), 224)
+    assert tight.endswith("A looser budget allows more, and --resolutions chooses others.")
     (some,) = resolution_notes(photo.at([48, 64, 128]), 128)
     assert some == "some networks see the images at 48 px, less than half of their 128 px"
     assert not list(resolution_notes(photo.at([64, 96, 128]), 128))

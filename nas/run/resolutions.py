@@ -1,0 +1,193 @@
+"""At which resolutions photographs are searched: their size and the budgets decide.
+
+Networks see images at half of their side to all of it, among what the space offers. The latency of
+the space's largest network at each side then moves both ends:
+
+    largest side     at most one at which that network takes 1.5 times the loosest budget
+    smallest side    at most one at which that network keeps the tightest budget
+
+Beyond the largest side only networks far thinner than the largest keep a budget. Wide ones at a
+smaller side are better (`results/photographs/README.md`), and the supernet trains in a fraction of
+the time. What a search decides stands in its `settings.json`, so that a resumed run does not
+measure again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from nas.baselines.choice import Growth
+from nas.latency import Effort, Target, measure_finalists
+from nas.latency.devices import check
+from nas.latency.gpu.predictor import GpuModel
+from nas.latency.kept import Kept
+from nas.latency.profiles.profile import Subject
+from nas.latency.timing.load import CALM, free_share
+from nas.latency.timing.machine import Machine
+from nas.progress import Progress
+from nas.run.choosing import resolutions_for
+from nas.run.context import Context
+from nas.storage import cache_dir
+from nas.units import format_ms
+from search_spaces import Architecture, build_network, load_space
+from search_spaces.data_shape import DataShape
+from search_spaces.deployment import deployed
+from search_spaces.space import SearchSpace
+
+MachineOf = Callable[[Target], Machine]
+Limits = Sequence[Sequence[float | None]]
+"""Sets of budgets in ms that hold at the same time, one per target; None is no limit."""
+MOST = 1.5
+"""Times of the loosest budget that the largest network may take at the largest side."""
+EFFORT = Effort(6.0, least=5, most=20)
+
+
+def narrow_by_budgets(
+    context: Context,
+    console: Progress,
+    machine_of: MachineOf | None = None,
+    *,
+    measure: bool = True,
+) -> None:
+    """Leave out resolutions that the budgets exclude, and add smaller ones that they need.
+
+    Does nothing where a person chose the resolutions, where there is no latency budget, and in
+    spaces that are not for photographs.
+
+    Args:
+        context: Its space is narrowed.
+        console: Says which resolutions are left and why, if the budgets changed them.
+        machine_of: Finds the machine that measures, in this process; by default a process of its
+            own measures.
+        measure: Whether to measure the processor at hand, if it was not measured before.
+
+    Raises:
+        NotFittedError, ExportError: the processor at hand cannot be measured.
+    """
+    settings = context.settings
+    asked = settings.resolution is not None or settings.resolutions is not None
+    if asked or not context.budgets.limits_latency:
+        return
+    named = load_space(context.chosen_space.name)
+    if named.definition.donor is None:
+        return
+    side = max(context.data.native_size)
+    usual = resolutions_for(named, side)
+    possible = [r for r in named.definition.resolution if r <= max(usual)]
+    if len(possible) == 1:
+        return
+    ends, shape = named.at([possible[0], possible[-1]]), context.data.shape
+    pairs = [
+        (None, None)
+        if _was_measured(context.whole_space, target, shape)
+        else _latencies(ends, target, shape, console, machine_of, measure)
+        for target in context.targets
+    ]
+    growth = Growth((possible[0], possible[-1]), tuple(pairs))
+    left = within_budgets(possible, usual, growth, context.budgets.budget_sets)
+    if left != usual:
+        console.say(_reason(left, usual, growth))
+        context.narrow(left)
+
+
+def within_budgets(
+    possible: Sequence[int], usual: Sequence[int], growth: Growth, limits: Limits
+) -> list[int]:
+    """The resolutions that budgets leave.
+
+    Args:
+        possible: All that suit the images, ascending.
+        usual: Those without budgets.
+        growth: Latency of the space's largest network.
+        limits: The budgets.
+    """
+
+    def excess(side: int, of_set: Sequence[float | None]) -> float | None:
+        """Latency over the budget, on the target where that is most; None if nothing is known."""
+        pairs = zip(growth.at(side), of_set, strict=True)
+        return max((ms / limit for ms, limit in pairs if ms and limit), default=None)
+
+    by_side = {
+        side: [found for of_set in limits if (found := excess(side, of_set)) is not None]
+        for side in possible
+    }
+    if not by_side[possible[0]]:
+        return list(usual)
+    largest = max((s for s in possible if min(by_side[s]) <= MOST), default=possible[0])
+    kept = max((s for s in possible if max(by_side[s]) <= 1.0), default=possible[0])
+    return [side for side in possible if min(kept, largest / 2) <= side <= largest]
+
+
+def _was_measured(space: SearchSpace, target: Target, shape: DataShape) -> bool:
+    """Whether networks of the space were measured on a GPU: that is of these resolutions alone."""
+    measurable = check(target.device).kind == "gpu"
+    return measurable and Subject(space, target, shape).path.exists()
+
+
+def _latencies(
+    ends: SearchSpace,
+    target: Target,
+    shape: DataShape,
+    console: Progress,
+    machine_of: MachineOf | None,
+    measure: bool,
+) -> tuple[float | None, float | None]:
+    """Milliseconds of the largest network at the two resolutions of a space.
+
+    Predicted for a GPU; not known for a board, a busy processor, or one that is not to be
+    measured. What was measured is kept, so that another search finds the supernet of the first.
+    """
+    kind = check(target.device).kind
+    if kind == "board":
+        return None, None
+    networks = [at.decode(at.largest()) for at in map(ends.restrict, ends.definition.resolution)]
+    if kind == "gpu":
+        low, high = (_predicted(network, target, shape) for network in networks)
+        return low, high
+    kept = Kept(cache_dir() / "latency" / "largest.sqlite")
+    key = Subject(ends, target, shape).path.stem
+    if (before := kept.read([key]).get(key)) is not None:
+        low, high = json.loads(before)
+        return low, high
+    if not measure:
+        return None, None
+    if machine_of is None and free_share(target.thread_count) < CALM:
+        console.say(
+            "Other programs keep the processors busy, so it is not known at which resolutions "
+            "networks keep the budgets: those that suit the images are taken (--resolutions "
+            "chooses others)"
+        )
+        return None, None
+    sides = " and ".join(str(network.resolution) for network in networks)
+    console.say(f"timing the largest network of the space at {sides} px")
+    machine = None if machine_of is None else machine_of(target)
+    found = measure_finalists(networks, target, shape, effort=EFFORT, machine=machine)
+    low, high = (float(ms) for ms in found.ms)
+    kept.write({key: json.dumps([low, high]).encode()})
+    return low, high
+
+
+def _predicted(architecture: Architecture, target: Target, shape: DataShape) -> float:
+    """Milliseconds of a network on a GPU."""
+    network, side = build_network(deployed(architecture), shape).eval(), architecture.resolution
+    found = GpuModel(target).network(network, (target.images, shape.channels, side, side))
+    return float(found.prediction.ms[0])
+
+
+def _reason(left: Sequence[int], usual: Sequence[int], growth: Growth) -> str:
+    """Why networks see the images at these resolutions."""
+    known = next(i for i, ms in enumerate(growth.at(left[0])) if ms is not None)
+    times = [
+        f"{format_ms(ms)} at {side} px"
+        for side in sorted({left[0], left[-1], usual[-1]})
+        if (ms := growth.at(side)[known]) is not None
+    ]
+    now, before = (
+        f"{some[0]} px" if len(some) == 1 else f"{some[0]} to {some[-1]} px"
+        for some in (left, usual)
+    )
+    return (
+        f"networks see the images at {now}, and not at {before}: the largest network of the space "
+        f"takes {', '.join(times)} (--resolutions chooses others)"
+    )
