@@ -25,6 +25,7 @@ from nas.run.known_latencies import known_of
 from nas.run.measure import MachineOf
 from nas.run.opened import opened
 from nas.run.report import report as write_report
+from nas.run.resolutions import forget_times
 from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
 from nas.run.summary import result_of
@@ -85,6 +86,8 @@ def measure(
     plan = plan or Plan()
     plan = plan if seconds is None else plan.within(seconds)
     space, target, shape = context.space, context.target, context.data.shape
+    if target.device == "cpu":
+        forget_times()
     if ray is not None:
         with connected(ray) as cluster:
             check_hardware(cluster.nodes(), target.device)

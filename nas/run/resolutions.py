@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from nas.baselines.choice import Growth
 from nas.latency import Effort, Target, measure_finalists
@@ -28,7 +29,7 @@ from nas.latency.timing.machine import Machine
 from nas.progress import Progress
 from nas.run.choosing import resolutions_for
 from nas.run.context import Context
-from nas.storage import cache_dir
+from nas.storage import cache_dir, storing
 from nas.units import format_ms
 from search_spaces import Architecture, build_network, load_space
 from search_spaces.data_shape import DataShape
@@ -91,6 +92,12 @@ def narrow_by_budgets(
         context.narrow(left)
 
 
+def forget_times() -> None:
+    """Measure the processor at hand anew the next time, because its speed has changed."""
+    with storing(_kept_times()):
+        _kept_times().unlink(missing_ok=True)
+
+
 def within_budgets(
     possible: Sequence[int], usual: Sequence[int], growth: Growth, limits: Limits
 ) -> list[int]:
@@ -145,7 +152,7 @@ def _latencies(
     if kind == "gpu":
         low, high = (_predicted(network, target, shape) for network in networks)
         return low, high
-    kept = Kept(cache_dir() / "latency" / "largest.sqlite")
+    kept = Kept(_kept_times())
     key = Subject(ends, target, shape).path.stem
     if (before := kept.read([key]).get(key)) is not None:
         low, high = json.loads(before)
@@ -166,6 +173,10 @@ def _latencies(
     low, high = (float(ms) for ms in found.ms)
     kept.write({key: json.dumps([low, high]).encode()})
     return low, high
+
+
+def _kept_times() -> Path:
+    return cache_dir() / "latency" / "largest.sqlite"
 
 
 def _predicted(architecture: Architecture, target: Target, shape: DataShape) -> float:

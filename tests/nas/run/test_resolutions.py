@@ -22,7 +22,7 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Silent
 from nas.run.context import Context
 from nas.run.folder import read_run
-from nas.run.resolutions import narrow_by_budgets, within_budgets
+from nas.run.resolutions import forget_times, narrow_by_budgets, within_budgets
 from nas.settings import Settings, TargetChoice
 
 POSSIBLE = [48, 64, 80, 96, 112, 128, 160, 192, 224]
@@ -128,6 +128,15 @@ def test_a_processor_is_measured_once_and_a_person_is_told_why(photographs: str)
         "network of the space takes 41 ms at 64 px, 164 ms at 128 px, 502 ms at 224 px "
         "(--resolutions chooses others)"],
     ]  # fmt: skip
+
+
+def test_times_can_be_forgotten(photographs: str) -> None:
+    forget_times()  # nothing is kept yet
+    machine, settings = Photographed(), _settings(photographs, budget_ms=170.0)
+    for _ in range(2):
+        narrow_by_budgets(Context(settings), Silent(), machine)
+        forget_times()
+    assert machine.measured == [48, 224, 48, 224]
 
 
 def test_a_busy_processor_decides_nothing(
