@@ -97,9 +97,10 @@ class Context:
         read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
         check_stock_names(self.settings.named_baselines)
 
-    def narrow(self, resolutions: Sequence[int]) -> None:
-        """Search at these resolutions. What was read already is kept."""
-        self.settings = self.settings.model_copy(update={"resolutions": tuple(resolutions)})
+    def narrow(self, resolutions: Sequence[int] | None) -> None:
+        """Search at these resolutions; None for the usual ones. What was read already is kept."""
+        chosen = None if resolutions is None else tuple(resolutions)
+        self.settings = self.settings.model_copy(update={"resolutions": chosen})
         for name in ("whole_space", "space", "donor_architecture"):
             self.__dict__.pop(name, None)
 

@@ -8,8 +8,8 @@ the space's largest network at each side then moves both ends:
 
 Beyond the largest side only networks far thinner than the largest keep a budget. Wide ones at a
 smaller side are better (`results/photographs/README.md`), and the supernet trains in a fraction of
-the time. What a search decides stands in its `settings.json`, so that a resumed run does not
-measure again.
+the time. A supernet in the cache that has learnt all of these sides and others is used as it is.
+What a search decides stands in its `settings.json`, so that a resumed run does not measure again.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from nas.latency.timing.machine import Machine
 from nas.progress import Progress
 from nas.run.choosing import resolutions_for
 from nas.run.context import Context
+from nas.run.supernets import trained_before
 from nas.storage import cache_dir, storing
 from nas.units import format_ms
 from search_spaces import Architecture, build_network, load_space
@@ -78,18 +79,44 @@ def narrow_by_budgets(
     possible = [r for r in named.definition.resolution if r <= max(usual)]
     if len(possible) == 1:
         return
-    ends, shape = named.at([possible[0], possible[-1]]), context.data.shape
+    smallest_and_largest = named.at([possible[0], possible[-1]])
+    shape = context.data.shape
     pairs = [
         (None, None)
         if _was_measured(context.whole_space, target, shape)
-        else _latencies(ends, target, shape, console, machine_of, measure)
+        else _latencies(smallest_and_largest, target, shape, console, machine_of, measure)
         for target in context.targets
     ]
     growth = Growth((possible[0], possible[-1]), tuple(pairs))
-    left = within_budgets(possible, usual, growth, context.budgets.budget_sets)
-    if left != usual:
+    ends = ends_within(possible, growth, context.budgets.budget_sets)
+    if ends is None:
+        return
+    left = [side for side in possible if min(ends[0], ends[1] / 2) <= side <= ends[1]]
+    trained = _trained(context, possible, ends)
+    if trained is not None and trained != left:
+        console.say(
+            f"networks see the images at {_range(trained)}: a supernet was trained for these"
+        )
+    elif left != usual:
         console.say(_reason(left, usual, growth))
-        context.narrow(left)
+    chosen = trained or left
+    context.narrow(None if chosen == usual else chosen)
+
+
+def _trained(
+    context: Context, possible: Sequence[int], needed: tuple[int, int]
+) -> list[int] | None:
+    """The resolutions of a supernet in the cache that has learnt the needed ones.
+
+    None if there is none; that with the fewest others if there are several.
+    """
+    ends = [(a, b) for a in possible for b in possible if a <= needed[0] and needed[1] <= b]
+    wider = [[side for side in possible if a <= side <= b] for a, b in ends]
+    for some in sorted(wider, key=len):
+        context.narrow(some)
+        if trained_before(context):
+            return some
+    return None
 
 
 def forget_times() -> None:
@@ -98,14 +125,11 @@ def forget_times() -> None:
         _kept_times().unlink(missing_ok=True)
 
 
-def within_budgets(
-    possible: Sequence[int], usual: Sequence[int], growth: Growth, limits: Limits
-) -> list[int]:
-    """The resolutions that budgets leave.
+def ends_within(possible: Sequence[int], growth: Growth, limits: Limits) -> tuple[int, int] | None:
+    """The smallest and the largest resolution that budgets need; None if no latency is known.
 
     Args:
         possible: All that suit the images, ascending.
-        usual: Those without budgets.
         growth: Latency of the space's largest network.
         limits: The budgets.
     """
@@ -120,10 +144,10 @@ def within_budgets(
         for side in possible
     }
     if not by_side[possible[0]]:
-        return list(usual)
+        return None
     largest = max((s for s in possible if min(by_side[s]) <= MOST), default=possible[0])
     kept = max((s for s in possible if max(by_side[s]) <= 1.0), default=possible[0])
-    return [side for side in possible if min(kept, largest / 2) <= side <= largest]
+    return kept, largest
 
 
 def _was_measured(space: SearchSpace, target: Target, shape: DataShape) -> bool:
@@ -194,11 +218,11 @@ def _reason(left: Sequence[int], usual: Sequence[int], growth: Growth) -> str:
         for side in sorted({left[0], left[-1], usual[-1]})
         if (ms := growth.at(side)[known]) is not None
     ]
-    now, before = (
-        f"{some[0]} px" if len(some) == 1 else f"{some[0]} to {some[-1]} px"
-        for some in (left, usual)
-    )
     return (
-        f"networks see the images at {now}, and not at {before}: the largest network of the space "
-        f"takes {', '.join(times)} (--resolutions chooses others)"
+        f"networks see the images at {_range(left)}, and not at {_range(usual)}: the largest "
+        f"network of the space takes {', '.join(times)} (--resolutions chooses others)"
     )
+
+
+def _range(sides: Sequence[int]) -> str:
+    return f"{sides[0]} px" if len(sides) == 1 else f"{sides[0]} to {sides[-1]} px"

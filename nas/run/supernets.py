@@ -81,9 +81,8 @@ def supernet_of(
             "or tensorboard=true; the curve is kept with the supernet in any case."
         )
     key = _key(context, cluster)
-    folder = cache_dir() / "supernets" / key
-    final = folder / "supernet.safetensors"
-    supernet = new_supernet(context)
+    final = _file(key)
+    folder, supernet = final.parent, new_supernet(context)
     with lock(folder / "lock", say=console.say):
         if final.exists():
             console.say(f"reusing the supernet trained before ({final})")
@@ -97,6 +96,15 @@ def supernet_of(
             _checkpoint(folder).unlink(missing_ok=True)
         curve = load_supernet(supernet, final, key)
     return TrainedSupernet(supernet, curve, evaluator_of(context, supernet, final, key))
+
+
+def trained_before(context: Context) -> bool:
+    """Whether the cache has the supernet that this process would train."""
+    return _file(_key(context, None)).exists()
+
+
+def _file(key: str) -> Path:
+    return cache_dir() / "supernets" / key / "supernet.safetensors"
 
 
 def new_supernet(context: Context) -> Supernet:

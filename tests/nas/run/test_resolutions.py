@@ -22,11 +22,11 @@ from nas.latency.profiles.profile import Subject
 from nas.progress import Silent
 from nas.run.context import Context
 from nas.run.folder import read_run
-from nas.run.resolutions import forget_times, narrow_by_budgets, within_budgets
+from nas.run.resolutions import ends_within, forget_times, narrow_by_budgets
 from nas.settings import Settings, TargetChoice
+from nas.storage import cache_dir
 
 POSSIBLE = [48, 64, 80, 96, 112, 128, 160, 192, 224]
-USUAL = [112, 128, 160, 192, 224]
 GROWTH = Growth((48, 224), ((4.8**2, 22.4**2),))
 """A hundredth of the pixels in ms: 41 ms at 64 px, 164 ms at 128 px, 502 ms at 224 px."""
 
@@ -91,26 +91,42 @@ def _settings(photographs: str, **changes: Any) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("budgets", "left"),
+    ("budgets", "ends"),
     [
-        ([[1000.0]], USUAL),  # everything keeps it: as without a budget
-        ([[170.0]], [64, 80, 96, 112, 128]),  # 256 ms at 160 px is 1.51 times the budget
-        ([[171.0]], [80, 96, 112, 128, 160]),
-        ([[30.0]], [48, 64]),
-        ([[41.0]], [48, 64]),
-        ([[41.0], [171.0]], [64, 80, 96, 112, 128, 160]),  # the tightest keeps 64 px
-        ([[1.0]], [48]),  # nothing keeps it: the search will say so
+        ([[1000.0]], (224, 224)),
+        ([[170.0]], (128, 128)),  # 256 ms at 160 px is 1.51 times the budget
+        ([[171.0]], (128, 160)),
+        ([[30.0]], (48, 64)),
+        ([[41.0], [171.0]], (64, 160)),  # the tightest and the loosest
+        ([[1.0]], (48, 48)),  # nothing keeps it: the search will say so
     ],
-)  # fmt: skip
-def test_budgets_move_both_ends(budgets: list[list[float | None]], left: list[int]) -> None:
-    assert within_budgets(POSSIBLE, USUAL, GROWTH, budgets) == left
+)
+def test_budgets_move_both_ends(budgets: list[list[float | None]], ends: tuple[int, int]) -> None:
+    assert ends_within(POSSIBLE, GROWTH, budgets) == ends
 
 
 def test_the_target_that_needs_most_of_its_budget_decides() -> None:
     twice = Growth((48, 224), (GROWTH.ms[0], GROWTH.ms[0], (None, None)))
-    both = [[1000.0, 170.0, 5.0]]
-    assert within_budgets(POSSIBLE, USUAL, twice, both) == [64, 80, 96, 112, 128]
-    assert within_budgets(POSSIBLE, USUAL, twice, [[None, None, 5.0]]) == USUAL
+    assert ends_within(POSSIBLE, twice, [[1000.0, 170.0, 5.0]]) == (128, 128)
+    assert ends_within(POSSIBLE, twice, [[None, None, 5.0]]) is None
+
+
+@pytest.mark.parametrize(
+    ("budgets", "left"),
+    [
+        ((1000.0,), None),  # everything keeps it: as without a budget
+        ((170.0,), (64, 80, 96, 112, 128)),
+        ((171.0,), (80, 96, 112, 128, 160)),
+        ((41.0, 171.0), (64, 80, 96, 112, 128, 160)),
+        ((1.0,), (48,)),
+    ],
+)
+def test_networks_see_half_of_the_largest_resolution_or_more(
+    photographs: str, budgets: tuple[float, ...], left: tuple[int, ...] | None
+) -> None:
+    context = Context(_settings(photographs, budgets_ms=budgets))
+    narrow_by_budgets(context, Silent(), Photographed())
+    assert context.settings.resolutions == left
 
 
 def test_a_processor_is_measured_once_and_a_person_is_told_why(photographs: str) -> None:
@@ -128,6 +144,41 @@ def test_a_processor_is_measured_once_and_a_person_is_told_why(photographs: str)
         "network of the space takes 41 ms at 64 px, 164 ms at 128 px, 502 ms at 224 px "
         "(--resolutions chooses others)"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("learnt", "kept"),
+    [
+        ([96, 112], (64, 80, 96, 112, 128)),  # a supernet that lacks 128 px is of no use
+        ([96, 112, 128, 160], (96, 112, 128, 160)),
+        (POSSIBLE, tuple(POSSIBLE)),
+    ],
+)
+def test_a_supernet_that_has_learnt_more_is_used(
+    photographs: str, learnt: list[int], kept: tuple[int, ...]
+) -> None:
+    settings = _settings(photographs, budget_ms=170.0)
+    wide = Context(settings)
+    wide.narrow(learnt)
+    trained = cache_dir() / "supernets" / wide.supernet_key() / "supernet.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"weights")
+    context, heard = Context(settings), Heard()
+    narrow_by_budgets(context, heard, Photographed())
+    assert context.settings.resolutions == kept
+    assert heard.said[-1].startswith(f"networks see the images at {kept[0]} to {kept[-1]} px")
+
+
+def test_the_usual_supernet_serves_every_budget_that_it_can(photographs: str) -> None:
+    settings = _settings(photographs, budget_ms=300.0)  # 96 to 192 px without it
+    usual = Context(settings)
+    trained = cache_dir() / "supernets" / usual.supernet_key() / "supernet.safetensors"
+    trained.parent.mkdir(parents=True)
+    trained.write_bytes(b"weights")
+    context = Context(settings)
+    narrow_by_budgets(context, Silent(), Photographed())
+    assert context.settings.resolutions is None
+    assert context.supernet_key() == usual.supernet_key()
 
 
 def test_times_can_be_forgotten(photographs: str) -> None:
