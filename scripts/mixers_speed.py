@@ -5,7 +5,9 @@
 
 Both run in turn, so that both see the machine at the same speed: one round times one after the
 other, the first one of the round in turn. `ratio` is the median of the rounds' ratios, ours over
-timm's, with the range of half of them. A slower one is above 1.1.
+timm's, with the range of half of them. A slower one is above 1.1. Memory that was freed is kept,
+as when a network is trained: what takes fresh memory for each map waits for the system, and which
+of two equal modules does so is chance.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import results_file
 import torch
 from mixer_pairs import Pair, pairs
 
+from nas.environment import keep_memory
 from nas.latency.timing.machine import quiet
 
 SLOWER = 1.1
@@ -30,6 +33,7 @@ LEAST_S = 2e-3
 def main() -> None:
     """Time each pair and write the table."""
     arguments = _arguments()
+    keep_memory()
     rows = []
     with quiet(arguments.threads):
         for pair in pairs(arguments.batch_size):
