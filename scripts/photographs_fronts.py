@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def _name(run: Path) -> str:
-    """Space and folder: two runs may be of one space."""
-    return f"{Context(read_run(run).settings).space.name}, {run}"
+    """Space and the name of the folder: two runs may be of one space."""
+    return f"{Context(read_run(run).settings).space.name}, {run.name}"
 
 
 def _figures(result: RunResult) -> dict[str, Any]:
