@@ -1,10 +1,10 @@
 """At which resolutions photographs are searched: their size and the budgets decide.
 
 Networks see images at half of their side to all of it, among what the space offers. The latency of
-the space's largest network at each side then moves both ends:
+the space's largest network then moves both ends:
 
-    largest side     at most one at which that network takes 1.5 times the loosest budget
-    smallest side    at most one at which that network keeps the tightest budget
+    largest side     the largest at which that network takes at most 1.5 times the loosest budget
+    smallest side    half of that, or less if that network keeps the tightest budget only there
 
 Beyond the largest side only networks far thinner than the largest keep a budget. Wide ones at a
 smaller side are better (`results/photographs/README.md`), and the supernet trains in a fraction of
@@ -15,7 +15,7 @@ What a search decides stands in its `settings.json`, so that a resumed run does 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from nas.baselines.choice import Growth
@@ -25,10 +25,10 @@ from nas.latency.gpu.predictor import GpuModel
 from nas.latency.kept import Kept
 from nas.latency.profiles.profile import Subject
 from nas.latency.timing.load import CALM, free_share
-from nas.latency.timing.machine import Machine
 from nas.progress import Progress
 from nas.run.choosing import resolutions_for
 from nas.run.context import Context
+from nas.run.measure import MachineOf
 from nas.run.supernets import trained_before
 from nas.storage import cache_dir, storing
 from nas.units import format_ms
@@ -37,7 +37,6 @@ from search_spaces.data_shape import DataShape
 from search_spaces.deployment import deployed
 from search_spaces.space import SearchSpace
 
-MachineOf = Callable[[Target], Machine]
 Limits = Sequence[Sequence[float | None]]
 """Sets of budgets in ms that hold at the same time, one per target; None is no limit."""
 MOST = 1.5
@@ -81,14 +80,15 @@ def narrow_by_budgets(
         return
     smallest_and_largest = named.at([possible[0], possible[-1]])
     shape = context.data.shape
+    limits = context.budgets.budget_sets
     pairs = [
         (None, None)
-        if _was_measured(context.whole_space, target, shape)
+        if not any(budgets) or _was_measured(context.whole_space, target, shape)
         else _latencies(smallest_and_largest, target, shape, console, machine_of, measure)
-        for target in context.targets
+        for target, budgets in zip(context.targets, zip(*limits, strict=True), strict=True)
     ]
     growth = Growth((possible[0], possible[-1]), tuple(pairs))
-    ends = ends_within(possible, growth, context.budgets.budget_sets)
+    ends = ends_within(possible, growth, limits)
     if ends is None:
         return
     left = [side for side in possible if min(ends[0], ends[1] / 2) <= side <= ends[1]]

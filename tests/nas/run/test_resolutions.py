@@ -217,6 +217,13 @@ def test_nothing_is_measured_where_nothing_is_to_be_decided(
     assert not machine.measured
 
 
+def test_a_target_without_a_budget_is_not_timed(photographs: str) -> None:
+    machine = Photographed()
+    targets = (TargetChoice(hardware="cpu"), TargetChoice(hardware="t4", budgets_ms=(1000.0,)))
+    narrow_by_budgets(Context(_settings(photographs, targets=targets)), Silent(), machine)
+    assert not machine.measured
+
+
 def test_latencies_of_a_gpu_are_predicted_unless_its_space_was_measured(photographs: str) -> None:
     target = TargetChoice(hardware="t4", batch_size=256, budgets_ms=(20.0,))
     settings = _settings(photographs, targets=(target,))
