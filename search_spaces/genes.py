@@ -37,6 +37,8 @@ class Gene:
     reference: str
     weights: tuple[float, ...]
     block: tuple[int, int] | None = None
+    idle: str = "none"
+    """The kind with which a block does nothing."""
 
     @property
     def role(self) -> str:
@@ -88,12 +90,13 @@ class Gene:
     def extreme(self, largest: bool, order: Mapping[str, float] | None = None) -> int:
         """The choice at one end of the reference kind, or of the kind that is first in an order.
 
-        If `none` is a choice, it is the smallest one and never the largest.
+        If `none` is a choice, it is the smallest one. The largest one is never of a kind with
+        which the block does nothing, unless there is no other.
         """
         kinds = list(dict.fromkeys(self.kinds))
         if "none" in kinds and not largest:
             return self.kinds.index("none")
-        present = [kind for kind in kinds if kind != "none"] or kinds
+        present = [kind for kind in kinds if not (largest and kind == self.idle)] or kinds
         kind = self.reference if self.reference in present else present[0]
         if order is not None:
             kind = min(present, key=order.__getitem__)
@@ -129,12 +132,13 @@ def families(
     reference: str | None = None,
     weights: Mapping[str, float] | None = None,
     block: tuple[int, int] | None = None,
+    idle: str = "none",
 ) -> Gene:
     """A gene whose choices are families with their options; kinds are drawn before options."""
     kinds = tuple(choice.kind for choice in choices)
     shares = tuple((weights or {}).get(kind, 1.0) / kinds.count(kind) for kind in kinds)
     ranks = _ranks(choices, registry)
-    return Gene(name, tuple(choices), kinds, ranks, reference or kinds[0], shares, block)
+    return Gene(name, tuple(choices), kinds, ranks, reference or kinds[0], shares, block, idle)
 
 
 def feature_tables(genes: Sequence[Gene]) -> list[Floats]:

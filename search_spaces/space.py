@@ -336,7 +336,8 @@ def _genes(definition: SpaceDefinition) -> Iterator[Gene]:
             kinds = {choice.kind for choice in mixers}
             reference = stage.reference if stage.reference in kinds else None
             name = f"{at}.blocks.{j}.mixer"
-            yield families(name, mixers, MIXERS, reference, weights, (i, j))
+            idle = "identity" if {choice.kind for choice in channels} == {"none"} else "none"
+            yield families(name, mixers, MIXERS, reference, weights, (i, j), idle)
             name = f"{at}.blocks.{j}.channel_mixer"
             yield families(name, channels, CHANNEL_MIXERS, None, weights, (i, j))
     yield families("head", flat(definition.head), HEADS)

@@ -112,7 +112,8 @@ class Context:
             return named.at(list(self.settings.resolutions))
         if named.definition.donor is None:
             return named
-        return named.at(resolutions_for(named, max(self.data.native_size)))
+        usual, asked = resolutions_for(named, max(self.data.native_size)), self.settings.resolution
+        return named.at(usual if asked is None or asked in usual else [asked])
 
     @cached_property
     def chosen_space(self) -> Chosen:

@@ -298,6 +298,17 @@ def test_extremes_drawn_with_a_generator_show_every_family() -> None:
     assert kinds == {"depthwise", "pool", "identity", "attention", "channel"}
 
 
+def test_only_small_children_have_blocks_that_do_nothing() -> None:
+    space, own = load_space("macro"), rng()
+
+    def kinds(code: np.ndarray) -> set[str]:
+        return {block.mixer.kind for stage in space.decode(code).stages for block in stage.blocks}
+
+    assert all(kinds(space.largest(own)) == {"mbconv"} for _ in range(20))
+    assert all(kinds(space.largest(own, alike=True)) == {"mbconv"} for _ in range(20))
+    assert any("identity" in kinds(space.smallest(own)) for _ in range(20))
+
+
 def test_alike_extremes_have_one_family_in_all_blocks_that_offer_it() -> None:
     space, own, kinds = load_space("hybrid-tiny"), rng(), set()
     for _ in range(60):

@@ -20,11 +20,13 @@ from nas.errors import NotFittedError, SettingsError, SpaceError
 from nas.latency import Target
 from nas.latency.profiles.profile import Subject
 from nas.progress import Silent
+from nas.run.choosing import resolutions_for
 from nas.run.context import Context
 from nas.run.folder import read_run
 from nas.run.resolutions import ends_within, forget_times, narrow_by_budgets
 from nas.settings import Settings, TargetChoice
 from nas.storage import cache_dir
+from search_spaces import load_space
 
 POSSIBLE = [48, 64, 80, 96, 112, 128, 160, 192, 224]
 GROWTH = Growth((48, 224), ((4.8**2, 22.4**2),))
@@ -270,6 +272,19 @@ def test_a_dry_run_shows_the_space_that_a_search_would_have(
     with pytest.raises(NotFittedError, match="enough"):
         dry_run(_settings(photographs, targets=(target,)), console=Silent())
     assert shown and max(shown) < 224
+
+
+def test_one_resolution_can_be_any_that_the_space_offers(photographs: str) -> None:
+    def sides(resolution: int) -> tuple[list[int], list[int]]:
+        context = Context(_settings(photographs, budget_ms=None, resolution=resolution))
+        spaces = context.whole_space, context.space
+        return spaces[0].definition.resolution, spaces[1].definition.resolution
+
+    usual = resolutions_for(load_space("photo-mobile"), 224)
+    assert sides(128) == (usual, [128])
+    assert sides(64) == ([64], [64])
+    with pytest.raises(SpaceError, match="'photo-mobile' has no resolution 70; it has 48, 64"):
+        sides(70)
 
 
 def test_resolutions_are_those_of_the_space() -> None:
