@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from threading import Lock
 from typing import IO
 
 import torch
@@ -31,6 +32,9 @@ from nas.run.training_process import Order
 from search_spaces.parts import REGISTRIES
 
 PROGRAM = "nas.run.training_process"
+KILLED = (
+    "The system kills processes where the memory is full: close other programs, then continue."
+)
 
 
 def processes_for(trainings: int, device: torch.device) -> int:
@@ -61,7 +65,7 @@ def train_side_by_side(
     Args:
         orders: What to train.
         done: Called with the number of an order that is done, the content of its file, and its
-            seconds.
+            seconds. Then the order's files are removed.
         processes: How many at a time; they share the threads of this one.
         console: Shows how many steps of all are done.
         program: The module that each process runs.
@@ -92,7 +96,9 @@ def train_side_by_side(
         running = {pool.submit(train, n, order): n for n, order in enumerate(orders)}
         try:
             for future in as_completed(running):
-                done(running[future], *future.result())
+                number = running[future]
+                done(number, *future.result())
+                orders[number].clear()
         except BaseException:
             team.stop()
             pool.shutdown(cancel_futures=True)
@@ -106,6 +112,7 @@ class _Team:
         self._command = [sys.executable, "-m", program]
         self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         self._running: list[subprocess.Popen[bytes]] = []
+        self._stopped, self._lock = False, Lock()
 
     def __enter__(self) -> _Team:
         return self
@@ -114,9 +121,11 @@ class _Team:
         self.stop()
 
     def stop(self) -> None:
-        """End all processes."""
-        for process in self._running:
-            process.kill()
+        """End all processes, and start no others."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.kill()
 
     def train(self, order: Order, progress: Callable[[int, float], None]) -> bytes:
         """Do one order; the content of its file."""
@@ -134,37 +143,38 @@ class _Team:
                     raise error_of(*message["error"])
                 progress(message["step"], message["loss"])
             if process.wait() != 0:
-                raise _died(order, process.returncode, errors)
-        content = order.trained.read_bytes()
-        order.trained.unlink()
-        order.checkpoint.unlink(missing_ok=True)
-        return content
+                errors.seek(0)
+                said = errors.read().decode(errors="replace").strip()
+                raise _died(order, process.returncode, said) from RuntimeError(said)
+        return order.trained.read_bytes()
 
     @contextmanager
     def _started(self, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            process_group=0,  # the keyboard interrupts the parent alone
-            env=self._environment,
-        )
-        self._running.append(process)
+        with self._lock:
+            if self._stopped:
+                raise CancelledError
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                process_group=0,  # the keyboard interrupts the parent alone
+                env=self._environment,
+            )
+            self._running.append(process)
         try:
             yield process
         finally:
             process.kill()
             process.communicate()
-            self._running.remove(process)
+            with self._lock:
+                self._running.remove(process)
 
 
-def _died(order: Order, code: int, errors: IO[bytes]) -> TrialError:
-    """The error for a process that ended without a word of its own."""
-    errors.seek(0)
-    last = (errors.read().decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-    return TrialError(
-        f"{order.title}: its process ended with status {code} ({last}). What was done so far is "
-        "kept. The system kills processes where the memory is full: close other programs, then "
-        "continue."
-    )
+def _died(order: Order, code: int, said: str) -> TrialError:
+    """The error for a process that ended without a word of its own; `said` is what it printed."""
+    last = (said.splitlines() or ["no message"])[-1]
+    kept = "What was done so far is kept."
+    if code < 0:
+        kept += f" {KILLED}"
+    return TrialError(f"{order.title}: its process ended with status {code} ({last}). {kept}")

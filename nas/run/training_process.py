@@ -60,6 +60,11 @@ class Order:
         """Where a stopped training goes on."""
         return self.folder / "checkpoint.safetensors"
 
+    def clear(self) -> None:
+        """Remove both, once the network is kept."""
+        self.trained.unlink(missing_ok=True)
+        self.checkpoint.unlink(missing_ok=True)
+
 
 @dataclass
 class ProcessWorker:

@@ -98,6 +98,34 @@ def test_what_a_process_refuses_is_told_here(context: Context, tmp_path: Path) -
         _trained([_order(job, tmp_path / "0")])
 
 
+def test_after_an_error_no_further_training_begins(context: Context, tmp_path: Path) -> None:
+    refused = replace(_job(context, 0), data_id="others")
+    jobs = [refused, *(_job(context, 1, epochs=100_000) for _ in range(3))]
+    with pytest.raises(DataError, match="instead of others"):
+        _trained([_order(job, tmp_path / str(n)) for n, job in enumerate(jobs)])
+    assert not _children()
+
+
+def test_a_network_that_could_not_be_kept_is_still_there(context: Context, tmp_path: Path) -> None:
+    def full(number: int, content: bytes, seconds: float) -> None:
+        raise OSError("No space left on device")
+
+    order = _order(_job(context, 0), tmp_path / "0")
+    with pytest.raises(OSError, match="No space left"):
+        train_side_by_side([order], full, processes=1, console=Silent())
+    assert from_bytes(order.trained.read_bytes(), "test")[0]
+
+
+def test_what_a_failed_process_printed_is_in_the_log(context: Context, tmp_path: Path) -> None:
+    order = _order(_job(context, 0), tmp_path / "n0")
+    with pytest.raises(TrialError, match="n0: its process ended with status 1 ") as caught:
+        train_side_by_side(
+            [order], print, processes=1, console=Silent(), program="nas.run.no_such_program"
+        )
+    assert str(caught.value).endswith("What was done so far is kept.")
+    assert "No module named nas.run.no_such_program" in str(caught.value.__cause__)
+
+
 class _Killing(Silent):
     """Kills every training that this process has started, as soon as one has begun."""
 
