@@ -40,9 +40,8 @@ class CostScale:
 
     def place(self, codes: NDArray[np.integer]) -> NDArray[np.float64]:
         """Where codes (n, genes) lie on the scale: (n,)."""
-        wide: NDArray[np.float64] = (np.log1p(self._macs(codes)) - self._low) / (
-            self._high - self._low
-        )
+        span = max(self._high - self._low, 1e-9)  # 0 in a space of one cost
+        wide: NDArray[np.float64] = (np.log1p(self._macs(codes)) - self._low) / span
         return wide
 
     def near(self, place: float, rng: np.random.Generator) -> Codes:

@@ -62,6 +62,8 @@ class Method(Generic[T]):
     options: type[Any]
     """A frozen dataclass; pydantic checks its annotations. Each field has a default."""
     make: Callable[[Setup, Any], T]
+    teaches: bool = False
+    """Of a sampler: whether the first child of each step is large and can teach the others."""
     paper: str = ""
 
 

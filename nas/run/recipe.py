@@ -83,7 +83,8 @@ def read_recipe(
         UnknownNameError: there is no such sampler or supervision.
     """
     sampler, sampler_keys = _method(SAMPLERS, DEFAULT_SAMPLER, values)
-    usual = "teacher" if teacher else DEFAULT_SUPERVISION
+    learnt = DEFAULT_SUPERVISION if SAMPLERS[sampler].teaches else "labels"
+    usual = "teacher" if teacher else learnt
     supervision, supervision_keys = _method(SUPERVISIONS, usual, values)
     varied = [field.name for field in dataclasses.fields(Augmentation)]
     methods, switches = [*sampler_keys, *supervision_keys], [OWN_CHILDREN, TENSORBOARD]

@@ -155,6 +155,7 @@ def checkpoints_at(path: Path, key: str) -> Checkpoints:
         key=key,
         read=lambda: path.read_bytes() if path.exists() else None,
         write=lambda content: atomic_write(path, content),
+        place=str(path),
     )
 
 

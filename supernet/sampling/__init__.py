@@ -2,7 +2,7 @@
 
 A step's children are a list. Each is an architecture and the part of the step's images that it
 sees, so that several children can share one batch. A supervision that has one child teach the
-others takes the first one as the teacher.
+others takes the first one as the teacher; samplers whose first child is large say `teaches=True`.
 
 To add a sampler, add a file here that ends in `SAMPLERS.register(Method(...))`.
 """

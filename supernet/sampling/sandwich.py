@@ -58,6 +58,7 @@ class Sandwich:
         others = np.stack([self.space.smallest(rng), *drawn])
         if progress < self.options.descent:
             kept = rng.random(others.shape) < 1 - progress / self.options.descent
+            kept |= ~self.space.active(others)  # of blocks that only the largest one has
             others = self.space.canonical(np.where(kept, largest, others))
         return [Child(self.space.decode(code)) for code in (largest, *others)]
 
@@ -67,6 +68,7 @@ SAMPLERS.register(
         "sandwich",
         SandwichOptions,
         lambda setup, options: Sandwich(setup.supernet.space, options, setup.donor),
+        teaches=True,
         paper="https://arxiv.org/abs/2003.11142",
     )
 )

@@ -2,7 +2,8 @@
 
 The cost of the other children is drawn between a floor and the largest child's. The floor falls
 steadily from the largest child to the smallest, which it reaches after a share of the training.
-The largest child is in every step and comes first: it can teach the others.
+The largest child is in every step and comes first: it can teach the others. If the supernet
+started from a donor, that is the donor.
 Paper: Once-for-All, Cai et al. 2020, https://arxiv.org/abs/1908.09791, which shrinks
 one dimension after the other
 """
@@ -15,6 +16,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from search_spaces.architecture import Architecture
 from supernet.costs import CostScale
 from supernet.method import Method
 from supernet.sampling import SAMPLERS, Child, Moment
@@ -32,13 +34,17 @@ class ShrinkingOptions:
 class Shrinking:
     """The largest child, and others above a floor that falls."""
 
-    def __init__(self, scale: CostScale, options: ShrinkingOptions) -> None:
+    def __init__(
+        self, scale: CostScale, options: ShrinkingOptions, donor: Architecture | None = None
+    ) -> None:
+        self.donor = None if donor is None else scale.space.encode(donor)
         self.scale, self.options = scale, options
 
     def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
         """The largest first."""
         space = self.scale.space
-        codes, floor = [space.largest(rng)], self.floor(moment)
+        floor = self.floor(moment)
+        codes = [space.largest(rng) if self.donor is None else self.donor]
         if floor < 1.0:
             places = floor + (1.0 - floor) * rng.random(self.options.children)
             codes += [self.scale.near(place, rng) for place in places]
@@ -55,7 +61,8 @@ SAMPLERS.register(
     Method(
         "shrinking",
         ShrinkingOptions,
-        lambda setup, options: Shrinking(CostScale.of(setup), options),
+        lambda setup, options: Shrinking(CostScale.of(setup), options, setup.donor),
+        teaches=True,
         paper="https://arxiv.org/abs/1908.09791",
     )
 )

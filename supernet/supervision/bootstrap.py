@@ -142,7 +142,7 @@ class Bootstrap(Supervision):
     def _follow(self) -> None:
         """Move the averages towards the weights; in the first step they become the weights."""
         done = int(self.steps)
-        # Early averages follow the weights closely, as in timm's ModelEmaV3.
+        # Early averages follow the weights closely.
         momentum = min(self.options.momentum, done / (done + 10))
         averages = [self.get_buffer(name) for name in self._names]
         torch._foreach_lerp_(averages, list(self._weights), 1 - momentum)

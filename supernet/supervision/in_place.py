@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from search_spaces.errors import TrainingError
 from supernet.method import Method
 from supernet.supervision import SUPERVISIONS, Step, Supervision
 
@@ -49,11 +50,14 @@ class InPlaceDistillation(Supervision):
         The teacher's has no gradient in steps in which it rests; without others it never does.
 
         Raises:
-            ValueError: the teacher does not see all images of the step.
+            TrainingError: the teacher does not see all images of the step.
         """
         teacher, *others = step.children
         if others and (teacher.begin, teacher.end) != (0.0, 1.0):
-            raise ValueError("The first child teaches the others, so it needs the whole batch.")
+            raise TrainingError(
+                "With in-place distillation the first child teaches the others, so it needs the "
+                "whole batch. This sampler gives it a part: add --recipe supervision=labels."
+            )
         rests = bool(others) and step.moment.step % self.teacher_every > 0
         with torch.no_grad() if rests else nullcontext():
             scores = step.scores(teacher)

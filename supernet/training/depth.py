@@ -2,8 +2,8 @@
 
     rate of a place = peak * decay ^ (places behind it)
 
-Places are the stem, each block (with the downsampling before it) and the head, by the names that
-`search_spaces.parts` gives them. Paper: BEiT, Bao et al. 2021, https://arxiv.org/abs/2106.08254
+Places are the stem (with the position), each block (with the downsampling before it) and the head,
+by the names that `search_spaces.parts` gives them. Paper: BEiT, Bao et al. 2021, https://arxiv.org/abs/2106.08254
 (Appendix), after ULMFiT, Howard and Ruder 2018, https://arxiv.org/abs/1801.06146 (Section 3.2)
 """
 
@@ -30,8 +30,8 @@ def rate_shares(names: Iterable[str], decay: float) -> dict[str, float]:
 
 
 def _place(name: str) -> tuple[float, float]:
-    """Stage and block; the stem comes before all, anything else (such as the head) after all."""
-    if name.startswith("stem."):
+    """Stage and block; stem and position come before all, anything else (the head) after all."""
+    if name.startswith(("stem.", "position.")):
         return _FIRST
     found = _BLOCK.match(name)
     return _LAST if found is None else (float(found[1]), float(found[2] or 0))

@@ -46,6 +46,7 @@ class Checkpoints:
             those that do not lead have no bytes to store.
         seconds: The shortest time between two checkpoints; it does not change the result.
         clock: Returns the present time in seconds.
+        place: Where they are kept, for a person who reads that one is refused.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Checkpoints:
     write: Callable[[bytes], None]
     seconds: float = CHECKPOINT_SECONDS
     clock: Callable[[], float] = time.monotonic
+    place: str = "the checkpoint"
 
 
 def run_steps(
@@ -176,8 +178,9 @@ class _Training:
         tensors, description = from_bytes(content, f"of {checkpoints.key}")
         if description["key"] != checkpoints.key:
             raise CheckpointError(
-                f"The checkpoint belongs to {description['key']}, not to {checkpoints.key}. "
-                "Delete it to start again."
+                f"A training with other settings was stopped here, and its checkpoint is kept. "
+                f"Give the same settings to continue it, or delete {checkpoints.place} to start "
+                "anew."
             )
         self.optimisation.load(tensors, description["step"])
         self.teaching.remember(tensors, description["sampler"])

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_spaces.errors import TrainingError
 from supernet.training.depth import rate_shares
 from supernet.training.recipe import Recipe
 
@@ -47,18 +48,36 @@ class Optimisation:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Clip, update and average what has a gradient, then drop the gradients."""
+        """Clip, update and average what has a gradient, then drop the gradients.
+
+        Raises:
+            TrainingError: a gradient is not finite; the weights are left as they were.
+        """
         touched = {n: p for n, p in self.parameters.items() if p.grad is not None}
-        nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
+        norm = nn.utils.clip_grad_norm_(touched.values(), self.recipe.clip_norm)
+        if not norm.isfinite():
+            raise TrainingError(
+                f"The training has diverged: the gradients of step {self.step_number} are not "
+                "finite. A lower learning rate may help, such as --recipe learning_rate="
+                f"{self.recipe.learning_rate / 4:g}."
+            )
         for group in self.adamw.param_groups:
             group["lr"] = group["share"] * self.learning_rate(self.step_number)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         self.step_number += 1
-        # Early averages follow the weights closely, as in timm's ModelEmaV3.
-        decay = min(self.recipe.ema_decay, self.step_number / (self.step_number + 10))
         averages = [self.averages[name] for name in touched]
-        torch._foreach_lerp_(averages, list(touched.values()), 1 - decay)
+        shares = [1 - self._decay(parameter) for parameter in touched.values()]
+        torch._foreach_lerp_(averages, list(touched.values()), shares)
+
+    def _decay(self, parameter: nn.Parameter) -> float:
+        """How much of an average stays in an update of its weight.
+
+        Early averages follow closely. What is early is counted in updates of the weight itself:
+        some weights of a supernet are used in one of many steps only.
+        """
+        updates = float(self.adamw.state[parameter]["step"])
+        return min(self.recipe.ema_decay, updates / (updates + 10))
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters with the same rate and weight decay; vectors and scalars do not decay."""

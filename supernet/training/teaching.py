@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from search_spaces.progressive_norm import layer_share_at, set_layer_share
+from search_spaces.progressive_norm import layer_share_at, progressive
 from supernet.batches import TrainingData
 from supernet.randomness import Stream, generator, seeded
 from supernet.sampling import Child, LearningSampler, Moment, Sampler
@@ -64,6 +64,7 @@ class Teaching:
         self._maps, self._data, self._batch_size = maps, data, recipe.batch_size
         self._seed, self._recipe = seed, recipe
         self._device = next(network.parameters()).device
+        self._progressive = progressive(network)
         self.memory_plan = MemoryPlan(recipe, self.workers)
         self.notes: list[str] = []
         """What a person should be told about the steps so far."""
@@ -81,7 +82,8 @@ class Teaching:
         Returns:
             Its first `loss`, and the cosines between gradients that the recipe asks for.
         """
-        set_layer_share(self.network, layer_share_at(number, self.steps))
+        for module in self._progressive:
+            module.layer_share = layer_share_at(number, self.steps)
         moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
         children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
         step, loss, cosines = self._within_memory(lambda: self._run(moment, children, counter))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import supernet.supervision
+from search_spaces.errors import TrainingError
 from search_spaces.space import SearchSpace
 from supernet.method import Method, NoOptions, Setup
 from supernet.sampling import SAMPLERS, Child, Moment
@@ -198,7 +199,7 @@ def test_a_teacher_that_sees_part_of_the_batch_is_refused(small_space: SearchSpa
     method = SUPERVISIONS["in-place"]
     step = Canned(small_space, [torch.zeros(4, 3)] * 2, torch.zeros(4, 3))
     step.children[0] = Child(step.children[0].architecture, 0.0, 0.5)
-    with pytest.raises(ValueError, match="teaches the others, so it needs the whole batch"):
+    with pytest.raises(TrainingError, match="teaches the others, so it needs the whole batch"):
         list(method.make(None, method.options()).losses(step))  # type: ignore[arg-type]
 
 

@@ -16,6 +16,7 @@ from supernet.training.recipe import Recipe
 
 NAMES = [
     "stem.body.weight",
+    "position.learned.body.weight",
     "stages.0.blocks.0.mixer.norm.weight",
     "stages.0.blocks.1.channel_mixer.body.weight",
     "stages.1.downsampling.body.weight",
@@ -28,7 +29,7 @@ NAMES = [
 
 def test_each_place_has_a_share_of_the_rate_of_the_next_one() -> None:
     shares = rate_shares(NAMES, 0.5)
-    assert list(shares.values()) == [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 4, 1 / 2, 1.0, 1.0]
+    assert list(shares.values()) == [1 / 32, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 4, 1 / 2, 1.0, 1.0]
 
 
 def test_a_decay_of_one_changes_nothing() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.errors import TrainingError
 from supernet.evaluation import evaluate
 from supernet.training.optimisation import Optimisation
 from supernet.training.recipe import Recipe
@@ -74,6 +75,30 @@ def test_averages_follow_the_weights() -> None:
     torch.testing.assert_close(state.averages["weight"], average)
     state.adopt_averages()
     torch.testing.assert_close(model.weight.detach(), average)
+
+
+def test_an_average_counts_the_updates_of_its_own_weight() -> None:
+    """A weight that is used in one of many steps is averaged as if there were no other steps."""
+    model, state = _state(ema_decay=0.99, learning_rate=0.1)
+    average, updates = model.bias.detach().clone(), 0
+    for step in range(60):
+        (model.weight.sum() + (model.bias.sum() if step % 20 == 5 else 0)).backward()
+        state.step()
+        if step % 20 == 5:
+            updates += 1
+            decay = updates / (updates + 10)
+            average = decay * average + (1 - decay) * model.bias.detach()
+    assert updates == 3
+    torch.testing.assert_close(state.averages["bias"], average)
+
+
+def test_a_diverged_training_ends_and_leaves_the_weights() -> None:
+    model, state = _state()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    (model.weight.sum() + model.bias.sum() * float("nan")).backward()
+    with pytest.raises(TrainingError, match=r"has diverged: .* step 0 .*learning_rate=0\.001\."):
+        state.step()
+    assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
 
 
 def test_swapping_averages_twice_changes_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -52,6 +53,38 @@ def test_the_sandwichs_largest_child_is_of_one_family_as_often_as_asked(setup: S
             blocks = [block for stage in largest.architecture.stages for block in stage.blocks]
             found.append(len({block.channel_mixer.kind for block in blocks}) == 1)
         assert np.mean(found) == pytest.approx(share, abs=0.12)
+
+
+def test_children_that_come_down_from_the_largest_are_not_given_the_first_choice(
+    setup: Setup,
+) -> None:
+    """A block beyond a drawn child's depth, where it has no choices, has those of the largest."""
+    space, sandwich, found = setup.supernet.space, sampler(setup, "sandwich", descent=1.0), []
+    deepest = len(space.definition.stages[1].mixers_of(2))
+    for step in range(150):
+        children = sandwich.children(Moment(70, 100), np.random.default_rng(step))
+        for child in children[2:]:
+            blocks = child.architecture.stages[1].blocks
+            found += [str(blocks[2].mixer)] if len(blocks) == 3 else []
+    assert len(found) > 100
+    assert Counter(found)["depthwise(kernel=3)"] < 2 * len(found) / deepest
+
+
+@pytest.mark.parametrize("name", [method.name for method in SAMPLERS if method.teaches])
+def test_a_donor_is_the_first_child_of_every_step(setup: Setup, name: str) -> None:
+    space = setup.supernet.space
+    donor = space.decode(space.sample(1, np.random.default_rng(5))[0])
+    chosen = sampler(dataclasses.replace(setup, donor=donor), name)
+    for step in (0, 50, 99):
+        first, *_ = chosen.children(Moment(step, 100), np.random.default_rng(step))
+        assert first.architecture == donor
+
+
+def test_a_space_of_one_cost_has_a_scale(setup: Setup) -> None:
+    space = setup.supernet.space
+    same = CostScale(space, lambda codes: np.ones(len(codes)))
+    with np.errstate(all="raise"):
+        assert space.contains(same.near(0.5, np.random.default_rng(0))[None]).all()
 
 
 @pytest.mark.parametrize("place", [0.02, 0.25, 0.5, 0.75, 0.98])

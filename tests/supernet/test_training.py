@@ -111,8 +111,8 @@ def test_a_checkpoint_of_something_else_is_refused(
     space: SearchSpace, blobs: TrainingData
 ) -> None:
     content = to_bytes({}, {"key": "other", "step": 0, "curve": [], "losses": []})
-    checkpoints = Checkpoints("mine", lambda: content, lambda _: None)
-    with pytest.raises(CheckpointError, match="belongs to other, not to mine"):
+    checkpoints = Checkpoints("mine", lambda: content, lambda _: None, place="some/file")
+    with pytest.raises(CheckpointError, match=r"other settings .*delete some/file to start anew"):
         _weights(space, blobs, checkpoints)
 
 

@@ -33,6 +33,8 @@ def test_each_value_goes_where_it_belongs() -> None:
     assert (read.recipe, read.epochs_given) == (Recipe(epochs=7, batch_size=32), True)
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1, mixup=0.3)
     assert (str(read.sampler), str(read.supervision)) == ("uniform, children=4", "labels")
+    assert str(read_recipe({"sampler": "fair"}).supervision) == "labels"  # none of them can teach
+    assert read_recipe({"sampler": "shrinking"}).supervision.method.name == "in-place"
     assert read_recipe({"supervision.label_weight": 0}).supervision.options.label_weight == 0.0
 
 
