@@ -88,10 +88,11 @@ class PrimalDual:
         return evenly(codes, cost(codes), _ASKED)
 
     def draw(self, n: int) -> Codes:
-        """Codes drawn from the gates of all budgets: (n, genes)."""
+        """Codes drawn from the gates of all budgets, mixed: (n, genes)."""
         each = -(-n // len(self._solved))
         drawn = [self._gates.draw(each, self._rng, values) for values in self._solved]
-        return np.concatenate(drawn)[:n]
+        mixed: Codes = self._rng.permutation(np.concatenate(drawn))[:n]
+        return mixed
 
     def _rounded(self, cost: Cost, budget: float) -> list[Codes]:
         """The likeliest drawn code within the budget, (genes,); none if no drawn code is."""
