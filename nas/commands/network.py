@@ -19,6 +19,7 @@ from nas.errors import RunError, SettingsError, SpaceError
 from nas.export.description import ARCHITECTURE_FILE, read_architecture
 from nas.run.context import Context
 from nas.run.folder import read_run
+from nas.run.verify import verified_members
 from nas.search.front_file import read_front
 from nas.settings import Settings
 from search_spaces import Architecture, build_network
@@ -37,11 +38,14 @@ class NamedArchitecture:
     run: Settings | None = None
 
     def completed(self, settings: Settings) -> Settings:
-        """The settings, with the run's space and data if they have none."""
+        """The settings, with the run's space, resolutions and data if they have none."""
         if self.run is None:
             return settings
         missing = {"space", "data"} - settings.model_fields_set
-        missing |= {"reading"} if "data" in missing else set()
+        if "data" in missing:
+            missing.add("reading")
+        if "space" in missing:
+            missing |= {"resolution", "resolutions"} - settings.model_fields_set
         return settings.model_copy(update={name: getattr(self.run, name) for name in missing})
 
 
@@ -95,7 +99,9 @@ def _on_front(path: Path, id: str) -> NamedArchitecture:
             f"'{run.path}' has no front yet: its search has not finished, or found nothing. "
             f"Continue with: nas resume {run.path}"
         )
-    front = {member.id: member for member in read_front(run.path / "front.json")}
+    verified = verified_members(run.path)
+    members = read_front(run.path / "front.json") if verified is None else verified
+    front = {member.id: member for member in members}
     if id not in front:
         raise RunError(
             f"There is no '{id}' on the front of '{run.path}'. There are: {', '.join(front)}."

@@ -1,11 +1,11 @@
 """Predicts how long one network takes on a target, without running it: `nas predict`.
 
-device               network                        basis of the prediction
-a GPU                any                            its launches, corrected by networks that
-`nas measure` timed on the same target
-cpu, a board, a GPU  architecture of a space that   this measurement of the space
-was measured there
-cpu                  model of timm, published one   the times of its operations
+device                 network                         basis of the prediction
+a GPU                  any                             its launches, corrected by networks that
+                                                       `nas measure` timed on the same target
+cpu, a board, a GPU    architecture of a space that    this measurement of the space
+                       was measured there
+cpu                    model of timm, published one    the times of its operations
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def predict(
 
     Args:
         network: `timm:NAME`, `published:NAME`, an architecture file, RUN/ID or RUN:ID.
-        settings: The target, the space and the data; a member of a run brings its space and data.
+        settings: The target, the space and the data. A member of a run brings its space and data;
+            for a GPU where its space was not measured it is predicted with three channels if the
+            settings name no data, so that the run's images need not be there.
         confidence: Share of networks whose latency lies within the interval.
         explain: Whether the document lists the longest launches.
         measured: Another GPU, and the milliseconds measured there with the same runtime,

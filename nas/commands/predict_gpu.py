@@ -67,9 +67,13 @@ def predict_on_gpu(asked: OnGpu) -> Outcome:
     """
     gpu = GpuModel(asked.target)
     gpu.half_width(asked.confidence)  # raises the error of a wrong one before the slow tracing
-    correction = None if asked.measured else correction_of(asked.target, gpu.model.id)
+    correction, there = None, None
+    if asked.measured is None:
+        correction = correction_of(asked.target, gpu.model.id)
+    else:
+        there = GpuModel(dataclasses.replace(asked.target, device=asked.measured[0]))
     try:
-        found = _found(asked, gpu, correction)
+        found = _found(asked, gpu, correction, there)
     except Exception as error:  # whatever the network raises
         _, height, width = asked.network.shape
         raise SettingsError(
@@ -94,12 +98,20 @@ def predict_on_gpu(asked: OnGpu) -> Outcome:
     return Outcome((headline(document), *_facts(gpu, found)), document)
 
 
-def _found(asked: OnGpu, gpu: GpuModel, correction: FewShot | None) -> Found:
-    """The time predicted from the launches, scaled by the measurements."""
+def _found(
+    asked: OnGpu, gpu: GpuModel, correction: FewShot | None, there: GpuModel | None
+) -> Found:
+    """The time predicted from the launches, scaled by the measurements.
+
+    Args:
+        asked: The network and its target.
+        gpu: The target's model.
+        correction: By other networks measured on the target.
+        there: The model of the GPU on which this network was measured.
+    """
     time = gpu.network(asked.network.module, asked.batch, asked.confidence)
-    if asked.measured is not None:
+    if asked.measured is not None and there is not None:
         device, measured_ms = asked.measured
-        there = GpuModel(dataclasses.replace(asked.target, device=device))
         ms = there.network(asked.network.module, asked.batch).prediction.ms
         half_width = gpu.half_width(asked.confidence, "known")
         scaled = time.corrected(measured_ms / float(ms[0]), half_width)

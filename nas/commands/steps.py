@@ -19,7 +19,7 @@ from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
 from nas.run.context import Context
 from nas.run.export import DEFAULT_FORMATS, export_all, networks_of
-from nas.run.front import Front
+from nas.run.front import Front, network_folder
 from nas.run.inputs import say_data
 from nas.run.known_latencies import known_of
 from nas.run.measure import MachineOf
@@ -172,9 +172,14 @@ def retrain(
             console.say(line)
         if cluster is None:
             keep_helpful_threads(console)
-        retrain_all(
-            work, front.chosen(top), lambda: supernet_of(work.context, console, cluster), how
-        )
+        members, done = front.chosen(top), results_of(work.path)
+        for member in members:
+            if member.id in done:
+                console.say(
+                    f"{member.id} was retrained before and stays as it is (--top N retrains more; "
+                    f"delete {network_folder(work.path, member.id)} to train it anew)"
+                )
+        retrain_all(work, members, lambda: supernet_of(work.context, console, cluster), how)
         return result_of(work.path, work.context)
 
 

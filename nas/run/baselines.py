@@ -121,11 +121,12 @@ def _limits(front: Front) -> list[tuple[float | None, ...]]:
 
 
 def _epochs(work: Work) -> int:
-    """Passes over the images: those of the supernet and of the training alone."""
+    """Passes over the images that the best network has had: the supernet's, and those alone."""
     s, context = work.settings, work.context
     if s.baseline_epochs is not None:
         return s.baseline_epochs
-    return context.recipe.epochs + (recipe_of(context, asked_by(s)).epochs if s.retrain_top else 0)
+    alone = recipe_of(context, asked_by(s)).epochs if s.retrain_top else 0
+    return alone if alone and s.from_scratch else context.recipe.epochs + alone
 
 
 def _train(work: Work, waiting: Sequence[Stock], epochs: int) -> None:

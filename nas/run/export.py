@@ -23,7 +23,7 @@ def child(work: Work, member: FrontMember, trained: TrainedSupernet) -> Trained:
     network = trained.supernet.extract(member.architecture)
     images = context.evaluation_images.calibration(member.architecture.resolution)
     calibrate(network, (x.to(context.device) for x in images))
-    return Trained(network, {"validation_accuracy": member.accuracy})
+    return Trained(network, {"validation_accuracy": member.accuracy}, from_scratch=False)
 
 
 def networks_of(
@@ -57,8 +57,6 @@ def export_chosen(
 def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) -> list[Path]:
     """Write each network to its folder: architecture and weights, then the other `formats`."""
     data, donor = DataDescription.of(work.context.data), work.context.donor
-    fresh = donor is None or work.settings.from_scratch
-    origin = None if fresh or donor is None else donor.describe()
     folders = []
     for each in networks:
         folder = network_folder(work.path, each.network.architecture.id)
@@ -68,7 +66,7 @@ def export_all(work: Work, networks: Sequence[Trained], formats: Sequence[str]) 
             data=data,
             scores=each.scores,
             formats=tuple(formats),
-            pretrained=origin,
+            pretrained=None if donor is None or each.from_scratch else donor.describe(),
         )
         work.console.say(f"exported to {folder}")
         folders.append(folder)
@@ -81,10 +79,11 @@ def export_recommended(
     recommended: Sequence[Recommendation],
     supernet: TrainedSupernet,
 ) -> None:
-    """Export what is recommended and has no folder yet, with the supernet's weights.
+    """Export what is recommended and was not exported.
 
-    That is a member that became the best when the finished networks were measured again.
+    That is a member that became the best when the finished networks were measured again, or when
+    others were retrained by a command of their own.
     """
     wanted = {each.id for each in recommended if each.path is None}
-    networks = [child(work, member, supernet) for member in front.members if member.id in wanted]
-    export_all(work, networks, DEFAULT_FORMATS)
+    members = [member for member in front.members if member.id in wanted]
+    export_all(work, networks_of(work, members, lambda: supernet), DEFAULT_FORMATS)

@@ -16,6 +16,7 @@ from pathlib import Path
 from nas.errors import ClusterError
 from nas.result import shown_metric
 from nas.run.work import Work
+from nas.search.engine import SearchProgress
 from nas.search.records import Record
 from nas.search.study import mirror
 from nas.search.study_places import StudyDatabase, StudyFile, StudyPlace
@@ -36,10 +37,13 @@ class RunningStudy:
         self._records: list[Record] = []
         self._next = time.monotonic() + _UPDATE_SECONDS
 
-    def add(self, record: Record) -> None:
-        """Take note of an evaluation."""
-        self._records.append(record)
-        if time.monotonic() >= self._next:
+    def add(self, now: SearchProgress) -> None:
+        """Take note of an evaluation.
+
+        While a resumed search reads its record, the study knows more than that.
+        """
+        self._records.append(now.record)
+        if not now.replayed and time.monotonic() >= self._next:
             self.update()
 
     def update(self) -> None:

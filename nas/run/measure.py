@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from nas.result import FrontMember
 from nas.run.front import Front
 from nas.run.work import Work
 from nas.search.objectives import limits_in_words
+from nas.settings import Settings
 from nas.storage import atomic_write, read_document
 from nas.units import format_ms
 
@@ -34,15 +36,14 @@ USELESS = 0.5
 
 FEWEST, EQUAL_SPEED = 3, 1.25
 """A median of fewer networks, or one that differs by a smaller factor, is not worth a word."""
-_AGAIN = "`nas measure` with the --space, --data and target of this run"
 _SPEED = {
     "cpu": (
         "this machine is {change} now than when its latencies were measured",
-        f"Close other programs and search again, or measure the machine again: {_AGAIN}.",
+        "Close other programs and search again, or measure the machine again",
     ),
     "other": (
         "the device is {change} than the model of it",
-        f"Measure networks on it, which correct the predictions from then on: {_AGAIN}.",
+        "Measure networks on it, which correct the predictions from then on",
     ),
 }
 """The cause, and what to do."""
@@ -87,7 +88,7 @@ def measure(work: Work, front: Front, machine_of: MachineOf | None = None) -> Fr
         named = ", ".join(member.id for member in over)
         work.console.say(f"measured beyond the budget, so left out: {named}")
     notes = [
-        *unlike_predicted(measured, targets),
+        *unlike_predicted(measured, targets, work.settings),
         *unanswered(measured, work.context.target_names),
     ]
     for line in notes:
@@ -134,14 +135,22 @@ def only_predicted(targets: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def unlike_predicted(front: Front, targets: Sequence[dict[str, Any]]) -> list[str]:
+def unlike_predicted(
+    front: Front, targets: Sequence[dict[str, Any]], settings: Settings
+) -> list[str]:
     """A note for each target on which most networks are much slower or faster than predicted.
 
     Args:
         front: With its measured latencies.
         targets: What `measured.json` says.
+        settings: The run's.
     """
-    said = []
+    said, sides = [], settings.resolutions or ()
+    options = "--space, --data and target of this run"
+    if settings.resolution is not None:
+        options += f" and --resolution {settings.resolution}"
+    if sides:
+        options += f" and --resolutions {','.join(map(str, sides))}"
     for target in targets:
         latencies = [at for member in front.members for at in member.latencies]
         ratios = [
@@ -155,7 +164,8 @@ def unlike_predicted(front: Front, targets: Sequence[dict[str, Any]]) -> list[st
             said.append(
                 f"networks on {target['name']} take {times:.2f} times as long as predicted "
                 f"(median of {len(ratios)}): "
-                f"{why.format(change='slower' if times > 1 else 'faster')}. {what}"
+                f"{why.format(change='slower' if times > 1 else 'faster')}. {what}: "
+                f"`nas measure` with the {options}."
             )
     return said
 
@@ -235,15 +245,28 @@ def _finalists_on(
 
 def _nothing_kept(front: Front, names: Sequence[str]) -> InfeasibleError:
     asked = " or ".join(limits_in_words(limits, names) for limits in front.budgets.budget_sets)
-    fastest = min(
-        latency.measured_ms
-        for member in front.members
-        for latency in member.latencies
-        if latency.measured_ms is not None
+
+    def excess(member: FrontMember) -> float:
+        """Measured over allowed where that is most, for the budgets that suit it best."""
+        return min(
+            max(
+                (
+                    at.measured_ms / limit
+                    for at, limit in zip(member.latencies, limits, strict=True)
+                    if limit is not None and at.measured_ms is not None
+                ),
+                default=math.inf,
+            )
+            for limits in front.budgets.budget_sets
+        )
+
+    closest = [at for at in min(front.members, key=excess).latencies if at.measured_ms is not None]
+    took = " and ".join(
+        f"{format_ms(at.ms)}{f' on {at.target}' if len(names) > 1 else ''}" for at in closest
     )
     return InfeasibleError(
         f"All {len(front.members)} architectures of the front are predicted to keep the budget of "
-        f"{asked}, but none was measured within it: the fastest took {format_ms(fastest)}. The "
+        f"{asked}, but none was measured within it: the closest took {took}. The "
         "machine is slower now than when its latencies were measured. Close other programs and "
         "continue, or raise --budget."
     )

@@ -36,7 +36,8 @@ def rank(work: Work, front: Sequence[FrontMember], plan: Plan, count: int) -> Ra
         work: The run.
         front: Its front, fastest first.
         plan: How they are trained.
-        count: How many, those trained before included; fewer if the run has evaluated fewer.
+        count: How many at least, those trained before included; fewer if the run has evaluated
+            fewer.
 
     Raises:
         RunError: the run has evaluated too few architectures.
@@ -90,7 +91,7 @@ def _chosen(
     before = [place[id] for id in kept if id in place]
     before = list(dict.fromkeys((*before, *trained_before(work, plan, known.records))))
     if len(before) >= count:
-        return before[:count]
+        return before
     best = [place[member.id] for member in front if member.id in place]
     of_front = along(best, int(np.ceil(FRONT_SHARE * count))).tolist()
     chosen = list(dict.fromkeys((*before, *of_front)))[:count]

@@ -1,6 +1,7 @@
 """The network to use within each budget set, why, and whether the search paid.
 
-Networks are chosen by their validation scores. The test split only says how good the choice is.
+Our networks are chosen by their validation scores. The test split only says how good the choice
+is. It also says which stock network is the best, so that ours are compared with the strongest.
 """
 
 from __future__ import annotations
@@ -72,10 +73,11 @@ def _recommended(
 
 
 def _best(finished: Finished, members: Sequence[FrontMember]) -> FrontMember:
-    """The best by the scores of the search, or of several that were trained alone the best then.
+    """The best member within the budgets.
 
-    Scores after training alone are not compared with others: it changes a loss more than an
-    accuracy.
+    If the search's best one was trained alone, it is the best of those that were, by their scores
+    after that. These are not compared with scores on shared weights: training alone changes a loss
+    more than an accuracy.
     """
     results = finished.retrained
     if members[0].id not in results:
@@ -167,8 +169,10 @@ def _sentence(gain: Difference, ours: FrontMember, best: StockNetwork, budget: s
     equal = f"no clear difference in accuracy ({100 * gain.value:+.1f} points, {interval}) from"
     if theirs is not None and mine <= FASTER * theirs:
         return f"The search paid in time: {equal} {other}, in {instead}."
-    time = f" ({instead})" if instead else ""
-    return f"The search did not pay: {equal} {other}, which is no slower{time}."
+    if theirs is None:
+        return f"The search did not pay: {equal} {other}."
+    slower = "no slower" if theirs <= mine else "hardly slower"
+    return f"The search did not pay: {equal} {other}, which is {slower} ({instead})."
 
 
 def _nothing_fits(finished: Finished, tested: Sequence[StockNetwork], budget: str) -> str:

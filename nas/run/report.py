@@ -43,8 +43,9 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
     context, problem = work.context, problem_of(work.context, known, trained)
     result, records = result_of(work.path, context), read_records(work.path / "evaluations.jsonl")
     if work.settings.searcher != "random":
-        count = _evaluations_at_random(records)
-        search_children(work, problem, trained, "random", "random.jsonl", evaluations=count)
+        count, file = _evaluations_at_random(records), "random.jsonl"
+        if len(read_records(work.path / file)) < count:
+            search_children(work, problem, trained, "random", file, evaluations=count)
     best = front_of(work.path, context).chosen(1)  # the most accurate first
     content = ReportContent(
         title=work.path.name,

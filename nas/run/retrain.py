@@ -15,6 +15,7 @@ from nas.run.front import network_folder
 from nas.run.network_job import NetworkJob
 from nas.run.retraining import Retraining
 from nas.run.supernets import TrainedSupernet
+from nas.run.trained import results_of
 from nas.run.trainings import OnCluster, Plan, train_all
 from nas.run.work import Work
 from nas.storage import atomic_write
@@ -41,14 +42,10 @@ def retrain_all(
     Raises:
         TrialError: a network failed on the cluster, or took too long; the others are kept.
     """
-    waiting = [
-        member
-        for member in members
-        if not (network_folder(work.path, member.id) / "result.json").exists()
-    ]
+    plan, done = Plan(work, supernet, how), results_of(work.path)
+    waiting = [member for member in members if member.id not in done]
     if not waiting:
         return
-    plan = Plan(work, supernet, how)
 
     def keep(job: NetworkJob, network: Network, curve: Curve, seconds: float) -> None:
         _keep(work, job, network, curve, seconds)

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nas.errors import SettingsError
-from nas.export.load import load_exported
+from nas.export import DataDescription
+from nas.export.load import load_exported, read_description
 from nas.retrain.stored_teacher import MOST_CLASSES, write
 from nas.run.folder import find_run
 from nas.run.front import network_folder
@@ -22,6 +24,8 @@ from supernet.calibration import calibrate
 from supernet.training.recipe import Recipe
 
 LARGEST = "largest"
+ALIKE = 0.1
+"""Share of a deviation by which means and deviations of the pixels may differ."""
 
 
 def teacher_named(work: Work, name: str, supernet: Callable[[], TrainedSupernet]) -> Network:
@@ -42,14 +46,48 @@ def teacher_named(work: Work, name: str, supernet: Callable[[], TrainedSupernet]
         return _largest(work, supernet())
     folder = Path(name)
     if not folder.exists():
+        if len(folder.parts) < 2:
+            raise SettingsError(
+                f"There is no network '{name}' to learn from. --teacher takes largest (of the "
+                "supernet), RUN/ID, or the folder of an exported network."
+            )
         folder = network_folder(find_run(folder.parent), folder.name)
     network = load_exported(folder)
-    if network.data_shape != work.context.data.shape:
-        raise SettingsError(
-            f"The teacher '{name}' is for images with {network.data_shape}, and the data has "
-            f"{work.context.data.shape}. Name a network that was trained on the same classes."
-        )
+    _check_images(name, read_description(folder).data, DataDescription.of(work.context.data))
     return network.to(work.context.device)
+
+
+def _check_images(name: str, taught: DataDescription, data: DataDescription) -> None:
+    """Refuse a teacher whose answers would mean something else on these images.
+
+    Raises:
+        SettingsError: it reads other images or has other classes than the data.
+    """
+    if taught.shape != data.shape:
+        raise SettingsError(
+            f"The teacher '{name}' is for images with {taught.shape}, and the data has "
+            f"{data.shape}. Name a network that was trained on the same classes."
+        )
+    if taught.classes != data.classes:
+        raise SettingsError(
+            f"The teacher '{name}' has the classes {', '.join(taught.classes)}, and the data has "
+            f"{', '.join(data.classes)}. Name a network that was trained on the same classes."
+        )
+    if not _normalised_alike(taught, data):
+        raise SettingsError(
+            f"The teacher '{name}' was trained on images with other means and deviations of "
+            "their pixels, such as those of a pretrained network. Name a network whose supernet "
+            "started as this run's did."
+        )
+
+
+def _normalised_alike(one: DataDescription, other: DataDescription) -> bool:
+    """Whether both prepare images as good as equally; other splits of images differ a little."""
+    return (
+        one.scale == other.scale
+        and np.allclose(one.mean, other.mean, rtol=0.0, atol=ALIKE * min(one.std))
+        and np.allclose(one.std, other.std, rtol=ALIKE, atol=0.0)
+    )
 
 
 def answers_of(work: Work, teacher: Network, recipe: Recipe, seed: int) -> tuple[bytes, str]:

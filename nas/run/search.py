@@ -63,7 +63,7 @@ def search_children(
     record: str,
     *,
     evaluations: int | None = None,
-    watch: Callable[[Record], None] | None = None,
+    watch: Callable[[SearchProgress], None] | None = None,
 ) -> list[Record]:
     """Let a searcher ask for architectures, and evaluate them; continues from the record.
 
@@ -87,7 +87,7 @@ def search_children(
 
         def progress(now: SearchProgress) -> None:
             if watch is not None:
-                watch(now.record)
+                watch(now)
             advance(now.done, ", ".join(filter(None, (f"best {now.best:.2%}", now.note))))
 
         return search(

@@ -67,7 +67,7 @@ def result_of(path: Path, context: Context) -> RunResult:
         evaluations=len(read_records(path / "evaluations.jsonl")),
         exported=tuple(exported),
         report=report if report.exists() else None,
-        notes=tuple(_notes(path, front, finished, context.target_names)),
+        notes=tuple(_notes(path, front, finished, context)),
         confidence=context.settings.confidence,
         metric=shown_metric(context.metric),
         recommended=tuple(recommend(known)) if comparison.test_images else (),
@@ -102,10 +102,9 @@ def _stock(path: Path, comparison: Comparison) -> tuple[StockNetwork, ...]:
     return tuple(found)
 
 
-def _notes(
-    path: Path, front: Front, finished: tuple[str, ...], names: tuple[str, ...]
-) -> list[str]:
+def _notes(path: Path, front: Front, finished: tuple[str, ...], context: Context) -> list[str]:
     """Notes for the person who reads the front."""
+    names = context.target_names
     kept = front.kept()
     notes = [
         f"{member.id} was measured at {_measured(member)}, beyond the budget"
@@ -121,7 +120,7 @@ def _notes(
         notes += unanswered(front, names)
     if "measure" in finished:
         targets = read_measured(path / "measured.json")
-        notes += [*only_predicted(targets), *unlike_predicted(front, targets)]
+        notes += [*only_predicted(targets), *unlike_predicted(front, targets, context.settings)]
     return [*notes, *_gains(front, path), *_new_weights(path)]
 
 

@@ -22,6 +22,8 @@ class Trained:
     network: Network
     scores: dict[str, float]
     """`validation_accuracy`, and `test_accuracy` if it was retrained."""
+    from_scratch: bool
+    """Whether its weights owe nothing to the supernet's."""
 
 
 def results_of(run: Path) -> dict[str, NetworkResult]:
@@ -44,4 +46,4 @@ def retrained(work: Work, member: FrontMember) -> Trained:
         "validation_accuracy": result.validation.accuracy,
         "test_accuracy": result.test.accuracy,
     }
-    return Trained(network.eval(), scores)
+    return Trained(network.eval(), scores, result.from_scratch)

@@ -11,12 +11,14 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from nas import pipeline
 from nas.cluster.trials import Tuning
@@ -27,11 +29,16 @@ from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.latency.profiles.parts import PartsProfile
 from nas.progress import Silent
+from nas.result import Recommendation
+from nas.run.export import export_recommended
 from nas.run.folder import read_run
+from nas.run.opened import opened
 from nas.run.retraining import Retraining
+from nas.run.supernets import supernet_of
 from nas.settings import Settings
 from search_spaces import load_space
 from search_spaces.data_shape import DataShape
+from supernet.training.checkpoint import from_bytes
 
 KILLER = """
 import os, signal, sys
@@ -227,7 +234,7 @@ def test_a_front_measured_beyond_the_budget_is_told(
     home: Path, tmp_path: Path, fake_machine: Any
 ) -> None:
     settings = _settings(home, budget_ms=1000.0)
-    with pytest.raises(InfeasibleError, match=r"none was measured within it: the fastest took 2"):
+    with pytest.raises(InfeasibleError, match=r"none was measured within it: the closest took 2"):
         pipeline.run(settings, out=tmp_path / "run", machine_of=fake_machine(2000.0))
     found = pipeline.run(
         settings, out=tmp_path / "run", until="measure", machine_of=fake_machine(5.0)
@@ -247,7 +254,9 @@ def test_wrong_names_end_the_run_at_once(home: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_path: Path) -> None:
+def test_single_commands_work_on_a_finished_run(
+    home: Path, whole: Path, tmp_path: Path, heard: Any
+) -> None:
     shutil.copytree(whole, tmp_path / "run")
     run = tmp_path / "run"
     front = json.loads((run / "front.json").read_text())["front"]
@@ -255,6 +264,8 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     how = Retraining(seed=3, epochs=1, from_scratch=True, recipe={"layer_decay": 0.8})
     result = commands.retrain(run, top=2, how=how, console=silent)
     assert sum(m.test_accuracy is not None for m in result.front) == min(2, len(result.front))
+    commands.retrain(run, top=1, how=how, console=heard)
+    assert sum("was retrained before and stays as it is" in line for line in heard.said) == 1
     id = front[0]["id"]
     outcome = commands.export(run, formats=("timm",), ids=(id,), console=silent)
     assert (Path(outcome.document["exported"][0]) / "architecture.yaml").exists()
@@ -265,6 +276,7 @@ def test_single_commands_work_on_a_finished_run(home: Path, whole: Path, tmp_pat
     assert of_the_run.document["latency_ms"] == predicted.document["latency_ms"]
     assert commands.train(_settings(home), console=silent).document["curve"]
     assert commands.measure(_settings(home), plan=BRIEF, console=silent).document["held_out"]
+    assert commands.report(run, console=silent).document
     with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)
     with pytest.raises(UnknownNameError, match="Unknown export format 'zip'"):
@@ -301,6 +313,41 @@ def test_networks_learn_from_a_teacher_that_is_asked_once(
     assert taught.front == again.front
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data["classes"].reverse(), "has the classes .*, and the data has"),
+        (lambda data: data.update(mean=[0.9]), "other means and deviations of their pixels"),
+        (lambda data: data.update(std=[0.01]), "other means and deviations of their pixels"),
+        (lambda data: data.update(scale=1.0), "other means and deviations of their pixels"),
+    ],
+)
+def test_a_teacher_of_other_images_is_refused(
+    whole: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    run, teacher = tmp_path / "run", tmp_path / "teacher"
+    shutil.copytree(whole, run)
+    shutil.move(next(run.glob("networks/*")), teacher)
+    document = yaml.safe_load((teacher / "architecture.yaml").read_text())
+    change(document["data"])
+    (teacher / "architecture.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(NasError, match=said):
+        commands.retrain(run, top=1, how=Retraining(teacher=str(teacher)), console=Silent())
+
+
+def test_what_is_recommended_is_exported_with_its_own_weights(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    trained = next(run.glob("networks/*/network.safetensors"))
+    (trained.parent / "architecture.yaml").unlink()
+    recommended = Recommendation((None,), trained.parent.name, "the best")
+    with opened(run, Silent()) as (work, front):
+        export_recommended(work, front, [recommended], supernet_of(work.context, Silent()))
+    weights, _ = from_bytes(trained.read_bytes(), "test")
+    exported = load_exported(trained.parent).state_dict()
+    assert all(torch.equal(exported[name], tensor) for name, tensor in weights.items())
+
+
 def test_mistakes_about_retraining_are_told(home: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
@@ -311,6 +358,7 @@ def test_mistakes_about_retraining_are_told(home: Path, whole: Path, tmp_path: P
         (Retraining(tuning=Tuning({"epochs": (1, 2)}, 1)), "'epochs' cannot be tuned."),
         (Retraining(tuning=Tuning({"drop_path": (0, 1)}, 1)), "drop_path: input should be less"),
         (Retraining(teacher=f"{run}/none"), "There is no exported network in"),
+        (Retraining(teacher="timm:lcnet_050"), "There is no network 'timm:lcnet_050' to learn"),
     ):
         with pytest.raises(NasError, match=said):
             commands.retrain(run, top=1, how=how, console=Silent())

@@ -146,6 +146,7 @@ def test_ranking_uses_what_was_trained_before(whole: Path, tmp_path: Path, heard
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     before = {path: path.stat().st_mtime_ns for path in run.glob("alone/*/*/result.json")}
+    assert len(rank(run, networks=5, console=Silent()).networks) == 7  # all that are known
     ranking = rank(run, networks=10, console=heard)
     assert len(ranking.networks) == 10 and len(_trained(run)) == 10
     assert before == {path: path.stat().st_mtime_ns for path in before}

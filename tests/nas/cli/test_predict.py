@@ -279,6 +279,9 @@ def test_networks_of_timm_are_corrected_by_what_was_measured_under_their_target(
     assert _document(run, *arguments, "--precision", "bf16")["basis"] == "device"
     carried = _document(run, *arguments, "--measured", "rtx3090=1ms")
     assert "measured on rtx3090, carried over" in carried["rests_on"]
+    said = _refused(run, "timm:resnet18", "--hardware", "h100", "--precision", "bf16",
+                    "--measured", "v100=3ms")  # fmt: skip
+    assert said.startswith("v100 has no precision 'bf16'") and "--resolution" not in said
     (profile,) = (Path("cache") / "latency").glob("jetson-orin-????????????????.json")
     profile.write_text(profile.read_text().replace("launches", "launchez"))
     assert "was changed after it was written" in _refused(run, *arguments)

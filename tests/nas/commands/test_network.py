@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nas.commands.network import architecture_named
+from nas.commands.network import NamedArchitecture, architecture_named
 from nas.errors import RunError
 from nas.run.folder import open_run
 from nas.settings import Settings
+from search_spaces import load_space
 
 
 @pytest.mark.parametrize("separator", ["/", ":"])
@@ -25,3 +26,14 @@ def test_a_run_without_a_member_is_told(tmp_path: Path) -> None:
     open_run(Settings(), run).close()
     with pytest.raises(RunError, match="is a run. Name a network of its front: .*:00/ID"):
         architecture_named(str(run))
+
+
+def test_a_member_brings_what_its_run_searched() -> None:
+    space = load_space("photo-mobile")
+    of_run = Settings(space="photo-mobile", data="digits", resolutions=(48, 64), resolution=48)
+    named = NamedArchitecture(space.decode(space.smallest()), of_run)
+    found = named.completed(Settings(hardware="a100"))
+    assert (found.space, found.data) == ("photo-mobile", "digits")
+    assert (found.resolutions, found.resolution) == ((48, 64), 48)
+    asked = named.completed(Settings(space="photo-hybrid", resolution=64))
+    assert (asked.space, asked.resolutions, asked.resolution) == ("photo-hybrid", None, 64)

@@ -9,8 +9,9 @@ import pytest
 from nas.result import FrontMember, Latency
 from nas.run.compare import Compared, Comparison
 from nas.run.front import Front
-from nas.run.measure import unanswered, unlike_predicted, with_measured
+from nas.run.measure import _nothing_kept, unanswered, unlike_predicted, with_measured
 from nas.search.objectives import Budgets
+from nas.settings import Settings
 from search_spaces import load_space
 
 ARCHITECTURE = load_space("macro").decode(load_space("macro").smallest())
@@ -112,14 +113,28 @@ def test_a_machine_whose_speed_has_changed_is_told_in_one_line(
     measured = [1.0 * factor, 2.0 * factor, 3.0 * factor, 4.0 * factor, 50.0, None]
     members = [member(str(i), 0.5, i + 1.0, ms) for i, ms in enumerate(measured)]
     front = Front(tuple(members), Budgets(((9.0,),)), "accuracy")
-    said = unlike_predicted(front, [{"name": "cpu", "target": {"device": device}}])
-    assert len(said) == (words is not None)
+    targets = [{"name": "cpu", "target": {"device": device}}]
+    said = unlike_predicted(front, targets, Settings())
+    narrowed = unlike_predicted(front, targets, Settings(resolutions=(48, 64), resolution=64))
+    assert len(said) == len(narrowed) == (words is not None)
+    assert all(line.endswith("--resolution 64 and --resolutions 48,64.") for line in narrowed)
     assert all(words in line and "`nas measure`" in line for line in said if words)
 
 
 def test_two_networks_tell_nothing_of_a_machines_speed() -> None:
     front = Front((member("a", 0.5, 1.0, 2.0), member("b", 0.5, 2.0, 4.0)), Budgets(), "accuracy")
-    assert unlike_predicted(front, [{"name": "cpu", "target": {"device": "cpu"}}]) == []
+    targets = [{"name": "cpu", "target": {"device": "cpu"}}]
+    assert unlike_predicted(front, targets, Settings()) == []
+
+
+def test_when_nothing_is_within_the_budgets_the_closest_is_told() -> None:
+    def two(id: str, gpu_ms: float, cpu_ms: float) -> FrontMember:
+        both = Latency("a100", 1.0, 0.9, 1.1, gpu_ms), Latency("cpu", 30.0, 29.0, 31.0, cpu_ms)
+        return dataclasses.replace(member(id, 0.5, 1.0), latencies=both)
+
+    front = Front((two("a", 1.0, 90.0), two("b", 2.0, 50.0)), Budgets(((5.0, 40.0),)), "accuracy")
+    said = str(_nothing_kept(front, ("a100", "cpu")))
+    assert "none was measured within it: the closest took 2 ms on a100 and 50 ms on cpu." in said
 
 
 @pytest.mark.parametrize(("again", "counts"), [(9.0, 2.6), (2.0, 2.0)])

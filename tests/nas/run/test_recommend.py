@@ -89,7 +89,8 @@ def test_a_network_that_was_measured_beyond_the_budget_is_not_recommended() -> N
         (90, 60, 8.0, r"^The search paid: 30.0 points \(\+.* more accurate than the best stock"),
         (60, 90, 8.0, r"^The search did not pay: .* is 30.0 points .* Use that one: baselines"),
         (90, 90, 8.0, r"^The search paid in time: no clear difference .* 4 ms instead of 8 ms\.$"),
-        (90, 90, 4.1, r"^The search did not pay: no clear difference .* is no slower"),
+        (90, 90, 4.1, r"^The search did not pay: .* is hardly slower \(4 ms instead of 4.1 ms"),
+        (90, 90, 3.9, r"^The search did not pay: no clear difference .* is no slower \(4 ms inst"),
         (90, 60, 12.0, r"^No stock network that was tried keeps 10 ms: the fastest, lcnet_050"),
     ],
 )
