@@ -1,19 +1,14 @@
-"""Accuracy of a trained supernet's children, by a small object that any process can use.
+"""Accuracy of a trained supernet's children, in this process or in others.
 
-    evaluator = ChildEvaluator(space="hybrid-tiny", data="digits", ...)
-    evaluator(architecture)        loads what it needs the first time, here or after unpickling
-
-A worker in another process or on another machine gets the evaluator by value, and reads the
-weights and the data from the same paths.
+`ChildEvaluator` runs children on the shared weights. Another process, or another machine, makes
+the same evaluator from its `parts`: weights and images travel, and no file is read there.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -23,12 +18,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nas.data import SearchData, load_data
+from nas.data import SearchData
 from nas.data.batches import EvalBatches
 from nas.environment import keep_to_usable_cpus
-from nas.errors import CheckpointError, DataError, RunError
-from nas.reading import ReadOptions
-from search_spaces import Architecture, SearchSpace, load_space
+from nas.errors import CheckpointError, RunError
+from search_spaces import Architecture, SearchSpace
 from search_spaces.data_shape import DataShape
 from supernet.scores import Evaluation
 from supernet.supernet import Supernet
@@ -128,96 +122,47 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The supernet and the images, in the memory of the process that evaluates."""
+class ChildEvaluator:
+    """Evaluates children of one trained supernet."""
 
     supernet: Supernet
     images: EvaluationImages
 
-
-@dataclass(frozen=True)
-class ChildEvaluator:
-    """Evaluates children of one trained supernet. Only its description is pickled."""
-
-    space: str
-    """Name or path."""
-    data: str
-    """The data, as for `load_data`; `seed` splits it."""
-    seed: int
-    data_id: str
-    """The data's hash: other images at the same path are refused."""
-    weights: Path
-    """Where `supernet.safetensors` is."""
-    key: str
-    """Which supernet the file must hold."""
-    device: str = "cpu"
-    validation: int | None = None
-    """Number of validation images to evaluate on; None for all."""
-    reading: ReadOptions = ReadOptions()
-    """How the data is read."""
-    loaded: Loaded | None = field(default=None, repr=False, compare=False)
-    """Supernet and images, if this process has them in memory already."""
-
     def __call__(self, architecture: Architecture) -> Evaluation:
-        """A child's scores on the validation split.
-
-        Raises:
-            CheckpointError: the weights are damaged or belong to another supernet.
-            DataError: the data is no longer what the supernet was trained on.
-        """
-        return self._ready.images.evaluate(self._ready.supernet, architecture)
+        """A child's scores on the validation split."""
+        return self.images.evaluate(self.supernet, architecture)
 
     def all_of(
         self, architectures: Sequence[Architecture], stopped: Event | None = None
     ) -> list[Evaluation]:
         """The scores of several children; arguments as in `EvaluationImages.evaluate_all`."""
-        ready = self._ready
-        return ready.images.evaluate_all(ready.supernet, architectures, stopped)
+        return self.images.evaluate_all(self.supernet, architectures, stopped)
 
     def parts(self) -> Parts:
         """What another process needs to evaluate the same, without reading files."""
-        ready = self._ready
-        weights = {name: p.detach().cpu().numpy() for name, p in ready.supernet.named_parameters()}
-        return Parts(weights, ready.images)
+        own = self.supernet.named_parameters()
+        return Parts({name: p.detach().cpu().numpy() for name, p in own}, self.images)
 
-    def of_parts(self, parts: Parts, space: SearchSpace, data_shape: DataShape) -> ChildEvaluator:
-        """The same evaluator with the parts in memory; the weights are not copied on a CPU.
 
-        Args:
-            parts: From `parts`, in this process or another; the arrays may be read-only.
-            space: The supernet's space.
-            data_shape: Channels of the images and number of classes.
-        """
-        keep_to_usable_cpus()
-        supernet = Supernet(space, data_shape)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of read-only memory; nobody writes
-            for name, parameter in supernet.named_parameters():
-                parameter.data = torch.from_numpy(parts.weights[name])
-        supernet.to(torch.device(self.device))
-        return dataclasses.replace(self, loaded=Loaded(supernet, parts.images))
+def evaluator_from(
+    parts: Parts, space: SearchSpace, data_shape: DataShape, device: str
+) -> ChildEvaluator:
+    """The evaluator that made the parts; the weights are not copied on a CPU.
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The description, without what is in memory."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**fields, "loaded": None}
-
-    @cached_property
-    def _ready(self) -> Loaded:
-        return self.loaded or self._load()
-
-    def _load(self) -> Loaded:
-        keep_to_usable_cpus()
-        data = load_data(self.data, options=self.reading, seed=self.seed).search_view()
-        if data.id != self.data_id:
-            raise DataError(
-                f"The data '{self.data}' is not what the supernet {self.key} was trained on "
-                f"({data.id} instead of {self.data_id}). Put the images back, or start a new run."
-            )
-        supernet = Supernet(load_space(self.space), data.shape)
-        load_supernet(supernet, self.weights, self.key)
-        supernet.to(torch.device(self.device))
-        return Loaded(supernet, EvaluationImages(data, self.validation))
+    Args:
+        parts: From `ChildEvaluator.parts`, in this process or another; arrays may be read-only.
+        space: The supernet's space.
+        data_shape: Channels of the images and number of classes.
+        device: Where children are run.
+    """
+    keep_to_usable_cpus()
+    supernet = Supernet(space, data_shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of read-only memory; nobody writes
+        for name, parameter in supernet.named_parameters():
+            parameter.data = torch.from_numpy(parts.weights[name])
+    supernet.to(torch.device(device))
+    return ChildEvaluator(supernet, parts.images)
 
 
 def load_supernet(supernet: Supernet, path: Path, key: str) -> Curve:

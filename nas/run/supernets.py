@@ -24,7 +24,7 @@ from nas.errors import CheckpointError, SettingsError
 from nas.latency.cost import CostTable
 from nas.progress import Progress, Silent
 from nas.run.context import Context
-from nas.run.evaluator import ChildEvaluator, Loaded, load_supernet
+from nas.run.evaluator import ChildEvaluator, load_supernet
 from nas.run.jobs import Worker, shown
 from nas.run.scalars import Scalars, scalars_in
 from nas.run.start import start_from_donor
@@ -53,11 +53,8 @@ class TrainedSupernet:
     supernet: Supernet
     curve: Curve
     evaluator: ChildEvaluator
-
-    @property
-    def key(self) -> str:
-        """The name of the weights: a hash of everything that decided them."""
-        return self.evaluator.key
+    key: str
+    """The name of the weights: a hash of everything that decided them."""
 
 
 def supernet_of(
@@ -95,7 +92,8 @@ def supernet_of(
             atomic_write(final, content)
             _checkpoint(folder).unlink(missing_ok=True)
         curve = load_supernet(supernet, final, key)
-    return TrainedSupernet(supernet, curve, evaluator_of(context, supernet, final, key))
+    evaluator = ChildEvaluator(supernet, context.evaluation_images)
+    return TrainedSupernet(supernet, curve, evaluator, key)
 
 
 def trained_before(context: Context) -> bool:
@@ -161,23 +159,6 @@ def checkpoints_at(path: Path, key: str) -> Checkpoints:
 
 def _checkpoint(folder: Path) -> Path:
     return folder / "checkpoint.safetensors"
-
-
-def evaluator_of(context: Context, supernet: Supernet, weights: Path, key: str) -> ChildEvaluator:
-    """What judges the children of a trained supernet, here and in other processes."""
-    settings = context.settings
-    return ChildEvaluator(
-        space=context.chosen_space.name,
-        data=settings.data,
-        seed=settings.seed,
-        data_id=context.data.id,
-        weights=weights,
-        key=key,
-        device=str(context.device),
-        validation=context.judged_by,
-        reading=context.reading,
-        loaded=Loaded(supernet, context.evaluation_images),
-    )
 
 
 def train_supernet(

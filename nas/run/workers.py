@@ -11,7 +11,6 @@ throughput and what went wrong.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from nas.cluster.connection import Cluster
 from nas.cluster.evaluators import on_workers
 from nas.environment import torch_threads
-from nas.run.evaluator import ChildEvaluator, Parts
+from nas.run.evaluator import Parts, evaluator_from
 from nas.run.supernets import TrainedSupernet
 from nas.run.threads import networks_at_once
 from nas.run.work import Work
@@ -41,16 +40,16 @@ FILE = "cluster.jsonl"
 class ChildrenOf:
     """Makes, in a worker, what evaluates codes. Only what it holds travels, no file."""
 
-    evaluator: ChildEvaluator
     searched: SearchSpace
     """The space that the codes belong to."""
     whole: SearchSpace
     """The supernet's space."""
     data_shape: DataShape
+    device: str
 
     def __call__(self, parts: Parts) -> Evaluating:
         """Evaluates with these weights and images."""
-        evaluator = self.evaluator.of_parts(parts, self.whole, self.data_shape)
+        evaluator = evaluator_from(parts, self.whole, self.data_shape, self.device)
 
         def evaluate(code: Codes) -> Evaluation:
             return evaluator(self.searched.decode(code))
@@ -70,10 +69,8 @@ def evaluators_of(
             yield evaluators
         return
     _say_lag(work, cluster)
-    context, evaluator = work.context, trained.evaluator
-    if cluster.choice.gpus:
-        evaluator = dataclasses.replace(evaluator, device="cuda")
-    make = ChildrenOf(evaluator, context.space, context.whole_space, context.data.shape)
+    context, device = work.context, "cuda" if cluster.choice.gpus else "cpu"
+    make = ChildrenOf(context.space, context.whole_space, context.data.shape, device)
     with on_workers(
         cluster,
         make,
