@@ -198,6 +198,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _one_way_to_train(self) -> Settings:
+        if self.epochs is not None and self.recipe.get("epochs", self.epochs) != self.epochs:
+            raise ValueError("epochs contradicts epochs in the recipe: give one of them")
         if self.fine_tune is not None and (self.from_scratch or self.retrain_epochs is not None):
             raise ValueError(
                 "fine_tune trains shortly from the shared weights: leave out from_scratch and "

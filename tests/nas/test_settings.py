@@ -44,6 +44,12 @@ def test_a_recipe_holds_plain_finite_values(value: object) -> None:
         Settings(recipe={"lr": value})
 
 
+def test_two_numbers_of_epochs_are_refused() -> None:
+    with pytest.raises(SettingsError, match="epochs contradicts epochs in the recipe"):
+        Settings(epochs=5, recipe={"epochs": 30})
+    assert Settings(epochs=5, recipe={"epochs": 5}).epochs == 5
+
+
 def test_a_diff_names_every_changed_field_with_both_values() -> None:
     one, other = Settings(budget_ms=5.0), Settings(budget_ms=7.0, seed=1)
     assert one.diff(other) == ["seed: 0 -> 1", "budgets_ms: [5.0] -> [7.0]"]
