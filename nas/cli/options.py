@@ -275,7 +275,7 @@ FineTune = Annotated[
         min=1,
         help="Epochs of a short training of the best networks from the supernet's weights, in "
         "place of the long one.",
-        show_default="the long one; 4 for weights that go back to a published network's",
+        show_default="the long one; 4 with a pretrained start",
         rich_help_panel=_TRAINING,
     ),
 ]

@@ -27,8 +27,8 @@ def rank(
         typer.Option(
             min=1,
             help="Epochs of each training.",
-            show_default="a third of those of a network trained from new weights; 4 for weights "
-            "that go back to a published network's",
+            show_default="a third of those of a network trained from new weights; 4 with a "
+            "pretrained start",
         ),
     ] = None,
     seed: Annotated[

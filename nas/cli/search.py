@@ -148,8 +148,8 @@ def search(
         typer.Option(
             min=1,
             help="Epochs of each of them.",
-            show_default="a third of those of a network trained from new weights; 4 for weights "
-            "that go back to a published network's",
+            show_default="a third of those of a network trained from new weights; 4 with a "
+            "pretrained start",
             rich_help_panel="Training",
         ),
     ] = None,
