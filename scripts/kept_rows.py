@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ class Rows:
         """Whether there is a row with these values."""
         return any(all(row[k] == v for k, v in key.items()) for row in self.rows)
 
+    def missing(self, asked: argparse.Namespace) -> Iterator[tuple[str, int]]:
+        """Each way and seed that was asked for and has no row, seed after seed."""
+        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
+            for way in asked.ways:
+                if not self.has(way=way, seed=seed):
+                    yield way, seed
+
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep a row, with the device that it was computed on."""
         cuda = torch.cuda.is_available()
@@ -37,3 +45,12 @@ class Rows:
         """Rows with equal keys."""
         for key in dict.fromkeys(tuple(row[k] for k in self._keys) for row in self.rows):
             yield key, [row for row in self.rows if tuple(row[k] for k in self._keys) == key]
+
+
+def add_ways(parser: argparse.ArgumentParser, ways: Iterable[str], seeds: int = 1) -> None:
+    """The options that say which rows to make: ways, seeds and threads."""
+    names = list(ways)
+    parser.add_argument("--ways", nargs="*", default=names, choices=names)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)

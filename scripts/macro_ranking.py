@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import results_file
 import torch
-from kept_rows import Rows
+from kept_rows import Rows, add_ways
 from macro_table import DECILES, SPACE, Corrections, MacroTable, read
 from supernet_work import train_as_set
 
@@ -55,10 +55,8 @@ def main() -> None:
     table = _even(read(asked.table), asked.networks)
     name = f"macro-{asked.passes}passes-{asked.networks}networks"
     rows = Rows(results_file.RESULTS / "supernet" / f"{name}.jsonl", ("way",))
-    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-        for way in asked.ways:
-            if not rows.has(way=way, seed=seed):
-                rows.add({"way": way, "seed": seed, **_row(asked, table, way, seed)})
+    for way, seed in rows.missing(asked):
+        rows.add({"way": way, "seed": seed, **_row(asked, table, way, seed)})
     figures = {"without a supernet": table.known()}
     figures |= {key[0]: _judged(table, found) for key, found in rows.groups()}
     results_file.write("supernet", name, figures)
@@ -124,13 +122,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--data", required=True, help="CIFAR-10")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    add_ways(parser, WAYS)
     parser.add_argument("--passes", type=int, default=4, help="of the images, by all children")
     parser.add_argument("--networks", type=int, default=500, help="that are scored")
     parser.add_argument("--validation", type=int, default=600, help="images")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 

@@ -26,7 +26,7 @@ import drawn_images
 import numpy as np
 import results_file
 import torch
-from kept_rows import Rows
+from kept_rows import Rows, add_ways
 from supernet_work import train_as_set
 
 from nas.data.batches import EvalBatches
@@ -60,10 +60,8 @@ def main() -> None:
     if asked.images is not None:
         asked.data = _drawn(asked)
     rows = Rows(results_file.RESULTS / "supernet" / f"{name}.jsonl", ("way",))
-    for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-        for way in asked.ways:
-            if not rows.has(way=way, seed=seed):
-                rows.add({"way": way, "seed": seed, **_row(asked, WAYS[way], seed)})
+    for way, seed in rows.missing(asked):
+        rows.add({"way": way, "seed": seed, **_row(asked, WAYS[way], seed)})
     figures = {key[0]: _mean(found) for key, found in rows.groups()}
     results_file.write("supernet", name, figures)
 
@@ -138,10 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="for training; all by default")
     parser.add_argument("--folder", type=Path, default=Path(), help="of the images drawn")
     parser.add_argument("--space", default="hybrid-tiny")
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
+    add_ways(parser, WAYS)
     return parser.parse_args()
 
 

@@ -32,7 +32,7 @@ import drawn_images
 import numpy as np
 import results_file
 import torch
-from kept_rows import Rows
+from kept_rows import Rows, add_ways
 from supernet_work import train_as_set
 
 from nas.data.batches import EvalBatches
@@ -139,10 +139,9 @@ def main() -> None:
     if asked.part in ("alone", "both"):
         _alone(trial)
     if asked.part in ("ways", "both"):
-        for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-            for way in asked.ways:
-                if not trial.ways.has(way=way, seed=seed):
-                    trial.ways.add(_row(trial, way, seed))
+        rows = trial.ways
+        for way, seed in rows.missing(asked):
+            rows.add(_row(trial, way, seed))
     alone, ways = trial.alone.rows, trial.ways.rows
     if len(alone) == len(trial.each()):
         name = f"ways-{trial.space.name}-{asked.images}images-{trial.epochs}epochs"
@@ -268,12 +267,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="those of a search by default")
     parser.add_argument("--folder", type=Path, required=True, help="of images and rows")
     parser.add_argument("--part", choices=("alone", "ways", "both"), default="both")
-    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--first-seed", type=int, default=0)
+    add_ways(parser, WAYS, seeds=2)
     parser.add_argument("--shares", type=int, default=1, help="of the networks alone")
     parser.add_argument("--share", type=int, default=0, help="that is trained here")
-    parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
