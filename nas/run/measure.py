@@ -145,12 +145,12 @@ def unlike_predicted(
         targets: What `measured.json` says.
         settings: The run's.
     """
-    said, sides = [], settings.resolutions or ()
+    said = []
     options = "--space, --data and target of this run"
     if settings.resolution is not None:
         options += f" and --resolution {settings.resolution}"
-    if sides:
-        options += f" and --resolutions {','.join(map(str, sides))}"
+    if settings.resolutions is not None:
+        options += f" and --resolutions {','.join(map(str, settings.resolutions))}"
     for target in targets:
         latencies = [at for member in front.members for at in member.latencies]
         ratios = [

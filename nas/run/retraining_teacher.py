@@ -75,14 +75,14 @@ def _check_images(name: str, taught: DataDescription, data: DataDescription) -> 
         )
     if not _normalised_alike(taught, data):
         raise SettingsError(
-            f"The teacher '{name}' was trained on images with other means and deviations of "
-            "their pixels, such as those of a pretrained network. Name a network whose supernet "
-            "started as this run's did."
+            f"The teacher '{name}' expects images that are normalised in another way, as if one "
+            "of the two runs had started from a pretrained network and the other not. Name a "
+            "network of a run that started as this one did."
         )
 
 
 def _normalised_alike(one: DataDescription, other: DataDescription) -> bool:
-    """Whether both prepare images as good as equally; other splits of images differ a little."""
+    """Whether both prepare images alike; two splits of the same images differ a little."""
     return (
         one.scale == other.scale
         and np.allclose(one.mean, other.mean, rtol=0.0, atol=ALIKE * min(one.std))
