@@ -276,13 +276,25 @@ def test_single_commands_work_on_a_finished_run(
     assert of_the_run.document["latency_ms"] == predicted.document["latency_ms"]
     assert commands.train(_settings(home), console=silent).document["curve"]
     assert commands.measure(_settings(home), plan=BRIEF, console=silent).document["held_out"]
-    assert commands.report(run, console=silent).document
     with pytest.raises(RunError, match="Not on the front of .*: nothing. There are: "):
         commands.export(run, formats=(), ids=("nothing",), console=silent)
     with pytest.raises(UnknownNameError, match="Unknown export format 'zip'"):
         commands.export(run, formats=("zip",), ids=(), console=silent)
     with pytest.raises(RunError, match="There is no 'nothing' on the front"):
         predicting.predict(f"{run}/nothing", _settings(home), console=silent)
+
+
+def test_the_random_search_of_a_report_is_read_once_it_is_complete(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `nas measure` other latencies would make it ask for other architectures."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    before = (run / "random.jsonl").read_bytes()
+    monkeypatch.setattr("nas.run.report.search_children", lambda *_, **__: pytest.fail("searched"))
+    (run / "report.html").unlink()
+    commands.report(run, console=Silent())
+    assert (run / "report.html").exists() and (run / "random.jsonl").read_bytes() == before
 
 
 def test_commands_need_a_front(home: Path, tmp_path: Path) -> None:
