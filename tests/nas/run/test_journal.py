@@ -18,7 +18,8 @@ import pytest
 
 from nas import pipeline
 from nas.errors import ClusterError, RunError, SettingsError
-from nas.run.journal import check_journal, journal_of
+from nas.run.journal import RunningStudy, check_journal, journal_of
+from nas.search.engine import SearchProgress
 from nas.search.study_places import StudyDatabase, StudyFile
 from nas.settings import Settings
 from nas.storage import read_json
@@ -163,3 +164,14 @@ def test_without_a_database_the_study_is_a_file(tmp_path) -> None:
     with journal_of(tmp_path, None) as place:
         assert place == StudyFile(tmp_path / "study.journal")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_search_that_reads_its_record_leaves_the_study_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study, updates = RunningStudy(None), []  # type: ignore[arg-type]
+    monkeypatch.setattr(study, "update", lambda: updates.append(len(study._records)))
+    study._next = 0.0
+    for number, replayed in enumerate((True, True, False)):
+        study.add(SearchProgress(number, 3, None, 0.5, replayed, ""))  # type: ignore[arg-type]
+    assert updates == [3]
