@@ -4,7 +4,7 @@
 
 The table has every network on the test split: the front with the supernet's weights, those that
 were trained alone, and the stock networks; `verdict` is the sentence that the person reads.
-Written to `results/photographs/search-<data>.json`.
+Written to `results/photographs/search-<data>-<budgets>.json`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def main() -> None:
     seconds = time.monotonic() - begin
     result = pipeline.resume(asked.out)  # it is finished: this reads it
     name = Path(asked.data.partition(":")[2]).name
-    write("photographs", f"search-{name}", figures(result, seconds))
+    budgets = asked.budget.replace(",", "-")
+    write("photographs", f"search-{name}-{budgets}", figures(result, seconds))
 
 
 def figures(result: RunResult, seconds: float) -> dict[str, Any]:
