@@ -77,13 +77,21 @@ def measuring_environment() -> dict[str, str]:
     """The variables of a process that measures, as a person deploys a network.
 
     Without what `share_processors` and `keep_memory` set: idle threads that sleep make small
-    networks slower, and kept memory makes large ones faster. Modules are found where this process
-    finds them.
+    networks slower, and kept memory makes large ones faster.
     """
     ours = {name: str(value) for name, (_, value) in KEPT_MEMORY.items()}
     ours["GOMP_SPINCOUNT"] = SPINS
     kept = {k: v for k, v in os.environ.items() if ours.get(k) != v}
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**kept, **same_modules()}
+
+
+def same_modules() -> dict[str, str]:
+    """The variable with which another process finds modules where this one does.
+
+    Start it with `-P`: otherwise a file of the working directory, such as a person's own
+    `random.py`, comes before Python's.
+    """
+    return {"PYTHONPATH": os.pathsep.join(place or os.getcwd() for place in sys.path)}
 
 
 def environment() -> dict[str, Any]:

@@ -35,7 +35,7 @@ from nas.run.retraining import asked_by
 from nas.run.search import search_front
 from nas.run.steps import STEPS, Step
 from nas.run.summary import result_of
-from nas.run.supernets import TrainedSupernet, supernet_of
+from nas.run.supernets import TrainedSupernet, supernet_of_run
 from nas.run.verify import verify
 from nas.run.work import LastStep, Work
 from nas.settings import Settings
@@ -170,7 +170,7 @@ def _say_space(work: Work) -> None:
 
 def _supernet(work: Work) -> TrainedSupernet:
     """The trained supernet; shows its children's validation accuracies."""
-    trained = supernet_of(work.context, work.console, work.cluster)
+    trained = supernet_of_run(work)
     last = trained.curve[-1]
     said = ", ".join(f"{k} {last[k]:.1%}" for k in ("largest", "smallest", "random"))
     work.console.say(f"validation accuracy of children: {said}")

@@ -64,7 +64,7 @@ def measure_apart(models: Sequence[Model], target: Target, effort: Effort) -> La
         "effort": asdict(effort),
     }
     ended = subprocess.run(
-        [sys.executable, "-m", "nas.baselines.apart"],
+        [sys.executable, "-P", "-m", "nas.baselines.apart"],
         input=json.dumps(order),
         capture_output=True,
         text=True,

@@ -11,6 +11,7 @@ would do with it. Of each family the slowest such network is compared, as it can
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,16 +44,21 @@ class Growth:
 
     sides: tuple[int, int]
     ms: tuple[tuple[float | None, float | None], ...]
-    """At the two sides, one pair per target; None where it is not known."""
+    """At the two sides, one pair per target; None where it is not known, and infinite where the
+    network does not fit into the memory."""
 
     def at(self, side: int) -> list[float | None]:
         """Milliseconds per batch on each target."""
-        squares = [float(each) ** 2 for each in self.sides]
         return [
-            None if low is None or high is None
-            else float(np.interp(float(side) ** 2, squares, (low, high)))
+            None if low is None or high is None else self._between(side, low, high)
             for low, high in self.ms
-        ]  # fmt: skip
+        ]
+
+    def _between(self, side: int, low: float, high: float) -> float:
+        if math.isinf(high):
+            return low if side <= self.sides[0] else high
+        squares = [float(each) ** 2 for each in self.sides]
+        return float(np.interp(float(side) ** 2, squares, (low, high)))
 
 
 def sides_for(native: tuple[int, int]) -> list[int]:
@@ -73,14 +79,17 @@ def choose(
     that come closest to the budgets, at least one.
 
     Args:
-        growth: Latencies of the candidates by name.
+        growth: Latencies of the candidates by name; those that fit nowhere are left out.
         sides: Resolutions, ascending.
         budget_sets: Latency limits, one per target; None is no limit.
         pretrained: Candidates that start from published weights; they come first.
     """
+    growth = {name: each for name, each in growth.items() if math.inf not in each.at(sides[0])}
     chosen: list[Stock] = []
     for limits in reversed(budget_sets):  # the loosest first
-        chosen += [at_largest(name, growth, sides, limits) for name in pretrained]
+        chosen += [
+            at_largest(name, growth, sides, limits) for name in pretrained if name in growth
+        ]
     most = min(5, 1 + len(budget_sets))
     found = list(dict.fromkeys(chosen))[: most - 1]
     families = {family_of(stock.name) for stock in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -77,11 +78,17 @@ def growth_of(
         progress: Shows the progress.
     """
     ends = (sides[0], sides[-1])
-    models = [Model(side, shape, name) for name in names for side in ends]
-    timed = [time_models(models, target, machine_of, progress, BRIEF).ms for target in targets]
+    asked = [(name, side) for name in names for side in dict.fromkeys(ends)]
+    models = [Model(side, shape, name) for name, side in asked]
+    found = []
+    for target in targets:
+        timed = time_models(models, target, machine_of, progress, BRIEF)
+        absent = math.inf if timed.measured else None  # it does not fit, or nothing is known
+        ms = (absent if each is None else each for each in timed.ms)
+        found.append(dict(zip(asked, ms, strict=True)))
     return {
-        name: Growth(ends, tuple((ms[2 * i], ms[2 * i + 1]) for ms in timed))
-        for i, name in enumerate(names)
+        name: Growth(ends, tuple((ms[name, ends[0]], ms[name, ends[1]]) for ms in found))
+        for name in names
     }
 
 

@@ -67,7 +67,8 @@ def bench(
     budget: Annotated[
         float | None,
         typer.Option(
-            help="The largest value allowed of the first --minimize column, in its unit.",
+            help="The largest value allowed of the first --minimize column that is not the "
+            "first objective, in its unit.",
             metavar="NUMBER",
         ),
     ] = None,

@@ -40,6 +40,13 @@ def add(
         - sms
         - boost_mhz
         - power_w
+
+    A phone or a board is measured with a kit (nas measure --help), so three lines do:
+
+    \b
+    title: Raspberry Pi 5
+    kind: board
+    cores: 4              # that run the network
     """  # noqa: D301, the \b keeps typer from joining the lines
     from nas.cli.console import show_json, show_lines
     from nas.commands.hardware import document_of

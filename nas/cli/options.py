@@ -189,7 +189,7 @@ Ray = Annotated[
 Workers = Annotated[
     str | None,
     typer.Option(
-        help="Worker processes. 4-32 begins when 4 have room, and uses up to 32 as nodes join.",
+        help="Worker processes. 4-32 needs room for 4; a search uses up to 32 as nodes join.",
         metavar="N|FEWEST-MOST",
         show_default="as many as have room",
         rich_help_panel=CLUSTER,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from nas.cluster.connection import Cluster, ray_module
+from nas.cluster.training import in_short
+from nas.errors import ClusterError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -33,6 +35,11 @@ def map_on(
                 if isinstance(error.cause, Exception):
                     raise error.cause from None
                 raise
+            except ray.exceptions.RayError as error:
+                raise ClusterError(
+                    f"A worker was lost three times ({in_short(error)}). Give each more memory, "
+                    "or use fewer --workers, then run the same command again."
+                ) from None
 
     return run
 

@@ -8,6 +8,7 @@ credentials or network keeps Ray waiting for minutes.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -41,7 +42,13 @@ class Storage:
         return cls(text if "://" in text else str(Path(text).expanduser().absolute()))
 
     def __truediv__(self, name: str) -> Storage:
-        return Storage(f"{self.url.rstrip('/')}/{name}")
+        place, sign, options = self.url.partition("?") if "://" in self.url else (self.url, "", "")
+        return Storage(f"{place.rstrip('/')}/{name}{sign}{options}")
+
+    @property
+    def shown(self) -> str:
+        """The place without a key or password."""
+        return re.sub(r"://[^/]*@", "://", self.url)
 
     def check(self, seconds: float = _SECONDS) -> None:
         """Write a small file.
@@ -62,7 +69,7 @@ class Storage:
                 return
             why = (tried.stderr.strip().splitlines() or ["unknown reason"])[-1][:300]
         raise ClusterError(
-            f"Checkpoints cannot be kept at '{self.url}': {why}. {self._advice} or choose a "
+            f"Checkpoints cannot be kept at '{self.shown}': {why}. {self._advice} or choose a "
             "folder that all nodes see: --storage file:///PATH."
         )
 

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from nas.cluster.connection import ray_module
-from supernet.training.loop import CHECKPOINT_SECONDS, Checkpoints, TrainingProgress
+from supernet.training.loop import CHECKPOINT, CHECKPOINT_SECONDS, Checkpoints, TrainingProgress
 from supernet.training.parallel.workers import Alone, Workers
 
-CHECKPOINT, FINISHED = "checkpoint.safetensors", "finished.safetensors"
+FINISHED = "finished.safetensors"
 _SHOWN_EVERY = 0.5
 """Seconds between two messages about the progress."""
 

@@ -49,7 +49,8 @@ class Trial:
     """A training."""
 
     name: str
-    """Of its folder in the storage; a trial of the same name is continued."""
+    """Of its folder in the storage; a trial of the same name is continued, so that jobs that train
+    in different ways need different ones."""
     title: str
     """Where a person sees it."""
     job: Any
@@ -257,8 +258,9 @@ def _tuner(runner: _Runner, at_a_time: int, tuning: Tuning | None) -> Any:
     trainable = tune.with_resources(runner_only, {"CPU": 0, "memory": 1})
     names = list(runner.trials)
     ranges = dict(tuning.ranges) if tuning else {}
-    name = f"trials-{_digest([names, ranges, tuning.trials if tuning else 0])}"
-    folder = f"{runner.storage.url}/{name}"
+    asked = [tuning.trials, tuning.seed, runner.manner.early] if tuning else []
+    name = f"trials-{_digest([names, ranges, *asked])}"
+    folder = (runner.storage / name).url
     if tuning and tune.Tuner.can_restore(folder):
         return tune.Tuner.restore(folder, trainable, resume_errored=True)
     space: dict[str, Any] = {key: _domain(key, *ends) for key, ends in ranges.items()}

@@ -19,8 +19,7 @@ from nas.errors import RunError, SettingsError, SpaceError
 from nas.export.description import ARCHITECTURE_FILE, read_architecture
 from nas.run.context import Context
 from nas.run.folder import read_run
-from nas.run.verify import verified_members
-from nas.search.front_file import read_front
+from nas.run.summary import members_of, no_front
 from nas.settings import Settings
 from search_spaces import Architecture, build_network
 from search_spaces.data_shape import DataShape
@@ -94,14 +93,9 @@ def architecture_named(name: str) -> NamedArchitecture | None:
 
 def _on_front(path: Path, id: str) -> NamedArchitecture:
     run = read_run(path)
-    if not (run.path / "front.json").exists():
-        raise RunError(
-            f"'{run.path}' has no front yet: its search has not finished, or found nothing. "
-            f"Continue with: nas resume {run.path}"
-        )
-    verified = verified_members(run.path)
-    members = read_front(run.path / "front.json") if verified is None else verified
-    front = {member.id: member for member in members}
+    front = {member.id: member for member in members_of(run.path)}
+    if not front:
+        raise no_front(run.path)
     if id not in front:
         raise RunError(
             f"There is no '{id}' on the front of '{run.path}'. There are: {', '.join(front)}."

@@ -17,7 +17,7 @@ import torch
 from nas.commands.network import NamedArchitecture, architecture_named, network_of, stock_network
 from nas.commands.predict_gpu import OnGpu, predict_on_gpu
 from nas.commands.predicted import document_of, headline
-from nas.errors import SettingsError
+from nas.errors import DataError, SettingsError, SpaceError
 from nas.latency import predictor_for
 from nas.latency.devices import check
 from nas.latency.prediction import COVERAGE
@@ -92,7 +92,11 @@ def _was_measured(named: NamedArchitecture, settings: Settings) -> bool:
     context = Context(named.completed(settings))
     if not profiles_of(context.target.device):
         return False  # and the data need not be read
-    images = context.data.shape
+    try:
+        images = context.data.shape
+        context.space.encode(named.architecture)
+    except (DataError, SpaceError):
+        return False  # a run's images may be gone, and a file may be of another space
     return Subject(context.space, context.target, images).path.exists()
 
 

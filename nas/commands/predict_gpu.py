@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from nas.commands.network import Network
 from nas.commands.predicted import document_of, headline
-from nas.errors import SettingsError
+from nas.errors import NasError, SettingsError
 from nas.latency.gpu.network_time import NetworkTime
 from nas.latency.gpu.predictor import GpuModel
 from nas.latency.gpu.terms import sums_of, terms_of
@@ -69,11 +69,13 @@ def predict_on_gpu(asked: OnGpu) -> Outcome:
     gpu.half_width(asked.confidence)  # raises the error of a wrong one before the slow tracing
     correction, there = None, None
     if asked.measured is None:
-        correction = correction_of(asked.target, gpu.model.id)
+        correction = correction_of(asked.target, gpu.id)
     else:
         there = GpuModel(dataclasses.replace(asked.target, device=asked.measured[0]))
     try:
         found = _found(asked, gpu, correction, there)
+    except NasError:
+        raise
     except Exception as error:  # whatever the network raises
         _, height, width = asked.network.shape
         raise SettingsError(

@@ -13,7 +13,7 @@ from nas.run.known_latencies import known_of
 from nas.run.opened import opened
 from nas.run.rank import rank as train_and_rank
 from nas.run.report import report
-from nas.run.supernets import supernet_of
+from nas.run.supernets import supernet_of_run
 from nas.run.threads import keep_helpful_threads
 from nas.run.trainings import Plan
 
@@ -46,8 +46,8 @@ def rank(
             keep_helpful_threads(console)
         context = work.context
         how = short_training(context, epochs or work.settings.verify_epochs, seed)
-        plan = Plan(work, lambda: supernet_of(context, console, cluster), how)
+        plan = Plan(work, lambda: supernet_of_run(work), how)
         ranking = train_and_rank(work, front.members, plan, networks)
         if work.folder.finished("report"):
-            report(work, known_of(context, console), supernet_of(context, console, cluster))
+            report(work, known_of(context, console), supernet_of_run(work))
         return ranking

@@ -29,7 +29,7 @@ from nas.run.resolutions import forget_times
 from nas.run.retrain import retrain_all
 from nas.run.retraining import Retraining
 from nas.run.summary import result_of
-from nas.run.supernets import supernet_of
+from nas.run.supernets import supernet_of, supernet_of_run
 from nas.run.threads import keep_helpful_threads
 from nas.run.trained import results_of
 from nas.run.work import Work
@@ -118,11 +118,23 @@ def write_kit(settings: Settings, folder: Path, *, console: Progress) -> Outcome
         folder,
         Subject(context.space, context.target, data.shape),
         seed=settings.seed,
+        given=_given(context),
         progress=console,
     )
     line = f"{len(kit.codes)} networks of {context.space.name} to measure: {folder}"
     document = {"kit": str(folder), **kit.conditions, "probes": list(kit.codes)}
     return Outcome((line, f"How to measure them: {folder / 'README.md'}"), document)
+
+
+def _given(context: Context) -> list[str]:
+    """The options that name the space and the data again."""
+    settings = context.settings
+    given = ["--space", settings.space or context.space.name, "--data", settings.data]
+    if settings.resolutions is not None:
+        given += ["--resolutions", ",".join(map(str, settings.resolutions))]
+    if splits := settings.reading.splits:
+        given += ["--splits", ",".join(f"{split}={folder}" for split, folder in splits.items())]
+    return given
 
 
 def import_times(settings: Settings, times: Path, folder: Path, *, console: Progress) -> Outcome:
@@ -179,7 +191,7 @@ def retrain(
                     f"{member.id} was retrained before and stays as it is (--top N retrains more; "
                     f"delete {network_folder(work.path, member.id)} to train it anew)"
                 )
-        retrain_all(work, members, lambda: supernet_of(work.context, console, cluster), how)
+        retrain_all(work, members, lambda: supernet_of_run(work), how)
         return result_of(work.path, work.context)
 
 
@@ -210,7 +222,7 @@ def export(
         if all_of_them:
             ids = tuple(member.id for member in front.members)
         members = _wanted(work, front, ids)
-        networks = networks_of(work, members, lambda: supernet_of(work.context, console))
+        networks = networks_of(work, members, lambda: supernet_of_run(work))
         folders = export_all(work, networks, formats or DEFAULT_FORMATS)
     lines = tuple(str(folder) for folder in folders)
     return Outcome(lines, {"exported": list(lines)})
@@ -220,7 +232,7 @@ def report(path: Path, *, console: Progress) -> Outcome:
     """Draw a run's figures again and write its page."""
     with opened(path, console) as (work, _):
         known = known_of(work.context, console)
-        page = write_report(work, known, supernet_of(work.context, console))
+        page = write_report(work, known, supernet_of_run(work))
     return Outcome((str(page),), {"report": str(page)})
 
 

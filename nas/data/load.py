@@ -55,7 +55,7 @@ def load_data(
 
     Raises:
         UnknownNameError: the kind of data is none of `KINDS`.
-        DataError: the data is missing, damaged, or cannot be split.
+        DataError: the data is missing, damaged, cannot be split, or has a split without images.
         SettingsError: an option is for another kind of data.
     """
     _check_share("validation_share", validation_share)
@@ -64,6 +64,7 @@ def load_data(
     options = options or ReadOptions()
     _check_options(kind, options)
     source = _read(spec, kind, path, options)
+    _check_splits(source)
     _check_classes(source)
     notes = list(source.notes)
     train, validation, test = source.train, source.validation, source.test
@@ -172,6 +173,16 @@ def _check_options(kind: str, options: ReadOptions) -> None:
 def _check_share(name: str, share: float) -> None:
     if not 0.0 < share < 1.0:
         raise DataError(f"{name} is {share}, but a share of the images lies between 0 and 1.")
+
+
+def _check_splits(source: Source) -> None:
+    """Splits that the data brings have images."""
+    for name, split in (("validation", source.validation), ("test", source.test)):
+        if split is not None and not len(split):
+            raise DataError(
+                f"The {name} split has no image that could be read. Add images to it, or remove "
+                "it: then some of the other images are held out in its place."
+            )
 
 
 def _check_classes(source: Source) -> None:

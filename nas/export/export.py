@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
+from nas.errors import CheckpointError
 from nas.export.description import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,
@@ -25,7 +26,7 @@ from nas.export.description import (
 from nas.export.format import FORMATS, Export, Format
 from nas.export.load import load_exported
 from nas.export.verification import check_same, random_images
-from nas.storage import atomic_write
+from nas.storage import atomic_write, storing
 from search_spaces.deployment import settled
 from search_spaces.network import Network
 
@@ -70,12 +71,28 @@ def export_network(
         for format in chosen:
             add_file(format, Export(plain, description, draft, images, format.tolerance))
         made = files_of(format.name for format in chosen)
+        _forget_other_weights(folder, description, made)
         for file in made:
             atomic_write(folder / file, (draft / file).read_bytes())
     for format in chosen:
         if format.published is not None:
             format.published(network.architecture.id, folder)
     return [folder / file for file in made]
+
+
+def _forget_other_weights(folder: Path, now: ExportDescription, made: Sequence[str]) -> None:
+    """Remove what an earlier export to the folder left of other weights, as far as it stays."""
+    path = folder / ARCHITECTURE_FILE
+    if not path.exists():
+        return
+    try:
+        before = ExportDescription.from_yaml(path.read_text(), str(path)).weights_sha256
+    except CheckpointError:
+        before = "unknown"
+    if before != now.weights_sha256:
+        with storing(folder):
+            for name in set(files_of(format.name for format in FORMATS)) - set(made):
+                (folder / name).unlink(missing_ok=True)
 
 
 def files_of(formats: Iterable[str]) -> tuple[str, ...]:

@@ -30,10 +30,10 @@ def exports() -> dict[str, Path]:
     for file in sorted(_index().glob("*.json")):
         try:
             folder = Path(json.loads(file.read_text())["folder"])
+            if (folder / CONFIG_FILE).is_file():
+                found[file.stem] = folder
         except (OSError, ValueError, KeyError, TypeError):
             continue  # exporting again mends a damaged entry, so it must not stop the others
-        if (folder / CONFIG_FILE).is_file():
-            found[file.stem] = folder
     return found
 
 

@@ -155,10 +155,14 @@ def register() -> list[str]:
         register_model(nas_network)
     names = []
     for id, folder in exports().items():
-        names.append(f"nas_{id}")
-        if not is_model(names[-1]):
-            default_cfgs[names[-1]] = _config(folder)[0]
+        name = f"nas_{id}"
+        if not is_model(name):
+            try:
+                default_cfgs[name] = _config(folder)[0]
+            except CheckpointError:
+                continue  # exporting again mends it, so it must not stop the others
             register_model(_entry(id))
+        names.append(name)
     return names
 
 

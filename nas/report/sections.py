@@ -171,8 +171,11 @@ def _use(content: ReportContent) -> Section:
     title = "Use the network"
     if not content.exported:
         return Section(title)
-    folder = str(content.exported[0])
-    side = content.best.resolution if content.best is not None else "R"
+    best, folder, side = content.best, str(content.exported[0]), "R"
+    if best is not None:
+        for exported in content.exported:
+            if exported.name == best.id:
+                folder, side = str(exported), str(best.resolution)
     lines = [
         "from nas.export import load_exported",
         f"network = load_exported({folder!r})",

@@ -9,6 +9,7 @@ baselines/<name>-<side>px/
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from nas.run.training_process import Order
 from nas.run.work import Work
 from nas.storage import atomic_write, atomic_write_json, read_json
 from supernet.training.checkpoint import from_bytes, to_bytes
+from supernet.training.loop import CHECKPOINT
 
 
 def stock_networks(work: Work, front: Front, machine_of: MachineOf | None) -> list[StockResult]:
@@ -92,9 +94,8 @@ def _chosen(work: Work, front: Front, machine_of: MachineOf | None) -> list[Stoc
         return [Stock(**each) for each in read_json(file)["chosen"]]
     asked, sides = context.baselines, sides_for(context.data.native_size)
     names = candidates() if asked == "auto" else list(asked)
-    work.console.say(
-        f"timing stock networks at {sides[0]} and {sides[-1]} px, {len(names)} in all"
-    )
+    ends = " and ".join(str(side) for side in dict.fromkeys((sides[0], sides[-1])))
+    work.console.say(f"timing {len(names)} stock networks at {ends} px")
     growth = growth_of(names, sides, context.targets, context.data.shape, machine_of, work.console)
     limits = _limits(front)
     if asked == "auto":
@@ -104,10 +105,18 @@ def _chosen(work: Work, front: Front, machine_of: MachineOf | None) -> list[Stoc
         chosen = [at_largest(name, growth, sides, limits[-1]) for name in names]
     document = {
         "chosen": [dataclasses.asdict(stock) for stock in chosen],
-        "timed": {name: dataclasses.asdict(found) for name, found in growth.items()},
+        "timed": {
+            name: {"sides": found.sides, "ms": [list(map(_known, pair)) for pair in found.ms]}
+            for name, found in growth.items()
+        },
     }
     atomic_write_json(file, document)
     return chosen
+
+
+def _known(ms: float | None) -> float | None:
+    """JSON has no infinite numbers: what does not fit has no latency."""
+    return None if ms is None or math.isinf(ms) else ms
 
 
 def _limits(front: Front) -> list[tuple[float | None, ...]]:
@@ -147,7 +156,7 @@ def _train(work: Work, waiting: Sequence[Stock], epochs: int) -> None:
         )
         return
     for job in jobs:
-        path = folder_of(work.path, job.stock) / "checkpoint.safetensors"
+        path = folder_of(work.path, job.stock) / CHECKPOINT
         with work.console.task(f"training {job.stock}", _steps(work, job)) as advance:
             content = job.train(
                 context,

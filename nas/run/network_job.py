@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -43,6 +44,11 @@ class NetworkJob:
             f"network {self.architecture.id}, {self.recipe.model_dump_json()}, "
             f"data {self.data_id}, seed {self.seed}, from {self.start}, taught by {self.teacher}"
         )
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of the key, for names."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:12]
 
     def changed(self, values: Mapping[str, float]) -> NetworkJob:
         """The same training with other values of the recipe."""

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nas.cluster.connection import Cluster
-from nas.errors import RunError
 from nas.progress import Progress
 from nas.run.context import Context
 from nas.run.folder import resume_run
 from nas.run.front import Front
 from nas.run.inputs import check_inputs
-from nas.run.summary import front_of
+from nas.run.summary import front_of, no_front
 from nas.run.work import Work
 from nas.storage import check_cache
 
@@ -34,8 +33,5 @@ def opened(
         check_inputs(work)
         front = front_of(work.path, work.context)
         if not front.members:
-            raise RunError(
-                f"'{work.path}' has no front yet: its search has not finished, or found nothing. "
-                f"Continue with: nas resume {work.path}"
-            )
+            raise no_front(work.path)
         yield work, front

@@ -8,6 +8,7 @@ networks/<id>/result.json              validation and test scores, recipe, curve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nas.result import FrontMember
 from nas.retrain import NetworkResult, score_test, score_validation
@@ -58,7 +59,7 @@ def retrain_all(
         ],
         keep,
         answers=None if plan.answers is None else plan.answers[0],
-        cluster=OnCluster(how.manner, how.tuning),
+        cluster=OnCluster(how.manner, how.tuning and replace(how.tuning, seed=plan.seed)),
     )
 
 

@@ -24,7 +24,7 @@ from typing import IO
 
 import torch
 
-from nas.environment import free_memory, own_memory
+from nas.environment import free_memory, own_memory, same_modules
 from nas.errors import TrialError, error_of
 from nas.progress import Progress
 from nas.run.threads import networks_at_once
@@ -109,8 +109,8 @@ class _Team:
     """Starts processes, and stops those that are left at the end of the block."""
 
     def __init__(self, program: str, threads: int) -> None:
-        self._command = [sys.executable, "-m", program]
-        self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self._command = [sys.executable, "-P", "-m", program]
+        self._environment = {**os.environ, **same_modules(), "OMP_NUM_THREADS": str(threads)}
         self._running: list[subprocess.Popen[bytes]] = []
         self._stopped, self._lock = False, Lock()
 

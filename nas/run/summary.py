@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.errors import RunError
 from nas.result import (
     FrontMember,
     NamedTarget,
@@ -33,13 +34,28 @@ from nas.search.front_file import read_front
 from supernet.scores import difference
 
 
+def members_of(path: Path) -> list[FrontMember]:
+    """Members of the run's front so far, by corrected scores if it has any.
+
+    There are none before the search has finished.
+    """
+    file, verified = path / "front.json", verified_members(path)
+    if verified is not None:
+        return verified
+    return read_front(file) if file.exists() else []
+
+
+def no_front(path: Path) -> RunError:
+    """The error of a command that needs members of a run without any."""
+    return RunError(
+        f"'{path}' has no front yet: its search has not finished, or found nothing. "
+        f"Continue with: nas resume {path}"
+    )
+
+
 def front_of(path: Path, context: Context) -> Front:
     """The run's front so far; it has no members before the search has finished."""
-    file = path / "front.json"
-    members = read_front(file) if file.exists() else []
-    verified = verified_members(path)
-    members = members if verified is None else verified
-    front = Front(tuple(members), context.budgets, context.metric)
+    front = Front(tuple(members_of(path)), context.budgets, context.metric)
     front = with_measured(front, read_measured(path / "measured.json"))
     return read_comparison(path).applied(front.with_retrained(results_of(path)))
 

@@ -30,6 +30,8 @@ from nas.run.scalars import Scalars, scalars_in
 from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.run.threads import HelpfulThreads, each_of
+from nas.run.work import Work
+from nas.search.front_file import read_supernet
 from nas.settings import Settings
 from nas.storage import atomic_write, cache_dir, lock
 from nas.units import format_count, format_size
@@ -38,7 +40,7 @@ from supernet.method import ExternalTeacher, Setup
 from supernet.randomness import Stream, seeded
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import to_bytes
-from supernet.training.loop import Checkpoints, Curve, TrainingProgress
+from supernet.training.loop import CHECKPOINT, Checkpoints, Curve, TrainingProgress
 from supernet.training.parallel.workers import Workers
 from supernet.training.train import train
 
@@ -58,7 +60,10 @@ class TrainedSupernet:
 
 
 def supernet_of(
-    context: Context, console: Progress, cluster: Cluster | None = None
+    context: Context,
+    console: Progress,
+    cluster: Cluster | None = None,
+    known: str | None = None,
 ) -> TrainedSupernet:
     """The supernet that the settings ask for: from the cache, or trained now.
 
@@ -66,9 +71,11 @@ def supernet_of(
         context: The settings' objects.
         console: Shows the progress.
         cluster: Where to train it; None for this process.
+        known: The key of the one that a search has evaluated on; no other one is returned.
 
     Raises:
-        CheckpointError: a cached file is damaged.
+        CheckpointError: a cached file is damaged, or the known supernet is in the cache no more
+            and another one would be trained here.
         SettingsError: curves for TensorBoard are asked for on a cluster.
         TrialError: the training failed on the cluster.
     """
@@ -77,23 +84,41 @@ def supernet_of(
             "tensorboard=true needs a supernet that is trained by this process. Leave out --ray, "
             "or tensorboard=true; the curve is kept with the supernet in any case."
         )
-    key = _key(context, cluster)
+    own = _key(context, cluster)
+    key = known or own
     final = _file(key)
     folder, supernet = final.parent, new_supernet(context)
     with lock(folder / "lock", say=console.say):
         if final.exists():
             console.say(f"reusing the supernet trained before ({final})")
+        elif key != own:
+            raise CheckpointError(
+                f"The supernet of this run, {key}, is not in the cache, and here another one "
+                "would be trained: torch, the device or the number of workers differ. Go on "
+                "where it was trained, or start a new run."
+            )
         else:
             _say_training(context, supernet, console)
             if cluster is None:
-                content = _train_here(context, console, supernet, _checkpoint(folder), key)
+                content = _train_here(context, console, supernet, folder / CHECKPOINT, key)
             else:
                 content = _train_there(context, console, cluster, folder, key)
             atomic_write(final, content)
-            _checkpoint(folder).unlink(missing_ok=True)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         curve = load_supernet(supernet, final, key)
     evaluator = ChildEvaluator(supernet, context.evaluation_images)
     return TrainedSupernet(supernet, curve, evaluator, key)
+
+
+def supernet_of_run(work: Work) -> TrainedSupernet:
+    """A run's supernet: the one that its search has evaluated on, if it has one so far.
+
+    Raises:
+        CheckpointError, SettingsError, TrialError: as `supernet_of`.
+    """
+    front = work.path / "front.json"
+    known = read_supernet(front) if front.exists() else None
+    return supernet_of(work.context, work.console, work.cluster, known)
 
 
 def trained_before(context: Context) -> bool:
@@ -155,10 +180,6 @@ def checkpoints_at(path: Path, key: str) -> Checkpoints:
         write=lambda content: atomic_write(path, content),
         place=str(path),
     )
-
-
-def _checkpoint(folder: Path) -> Path:
-    return folder / "checkpoint.safetensors"
 
 
 def train_supernet(

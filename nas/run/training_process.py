@@ -29,7 +29,7 @@ from nas.errors import NasError
 from nas.run.jobs import Job
 from nas.run.supernets import checkpoints_at
 from nas.storage import atomic_write
-from supernet.training.loop import Checkpoints, TrainingProgress
+from supernet.training.loop import CHECKPOINT, Checkpoints, TrainingProgress
 from supernet.training.parallel.workers import Alone, Workers
 
 SHOWN_EVERY = 0.5
@@ -58,7 +58,7 @@ class Order:
     @property
     def checkpoint(self) -> Path:
         """Where a stopped training goes on."""
-        return self.folder / "checkpoint.safetensors"
+        return self.folder / CHECKPOINT
 
     def clear(self) -> None:
         """Remove both, once the network is kept."""

@@ -23,7 +23,7 @@ from nas.run.work import Work
 from nas.storage import atomic_write_json, read_json
 from search_spaces import Architecture, Network, build_network
 from supernet.training.checkpoint import from_bytes, to_bytes
-from supernet.training.loop import Curve
+from supernet.training.loop import CHECKPOINT, Curve
 
 Keep = Callable[[NetworkJob, Network, Curve, float], None]
 """Keeps a trained network with its validation curve and how many seconds it took."""
@@ -87,7 +87,7 @@ class Plan:
             start=None if self.start is None else self.start.key,
             teacher=None if self.answers is None else self.answers[1],
         )
-        checkpoint = folder / "checkpoint.safetensors"
+        checkpoint = folder / CHECKPOINT
         return Training(job, lambda: self._weights(architecture), checkpoint, name)
 
     def _weights(self, architecture: Architecture) -> bytes | None:
@@ -186,7 +186,7 @@ def _train_there(
     for training in trainings:
         shared |= _start(training)
     run = _name_of(work.path)
-    trials = [Trial(f"{run}-{t.name}", t.title, t.job) for t in trainings]
+    trials = [Trial(f"{run}-{t.name}-{t.job.digest}", t.title, t.job) for t in trainings]
     ended: list[Ended] = []
     # Values are tuned for one network after the other; else all networks are trials of one.
     for group in [[trial] for trial in trials] if how.tuning else [trials]:

@@ -34,7 +34,12 @@ FEWEST = 2
 """Values that a dimension keeps."""
 CHANNELS = 8
 """New widths are multiples of this."""
-LIMITS = {"resolution": (8, 512), "width": (CHANNELS, 2048), "depth": (1, 64)}
+LIMITS = {
+    "resolution": (8, 512),
+    "width": (CHANNELS, 2048),
+    "depth": (1, 64),
+    "recursion": (1, 4),
+}
 
 Action = Literal["stays", "shifted", "narrowed", "dropped", "refused"]
 
@@ -174,14 +179,19 @@ def _beyond(dimension: Dimension, up: bool) -> tuple[Any, str]:
 def _turn(decision: Decision) -> int:
     if decision.dimension.path[-1] == "depth":
         return 2
-    return 1 if decision.action == "dropped" else 0
+    return 1 if _drops_families(decision) else 0
+
+
+def _drops_families(decision: Decision) -> bool:
+    """Whether a whole family goes, and not one value of an option."""
+    return decision.action == "dropped" and decision.dimension.offered is None
 
 
 def _of_a_dropped_family(decision: Decision, decisions: list[Decision]) -> bool:
     """Whether an option belongs to a family that goes as a whole."""
     path = decision.dimension.path
     return any(
-        other.action == "dropped"
+        _drops_families(other)
         and other.dimension.path == path[: len(other.dimension.path)]
         and len(path) > len(other.dimension.path)
         and path[len(other.dimension.path)] not in other.values
@@ -196,7 +206,7 @@ def _changed(plain: Plain, decision: Decision) -> Plain:
     holder: Any = plain
     for step in way:
         holder = holder[step]
-    if decision.action != "dropped":
+    if not _drops_families(decision):
         holder[last] = list(decision.values)
         if last == "depth" and "blocks" in holder:
             holder["blocks"] = _resized(holder["blocks"], max(decision.values))

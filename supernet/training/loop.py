@@ -17,6 +17,8 @@ from supernet.training.optimisation import Optimisation
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
+CHECKPOINT = "checkpoint.safetensors"
+"""The usual name of the file that a stopped training goes on from."""
 CHECKPOINT_SECONDS = 20.0
 CURVE_POINTS = 20
 

@@ -24,7 +24,14 @@ from nas import pipeline
 from nas.cluster.trials import Tuning
 from nas.commands import predict as predicting
 from nas.commands import steps as commands
-from nas.errors import InfeasibleError, NasError, RunError, SettingsError, UnknownNameError
+from nas.errors import (
+    CheckpointError,
+    InfeasibleError,
+    NasError,
+    RunError,
+    SettingsError,
+    UnknownNameError,
+)
 from nas.export import load_exported
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.latency.profiles.parts import PartsProfile
@@ -364,6 +371,22 @@ def test_what_is_recommended_is_exported_with_its_own_weights(whole: Path, tmp_p
     weights, _ = from_bytes(trained.read_bytes(), "test")
     exported = load_exported(trained.parent).state_dict()
     assert all(torch.equal(exported[name], tensor) for name, tensor in weights.items())
+
+
+def test_what_a_run_says_is_not_joined_with_weights_of_another_supernet(
+    home: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    front = run / "front.json"
+    document = json.loads(front.read_text())
+    front.write_text(json.dumps({**document, "supernet": "0123456789abcdef"}))
+    for again in (
+        lambda: commands.report(run, console=Silent()),
+        lambda: commands.export(run, formats=(), ids=(), all_of_them=True, console=Silent()),
+    ):
+        with pytest.raises(CheckpointError, match="supernet of this run, 0123456789abcdef,"):
+            again()
 
 
 def test_mistakes_about_retraining_are_told(home: Path, whole: Path, tmp_path: Path) -> None:

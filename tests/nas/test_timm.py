@@ -9,7 +9,7 @@ import torch
 
 from nas.errors import CheckpointError, SettingsError, SpaceError
 from nas.export import DataDescription, export_network
-from nas.export.timm_index import exports
+from nas.export.timm_index import exports, remember
 from search_spaces import Architecture, Network, build_network
 from search_spaces.data_shape import DataShape
 
@@ -77,6 +77,16 @@ def test_a_model_from_the_folder_or_by_its_id_gives_the_networks_scores(
         assert torch.equal(model(images), network(images)), name
         # Fresh weights when none are asked for.
         assert not torch.equal(create(name).eval()(images), network(images))
+
+
+def test_a_damaged_export_does_not_stop_the_others(
+    folder: Path, network: Network, images: torch.Tensor, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / "config.json").write_text("{}")
+    remember("0123456789ab", damaged)
+    assert torch.equal(create(NAME, pretrained=True).eval()(images), network(images))
 
 
 def test_the_default_configuration_says_how_to_prepare_images(folder: Path) -> None:

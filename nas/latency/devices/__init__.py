@@ -17,7 +17,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from nas.environment import cpu, cpu_name
+from nas.environment import cpu, cpu_name, measuring_environment
 from nas.errors import unknown_name
 from nas.latency.devices.device import CPU_PRECISIONS, LAYOUTS, RUNTIMES, Device, base_of
 from nas.latency.devices.folder import add, files, find, plain, read
@@ -94,7 +94,9 @@ def fingerprint() -> dict[str, Any]:
     spinning (hybrid-cifar at batch 1 on 2 virtual cores: 9.4 ms spinning, 16.8 ms passive).
     """
     facts = {fact: value for fact, value in cpu().items() if fact != "usable_threads"}
-    return {**facts, "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower()}
+    facts["omp_wait_policy"] = os.environ.get("OMP_WAIT_POLICY", "default").lower()
+    spins = measuring_environment().get("GOMP_SPINCOUNT")  # a person's own choice
+    return facts if spins is None else {**facts, "gomp_spincount": spins}
 
 
 @cache

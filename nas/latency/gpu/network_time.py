@@ -60,6 +60,9 @@ class NetworkTime:
         return replace(
             self,
             prediction=Prediction.around(self.prediction.ms * off, log_half_width),
+            device_ms=self.device_ms * off,
+            host_ms=self.host_ms * off,
+            launches=tuple(replace(one, ms=one.ms * off) for one in self.launches),
             energy_mj=None if self.energy_mj is None else self.energy_mj * off,
         )
 

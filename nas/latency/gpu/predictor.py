@@ -85,6 +85,11 @@ class GpuModel:
         self.factor = self.model.factor(self.device.name, self.runtime, self.precision)
 
     @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the fitted model and the device's numbers."""
+        return short_id([self.model.id, list(self._numbers)])
+
+    @property
     def conditions(self) -> Conditions:
         """Batch, precision and layout, as far as they decide what is launched."""
         same = {"tf32": "fp32", "bf16": "fp16"}

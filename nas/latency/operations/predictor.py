@@ -119,7 +119,7 @@ class OperationsPredictor:
         predictor = cls(target, OperationTimes.of(target, timer))
         if predictor.store.fitted:
             return predictor
-        with predictor.store.measuring():
+        with predictor.store.measuring(progress):
             if not predictor.store.fitted:  # another process may have fitted it meanwhile
                 progress.say(f"Measuring this machine once, for any network on {target}")
                 networks = networks or reference_networks(target)

@@ -64,13 +64,16 @@ class OperationTimes:
         return store
 
     @contextlib.contextmanager
-    def measuring(self) -> Iterator[None]:
+    def measuring(self, progress: Progress) -> Iterator[None]:
         """No other process measures or writes meanwhile; what others kept is read first.
+
+        Args:
+            progress: Says that another process is waited for.
 
         Raises:
             CheckpointError: the file is damaged or was changed.
         """
-        with lock(self.path.with_name("measuring.lock")):
+        with lock(self.path.with_name("measuring.lock"), say=progress.say):
             self._read()
             yield
 
@@ -82,7 +85,7 @@ class OperationTimes:
         """
         if not self._unknown(calls):
             return 0
-        with self.measuring():
+        with self.measuring(progress):
             return self.add(calls, progress, pace)
 
     def add(self, calls: Sequence[Call], progress: Progress, pace: Pace | None = None) -> int:

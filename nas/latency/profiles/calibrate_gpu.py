@@ -91,7 +91,7 @@ def corrected(
     ]
     of_whole = terms_of(gpu, sums_of_pieces(gpu, networks))
     return GpuProfile(
-        conditions={**conditions, "model": gpu.model.id},
+        conditions={**conditions, "model": gpu.id},
         coefficients=coefficients,
         constant_ms=coefficients["launches"] * gpu.fixed_ms,
         parts_ms=tuple(map(float, parts[:, :-1] @ found.coefficients[:-1])),

@@ -83,7 +83,7 @@ def correction_of(target: Target, model: str) -> FewShot | None:
 
     Args:
         target: Its resolution does not matter.
-        model: The id of the shipped model; corrections of another model do not count.
+        model: The id of the `GpuModel`; corrections of another one do not count.
 
     Raises:
         CheckpointError: a profile is damaged.

@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import torch
 
 from nas.environment import version
 from nas.errors import RunError, SettingsError
+from nas.latency.devices import check
 from nas.latency.identity import parts_hash
 from nas.latency.profiles.choosing import telling_codes
 from nas.latency.profiles.part_features import PartFeatures
@@ -43,12 +46,7 @@ _README = """\
 # Networks to measure on {device}
 
 {n} networks of the space `{space}`: input `images` {shape} float32, output `scores`.
-Copy this folder to the device. Where it has Python with onnxruntime and numpy:
-
-    python run_probes.py --threads 4
-
-which takes about a minute and writes `times.csv`. Otherwise run the ONNX files with what the
-device has (onnxruntime_perf_test, a benchmark app, a converter) and write `times.csv` by hand:
+Copy this folder to the device. {how}
 
     id,ms
     {id},12.3
@@ -56,11 +54,21 @@ device has (onnxruntime_perf_test, a benchmark app, a converter) and write `time
 one line per network of `probes.csv`, with the median milliseconds of one run of the whole batch.
 A few networks may be left out; {fewest} are needed. Then, where the search runs:
 
-    nas measure --import times.csv --kit {folder} --hardware {device} --space {space}
+    nas measure --import times.csv --kit {folder} {given}
 
-with the same `--data` and `--resolution` as for this kit, and with the `--runtime`, `--precision`
-and `--threads` under which the times were measured. Then `nas predict` and
-`nas search --hardware {device}` know the device under the same options.
+If the times were measured in another way, change `--runtime`, `--precision` or `--threads`. Then
+`nas predict` and `nas search` with the same options know the device.
+"""
+_ON_PROCESSOR = """\
+Where it has Python with onnxruntime and numpy:
+
+    python run_probes.py{threads}
+
+which takes about a minute and writes `times.csv`. Otherwise run the ONNX files with what the
+device has (onnxruntime_perf_test, a benchmark app, a converter) and write `times.csv` by hand:\
+"""
+_ON_GPU = """\
+Run the ONNX files there with {runtime} in {precision}, and write `times.csv` by hand:\
 """
 
 
@@ -75,9 +83,23 @@ class Kit:
 
 
 def write_kit(
-    folder: Path, subject: Subject, *, probes: int = PROBES, seed: int = 0, progress: Progress
+    folder: Path,
+    subject: Subject,
+    *,
+    probes: int = PROBES,
+    seed: int = 0,
+    given: Sequence[str] = (),
+    progress: Progress,
 ) -> Kit:
     """Write networks of a space for the target's batch and resolution, and instructions.
+
+    Args:
+        folder: Of the kit; a new one.
+        subject: The space, the target and the shape of the data.
+        probes: How many networks.
+        seed: Decides which.
+        given: Options that name the space and the data, as a person wrote them.
+        progress: Shows how far it is.
 
     Raises:
         RunError: the folder is not empty, or cannot be written to.
@@ -100,7 +122,7 @@ def write_kit(
     }
     _export(folder, architectures, conditions, progress)
     kit = Kit(conditions, dict(zip(architectures, codes.tolist(), strict=True)))
-    _write_words(folder, kit, target)
+    _write_words(folder, kit, target, given)
     return kit
 
 
@@ -148,23 +170,44 @@ def _export(
             advance(i + 1, name)
 
 
-def _write_words(folder: Path, kit: Kit, target: Target) -> None:
+def _write_words(folder: Path, kit: Kit, target: Target, given: Sequence[str]) -> None:
     document = {"schema": SCHEMA, "conditions": kit.conditions, "probes": kit.codes}
     rows = "".join(f"{name},{_file(name)}\n" for name in kit.codes)
     side = "side" if target.resolution is None else target.resolution
+    device = "NAME" if target.device == "cpu" else target.device
     words = _README.format(
-        device="NAME" if target.device == "cpu" else target.device,
+        device=device,
+        how=_how(target),
         n=len(kit.codes),
         space=kit.conditions["space"],
         shape=f"({target.images}, {kit.conditions['in_channels']}, {side}, {side})",
         id=next(iter(kit.codes)),
         fewest=FEWEST,
         folder=folder.name,
+        given=shlex.join([*_options(device, target), *given]),
     )
     atomic_write(folder / "probes.csv", f"id,file\n{rows}")
     atomic_write(folder / "run_probes.py", RUNNER.read_text())
     atomic_write(folder / "README.md", words)
     atomic_write(folder / "kit.json", json.dumps(document, indent=1) + "\n")
+
+
+def _how(target: Target) -> str:
+    """How the networks are run on the device."""
+    if check(target.device).kind == "gpu":
+        return _ON_GPU.format(runtime=target.runtime, precision=target.precision)
+    return _ON_PROCESSOR.format(threads=f" --threads {target.threads}" if target.threads else "")
+
+
+def _options(device: str, target: Target) -> Iterator[str]:
+    """What names the target on the command line."""
+    yield from ("--hardware", device)
+    if target.device != "cpu":
+        yield from ("--runtime", str(target.runtime), "--precision", str(target.precision))
+    yield from ("--batch-size", str(target.images))
+    for name in ("resolution", "threads"):
+        if (value := getattr(target, name)) is not None:
+            yield from (f"--{name}", str(value))
 
 
 def _file(name: str) -> str:

@@ -120,7 +120,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str | None, str | None]]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            lines = list(enumerate(reader, start=2))
+            lines = [(reader.line_num, row) for row in reader]
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"Cannot read the times in '{path}': {reason(error)}.") from None
@@ -141,11 +141,11 @@ def _require_same(kit: Kit, asked: Mapping[str, Any]) -> None:
         if kit.conditions[name] != asked[name]
     ]
     if not differ and kit.conditions["parts"] != asked["parts"]:
-        differ = [f"an earlier version of '{asked['space']}', which has other parts now"]
+        differ = [f"'{asked['space']}' with other --resolutions, or as it was before a change"]
     if differ:
         raise SettingsError(
-            f"The kit is for {', '.join(differ)}. Give the --space, --data, --batch-size and "
-            "--resolution that it was written with, or write a new one."
+            f"The kit is for {', '.join(differ)}. Give the options that stand in its README.md, "
+            "or write a new one."
         )
 
 

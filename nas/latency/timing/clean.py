@@ -74,6 +74,8 @@ def _followed(lines: IO[str], progress: Progress) -> Timed | None:
     with ExitStack() as tasks:
         advance: Advance | None = None
         for line in lines:
+            if not line.endswith("\n"):
+                break  # it was killed in the middle of a word
             kind, content = json.loads(line)
             if kind == "say":
                 progress.say(content)
@@ -94,7 +96,7 @@ def _followed(lines: IO[str], progress: Progress) -> Timed | None:
 def _started(program: str, threads: int, errors: IO[str]) -> Iterator[subprocess.Popen[str]]:
     """The process, which is stopped at the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", program],
+        [sys.executable, "-P", "-m", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

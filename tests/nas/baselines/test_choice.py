@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from nas.baselines.choice import Growth, Stock, at_largest, candidates, choose, sides_for
@@ -64,6 +66,19 @@ def test_unknown_latencies_leave_the_preferred_families_at_full_size() -> None:
     chosen = choose(unknown, SIDES, [(5.0,)], ["tf_efficientnet_lite0"])
     assert [stock.side for stock in chosen] == [96, 96]
     assert chosen[1].name == "mobilenetv4_conv_small"
+
+
+def test_a_network_that_does_not_fit_into_the_memory_is_not_taken_there() -> None:
+    growth = {
+        "repvit_m0_9": growing(math.inf, math.inf),
+        "lcnet_050": growing(1.0, math.inf),
+        "mobilenetv4_conv_small": growing(3.0, 6.0),
+    }
+    assert growth["lcnet_050"].at(32) == [1.0] and growth["lcnet_050"].at(48) == [math.inf]
+    assert choose(growth, SIDES, [(50.0,)], ["lcnet_050", "repvit_m0_9"]) == [
+        Stock("lcnet_050", 32),
+        Stock("mobilenetv4_conv_small", 96),
+    ]
 
 
 def test_resolutions_end_at_the_images_own() -> None:

@@ -76,3 +76,10 @@ def test_files_are_read_and_deleted(tmp_path: Path, prefix: str) -> None:
     mine.delete()
     mine.delete()  # nothing is there
     assert not (tmp_path / "runs" / "mine").exists() and (tmp_path / "runs").exists()
+
+
+def test_options_of_a_bucket_stay_at_the_end_and_its_key_is_not_shown() -> None:
+    storage = Storage.at("s3://KEY:SECRET@bucket/nas?endpoint_override=host:9000")
+    assert (storage / "net").url == "s3://KEY:SECRET@bucket/nas/net?endpoint_override=host:9000"
+    assert storage.shown == "s3://bucket/nas?endpoint_override=host:9000"
+    assert (Storage.at("/a?b") / "net").url == "/a?b/net"

@@ -338,3 +338,14 @@ def test_a_person_chooses_what_becomes_of_long_images(
         _save(root / name / "0.png", Image.fromarray(pixels))
     found = read(root, ReadOptions(fit=fit)).train.pixels  # type: ignore[arg-type]
     assert abs(float(found.mean()) - mean) < 4
+
+
+def test_a_test_folder_of_files_that_are_no_images_is_refused(
+    make_folder: Callable[..., Path],
+) -> None:
+    folder = make_folder({"train/cat": 4, "train/dog": 4})
+    for name in ("cat", "dog"):
+        (folder / "test" / name).mkdir(parents=True)
+        (folder / "test" / name / "1.heic").write_bytes(b"a photograph")
+    with pytest.raises(DataError, match="The test split has no image that could be read"):
+        load_data(f"folder:{folder}")

@@ -78,6 +78,21 @@ def test_the_same_network_is_written_as_the_same_bytes(
     assert first == second
 
 
+def test_files_of_other_weights_do_not_stay(
+    network: Network, data: DataDescription, tmp_path: Path
+) -> None:
+    folder = tmp_path / "net"
+    export_network(network, folder, data=data, scores=SCORES, formats=("pt2",))
+    export_network(network, folder, data=data, scores=SCORES)
+    assert (folder / "model.pt2").exists()  # of the same weights
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+    (folder / "notes.txt").write_text("a person's own")
+    export_network(network, folder, data=data, scores=SCORES)
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"architecture.yaml", "model.safetensors", "notes.txt"}
+
+
 def test_an_architecture_is_read_bare_or_from_an_export(
     exported: Path, network: Network, tmp_path: Path
 ) -> None:

@@ -71,6 +71,17 @@ def test_the_page_says_what_the_supernets_word_is_worth(
     assert "MACs-1.00 (-1.00 to -1.00)" in words
 
 
+def test_the_network_to_use_is_the_recommended_one(full: ReportContent, tmp_path: Path) -> None:
+    assert full.best is not None
+    folders = (Path("networks/0first"), Path("networks") / full.best.id)
+    words = written(dataclasses.replace(full, exported=folders), tmp_path).words
+    side = full.best.resolution
+    assert f"load_exported('networks/{full.best.id}')" in words
+    assert f"(batch, channels, {side}, {side})" in words
+    words = written(dataclasses.replace(full, exported=folders[:1]), tmp_path).words
+    assert "load_exported('networks/0first')" in words and "(batch, channels, R, R)" in words
+
+
 def test_corrected_scores_have_a_column_and_are_explained(
     full: ReportContent, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from nas.space_evolution.plain import plain_of
 from nas.space_evolution.quality import Quality
 from nas.space_evolution.rule import Decision, apply, decide
 from search_spaces import SearchSpace
+from search_spaces.definition import read_definition
 
 
 def _seen(errors: list[float], noise: float = 0.001) -> Quality:
@@ -204,3 +205,41 @@ def test_no_dimension_grows_or_falls_below_two_values(space: SearchSpace) -> Non
 def test_dimensions_are_what_the_decisions_are_about(space: SearchSpace) -> None:
     found: list[Dimension] = [d.dimension for d in _decided(space)]
     assert [d.name for d in found] == [d.name for d in dimensions(space)]
+
+
+def test_a_value_of_an_unordered_option_can_go() -> None:
+    """Although a family goes in the same step."""
+    text = """
+schema: 1
+name: activations
+resolution: 8
+stem: [conv: {stride: 2, activation: [none, gelu, relu]}]
+stages:
+- {width: 8, depth: 1, mixers: [pool, depthwise, mbconv: {squeeze_excite: [false, true, input]}]}
+"""
+    space = SearchSpace(read_definition(text, "activations"))
+    decisions = _decided(
+        space,
+        stem__conv__activation=[0.3, 0.1, 0.1],
+        stages__0__mixers=[0.3, 0.1, 0.1],
+        stages__0__mixers__mbconv__squeeze_excite=[0.3, 0.1, 0.1],
+    )
+    after, _, settled = apply(plain_of(space.definition), decisions)
+    assert [d.action for d in settled if d.moves] == ["dropped"] * 3
+    assert [choice.options.activation for choice in after.definition.stem[0]] == ["gelu", "relu"]
+    depthwise, mbconv = after.definition.stages[0].mixers
+    assert [choice.options.squeeze_excite for choice in mbconv] == [True, "input"]
+
+
+def test_stages_that_run_their_blocks_again_move_as_well() -> None:
+    text = """
+schema: 1
+name: again
+resolution: 8
+stem: [conv: {stride: 2}]
+stages:
+- {width: 8, depth: 1, recursion: [1, 2], mixers: [pool]}
+"""
+    space = SearchSpace(read_definition(text, "again"))
+    assert _one(space, "stages.0.recursion", [0.2, 0.1]).values == (2, 3)
+    assert _one(space, "stages.0.recursion", [0.1, 0.2]).action == "refused"

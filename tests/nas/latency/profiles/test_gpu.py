@@ -118,7 +118,7 @@ def test_what_was_measured_corrects_other_networks_under_the_same_target(
     tiny: SearchSpace, made_up: MadeUp
 ) -> None:
     target = Target("a100", batch_size=8)
-    model = GpuModel(target).model.id
+    model = GpuModel(target).id
     assert correction_of(target, model) is None
     measured_predictor(tiny, target, plan=BRIEF, machine=made_up(target))
     found = correction_of(Target("a100", batch_size=8, resolution=224), model)

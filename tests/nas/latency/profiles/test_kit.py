@@ -68,7 +68,13 @@ def kit(quarter: SearchSpace, target: Target, tmp_path_factory: pytest.TempPathF
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("kits") / "kit"
-    write_kit(folder, Subject(quarter, target, DataShape(1, 10)), probes=6, progress=Silent())
+    write_kit(
+        folder,
+        Subject(quarter, target, DataShape(1, 10)),
+        probes=6,
+        given=("--space", "my spaces/quarter.yaml"),
+        progress=Silent(),
+    )
     return folder
 
 
@@ -92,7 +98,11 @@ def test_a_kit_holds_networks_and_what_to_do_with_them(kit: Path, quarter: Searc
         assert quarter.decode(np.array(found.codes[row["id"]])).id == row["id"]
         assert (kit / row["file"]).stat().st_size > 1000
     words = (kit / "README.md").read_text()
-    assert f"nas measure --import times.csv --kit kit --hardware {DEVICE}" in words
+    assert (
+        f"nas measure --import times.csv --kit kit --hardware {DEVICE} --runtime onnxruntime "
+        "--precision fp32 --batch-size 2 --threads 4 --space 'my spaces/quarter.yaml'\n"
+    ) in words
+    assert "python run_probes.py --threads 4\n" in words
 
 
 def test_the_runner_measures_every_network_without_us(kit: Path, tmp_path: Path) -> None:
@@ -177,7 +187,7 @@ def test_a_kit_is_imported_for_what_it_was_written(
     wider = SearchSpace(
         read_definition(SPACE.replace("[8, 16]\n  depth", "[8, 24]\n  depth"), "quarter")
     )
-    with pytest.raises(SettingsError, match="which has other parts now"):
+    with pytest.raises(SettingsError, match="with other --resolutions, or as it was before"):
         import_times(times, kit, Subject(wider, target, DataShape(1, 10)))
 
 

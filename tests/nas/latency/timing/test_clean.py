@@ -85,6 +85,14 @@ def test_a_killed_process_is_said_to_be_killed(
         run_apart(job_of(space), Silent(), program(tmp_path, monkeypatch, text))
 
 
+def test_a_process_that_is_killed_in_the_middle_of_a_line_is_said_to_be_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: SearchSpace
+) -> None:
+    text = """import os; os.write(1, b'["timed", {"ms": [1.'); os.kill(os.getpid(), 9)"""
+    with pytest.raises(NotFittedError, match=r"was killed \(signal 9\)"):
+        run_apart(job_of(space), Silent(), program(tmp_path, monkeypatch, text))
+
+
 PARENT = """
 import sys
 from nas.latency import Effort, Target, measure_finalists
