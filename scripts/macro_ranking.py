@@ -2,6 +2,7 @@
 
     python scripts/macro_ranking.py --table nas_bench_macro_cifar10.csv.gz --data cifar10:DIR
     python scripts/macro_ranking.py ... --ways default --first-seed 1       one more row
+    python scripts/macro_ranking.py ... --side 16                           a quarter of the time
 
 A supernet of `macro` is trained on CIFAR-10 for each way and seed. It then scores as many networks
 from each decile of multiply-adds: accuracy and loss on validation images, batch norms calibrated.
@@ -32,6 +33,7 @@ from nas.ranking.correction import log_errors
 from nas.run.context import Context
 from nas.run.evaluator import EvaluationImages
 from nas.settings import Settings
+from search_spaces.space import SearchSpace
 from supernet import Supernet
 from supernet.method import Setup
 
@@ -53,7 +55,7 @@ def main() -> None:
     asked = _arguments()
     torch.set_num_threads(asked.threads)
     table = _even(read(asked.table), asked.networks)
-    name = f"macro-{asked.passes}passes-{asked.networks}networks"
+    name = f"macro-{asked.side}px-{asked.passes}passes-{asked.networks}networks"
     rows = Rows(results_file.RESULTS / "supernet" / f"{name}.jsonl", ("way",))
     for way, seed in rows.missing(asked):
         rows.add({"way": way, "seed": seed, **_row(asked, table, way, seed)})
@@ -78,14 +80,15 @@ def _row(asked: argparse.Namespace, table: MacroTable, way: str, seed: int) -> d
         data=asked.data, space="macro", seed=seed, recipe={**recipe, "epochs": epochs}
     )
     context = Context(settings)
-    supernet = Supernet(SPACE, context.data.shape, seed=seed).to(context.device)
+    space = SearchSpace(SPACE.definition.model_copy(update={"resolution": [asked.side]}))
+    supernet = Supernet(space, context.data.shape, seed=seed).to(context.device)
     begun = time.process_time()
-    train_as_set(context, Setup(supernet, CostTable(SPACE, context.data.shape).macs))
+    train_as_set(context, Setup(supernet, CostTable(space, context.data.shape).macs))
     seconds = time.process_time() - begun
     images = EvaluationImages(context.data, asked.validation)
     scores: dict[str, list[float]] = {"accuracy": [], "loss": []}
     for begin in range(0, len(table.codes), TOGETHER):
-        some = [SPACE.decode(code) for code in table.codes[begin : begin + TOGETHER]]
+        some = [space.decode(code) for code in table.codes[begin : begin + TOGETHER]]
         for each in images.evaluate_all(supernet, some):
             scores["accuracy"].append(round(each.accuracy, 5))
             scores["loss"].append(round(each.loss, 5))
@@ -123,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--data", required=True, help="CIFAR-10")
     add_ways(parser, WAYS)
+    parser.add_argument("--side", type=int, default=32, help="of the images; the table has 32")
     parser.add_argument("--passes", type=int, default=4, help="of the images, by all children")
     parser.add_argument("--networks", type=int, default=500, help="that are scored")
     parser.add_argument("--validation", type=int, default=600, help="images")
