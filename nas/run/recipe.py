@@ -31,9 +31,9 @@ from supernet.training.recipe import Recipe
 
 OWN_CHILDREN, TENSORBOARD = "own_children", "tensorboard"
 DEFAULT_SAMPLER, DEFAULT_SUPERVISION = "sandwich", "in-place"
-USUAL_RECIPE: Mapping[str, RecipeValue] = {"batch_size": 32}
-"""Of a supernet that starts from new weights: each step trains other families, and twice as many
-steps of half the images do more than larger ones."""
+USUAL_RECIPE: Mapping[str, RecipeValue] = {"batch_size": 32, "update_each_child": True}
+"""Of a supernet that starts from new weights: each child trains other families, and many updates
+by few images do more than few by many."""
 DONOR_RECIPE: Mapping[str, RecipeValue] = {
     "batch_size": 32,
     "learning_rate": 1e-3,

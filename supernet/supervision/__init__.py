@@ -1,7 +1,7 @@
 """Supervisions, one per file: they compute the losses of each training step.
 
 A supervision is a generator of losses. The gradients of each loss are computed as soon as it is
-yielded, which frees its memory, and all gradients of a step add up:
+yielded, which frees its memory. Then the weights are updated, or the step's gradients add up:
 
     for child in step.children:
         yield F.cross_entropy(step.scores(child), step.batch(child).targets)
@@ -55,7 +55,7 @@ class Step(Protocol):
         ...
 
     def gradients(self, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-        """Gradients of the losses so far, of parameters that have one.
+        """Gradients of a `whole_step`'s losses so far, of parameters that have one.
 
         To be read in place of `.grad`: if several processes share the step, that is a part.
         """
@@ -64,6 +64,9 @@ class Step(Protocol):
 
 class Supervision(nn.Module, ABC):
     """Computes the losses of each step's children."""
+
+    whole_step = False
+    """Whether it needs the gradients of a whole step, with one update of the weights at its end."""
 
     @abstractmethod
     def losses(self, step: Step) -> Iterator[Tensor]:

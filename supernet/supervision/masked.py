@@ -73,6 +73,8 @@ class Pixels(nn.Module):
 class Masked(Supervision):
     """Masked images at first, then another supervision."""
 
+    whole_step = True
+
     def __init__(self, setup: Setup, options: MaskedOptions, then: Supervision) -> None:
         super().__init__()
         self.options, self.then = options, then

@@ -32,6 +32,8 @@ class SharpnessAwareOptions(InPlaceOptions):
 class SharpnessAware(InPlaceDistillation):
     """Two passes: the first finds the worst point nearby, the second the gradients there."""
 
+    whole_step = True
+
     def __init__(self, setup: Setup, options: SharpnessAwareOptions) -> None:
         super().__init__(options)
         self.radius = options.radius

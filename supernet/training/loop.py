@@ -79,7 +79,7 @@ def run_steps(
         point: Called with each new entry of the curve, by every worker.
 
     Returns:
-        One entry per validated epoch: `epoch`, the means of what `Teaching.gradients` returned,
+        One entry per validated epoch: `epoch`, the means of what `Teaching.step` returned,
         the results of `validate`.
     """
     workers = teaching.workers
@@ -124,8 +124,8 @@ class _Training:
 
     def step(self) -> float:
         """Take one step; returns its loss."""
-        measured = self.teaching.gradients(self.step_number)
-        self.optimisation.step()
+        measured = self.teaching.step(self.step_number, self.optimisation.update)
+        self.optimisation.step_number += 1
         for name, value in measured.items():
             self.measured.setdefault(name, []).append(value)
         return measured["loss"]

@@ -47,7 +47,7 @@ class Optimisation:
         return peak * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def update(self) -> None:
         """Clip, update and average what has a gradient, then drop the gradients.
 
         Raises:
@@ -65,7 +65,6 @@ class Optimisation:
             group["lr"] = group["share"] * self.learning_rate(self.step_number)
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
-        self.step_number += 1
         averages = [self.averages[name] for name in touched]
         shares = [1 - self._decay(parameter) for parameter in touched.values()]
         torch._foreach_lerp_(averages, list(touched.values()), shares)

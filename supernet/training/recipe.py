@@ -40,6 +40,12 @@ class Recipe(BaseModel):
     drop_path: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema_decay: Share = 0.99
+    update_each_child: bool = False
+    """Whether the weights are updated after each child of a step, and not once for all of them.
+
+    The learning rate is that of the step. Where the children's gradients are compared, where the
+    supervision needs those of the whole step, and where workers have children of their own, there
+    is one update for all."""
     gradient_cosines: bool = False
     """Whether the training curve shows how far the gradients of a step's children agree.
 

@@ -1,8 +1,10 @@
-"""The gradients of each step, for supernets and for single networks alike.
+"""The steps of a training, for supernets and for single networks alike.
 
-sampler -> children of the step -> supervision -> losses -> gradients
+sampler -> children of the step -> supervision -> losses -> gradients -> update of the weights
 ^                                                |
 +----------- the loss of each child -------------+        only if the sampler learns
+
+The weights are updated at the end of a step, or after each of its losses.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ T = TypeVar("T")
 
 
 class Teaching:
-    """Computes the gradients of steps; keeps the state of sampler and supervision.
+    """Takes steps; keeps the state of sampler and supervision.
 
     Args:
         network: The network to train.
@@ -76,8 +78,12 @@ class Teaching:
         trained = {name: parameter for name, parameter in own if parameter.requires_grad}
         return {**dict(self.network.named_parameters()), **trained}
 
-    def gradients(self, number: int) -> dict[str, float]:
-        """Compute the gradients of the step of that number.
+    def step(self, number: int, update: Callable[[], None]) -> dict[str, float]:
+        """Take the step of that number.
+
+        Args:
+            number: From 0 on.
+            update: Changes the weights by their gradients, and drops these.
 
         Returns:
             Its first `loss`, and the cosines between gradients that the recipe asks for.
@@ -86,17 +92,34 @@ class Teaching:
             module.layer_share = layer_share_at(number, self.steps)
         moment, counter = Moment(number, self.steps), self.workers.counter(number, self.steps)
         children = self.sampler.children(moment, generator(self._seed, Stream.CHILDREN, counter))
-        step, loss, cosines = self._within_memory(lambda: self._run(moment, children, counter))
-        self.workers.add_up(self.network.parameters(), self.supervision.parameters())
+        step, loss, cosines = self._within_memory(
+            lambda: self._run(moment, children, counter, self._added_up(update))
+        )
         if isinstance(self.sampler, LearningSampler):
             self.sampler.tell(children, step.losses())
         return {"loss": self.workers.mean(float(loss)), **cosines}
 
+    def _added_up(self, update: Callable[[], None]) -> Callable[[], None]:
+        """An update by the gradients of all workers."""
+
+        def run() -> None:
+            self.workers.add_up(self.network.parameters(), self.supervision.parameters())
+            update()
+
+        return run
+
     def _run(
-        self, moment: Moment, children: Sequence[Child], counter: int
+        self,
+        moment: Moment,
+        children: Sequence[Child],
+        counter: int,
+        update: Callable[[], None],
     ) -> tuple[RunningStep, Tensor, dict[str, float]]:
-        """Run a step's children and compute the gradients; its first loss and the cosines."""
+        """Run a step's children and update the weights; its first loss and the cosines."""
         conflicts = self._conflicts(len(children))
+        together = self.workers.together == self.workers.count
+        each = together and conflicts is None and not self.supervision.whole_step
+        each = each and self._recipe.update_each_child
         with seeded(self._seed, Stream.STEP, counter):
             step = RunningStep(
                 moment,
@@ -113,7 +136,11 @@ class Teaching:
                     conflicts.backward(loss)
                 elif loss.requires_grad:
                     loss.backward()  # type: ignore[no-untyped-call]
+                    if each:
+                        update()
                 found.append(loss.detach())
+        if not each:
+            update()
         return step, found[0], {} if conflicts is None else conflicts.cosines()
 
     def _conflicts(self, children: int) -> Conflicts | None:

@@ -45,3 +45,16 @@ def test_projected_gradients_train(
     trained = train_toy(sampler, supervision, epochs=1, gradient_projection=projected)
     assert all(torch.isfinite(weight).all() for weight in trained.weights.values())
     assert np.isfinite(list(trained.curve[0].values())).all()
+
+
+@every_pair
+def test_updates_after_each_child_train_and_continue_to_the_same(
+    sampler: Method, supervision: Method, train_toy: Callable[..., Any]
+) -> None:
+    trained = train_toy(sampler, supervision, update_each_child=True)
+    assert trained.same(train_toy(sampler, supervision, update_each_child=True, kill_at=3))
+    assert all(torch.isfinite(weight).all() for weight in trained.weights.values())
+    together = train_toy(sampler, supervision)
+    whole = ("ranking", "masked", "sharpness-aware")
+    one_update = sampler.name == "uniform" or supervision.name in whole
+    assert trained.same(together) == one_update

@@ -44,7 +44,7 @@ def test_the_optimiser_uses_the_shares(space: SearchSpace) -> None:
     before = {name: p.detach().clone() for name, p in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = torch.ones_like(parameter)
-    state.step()
+    state.update()
     shares = rate_shares(parameters, 0.7)
     assert len(set(shares.values())) == 5  # the stem, two blocks, one more, the head
     for name, parameter in parameters.items():

@@ -50,7 +50,8 @@ def test_an_update_is_adamw_with_clipping() -> None:
             group["lr"] = state.learning_rate(step)
         adamw.step()
         adamw.zero_grad()
-        state.step()
+        state.update()
+        state.step_number += 1
     torch.testing.assert_close(model.weight, reference.weight)
     torch.testing.assert_close(model.bias, reference.bias)
 
@@ -59,7 +60,7 @@ def test_weights_without_a_gradient_stay_as_they_are() -> None:
     model, state = _state()
     before = model.bias.detach().clone()
     model.weight.sum().backward()
-    state.step()
+    state.update()
     assert torch.equal(model.bias, before)
     assert torch.equal(state.averages["bias"], before)
 
@@ -69,7 +70,7 @@ def test_averages_follow_the_weights() -> None:
     average = model.weight.detach().clone()
     for step in range(1, 30):
         model(torch.ones(1, 3)).sum().backward()
-        state.step()
+        state.update()
         decay = min(0.9, step / (step + 10))
         average = decay * average + (1 - decay) * model.weight.detach()
     torch.testing.assert_close(state.averages["weight"], average)
@@ -83,7 +84,7 @@ def test_an_average_counts_the_updates_of_its_own_weight() -> None:
     average, updates = model.bias.detach().clone(), 0
     for step in range(60):
         (model.weight.sum() + (model.bias.sum() if step % 20 == 5 else 0)).backward()
-        state.step()
+        state.update()
         if step % 20 == 5:
             updates += 1
             decay = updates / (updates + 10)
@@ -97,14 +98,14 @@ def test_a_diverged_training_ends_and_leaves_the_weights() -> None:
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     (model.weight.sum() + model.bias.sum() * float("nan")).backward()
     with pytest.raises(TrainingError, match=r"has diverged: .* step 0 .*learning_rate=0\.001\."):
-        state.step()
+        state.update()
     assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
 
 
 def test_swapping_averages_twice_changes_nothing() -> None:
     model, state = _state()
     model(torch.ones(1, 3)).sum().backward()
-    state.step()
+    state.update()
     weight = model.weight.detach().clone()
     state.swap_averages()
     assert not torch.equal(model.weight, weight)

@@ -113,7 +113,7 @@ def trained(how):
         epochs=how["epochs"], batch_size=how.get("batch", 7), learning_rate=4e-3, drop_path=0.2,
         micro_batch=how["at once"] // count if "at once" in how else None,
         recompute_activations=how.get("recompute", False),
-        gradient_projection=how.get("project"),
+        gradient_projection=how.get("project"), update_each_child=how.get("each", False),
     )
     workers = None if count == 1 else Apart() if how.get("apart") else Together()
     losses = []
@@ -148,6 +148,7 @@ FIFTY = {
     "parts": {"norm": "batch", "epochs": 1, "features": True, "at once": 4},
     "recomputed": {"norm": "batch", "epochs": 1, "recompute": True},
     "projected": {"norm": "layer", "epochs": 1, "project": "children"},
+    "each": {"norm": "batch", "epochs": 1, "each": True},
     "sharp": {"norm": "layer", "epochs": 1, "supervision": "sharpness-aware"},
     "resting": {
         "norm": "layer",
