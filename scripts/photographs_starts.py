@@ -46,6 +46,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "zoom": {"recipe": {"zoom": 0.4}},
     "batch of 64": {"recipe": {"batch_size": 64}},
     "one random child": {"recipe": {"sampler.random_children": 1}},
+    "update after each child": {"recipe": {"update_each_child": True}},
     "largest in every other step": {"recipe": {"supervision.teacher_every": 2}},
     "largest in every other step, rate 2e-3": {
         "recipe": {"supervision.teacher_every": 2, "learning_rate": 2e-3}

@@ -52,6 +52,7 @@ CHILDREN = 4
 """Of a step of the default."""
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
+    "one update of all children": {"update_each_child": False},
     "labels": {"supervision": "labels"},
     "alpha-divergence": {"supervision": "alpha-divergence"},
     "bootstrap": {"supervision": "bootstrap"},

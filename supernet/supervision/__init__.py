@@ -66,7 +66,7 @@ class Supervision(nn.Module, ABC):
     """Computes the losses of each step's children."""
 
     whole_step = False
-    """Whether it needs the gradients of a whole step, with one update of the weights at its end."""
+    """Whether it needs all gradients of a step, with one update of the weights at its end."""
 
     @abstractmethod
     def losses(self, step: Step) -> Iterator[Tensor]:
