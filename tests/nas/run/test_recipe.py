@@ -11,10 +11,12 @@ from nas.run.recipe import read_recipe
 from nas.settings import RecipeValue, Settings
 from supernet.training.recipe import Recipe
 
+USUAL = {"batch_size": 32, "update_each_child": True}
+
 
 def test_an_empty_recipe_is_the_usual_one() -> None:
     read = read_recipe({})
-    assert read.recipe == Recipe(batch_size=32) and not read.epochs_given
+    assert read.recipe == Recipe(**USUAL) and not read.epochs_given
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1)
     assert str(read.sampler) == "sandwich, random_children=2, alike=0.5, alone=0.0, descent=0.0"
     assert str(read.supervision) == "in-place, label_weight=0.5, teacher_every=1"
@@ -30,7 +32,7 @@ def test_each_value_goes_where_it_belongs() -> None:
             "supervision": "labels",
         }
     )
-    assert (read.recipe, read.epochs_given) == (Recipe(epochs=7, batch_size=32), True)
+    assert (read.recipe, read.epochs_given) == (Recipe(epochs=7, **USUAL), True)
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1, mixup=0.3)
     assert (str(read.sampler), str(read.supervision)) == ("uniform, children=4", "labels")
     assert str(read_recipe({"sampler": "fair"}).supervision) == "labels"  # none of them can teach
