@@ -123,3 +123,10 @@ def error_of(kind: str, message: str) -> Exception:
     if isinstance(known, type) and issubclass(known, NasError):
         return known(message)
     return RuntimeError(f"{kind} in another process: {message}")
+
+
+def in_short(error: BaseException) -> str:
+    """An error's kind, and the first sentence of the last line that it says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    sentence = lines[-1].partition(". ")[0] if lines else ""
+    return f"{type(error).__name__}: {sentence}"[:200]

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from nas.cluster.connection import Cluster, ray_module
-from nas.cluster.training import in_short
-from nas.errors import ClusterError
+from nas.errors import ClusterError, in_short
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

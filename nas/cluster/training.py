@@ -17,7 +17,7 @@ from nas.cluster.connection import Cluster, ray_module
 from nas.cluster.mailbox import Watch, mailbox
 from nas.cluster.storage import Storage
 from nas.cluster.training_worker import FINISHED, Job, Orders, work
-from nas.errors import TrialError
+from nas.errors import TrialError, in_short
 from nas.progress import Progress
 from supernet.training.loop import CHECKPOINT_SECONDS
 
@@ -150,10 +150,3 @@ def _group(cluster: Cluster, apart: bool) -> int | tuple[int, int]:
     """How many workers; a range where the result does not depend on the number."""
     fewest, most = cluster.choice.needed, cluster.workers
     return most if apart or fewest >= most else (fewest, most)
-
-
-def in_short(error: BaseException) -> str:
-    """An error's kind, and the first sentence of the last line that it says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    sentence = lines[-1].partition(". ")[0] if lines else ""
-    return f"{type(error).__name__}: {sentence}"[:200]

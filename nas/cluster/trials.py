@@ -21,9 +21,9 @@ from nas.cluster.connection import Cluster, ray_module
 from nas.cluster.mailbox import Watch, mailbox
 from nas.cluster.resources import room
 from nas.cluster.storage import Storage
-from nas.cluster.training import in_short, in_thread, trainer_of
+from nas.cluster.training import in_thread, trainer_of
 from nas.cluster.training_worker import FINISHED, Job, Orders
-from nas.errors import ClusterError
+from nas.errors import ClusterError, in_short
 from nas.progress import Progress
 from supernet.training.loop import CHECKPOINT_SECONDS
 

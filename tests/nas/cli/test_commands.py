@@ -277,7 +277,8 @@ def test_a_device_of_ones_own_is_added_from_the_example_in_the_help(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NAS_CONFIG_DIR", "config")
-    example = inspect.getdoc(add).split("\b\n")[1]  # type: ignore[union-attr]
+    _, text, board = inspect.getdoc(add).split("\b\n")  # type: ignore[union-attr]
+    example = text.partition("\n\n")[0] + "\n"
     Path("rtx4080.yaml").write_text(example)
     added = run("hardware", "add", "rtx4080.yaml")
     assert "Added 'rtx4080' (NVIDIA GeForce RTX 4080)" in added.stdout
@@ -289,6 +290,8 @@ def test_a_device_of_ones_own_is_added_from_the_example_in_the_help(
     assert "There is a device 'rtx4080' already" in refused.stderr
     replaced = run("hardware", "add", "rtx4080.yaml", "--force", "--json")
     assert json.loads(replaced.stdout)["file"].endswith("config/devices/rtx4080.yaml")
+    Path("pi5.yaml").write_text(board)
+    assert "Added 'pi5' (Raspberry Pi 5)" in run("hardware", "add", "pi5.yaml").stdout
 
 
 def test_mixers_lists_every_family_with_its_paper(run: Callable[..., Result]) -> None:

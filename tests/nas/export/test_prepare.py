@@ -33,7 +33,7 @@ from nas.export import (
 from nas.export.format import FORMATS
 from nas.reading import Fit, ReadOptions
 from nas.timm_library import create_model, create_transform
-from search_spaces import Network, build_network, load_space
+from search_spaces import Network, SearchSpace, build_network, load_space
 from search_spaces.data_shape import DataShape
 
 SIDE = 16
@@ -98,7 +98,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def network_of(channels: int) -> Network:
     torch.manual_seed(1)
-    space = load_space("hybrid-tiny").restrict(SIDE)
+    named = load_space("hybrid-tiny").restrict(SIDE)
+    space = SearchSpace(named.definition.model_copy(update={"norm": "layer"}))
     return build_network(space.decode(space.smallest()), DataShape(channels, 2)).eval()
 
 
