@@ -373,20 +373,14 @@ def test_what_is_recommended_is_exported_with_its_own_weights(whole: Path, tmp_p
     assert all(torch.equal(exported[name], tensor) for name, tensor in weights.items())
 
 
-def test_what_a_run_says_is_not_joined_with_weights_of_another_supernet(
-    home: Path, whole: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(whole, run)
-    front = run / "front.json"
-    document = json.loads(front.read_text())
-    front.write_text(json.dumps({**document, "supernet": "0123456789abcdef"}))
-    for again in (
-        lambda: commands.report(run, console=Silent()),
-        lambda: commands.export(run, formats=(), ids=(), all_of_them=True, console=Silent()),
-    ):
-        with pytest.raises(CheckpointError, match="supernet of this run, 0123456789abcdef,"):
-            again()
+def test_a_run_is_not_joined_with_another_supernet(whole: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(whole, tmp_path / "run")
+    document = json.loads((run / "front.json").read_text()) | {"supernet": "0123"}
+    (run / "front.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="supernet of this run, 0123, is not in the cache"):
+        commands.report(run, console=Silent())
+    with pytest.raises(CheckpointError, match="supernet of this run, 0123, is not in the cache"):
+        commands.export(run, formats=(), ids=(), all_of_them=True, console=Silent())
 
 
 def test_mistakes_about_retraining_are_told(home: Path, whole: Path, tmp_path: Path) -> None:
