@@ -47,6 +47,9 @@ WAYS: dict[str, dict[str, Any]] = {
     "batch of 64": {"recipe": {"batch_size": 64}},
     "one random child": {"recipe": {"sampler.random_children": 1}},
     "update after each child": {"recipe": {"update_each_child": True}},
+    "update after each child, rate 5e-4": {
+        "recipe": {"update_each_child": True, "learning_rate": 5e-4}
+    },
     "largest in every other step": {"recipe": {"supervision.teacher_every": 2}},
     "largest in every other step, rate 2e-3": {
         "recipe": {"supervision.teacher_every": 2, "learning_rate": 2e-3}

@@ -77,6 +77,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "families by block": {"sampler.alike": 0.0},
     "always alike": {"sampler.alike": 1.0},
     "layer decay 0.8": {"layer_decay": 0.8},
+    "batch of 16": {"batch_size": 16},
     "rate 2e-3": {"learning_rate": 2e-3},
     "rate 8e-3": {"learning_rate": 8e-3},
     "no drop path": {"drop_path": 0.0},
