@@ -22,7 +22,7 @@ from nas.result import RunResult
 from nas.run.baselines import stock_networks
 from nas.run.compare import compare
 from nas.run.context import Context
-from nas.run.export import export_chosen, export_recommended
+from nas.run.export import export_chosen, export_recommended, finished_members
 from nas.run.folder import check_out, open_run, resume_run
 from nas.run.inputs import check_inputs, check_profiles, say_data
 from nas.run.journal import check_journal, journal_of
@@ -73,11 +73,9 @@ def flow(work: Work, machine_of: MachineOf | None = None) -> None:
     with work.step("retrain", asked=s.retrain_top > 0):
         for line in measured.fewer_than(s.retrain_top, work.context.target_names):
             work.console.say(line)
-        best = measured.chosen(s.retrain_top)
-        retrain_all(work, best, lambda: supernet, asked_by(s))
+        retrain_all(work, measured.chosen(s.retrain_top), lambda: supernet, asked_by(s))
     with work.step("export"):
-        best = best or measured.chosen(1)  # the settings may say that none is retrained
-        folders = export_chosen(work, best, lambda: supernet)
+        folders = export_chosen(work, finished_members(work, measured), lambda: supernet)
     with work.step("baselines", asked=bool(work.context.baselines)):
         stock = stock_networks(work, measured, machine_of)
     with work.step("compare"):
@@ -119,6 +117,7 @@ def run(
     context.check()
     check_journal(journal)
     if begun is None:
+        context.keep_threads()
         narrow_by_budgets(context, console or Silent(), machine_of)
     with (
         connected_if(ray) as cluster,

@@ -38,6 +38,19 @@ class ReadOptions:
     array_layout: ArrayLayout | None = None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
+    def options(self) -> list[str]:
+        """The command-line options that read images this way."""
+        words, usual = [], ReadOptions()
+        if self.splits:
+            words += ["--splits", ",".join(f"{name}={path}" for name, path in self.splits.items())]
+        if self.fit != usual.fit:
+            words += ["--fit", self.fit]
+        if self.skip_unreadable:
+            words.append("--skip-unreadable")
+        if self.array_layout is not None:
+            words += ["--layout-of-arrays", self.array_layout]
+        return words
+
     def __post_init__(self) -> None:
         """Raises SettingsError for an unknown word."""
         wrong = [name for name in self.splits if name not in SPLITS]

@@ -128,7 +128,14 @@ class StockLatency:
     """The target in short, as in `Latency`."""
     ms: float
     measured: bool
-    """Whether it was measured beside our networks; otherwise it is predicted."""
+    """Whether it was measured; otherwise it is predicted."""
+    high_ms: float | None = None
+    """Upper end of the predicted interval."""
+
+    @property
+    def most_ms(self) -> float:
+        """What has to keep a budget: the upper end where it is predicted, as for our networks."""
+        return self.ms if self.high_ms is None else self.high_ms
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ directly. These two are equal:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,7 +101,7 @@ class Settings(BaseModel):
     max_params: Whole | None = None
     max_memory_mib: Positive | None = None
 
-    # A latency budget is compared with the upper end of this interval: 0.9 = nine in ten.
+    # Share of networks within their predicted interval. Its upper end has to keep a budget.
     confidence: Annotated[float, Field(ge=0.5, le=0.98)] = 0.9
 
     # The search. `lag`: candidate i is asked after the results 0 ... i - lag have been told.
@@ -141,7 +141,8 @@ class Settings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             message = explain(error, _KNOWN)
-            if len(values.get("targets") or [0]) == 1:  # a mistake is in the only target
+            targets = values.get("targets")
+            if not isinstance(targets, list | tuple) or len(targets) == 1:  # it is in the only one
                 message = message.replace("targets.0.", "")
             raise SettingsError(message) from None
 
@@ -195,6 +196,14 @@ class Settings(BaseModel):
             for target in self.targets
         ]
         return tuple(zip(*columns, strict=True))
+
+    def with_threads(self, threads: Sequence[int | None]) -> Settings:
+        """The settings with a number of threads for each target that has none."""
+        targets = tuple(
+            target if target.threads is not None else target.model_copy(update={"threads": count})
+            for target, count in zip(self.targets, threads, strict=True)
+        )
+        return self.model_copy(update={"targets": targets})
 
     @model_validator(mode="after")
     def _one_way_to_train(self) -> Settings:

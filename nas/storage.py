@@ -287,7 +287,7 @@ def _acquire(descriptor: int, path: Path, wait: bool, say: Callable[[str], None]
         if not wait:
             raise RunError(
                 f"'{path.parent}' is in use by process {holder}. "
-                "Wait until it is done, or choose another folder with --out."
+                "Wait until it is done, or stop it."
             ) from None
         if say is not None:
             say(f"waiting for process {holder}, which is at work in '{path.parent}'")

@@ -21,7 +21,7 @@ _BYTES_PER_UNIT = {
     **{"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
 }
 _NUMBER_AND_UNIT = re.compile(
-    r"\s*(?P<number>[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?P<unit>.*?)\s*"
+    r"\s*(?P<number>[-+]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?P<unit>.*?)\s*"
 )
 
 

@@ -8,24 +8,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from supernet.batches import TrainingData
+
+BATCHES = 8
+"""Batches of 64 images are as many as children of a supernet are calibrated on."""
+
 
 @torch.no_grad()
 def calibrate(network: nn.Module, images: Iterable[Tensor]) -> None:
     """Put a network in eval mode, with batch-norm statistics of its present weights.
 
     Args:
-        network: Its running statistics are replaced by plain means over the batches.
+        network: Its running statistics are replaced by means over the images.
         images: Batches (B, C, R, R); none is drawn for a network without batch norm.
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     if norms:
-        momenta = [norm.momentum for norm in norms]
+        momenta, seen = [norm.momentum for norm in norms], 0
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches
         network.train()
         for x in images:
+            seen += len(x)
+            for norm in norms:
+                norm.momentum = len(x) / seen  # a small last batch counts for little
             network(x)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     network.eval()
+
+
+def calibrate_on(network: nn.Module, data: TrainingData, batch_size: int, side: int) -> None:
+    """The same with the first batches of a training, on the network's device."""
+    device = next(network.parameters()).device
+    numbers = range(min(BATCHES, data.steps_per_epoch(batch_size)))
+    calibrate(network, (data.batch(n, batch_size, side).images.to(device) for n in numbers))

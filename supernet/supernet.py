@@ -143,7 +143,9 @@ class Supernet(nn.Module):
                 plan.skeleton.train(not statistics)
             for norm in plan.progressive:
                 norm.layer_share = self.layer_share
-        y: Tensor = functional_call(plan.skeleton, tensors, (x, drop_path_rate, read))
+        y: Tensor = functional_call(
+            plan.skeleton, tensors, (x, drop_path_rate, read), tie_weights=False
+        )
         return y
 
     @torch.no_grad()

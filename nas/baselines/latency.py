@@ -29,6 +29,8 @@ class Timed:
 
     ms: Latencies
     measured: bool
+    factor: float = 1.0
+    """How many times as high the upper ends of their predicted intervals are."""
 
 
 def time_models(
@@ -37,6 +39,8 @@ def time_models(
     machine_of: MachineOf | None,
     progress: Progress,
     effort: Effort | None = None,
+    *,
+    confidence: float,
 ) -> Timed:
     """Measure networks, taking turns; where that is not possible, predict them on a GPU.
 
@@ -47,16 +51,19 @@ def time_models(
             process measures.
         progress: Shows the progress.
         effort: How long to measure.
+        confidence: Share of networks within their predicted interval.
 
     Raises:
         NotFittedError, ExportError: the processor at hand cannot be measured.
     """
     try:
-        return Timed(_measured(models, target, machine_of, progress, effort or Effort()), True)
+        return Timed(
+            _measured(models, target, machine_of, progress, effort or Effort()), measured=True
+        )
     except (NotFittedError, ExportError):
         if target.device == "cpu":
             raise
-        return Timed(_predicted(models, target), measured=False)
+        return _predicted(models, target, confidence)
 
 
 def growth_of(
@@ -66,8 +73,11 @@ def growth_of(
     shape: DataShape,
     machine_of: MachineOf | None,
     progress: Progress,
+    confidence: float,
 ) -> dict[str, Growth]:
     """How the latencies of stock networks grow with their resolution, by name.
+
+    Where they are predicted, they are the upper ends of their intervals, as for our networks.
 
     Args:
         names: Models of timm.
@@ -76,15 +86,16 @@ def growth_of(
         shape: Channels of an image and number of classes.
         machine_of: As for `time_models`.
         progress: Shows the progress.
+        confidence: As for `time_models`.
     """
     ends = (sides[0], sides[-1])
     asked = [(name, side) for name in names for side in dict.fromkeys(ends)]
     models = [Model(side, shape, name) for name, side in asked]
     found = []
     for target in targets:
-        timed = time_models(models, target, machine_of, progress, BRIEF)
+        timed = time_models(models, target, machine_of, progress, BRIEF, confidence=confidence)
         absent = math.inf if timed.measured else None  # it does not fit, or nothing is known
-        ms = (absent if each is None else each for each in timed.ms)
+        ms = (absent if each is None else each * timed.factor for each in timed.ms)
         found.append(dict(zip(asked, ms, strict=True)))
     return {
         name: Growth(ends, tuple((ms[name, ends[0]], ms[name, ends[1]]) for ms in found))
@@ -107,10 +118,11 @@ def _measured(
         return measure_here(models, target, effort, usual_machine(target), progress)
 
 
-def _predicted(models: Sequence[Model], target: Target) -> Latencies:
+def _predicted(models: Sequence[Model], target: Target, confidence: float) -> Timed:
     """Predictions for a GPU; nothing is known for other devices."""
     if check(target.device).kind != "gpu":
-        return (None,) * len(models)
+        return Timed((None,) * len(models), measured=False)
     gpu = GpuModel(target)
     found = (gpu.network(model.load(), model.images(target.images)) for model in models)
-    return tuple(float(each.prediction.ms[0]) for each in found)
+    ms = tuple(float(each.prediction.ms[0]) for each in found)
+    return Timed(ms, measured=False, factor=math.exp(gpu.half_width(confidence)))

@@ -6,21 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas.retrain.trainer import OneChild
 from search_spaces.architecture import Architecture
 from search_spaces.network import Wrap
 from supernet.batches import TrainingData
-from supernet.calibration import calibrate
-from supernet.sampling import Child, Moment
+from supernet.calibration import calibrate_on
 from supernet.supervision.labels import Labels
 from supernet.training.loop import Checkpoints, Curve, TrainingProgress, run_steps
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
 
-CALIBRATION_BATCHES = 20
 BATCH_SIZE = 64
 RATE_PRETRAINED, RATE_NEW = 1e-3, 4e-3
 
@@ -67,11 +65,10 @@ def train_stock(
         network.train()
         yield "scores", network(images.contiguous(memory_format=torch.channels_last))
 
-    teaching = Teaching(network, maps, data, recipe, _Alone(side), Labels(), seed)
+    sampler = OneChild(cast(Architecture, _Size(side)))
+    teaching = Teaching(network, maps, data, recipe, sampler, Labels(), seed)
     curve = run_steps(teaching, recipe, checkpoints=checkpoints, progress=progress)
-    device, size = next(network.parameters()).device, recipe.batch_size
-    numbers = range(min(CALIBRATION_BATCHES, data.steps_per_epoch(size)))
-    calibrate(network, (data.batch(n, size, side).images.to(device) for n in numbers))
+    calibrate_on(network, data, recipe.batch_size, side)
     return curve
 
 
@@ -80,14 +77,3 @@ class _Size:
     """All that training reads of an architecture."""
 
     resolution: int
-
-
-class _Alone:
-    """The sampler of a network that is no architecture of ours: that network in every step."""
-
-    def __init__(self, side: int) -> None:
-        self._child = Child(cast(Architecture, _Size(side)))
-
-    def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
-        """Always the same."""
-        return [self._child]

@@ -171,7 +171,8 @@ Confidence = Annotated[
     typer.Option(
         min=0.5,
         max=0.98,
-        help="How sure a budget must be kept: 0.9 = nine networks in ten.",
+        help="Share of networks whose latency lies within the predicted interval; its upper end "
+        "has to keep the budget.",
         rich_help_panel=TARGET,
     ),
 ]

@@ -99,6 +99,9 @@ def retrain(
 ) -> None:
     """Train the best networks of a run's front to the end, and score them on the test images.
 
+    They are trained like the networks that the run retrained, unless options say otherwise. They
+    are exported and compared with the other networks; `nas report RUN` writes the page again.
+
     Example: nas retrain results/my-run --top 3 --from-scratch
     """
     cluster = ray_choice(ray, workers, worker_cpus, worker_gpus, storage)

@@ -40,7 +40,7 @@ def search(
     max_memory: Annotated[
         str | None,
         typer.Option(
-            help="Most memory for activations, such as 16MiB.",
+            help="Most memory for activations in float32, such as 16MiB.",
             metavar="MEMORY",
             rich_help_panel=options.BUDGET,
         ),

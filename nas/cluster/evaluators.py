@@ -25,7 +25,7 @@ from nas.cluster.connection import Cluster, ray_module
 from nas.cluster.pace import Pace
 from nas.cluster.worker import Greeting, Make, Worker, versions
 from nas.errors import ClusterError, ClusterLostError
-from nas.search.evaluators import FAILED, TRIES, Hope, Identify, Outcome
+from nas.search.evaluators import FAILED, TRIES, Identify, Outcome
 from nas.search.protocol import Codes, Floats
 
 _LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class OnWorkers:
         self._chunks: dict[Any, _Chunk] = {}
         self._starting: dict[Any, _Slot] = {}
         self._failures: Counter[int] = Counter()
-        self._hope, self._pace = Hope(), Pace()
+        self._pace = Pace()
         self._deaths_in_row, self._silent_since = 0, time.monotonic()
         self.events: list[str] = []
         """What went wrong, in words."""
@@ -124,8 +124,6 @@ class OnWorkers:
                     self._greet(self._starting.pop(ref), ref)
                 else:
                     found |= self._results(self._chunks.pop(ref), ref)
-        for outcome in found.values():
-            self._hope.heed(outcome)
         return found
 
     def note(self) -> str:

@@ -8,13 +8,11 @@ from typing import Any
 
 from nas.latency import Target
 from nas.progress import Progress, Silent
-from nas.reading import ReadOptions
 from nas.result import Outcome
 from nas.run.context import Context
 from nas.run.folder import RESULTS
 from nas.run.inputs import say_data
 from nas.run.supernets import supernet_of
-from nas.settings import Settings
 from nas.space_evolution import evolution, folders, reasons
 from nas.space_evolution.request import Judge, JudgeOf, Request
 from nas.storage import check_cache
@@ -99,7 +97,9 @@ def _next(request: Request, folder: Path, done: list[dict[str, Any]]) -> str:
     """The command that searches the evolved space."""
     space = folder / f"space-{len(done)}.yaml"
     words = ["nas", "search", "--space", str(space), "--data", request.settings.data]
-    words += _reading(request.settings)
+    words += request.settings.reading.options()
+    if "flip" in request.settings.recipe:
+        words.append("--mirror" if request.settings.recipe["flip"] else "--no-mirror")
     target = request.target
     if target is not None:
         words += ["--hardware", target.device]
@@ -109,19 +109,3 @@ def _next(request: Request, folder: Path, done: list[dict[str, Any]]) -> str:
             if value != getattr(usual, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *str(request.limits).split()])
-
-
-def _reading(settings: Settings) -> list[str]:
-    """The options that read the data the same way, and train on it as varied."""
-    reading, usual, words = settings.reading, ReadOptions(), []
-    if reading.splits:
-        words += ["--splits", ",".join(f"{name}={path}" for name, path in reading.splits.items())]
-    if reading.fit != usual.fit:
-        words += ["--fit", reading.fit]
-    if reading.skip_unreadable:
-        words.append("--skip-unreadable")
-    if reading.array_layout is not None:
-        words += ["--layout-of-arrays", reading.array_layout]
-    if "flip" in settings.recipe:
-        words.append("--mirror" if settings.recipe["flip"] else "--no-mirror")
-    return words

@@ -44,7 +44,7 @@ class NamedArchitecture:
         if "data" in missing:
             missing.add("reading")
         if "space" in missing:
-            missing |= {"resolution", "resolutions"} - settings.model_fields_set
+            missing |= {n for n in ("resolution", "resolutions") if getattr(settings, n) is None}
         return settings.model_copy(update={name: getattr(self.run, name) for name in missing})
 
 

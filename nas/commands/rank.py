@@ -6,10 +6,11 @@ from pathlib import Path
 
 from nas.cluster.connection import connected_if
 from nas.cluster.resources import RayChoice
+from nas.errors import NotFittedError
 from nas.progress import Progress
 from nas.ranking.result import Ranking
 from nas.run.alone import short_training
-from nas.run.known_latencies import known_of
+from nas.run.inputs import known_before
 from nas.run.opened import opened
 from nas.run.rank import rank as train_and_rank
 from nas.run.report import report
@@ -49,5 +50,8 @@ def rank(
         plan = Plan(work, lambda: supernet_of_run(work), how)
         ranking = train_and_rank(work, front.members, plan, networks)
         if work.folder.finished("report"):
-            report(work, known_of(context, console), supernet_of_run(work))
+            try:
+                report(work, known_before(work), supernet_of_run(work))
+            except NotFittedError as error:
+                console.say(f"the report stays as it was: {error}")
         return ranking

@@ -17,17 +17,17 @@ from nas.latency.profiles.gpu import MeasuredGpuPredictor
 from nas.latency.profiles.profile import Subject
 from nas.progress import Progress
 from nas.result import FrontMember, Outcome, RunResult
+from nas.run.compare import compare_also, forget, read_comparison
 from nas.run.context import Context
-from nas.run.export import DEFAULT_FORMATS, export_all, networks_of
+from nas.run.export import DEFAULT_FORMATS, export_all, finished_members, networks_of
 from nas.run.front import Front, network_folder
-from nas.run.inputs import say_data
-from nas.run.known_latencies import known_of
+from nas.run.inputs import known_before, say_data
 from nas.run.measure import MachineOf
 from nas.run.opened import opened
 from nas.run.report import report as write_report
 from nas.run.resolutions import forget_times
 from nas.run.retrain import retrain_all
-from nas.run.retraining import Retraining
+from nas.run.retraining import Retraining, as_the_run
 from nas.run.summary import result_of
 from nas.run.supernets import supernet_of, supernet_of_run
 from nas.run.threads import keep_helpful_threads
@@ -132,9 +132,7 @@ def _given(context: Context) -> list[str]:
     given = ["--space", settings.space or context.space.name, "--data", settings.data]
     if settings.resolutions is not None:
         given += ["--resolutions", ",".join(map(str, settings.resolutions))]
-    if splits := settings.reading.splits:
-        given += ["--splits", ",".join(f"{split}={folder}" for split, folder in splits.items())]
-    return given
+    return given + settings.reading.options()
 
 
 def import_times(settings: Settings, times: Path, folder: Path, *, console: Progress) -> Outcome:
@@ -191,8 +189,19 @@ def retrain(
                     f"{member.id} was retrained before and stays as it is (--top N retrains more; "
                     f"delete {network_folder(work.path, member.id)} to train it anew)"
                 )
+        forget(work.path, [member.id for member in members if member.id not in done])
+        how = as_the_run(how, work.settings)
         retrain_all(work, members, lambda: supernet_of_run(work), how)
+        _finish_retrained(work, front)
         return result_of(work.path, work.context)
+
+
+def _finish_retrained(work: Work, front: Front) -> None:
+    """Export retrained networks and add them to the comparison, if neither was done so far."""
+    done, compared = results_of(work.path), read_comparison(work.path).networks
+    new = [each for each in front.members if each.id in done and each.id not in compared]
+    networks = networks_of(work, new, lambda: supernet_of_run(work))
+    compare_also(work, export_all(work, networks, DEFAULT_FORMATS))
 
 
 def export(
@@ -231,8 +240,7 @@ def export(
 def report(path: Path, *, console: Progress) -> Outcome:
     """Draw a run's figures again and write its page."""
     with opened(path, console) as (work, _):
-        known = known_of(work.context, console)
-        page = write_report(work, known, supernet_of_run(work))
+        page = write_report(work, known_before(work), supernet_of_run(work))
     return Outcome((str(page),), {"report": str(page)})
 
 
@@ -243,7 +251,7 @@ def _wanted(work: Work, front: Front, ids: Sequence[str]) -> list[FrontMember]:
         RunError: one is not on the front.
     """
     members = {member.id: member for member in front.members}
-    wanted = ids or list(results_of(work.path)) or [member.id for member in front.chosen(1)]
+    wanted = ids or [member.id for member in finished_members(work, front)]
     if missing := [id for id in wanted if id not in members]:
         raise RunError(
             f"Not on the front of '{work.path}': {', '.join(missing)}. "

@@ -51,7 +51,13 @@ class Augmentation:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises SettingsError for a value outside its range."""
+        """Raises SettingsError for a value of another type or outside its range."""
+        if not isinstance(self.flip, bool):
+            raise SettingsError(f"flip is {self.flip}; write flip=true or flip=false.")
+        for name in ("shift", "zoom", "mixup", "cutmix", "label_smoothing"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SettingsError(f"{name} is {value}; it is a number.")
         for name, value in (("shift", self.shift), ("label_smoothing", self.label_smoothing)):
             if not 0.0 <= value < 1.0:
                 raise SettingsError(f"{name} is {value}; it is a share, at least 0 and below 1.")
@@ -63,7 +69,7 @@ class Augmentation:
         for name, value in (("mixup", self.mixup), ("cutmix", self.cutmix)):
             if not 0.0 <= value < float("inf"):
                 raise SettingsError(f"{name} is {value}; it is at least 0, where 0 means none.")
-        if self.randaugment is not None and not _RANDAUGMENT.fullmatch(self.randaugment):
+        if self.randaugment is not None and not _RANDAUGMENT.fullmatch(str(self.randaugment)):
             raise SettingsError(
                 f"randaugment is '{self.randaugment}'; write it as timm does, "
                 "for example 'rand-m9-n2-mstd0.5'."

@@ -22,6 +22,7 @@ from nas.report.tables import (
     workers_table,
 )
 from nas.search.objectives import limits_in_words
+from nas.units import format_ms
 
 ON_PAGE = 0.77
 """Pixels of the page per pixel of a figure: makes its letters as large as the captions'."""
@@ -75,14 +76,15 @@ def facts(content: ReportContent) -> list[tuple[str, str]]:
         asked = [limits_in_words(limits, names) for limits in content.budgets.budget_sets]
         kind = "Latency budget" if len(asked) == 1 else "Latency budgets"
         listed.insert(0, (kind, ", ".join(asked)))
-    tested = [member for member in content.front if member.test_accuracy is not None]
-    if tested:
-        best = max(tested, key=lambda member: member.test_accuracy or 0.0)
+    shown = None if content.best is None else content.best.id
+    for best in content.front:
+        if best.id != shown or best.test_accuracy is None:
+            continue
         score = share(best.test_accuracy, content.test_images)
-        listed.append(("Best test accuracy, trained alone", score))
+        listed.append(("Test accuracy, trained alone", score))
         for target, latency in enumerate(best.latencies):
             how = "predicted" if latency.measured_ms is None else "measured"
-            listed.append((f"Its latency{content.on(target)}, {how}", f"{latency.ms:.3g} ms"))
+            listed.append((f"Its latency{content.on(target)}, {how}", format_ms(latency.ms)))
     return listed
 
 
@@ -207,7 +209,7 @@ def _search(content: ReportContent, pictures: Mapping[str, bytes]) -> Section:
     if "hypervolume" not in pictures or content.reference_point is None:
         return Section(title)
     accuracy, *latencies = content.reference_point
-    corner = ", ".join(f"{ms:.3g} ms{content.on(t)}" for t, ms in enumerate(latencies))
+    corner = ", ".join(f"{format_ms(ms)}{content.on(t)}" for t, ms in enumerate(latencies))
     caption = (
         f"The {'area' if len(latencies) == 1 else 'volume'} between the front and the reference "
         f"point (accuracy {accuracy:.1%}, {corner}), as a share of the box up to accuracy 100 % "

@@ -19,7 +19,7 @@ from search_spaces.architecture import Architecture
 from search_spaces.data_shape import DataShape
 from search_spaces.network import Network, Wrap, build_network
 from supernet.batches import TrainingData
-from supernet.calibration import calibrate
+from supernet.calibration import calibrate_on
 from supernet.randomness import Stream, seeded
 from supernet.sampling import Child, Moment
 from supernet.supervision import Supervision
@@ -28,8 +28,6 @@ from supernet.training.loop import Checkpoints, Curve, TrainingProgress, run_ste
 from supernet.training.parallel.workers import Workers
 from supernet.training.recipe import Recipe
 from supernet.training.teaching import Teaching
-
-CALIBRATION_BATCHES = 20
 
 
 def fresh_network(architecture: Architecture, data_shape: DataShape, seed: int) -> Network:
@@ -69,11 +67,11 @@ def retrain(
         return network.maps(images, network.part_names, recipe.drop_path, wrap)
 
     def validated() -> Mapping[str, float]:
-        _calibrate(network, data, recipe)
+        calibrate_on(network, data, recipe.batch_size, side)
         with torch.no_grad():
             return {} if validate is None else validate(network)
 
-    taught = supervision or Labels()
+    taught, side = supervision or Labels(), network.architecture.resolution
     sampler = OneChild(network.architecture)
     curve = run_steps(
         Teaching(network, maps, data, recipe, sampler, taught, seed, workers),
@@ -83,7 +81,7 @@ def retrain(
         progress=progress,
         point=point,
     )
-    _calibrate(network, data, recipe)
+    calibrate_on(network, data, recipe.batch_size, side)
     return curve
 
 
@@ -96,11 +94,3 @@ class OneChild:
     def children(self, moment: Moment, rng: np.random.Generator) -> list[Child]:
         """Always the same."""
         return [self._child]
-
-
-def _calibrate(network: Network, data: TrainingData, recipe: Recipe) -> None:
-    """Statistics of the first training batches, and eval mode."""
-    device, size = next(network.parameters()).device, recipe.batch_size
-    numbers = range(min(CALIBRATION_BATCHES, data.steps_per_epoch(size)))
-    side = network.architecture.resolution
-    calibrate(network, (data.batch(n, size, side).images.to(device) for n in numbers))

@@ -96,7 +96,10 @@ def _chosen(work: Work, front: Front, machine_of: MachineOf | None) -> list[Stoc
     names = candidates() if asked == "auto" else list(asked)
     ends = " and ".join(str(side) for side in dict.fromkeys((sides[0], sides[-1])))
     work.console.say(f"timing {len(names)} stock networks at {ends} px")
-    growth = growth_of(names, sides, context.targets, context.data.shape, machine_of, work.console)
+    growth = growth_of(
+        names, sides, context.targets, context.data.shape, machine_of, work.console,
+        work.settings.confidence,
+    )  # fmt: skip
     limits = _limits(front)
     if asked == "auto":
         pretrained = [name for name in names if weights_of(name) is not None]

@@ -4,18 +4,19 @@ Written to `compared.json`, once:
 
     {"schema": 1, "test_images": n,
      "shared": {id: {"accuracy", "right"}},       each member of the front on the shared weights
-     "networks": {key: {"accuracy", "right", "ms": {target: {"ms", "measured"}}}}}
+     "networks": {key: {"accuracy", "right", "ms": {target: {"ms", "measured", "high_ms"}}}}}
 
 `right` says which test images a network has right, in hexadecimal digits. A key is the id of one
-of our networks, or the folder of a stock one. Accuracy and latency of a network come from the same
-exported file, and all networks are measured taking turns. Every choice was made before the test
-split is opened here for the whole front.
+of our networks, or the folder of a stock one; `high_ms` is there for predicted latencies. Accuracy
+and latency of a network come from the same exported file, and all networks are measured taking
+turns. Every choice was made before the test split is opened here for the whole front. A network
+that is trained later is added.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from nas.baselines.scoring import Scored, score, unpacked
 from nas.data import Normalisation
 from nas.data.batches import EvalBatches
 from nas.export.load import read_description
-from nas.result import FrontMember
+from nas.result import FrontMember, StockLatency
 from nas.run.baselines import folder_of, normalisation_of, stock_model, timed_before
 from nas.run.evaluator import batch_size_at
 from nas.run.export import child
@@ -61,8 +62,8 @@ class Compared:
     """On the test images."""
     right: tuple[bool, ...]
     """Which test images it has right."""
-    ms: Mapping[str, tuple[float, bool]] = dataclasses.field(default_factory=dict)
-    """By target: milliseconds per batch, and whether they were measured."""
+    ms: Mapping[str, StockLatency] = dataclasses.field(default_factory=dict)
+    """By target."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ class Comparison:
             return member
         latencies = []
         for at in member.latencies:
-            ms, measured = self.networks[member.id].ms.get(at.target, (at.ms, False))
-            if measured and (at.measured_ms is None or ms < at.measured_ms):
-                at = dataclasses.replace(at, measured_ms=ms)
+            found = self.networks[member.id].ms.get(at.target)
+            if found and found.measured and (at.measured_ms is None or found.ms < at.measured_ms):
+                at = dataclasses.replace(at, measured_ms=found.ms)
             latencies.append(at)
         return dataclasses.replace(member, latencies=tuple(latencies))
 
@@ -123,6 +124,32 @@ def compare(
     return read_comparison(work.path)
 
 
+def compare_also(work: Work, folders: Sequence[Path], machine_of: MachineOf | None = None) -> None:
+    """Add finished networks of ours to a comparison that was made before; else do nothing.
+
+    Args:
+        work: The run.
+        folders: Of the exported networks.
+        machine_of: As for `compare`.
+    """
+    path = work.path / "compared.json"
+    if not (path.exists() and folders):
+        return
+    document = read_document(path, SCHEMA)
+    document["networks"] |= _compared_now(work, list(map(_ours, folders)), [], machine_of)
+    atomic_write_json(path, document)
+
+
+def forget(run: Path, ids: Iterable[str]) -> None:
+    """Take networks out of a run's comparison: their weights are about to change."""
+    path = run / "compared.json"
+    if path.exists():
+        document = read_document(path, SCHEMA)
+        for id in ids:
+            document["networks"].pop(id, None)
+        atomic_write_json(path, document)
+
+
 def read_comparison(run: Path) -> Comparison:
     """What a run's `compared.json` says; empty if it has none yet.
 
@@ -142,7 +169,7 @@ def read_comparison(run: Path) -> Comparison:
 
 
 def _compared(found: Mapping[str, Any], images: int) -> Compared:
-    ms = {target: (at["ms"], at["measured"]) for target, at in found.get("ms", {}).items()}
+    ms = {target: StockLatency(target, **at) for target, at in found.get("ms", {}).items()}
     return Compared(found["accuracy"], unpacked(found["right"], images), ms)
 
 
@@ -155,29 +182,43 @@ def _document(
     machine_of: MachineOf | None,
 ) -> dict[str, Any]:
     context = work.context
-    test, own = context.dataset.open_test(), context.data.normalisation
-    shown = EvalBatches(test, own)
+    test = context.dataset.open_test()
+    shown = EvalBatches(test, context.data.normalisation)
 
     def with_shared_weights(member: FrontMember) -> dict[str, Any]:
         side = member.architecture.resolution
         network = child(work, member, supernet).network
         return _said(score(network, shown, side, batch_size_at(side)))
 
+    said = each_of(front.members, with_shared_weights, context.device)
+    shared = {member.id: each for member, each in zip(front.members, said, strict=True)}
+    networks = _compared_now(work, finalists, stock, machine_of)
+    return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
+
+
+def _compared_now(
+    work: Work,
+    finalists: Sequence[Finalist],
+    stock: Sequence[StockResult],
+    machine_of: MachineOf | None,
+) -> dict[str, dict[str, Any]]:
+    """Score and measure finished networks by their files; the stock ones are the last of them."""
+    context = work.context
+    test, own = context.dataset.open_test(), context.data.normalisation
+    shown = EvalBatches(test, own)
+
     def by_its_file(finalist: Finalist) -> dict[str, Any]:
         side, normalisation = finalist.model.side, finalist.normalisation
         images = shown if normalisation == own else EvalBatches(test, normalisation)
         return _said(score(finalist.model.load(), images, side, batch_size_at(side)))
 
-    said = each_of(front.members, with_shared_weights, context.device)
-    shared = {member.id: each for member, each in zip(front.members, said, strict=True)}
     scored = each_of(finalists, by_its_file, context.device)
     ms = _timed(work, finalists, machine_of)
     _undo_disturbed(work, ms, stock)
-    networks = {
+    return {
         each.key: {**found, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
         for i, (each, found) in enumerate(zip(finalists, scored, strict=True))
     }
-    return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
 
 
 def _said(scored: Scored) -> dict[str, Any]:
@@ -191,9 +232,16 @@ def _timed(
     found: dict[str, list[dict[str, Any] | None]] = {}
     models = [each.model for each in finalists]
     for name, target in zip(work.context.target_names, work.context.targets, strict=True):
-        timed = time_models(models, target, machine_of, work.console)
+        timed = time_models(
+            models, target, machine_of, work.console, confidence=work.settings.confidence
+        )
         found[name] = [
-            None if ms is None else {"ms": ms, "measured": timed.measured} for ms in timed.ms
+            None
+            if ms is None
+            else {"ms": ms, "measured": True}
+            if timed.measured
+            else {"ms": ms, "measured": False, "high_ms": ms * timed.factor}
+            for ms in timed.ms
         ]
     return found
 
@@ -213,7 +261,7 @@ def _undo_disturbed(
                 f"{result.name} took {format_ms(now['ms'])} beside other programs, and "
                 f"{format_ms(before)} when it was chosen: that counts"
             )
-            rows[place] = {"ms": before, "measured": False}
+            rows[place] = {"ms": before, "measured": True}
 
 
 def _ours(folder: Path) -> Finalist:

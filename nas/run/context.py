@@ -97,6 +97,10 @@ class Context:
         read_recipe(self.settings.recipe, teacher=self.settings.teacher is not None)
         check_stock_names(self.settings.named_baselines)
 
+    def keep_threads(self) -> None:
+        """Write the processor's threads into the settings, so that they hold on any machine."""
+        self.settings = self.settings.with_threads([target.threads for target in self.targets])
+
     def narrow(self, resolutions: Sequence[int] | None) -> None:
         """Search at these resolutions; None for the usual ones. What was read already is kept."""
         chosen = None if resolutions is None else tuple(resolutions)

@@ -43,6 +43,12 @@ def networks_of(
     ]
 
 
+def finished_members(work: Work, front: Front) -> list[FrontMember]:
+    """The members to use: those that were retrained, or else the best for each budget."""
+    done = results_of(work.path)
+    return [member for member in front.members if member.id in done] or front.chosen(1)
+
+
 def export_chosen(
     work: Work, members: Sequence[FrontMember], supernet: Callable[[], TrainedSupernet]
 ) -> list[Path]:

@@ -217,11 +217,14 @@ def find_run(path: Path) -> Path:
 def _same_settings(path: Path, settings: Settings) -> Settings:
     """The settings that a run was started with, if they are these; else it is refused.
 
-    Resolutions that are not given now may have been decided by the run.
+    Resolutions and threads that are not given now may have been decided by the run.
     """
     earlier = _settings_of(path)
     if settings.resolutions is None:
         settings = settings.model_copy(update={"resolutions": earlier.resolutions})
+    if len(settings.targets) == len(earlier.targets):
+        threads = [target.threads for target in earlier.targets]
+        settings = settings.with_threads(threads)
     if differences := earlier.diff(settings):
         listed = "\n  ".join(differences)
         raise SettingsError(

@@ -19,7 +19,7 @@ from nas.errors import CheckpointError, DataError, NasError, SpaceError, Weights
 from nas.progress import Progress
 from nas.run.choosing import resolution_notes
 from nas.run.context import Context
-from nas.run.known_latencies import Known
+from nas.run.known_latencies import Known, known_of
 from nas.run.work import Work
 from nas.storage import atomic_write_json, read_json
 
@@ -112,6 +112,17 @@ def check_profiles(work: Work, known: Known) -> None:
                 f"this run began ({now.get(name)}, then {old}), so those of earlier evaluations "
                 "do not compare with later ones. Start a new run for latencies of one profile."
             )
+
+
+def known_before(work: Work) -> Known:
+    """What predicted the latencies of a run that has ended; nothing is measured.
+
+    Raises:
+        NotFittedError: this machine has no profile of a target.
+    """
+    known = known_of(work.context, work.console, measure=False)
+    check_profiles(work, known)
+    return known
 
 
 def _inputs(context: Context) -> dict[str, Any]:

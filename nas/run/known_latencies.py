@@ -53,10 +53,10 @@ class Known:
         )
 
 
-def known_of(context: Context, console: Progress) -> Known:
-    """Predictors of the run's targets, measured now if need be, and the table of costs."""
+def known_of(context: Context, console: Progress, *, measure: bool = True) -> Known:
+    """Predictors of the run's targets, and the table of costs; all else as `predictors_of`."""
     data = context.data
-    predictors = predictors_of(context, data.shape, console)
+    predictors = predictors_of(context, data.shape, console, measure=measure)
     return Known(predictors, CostTable(context.space, data.shape))
 
 

@@ -266,7 +266,6 @@ def _nothing_kept(front: Front, names: Sequence[str]) -> InfeasibleError:
     )
     return InfeasibleError(
         f"All {len(front.members)} architectures of the front are predicted to keep the budget of "
-        f"{asked}, but none was measured within it: the closest took {took}. The "
-        "machine is slower now than when its latencies were measured. Close other programs and "
-        "continue, or raise --budget."
+        f"{asked}, but none was measured within it: the closest took {took}. A "
+        "machine is slower while other programs run: close them and continue. Or raise --budget."
     )

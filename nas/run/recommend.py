@@ -136,62 +136,108 @@ def _expected(member: FrontMember) -> str:
 def _verdict(finished: Finished, ours: FrontMember, limits: Limits, budget: str) -> str:
     """Whether the search paid, in a sentence; empty where there is nothing to compare with."""
     found, tested = finished.comparison, [s for s in finished.stock if s.test_accuracy is not None]
-    mine = found.networks.get(ours.id) or found.shared.get(ours.id)
+    mine = found.networks.get(ours.id)
+    if mine is None and ours.id not in finished.retrained:
+        mine = found.shared.get(ours.id)
     if mine is None or not tested:
         return ""
-    fitting = [stock for stock in tested if _keeps(stock, limits, finished.names)]
+    limited = {n: limit for n, limit in zip(finished.names, limits, strict=True) if limit}
+    fitting = [
+        stock for stock in tested if _keeps(stock, limited) and not _unknown(stock, limited)
+    ]
     if not fitting:
-        return _nothing_fits(finished, tested, budget)
+        return _nothing_fits(finished, tested, limited, budget)
     best = max(fitting, key=lambda stock: stock.test_accuracy or 0.0)
     gain = difference(mine.right, found.networks[best.path.name].right)
-    return _sentence(gain, ours, best, budget)
+    return _sentence(gain, _times(ours, best, limited), best, budget)
 
 
-def _sentence(gain: Difference, ours: FrontMember, best: StockNetwork, budget: str) -> str:
+@dataclass(frozen=True)
+class _Times:
+    """How long our network and a stock one take on the targets that matter."""
+
+    instead: str
+    """In words; empty where the stock network's times are not known."""
+    faster: bool
+    """Whether ours is clearly faster on each target."""
+    no_faster: bool
+    """Whether ours is faster on none."""
+
+
+def _times(ours: FrontMember, stock: StockNetwork, limited: Mapping[str, float]) -> _Times:
+    """The times on the targets with a limit, or on all if none has one."""
+    theirs = {at.target: at.ms for at in stock.latencies}
+    mine = {at.target: at.ms for at in ours.latencies if not limited or at.target in limited}
+    if not all(name in theirs for name in mine):
+        return _Times("", faster=False, no_faster=False)
+    words = (
+        f"{format_ms(ms)} instead of {format_ms(theirs[name])}"
+        f"{f' on {name}' if len(ours.latencies) > 1 else ''}"
+        for name, ms in mine.items()
+    )
+    return _Times(
+        " and ".join(words),
+        faster=all(ms <= FASTER * theirs[name] for name, ms in mine.items()),
+        no_faster=all(ms >= theirs[name] for name, ms in mine.items()),
+    )
+
+
+def _sentence(gain: Difference, times: _Times, best: StockNetwork, budget: str) -> str:
     """What a gain over the best stock network means."""
     within = f" within {budget}" if budget else ""
     other = f"the best stock network{within}, {best.title} ({best.start})"
     points = f"{abs(gain.value) * 100:.1f} points"
     interval = f"{gain.low * 100:+.1f} to {gain.high * 100:+.1f}, 90 % interval"
-    target = ours.latencies[0].target
-    theirs = {at.target: at.ms for at in best.latencies}.get(target)
-    mine = ours.latencies[0].ms
-    instead = "" if theirs is None else f"{format_ms(mine)} instead of {format_ms(theirs)}"
     if gain.low > 0:
-        time = f" It takes {instead}." if instead else ""
+        time = f" It takes {times.instead}." if times.instead else ""
         return f"The search paid: {points} ({interval}) more accurate than {other}.{time}"
     if gain.high < 0:
-        time = f"; the search's takes {instead}" if instead else ""
+        time = f"; the search's takes {times.instead}" if times.instead else ""
         return (
             f"The search did not pay: {other} is {points} ({interval} for the search) more "
             f"accurate{time}. Use that one: {best.path}"
         )
     equal = f"no clear difference in accuracy ({100 * gain.value:+.1f} points, {interval}) from"
-    if theirs is not None and mine <= FASTER * theirs:
-        return f"The search paid in time: {equal} {other}, in {instead}."
-    if theirs is None:
+    if times.faster:
+        return f"The search paid in time: {equal} {other}, in {times.instead}."
+    if not times.instead:
         return f"The search did not pay: {equal} {other}."
-    slower = "no slower" if theirs <= mine else "hardly slower"
-    return f"The search did not pay: {equal} {other}, which is {slower} ({instead})."
+    slower = "no slower" if times.no_faster else "hardly slower"
+    return f"The search did not pay: {equal} {other}, which is {slower} ({times.instead})."
 
 
-def _nothing_fits(finished: Finished, tested: Sequence[StockNetwork], budget: str) -> str:
-    name = finished.names[0]
-    timed = [(at.ms, s) for s in tested for at in s.latencies if at.target == name]
-    if not timed:
-        return ""
-    ms, fastest = min(timed, key=lambda pair: pair[0])
+def _nothing_fits(
+    finished: Finished,
+    tested: Sequence[StockNetwork],
+    limited: Mapping[str, float],
+    budget: str,
+) -> str:
+    unknown = {n for stock in tested if _keeps(stock, limited) for n in _unknown(stock, limited)}
+    if unknown:
+        return (
+            f"Whether a stock network keeps {budget} is not known: nothing says how long they "
+            f"take on {' and '.join(sorted(unknown))}."
+        )
+    known = [(at, stock) for stock in tested for at in stock.latencies]
+    name = next(name for name in limited if any(at.target == name for at, _ in known))
+    at, fastest = min(
+        (pair for pair in known if pair[0].target == name), key=lambda pair: pair[0].most_ms
+    )
     score = format_accuracy(fastest.test_accuracy or 0.0, finished.comparison.test_images)
+    on = f" on {name}" if len(finished.names) > 1 else ""
     return (
-        f"No stock network that was tried keeps {budget}: the fastest, {fastest.title} "
-        f"({fastest.start}), takes {format_ms(ms)} and has {score} of the test images right."
+        f"No stock network that was tried keeps {budget}: the fastest{on}, {fastest.title} "
+        f"({fastest.start}), takes {format_ms(at.most_ms)} and has {score} of the test images "
+        "right."
     )
 
 
-def _keeps(stock: StockNetwork, limits: Limits, names: Sequence[str]) -> bool:
-    """Whether a stock network is known to be within all limits."""
-    ms = {at.target: at.ms for at in stock.latencies}
-    return all(
-        limit is None or (name in ms and ms[name] <= limit)
-        for name, limit in zip(names, limits, strict=True)
-    )
+def _keeps(stock: StockNetwork, limited: Mapping[str, float]) -> bool:
+    """Whether no known latency of a stock network exceeds a limit."""
+    return all(at.most_ms <= limited.get(at.target, at.most_ms) for at in stock.latencies)
+
+
+def _unknown(stock: StockNetwork, limited: Mapping[str, float]) -> list[str]:
+    """The targets with a limit on which a stock network's latency is not known."""
+    known = {at.target for at in stock.latencies}
+    return [name for name in limited if name not in known]

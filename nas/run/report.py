@@ -12,8 +12,9 @@ from nas.latency import Predictor
 from nas.latency.profiles.predictor import MeasuredPredictor
 from nas.ranking.result import read_ranking
 from nas.report import ReportContent, write_report
-from nas.result import Latency, shown_metric
+from nas.result import Latency, RunResult, shown_metric
 from nas.run.context import Context
+from nas.run.front import Front
 from nas.run.known_latencies import Known
 from nas.run.search import problem_of, search_children
 from nas.run.summary import front_of, result_of
@@ -22,6 +23,7 @@ from nas.run.trained import results_of
 from nas.run.work import Work
 from nas.run.workers import FILE as CLUSTER_FILE
 from nas.search.engine import read_records
+from nas.search.front_file import ranked
 from nas.search.problem import Problem
 from nas.search.records import Record
 from nas.search.surrogates.assessment import SurrogateFit, assess
@@ -46,7 +48,7 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         count, file = _evaluations_at_random(records), "random.jsonl"
         if len(read_records(work.path / file)) < count:
             search_children(work, problem, trained, "random", file, evaluations=count)
-    best = front_of(work.path, context).chosen(1)  # the most accurate first
+    best = _best(result, front_of(work.path, context))
     content = ReportContent(
         title=work.path.name,
         targets=result.targets,
@@ -63,13 +65,13 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         supernet_curve=trained.curve,
         on_cluster=read_lines(work.path / CLUSTER_FILE),
         retrained=list(results_of(work.path).values()),
-        best=best[0].architecture if best else None,
+        best=best,
         settings=work.settings.model_dump(),
         environment=read_json(work.path / "environment.json"),
         confidence=result.confidence,
         notes=(*context.data.notes, *result.notes, *map(str, known.predictors)),
         exported=result.exported,
-        origin=_origin(context, best[0].architecture if best else None),
+        origin=_origin(context, best),
         recommended=result.recommended,
         stock=result.stock,
         validation_images=result.validation_images,
@@ -77,6 +79,14 @@ def report(work: Work, known: Known, trained: TrainedSupernet) -> Path:
         ranking=read_ranking(work.path),
     )
     return write_report(work.path, content)
+
+
+def _best(result: RunResult, front: Front) -> Architecture | None:
+    """The network that the page shows: the most accurate of those that are recommended."""
+    ids = {each.id for each in result.recommended}
+    recommended = ranked([each for each in front.members if each.id in ids], front.metric)
+    best = recommended or front.chosen(1)
+    return best[0].architecture if best else None
 
 
 def _evaluations_at_random(records: Sequence[Record]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -51,6 +51,14 @@ def asked_by(settings: Settings) -> Retraining:
     )
 
 
+def as_the_run(how: Retraining, settings: Settings) -> Retraining:
+    """How a run's networks are retrained, where a person does not say how."""
+    if how.from_scratch or (how.epochs, how.fine_tune) != (None, None) or "epochs" in how.recipe:
+        return how
+    run = asked_by(settings)
+    return replace(how, epochs=run.epochs, from_scratch=run.from_scratch, fine_tune=run.fine_tune)
+
+
 def recipe_of(context: Context, how: Retraining) -> Recipe:
     """The recipe for the training images of a run.
 
@@ -87,6 +95,10 @@ def _usual(how: Retraining, images: int, has_donor: bool) -> Recipe:
 
     A long training would replace weights that go back to a donor's, so they are trained shortly.
     """
+    if "epochs" in how.recipe and (how.epochs, how.fine_tune) != (None, None):
+        raise SettingsError(
+            "The number of epochs is given twice: leave out epochs of --recipe, or the option."
+        )
     if how.fine_tune is not None:
         if how.from_scratch or how.epochs is not None:
             raise SettingsError(

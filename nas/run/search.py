@@ -49,6 +49,11 @@ def search_front(work: Work, known: Known, trained: TrainedSupernet) -> Front:
             watch=study.add,
         )
         study.update()
+        if len(records) < context.evaluations:
+            work.console.say(
+                f"the search ended after {len(records)} of {context.evaluations} evaluations: it "
+                "found no other architectures within the budgets"
+            )
         _write(work, records, known, trained.key)
     front = Front(tuple(read_front(path)), context.budgets, work.context.metric)
     work.console.say(f"{len(front.members)} architectures on the front")

@@ -9,7 +9,6 @@ from nas.result import (
     FrontMember,
     NamedTarget,
     RunResult,
-    StockLatency,
     StockNetwork,
     shown_metric,
 )
@@ -31,6 +30,7 @@ from nas.run.trained import results_of
 from nas.run.verify import verified_members, verified_networks
 from nas.search.engine import read_records
 from nas.search.front_file import read_front
+from nas.units import format_ms
 from supernet.scores import difference
 
 
@@ -107,9 +107,7 @@ def _stock(path: Path, comparison: Comparison) -> tuple[StockNetwork, ...]:
                 epochs=result.epochs,
                 validation_accuracy=result.validation.accuracy,
                 test_accuracy=None if compared is None else compared.accuracy,
-                latencies=()
-                if compared is None
-                else tuple(StockLatency(name, *at) for name, at in compared.ms.items()),
+                latencies=() if compared is None else tuple(compared.ms.values()),
                 params=result.params,
                 seconds=result.seconds,
                 path=folder,
@@ -172,7 +170,7 @@ def _measured(member: FrontMember) -> str:
     """The measured latencies of a member."""
     several = len(member.latencies) > 1
     return " and ".join(
-        f"{latency.measured_ms:.3g} ms{f' on {latency.target}' if several else ''}"
+        f"{format_ms(latency.measured_ms)}{f' on {latency.target}' if several else ''}"
         for latency in member.latencies
         if latency.measured_ms is not None
     )

@@ -20,7 +20,7 @@ from nas.run.jobs import shown
 from nas.storage import atomic_write, cache_dir, lock
 from search_spaces.architecture import Architecture
 from search_spaces.network import Wrap
-from supernet.calibration import calibrate
+from supernet.calibration import calibrate_on
 from supernet.supervision.labels import Labels
 from supernet.training.checkpoint import from_bytes, to_bytes
 from supernet.training.loop import run_steps
@@ -30,7 +30,6 @@ from supernet.training.teaching import Teaching
 STEPS, MOST_EPOCHS = 400, 20
 RECIPE = Recipe(learning_rate=1e-3, weight_decay=0.02, drop_path=0.0, ema_decay=0.98)
 """How the teacher is fine-tuned; the data decides the epochs."""
-CALIBRATION_BATCHES = 16
 
 
 class TeacherAtWork:
@@ -96,6 +95,9 @@ def _key(context: Context, child: Architecture) -> str:
         child.resolution,
         context.settings.seed,
         RECIPE,
+        context.augmentation,
+        context.data.normalisation,
+        torch.__version__,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -116,6 +118,4 @@ def fine_tune(
     teaching = Teaching(network, maps, batches, recipe, OneChild(child), Labels(), seed)
     with console.task("fine-tuning the teacher", teaching.steps) as advance:
         run_steps(teaching, recipe, progress=shown(console, advance))
-    numbers = range(min(CALIBRATION_BATCHES, teaching.steps))
-    drawn = (batches.batch(n, recipe.batch_size, child.resolution).images for n in numbers)
-    calibrate(network, (x.to(context.device) for x in drawn))
+    calibrate_on(network, batches, recipe.batch_size, child.resolution)

@@ -31,9 +31,8 @@ from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.run.threads import HelpfulThreads, each_of
 from nas.run.work import Work
-from nas.search.front_file import read_supernet
 from nas.settings import Settings
-from nas.storage import atomic_write, cache_dir, lock
+from nas.storage import atomic_write, atomic_write_json, cache_dir, lock, read_json
 from nas.units import format_count, format_size
 from search_spaces import Architecture
 from supernet.method import ExternalTeacher, Setup
@@ -44,6 +43,8 @@ from supernet.training.loop import CHECKPOINT, Checkpoints, Curve, TrainingProgr
 from supernet.training.parallel.workers import Workers
 from supernet.training.train import train
 
+KEY_FILE = "supernet.json"
+"""In a run's folder: the key of its supernet."""
 CURVE_CHILDREN = 6
 """Number of random children on the validation curve."""
 
@@ -111,14 +112,17 @@ def supernet_of(
 
 
 def supernet_of_run(work: Work) -> TrainedSupernet:
-    """A run's supernet: the one that its search has evaluated on, if it has one so far.
+    """A run's supernet, the same for as long as the run lasts, on whatever machine it goes on.
 
     Raises:
         CheckpointError, SettingsError, TrialError: as `supernet_of`.
     """
-    front = work.path / "front.json"
-    known = read_supernet(front) if front.exists() else None
-    return supernet_of(work.context, work.console, work.cluster, known)
+    path = work.path / KEY_FILE
+    known = str(read_json(path)["key"]) if path.exists() else None
+    trained = supernet_of(work.context, work.console, work.cluster, known)
+    if known is None:
+        atomic_write_json(path, {"key": trained.key})
+    return trained
 
 
 def trained_before(context: Context) -> bool:

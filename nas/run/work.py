@@ -2,6 +2,7 @@
 
 Files that the steps leave in the folder:
 
+    supernet.json                                     supernet
     evaluations.jsonl  study.journal  front.json      search
     verified.json  rank.json  alone/<recipe>/<id>/{checkpoint.safetensors,result.json}
                                                       verify

@@ -11,7 +11,7 @@ that is continued replays the record through `ask` and `tell`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from nas.search.protocol import Codes, Searcher
 from nas.search.records import Record
 from nas.storage import append_lines, read_lines
 from supernet.scores import Evaluation
+
+HOPELESS = 8
+"""If that many evaluations fail and none has succeeded, something is wrong with all of them."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class _Running:
         self._recorded = read_records(path)
         self._outcomes: dict[int, Outcome] = {}  # arrived before an earlier candidate's
         self._best = float("nan")
+        self._failed = sum(record.failed for record in self._recorded)
+        self._succeeded = self._failed < len(self._recorded)
         self.replayed = len(self._recorded)
         self.asked: list[Codes] = []
         self.done: list[Record] = []
@@ -144,13 +149,30 @@ class _Running:
         """Wait for the next candidate's result, and record it with those after it."""
         first = len(self._recorded)
         while first not in self._outcomes:
-            self._outcomes |= self._evaluators.collect()
+            arrived = self._evaluators.collect()
+            self._heed(arrived.values())
+            self._outcomes |= arrived
         found: list[Outcome] = []
         while (index := first + len(found)) in self._outcomes:
             found.append(self._outcomes.pop(index))
         records = _records(self._problem, first, self.asked[first : first + len(found)], found)
         append_lines(self._path, [record.to_dict() for record in records])
         self._recorded += records
+
+    def _heed(self, outcomes: Iterable[Outcome]) -> None:
+        """Give up when the first evaluations of a search all fail: the others would as well.
+
+        Raises:
+            RunError: none has succeeded, and too many have failed.
+        """
+        for outcome in outcomes:
+            self._succeeded |= outcome.error is None
+            self._failed += outcome.error is not None
+            if not self._succeeded and self._failed >= HOPELESS:
+                raise RunError(
+                    f"The first {self._failed} evaluations all failed, the last one with: "
+                    f"{outcome.error}. The log has the tracebacks."
+                )
 
 
 def read_records(path: Path) -> list[Record]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from nas.errors import NasError, RunError
+from nas.errors import NasError
 from nas.search.problem import Evaluate
 from nas.search.protocol import Codes
 from supernet.scores import Evaluation
@@ -28,9 +28,6 @@ _LOG = logging.getLogger(__name__)
 TRIES = 2
 """How often an evaluation may fail before it is recorded as failed."""
 FAILED = Evaluation(float("nan"), float("nan"), float("nan"))
-_HOPELESS = 8
-"""If that many evaluations fail and none has succeeded, something is wrong with all of them."""
-
 GROUP = 8
 """How many candidates are evaluated together at most; as many are lost when a run is stopped."""
 
@@ -137,7 +134,6 @@ class Here:
     def __init__(self, evaluate: Evaluate, identify: Identify) -> None:
         self._evaluating = Evaluating(evaluate, identify)
         self._waiting: deque[tuple[int, Codes]] = deque()
-        self._hope = Hope()
 
     def submit(self, index: int, code: Codes) -> None:
         """Remember the code."""
@@ -146,9 +142,7 @@ class Here:
     def collect(self) -> dict[int, Outcome]:
         """Evaluate the code that waits longest."""
         index, code = self._waiting.popleft()
-        outcome = self._evaluating.with_retry(code)
-        self._hope.heed(outcome)
-        return {index: outcome}
+        return {index: self._evaluating.with_retry(code)}
 
     def note(self) -> str:
         """Nothing."""
@@ -169,7 +163,6 @@ class OnThreads:
         self._most = 1 if evaluating.together is None else GROUP
         self._waiting: dict[int, Codes] = {}
         self._running: dict[Future[list[Outcome]], list[int]] = {}
-        self._hope = Hope()
 
     def submit(self, index: int, code: Codes) -> None:
         """Remember the code until a thread is free."""
@@ -182,8 +175,6 @@ class OnThreads:
         found: dict[int, Outcome] = {}
         for future in done:
             found |= zip(self._running.pop(future), future.result(), strict=True)
-        for outcome in found.values():
-            self._hope.heed(outcome)
         return found
 
     def note(self) -> str:
@@ -225,27 +216,3 @@ def on_threads(
         yield OnThreads(Evaluating(evaluate, identify, together), pool, threads)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-class Hope:
-    """Gives up when the first evaluations all fail: the others would as well."""
-
-    def __init__(self) -> None:
-        self._failed = 0
-        self._succeeded = False
-
-    def heed(self, outcome: Outcome) -> None:
-        """Take note of a final outcome.
-
-        Raises:
-            RunError: none has succeeded, and too many have failed.
-        """
-        if outcome.error is None:
-            self._succeeded = True
-            return
-        self._failed += 1
-        if not self._succeeded and self._failed >= _HOPELESS:
-            raise RunError(
-                f"The first {self._failed} evaluations all failed, the last one with: "
-                f"{outcome.error}. The log has the tracebacks."
-            )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nas.errors import InfeasibleError
-from nas.search.objectives import Budgets, Measures, cost
+from nas.search.objectives import Budgets, Measures, cost, limits_in_words
 from nas.search.protocol import Floats
+from nas.units import format_ms
 
 _COSTS = {
     "max_macs": ("{:,.0f} MACs", "--max-macs"),
@@ -66,11 +67,12 @@ def infeasible(missed: Sequence[Miss], fastest_ms: Floats, about: Described) -> 
     """
     first = missed[0]
     if len(about.targets) == 1 and not first.budgets.costs():
-        limits = " or ".join(f"{miss.budgets.budget_sets[0][0]:.3g} ms" for miss in missed)
+        sets = (miss.budgets.budget_sets[0] for miss in missed)
+        limits = " or ".join(limits_in_words(each, about.names) for each in sets)
         return InfeasibleError(
             f"No architecture of '{about.space}' runs within {limits}{_on(about.targets[0])}:\n"
-            f"the fastest of {about.samples:,} is predicted to take up to {fastest_ms[0]:.3g} ms. "
-            f"Raise --budget{about.advice}"
+            f"the fastest of {about.samples:,} is predicted to take up to "
+            f"{format_ms(fastest_ms[0])}. Raise --budget{about.advice}"
         )
     every = [*_latency_limits(first, about), *_cost_limits(first)]
     options = dict.fromkeys(limit.option for limit in every if limit.exceeded)
@@ -89,8 +91,8 @@ def _latency_limits(miss: Miss, about: Described) -> list[_Limit]:
     for target, limit in enumerate(miss.budgets.budget_sets[0]):
         if limit is not None:
             high = float(miss.nearest.high_ms[0, target])
-            asked = f"a latency of {limit:.3g} ms{_on(about.targets[target])}"
-            needed = f"a latency of {high:.3g} ms{_on(about.names[target] if several else '')}"
+            asked = f"a latency of {format_ms(limit)}{_on(about.targets[target])}"
+            needed = f"a latency of {format_ms(high)}{_on(about.names[target] if several else '')}"
             found.append(_Limit(asked, needed, "--budget", high > limit))
     return found
 

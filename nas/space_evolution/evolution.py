@@ -29,7 +29,6 @@ from nas.errors import CheckpointError, RunError
 from nas.latency import predictor_for
 from nas.latency.cost import CostTable
 from nas.progress import Progress
-from nas.result import shown_metric
 from nas.search.protocol import Codes, Floats
 from nas.space_evolution import folders, quality, reasons, rule
 from nas.space_evolution.costs import FEWEST, Costs
@@ -184,7 +183,7 @@ class _Evolution:
                 scores.append({"code": code.tolist(), "supernet": trained.key, **finite})
                 append_line(path, scores[-1])
                 advance(len(scores), "")
-        metric = shown_metric(self.request.settings.metric or "accuracy")
+        metric = self.request.settings.metric or "accuracy"
         return np.array([1.0 - score.get(metric, math.nan) for score in scores])
 
     def _write(self, plain: Plain, done: list[dict[str, Any]]) -> None:

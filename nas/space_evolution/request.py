@@ -30,11 +30,16 @@ class Request:
     confidence: float = 0.9
 
     def __post_init__(self) -> None:
-        """Refuse a limit on a latency without a target.
+        """Refuse a limit on a latency without a target, and a metric that is not a share.
 
         Raises:
-            SettingsError: there is such a limit and no target.
+            SettingsError: there is such a limit and no target, or the metric is the loss.
         """
+        if self.settings.metric == "loss":
+            raise SettingsError(
+                "An evolution compares errors of classification: choose --metric accuracy or "
+                "balanced_accuracy."
+            )
         if self.limits.latency_ms is not None and self.target is None:
             raise SettingsError("A budget in time needs a device: give a target, such as cpu.")
 

@@ -7,10 +7,11 @@ yielded, which frees its memory. Then the weights are updated, or the step's gra
         yield F.cross_entropy(step.scores(child), step.batch(child).targets)
 
 So a loss can join several children (run them all, then yield), and after a `yield`,
-`step.gradients` has the gradients so far. A supervision is a module: its parameters are trained
-with the shared weights, and its buffers are kept in checkpoints. An external teacher is held
-without being registered as a submodule (in a tuple, for example), so that it is neither trained
-nor saved.
+`step.gradients` has the gradients so far. If several losses are of children that ran before the
+first of them, `whole_step` has to be true: the weights must not change in between. A supervision
+is a module: its parameters are trained with the shared weights, and its buffers are kept in
+checkpoints. An external teacher is held without being registered as a submodule (in a tuple, for
+example), so that it is neither trained nor saved.
 
 To add a supervision, add a file here that ends in `SUPERVISIONS.register(Method(...))`.
 """

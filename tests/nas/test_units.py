@@ -44,6 +44,7 @@ def test_a_duration_is_read_in_milliseconds(text: str, milliseconds: float) -> N
         ("inf", "'inf' is not a finite number"),
         ("", "'' is not a finite number"),
         ("ms", "'ms' is not a finite number"),
+        ("1_ms", "unknown unit '_ms'"),
     ],
 )
 def test_a_duration_that_means_nothing_is_refused(text: str, message: str) -> None:

@@ -25,6 +25,8 @@ CROSSED = 0.9
 """Share of children with two parents, as in the paper."""
 MUTATED = 0.5
 """Share of the children of two parents that are also mutated; those of one parent always are."""
+GOLDEN = 0.5 * (np.sqrt(5) - 1)
+"""The golden ratio's fraction: any number of its multiples, modulo 1, is spread evenly."""
 _TRIES = 4
 
 

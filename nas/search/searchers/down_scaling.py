@@ -19,7 +19,7 @@ import numpy as np
 from nas.search.asking.history import GenerationSearcher, History
 from nas.search.asking.listing import code_key, listed
 from nas.search.asking.scales import Granularity
-from nas.search.asking.variation import by_rank
+from nas.search.asking.variation import GOLDEN, by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry
@@ -27,8 +27,6 @@ from nas.search.searchers.registry import SEARCHERS, SearcherEntry
 _ROOTS = 16
 _MORE = 4
 """16 roots to begin with, and 4 more in every 4th generation."""
-_GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""The golden ratio's fraction: any number of its multiples, modulo 1, is spread evenly."""
 
 
 class DownScaling:
@@ -74,7 +72,7 @@ class DownScaling:
         roots = []
         for _ in range(n):
             self._planted += 1
-            share = self._planted * _GOLDEN % 1.0
+            share = self._planted * GOLDEN % 1.0
             if self._limited and self._planted % 2:
                 share = 0.0
             way = listed(self._space, self._way(self._granularity.largest()), self._rng)

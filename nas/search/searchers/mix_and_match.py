@@ -24,7 +24,7 @@ import numpy as np
 from nas.search.asking.history import History, SequentialSearcher
 from nas.search.asking.listing import listed
 from nas.search.asking.scales import Granularity, Scale
-from nas.search.asking.variation import Indices, by_rank
+from nas.search.asking.variation import GOLDEN, Indices, by_rank
 from nas.search.brief import Brief
 from nas.search.protocol import Codes, Floats
 from nas.search.searchers.registry import SEARCHERS, SearcherEntry
@@ -37,8 +37,6 @@ _FEW = 64
 _RENEW = 8
 _LEAST_TOLD = 8
 _PARENTS = 16
-_GOLDEN = 0.5 * (np.sqrt(5) - 1)
-"""The golden ratio's fraction: any number of its multiples, modulo 1, is spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class MixAndMatch:
         if not len(self._pool):
             return self._pool
         low, high = self._cost.min(), self._cost.max()
-        wanted = low + (high - low) * (self._asks * _GOLDEN % 1.0)
+        wanted = low + (high - low) * (self._asks * GOLDEN % 1.0)
         near = np.argsort(np.abs(self._cost - wanted), kind="stable")
         near = near[: max(1, int(_NEAR * len(near)))]
         best = int(near[self._error[near].argmin()])

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from nas import timm_library
 from nas.baselines.apart import measure_apart
-from nas.baselines.latency import time_models
+from nas.baselines.latency import Timed, time_models
 from nas.baselines.model import STOCK_FILE, Model
 from nas.baselines.networks import as_deployed, build
 from nas.baselines.result import StockResult
@@ -146,12 +146,17 @@ def absent(target: Target) -> Machine:
 
 def test_latencies_are_measured_or_predicted_or_unknown(fake_machine: Any) -> None:
     models = [Model(SIDE, SHAPE, NAME)]
-    cpu = time_models(models, Target("cpu", threads=1), fake_machine(2.0), Silent())
+
+    def timed(target: Target, machine_of: Any) -> Timed:
+        return time_models(models, target, machine_of, Silent(), confidence=0.9)
+
+    cpu = timed(Target("cpu", threads=1), fake_machine(2.0))
     assert cpu.measured and cpu.ms == pytest.approx((2.0,))
-    a100 = time_models(models, Target("a100"), absent, Silent())
+    a100 = timed(Target("a100"), absent)
     assert not a100.measured and a100.ms[0] is not None and 0.01 < a100.ms[0] < 10
+    assert cpu.factor == 1.0 and 1.0 < a100.factor < 4.0  # ends of an interval
     with pytest.raises(NotFittedError, match="not at hand"):
-        time_models(models, Target("cpu", threads=1), absent, Silent())
+        timed(Target("cpu", threads=1), absent)
 
 
 def test_networks_are_measured_from_their_files_in_another_process(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_member_brings_what_its_run_searched() -> None:
     space = load_space("photo-mobile")
     of_run = Settings(space="photo-mobile", data="digits", resolutions=(48, 64), resolution=48)
     named = NamedArchitecture(space.decode(space.smallest()), of_run)
-    found = named.completed(Settings(hardware="a100"))
+    found = named.completed(Settings(hardware="a100", resolution=None, resolutions=None))
     assert (found.space, found.data) == ("photo-mobile", "digits")
     assert (found.resolutions, found.resolution) == ((48, 64), 48)
     asked = named.completed(Settings(space="photo-hybrid", resolution=64))

@@ -27,6 +27,15 @@ def test_a_share_out_of_range_is_refused(name: str, value: float) -> None:
         Augmentation(**{name: value})
 
 
+def test_values_of_another_type_are_refused_with_the_right_one() -> None:
+    wrong = ({"flip": "no"}, {"mixup": "abc"}, {"zoom": True}, {"label_smoothing": "x"})
+    for values in (*wrong, {"randaugment": 5}):
+        with pytest.raises(
+            SettingsError, match=f"^{next(iter(values))} is .*; (write|it is a nu)"
+        ):
+            Augmentation(**values)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_an_alpha_out_of_range_is_refused(name: str, value: float) -> None:

@@ -116,6 +116,12 @@ def test_a_channel_that_never_changes_is_centred_and_finite() -> None:
     assert (batch.images[:, 1] == 0).all() and batch.images.isfinite().all()
 
 
+def test_small_numbers_are_normalised_like_large_ones() -> None:
+    pixels = np.random.default_rng(0).normal(0, 3e-9, (9, 4, 4, 1)).astype(np.float32)
+    normalisation = Normalisation.of(Images(pixels, np.zeros(9, np.int64)))
+    assert normalisation.apply(pixels).std() == pytest.approx(1.0, rel=1e-3)
+
+
 def test_plain_targets_are_one_hot() -> None:
     batch = _batches(_images(16)).batch(0, 16, 12)
     assert set(batch.targets.unique().tolist()) == {0.0, 1.0}

@@ -68,6 +68,15 @@ def test_the_same_settings_continue_a_run() -> None:
         assert run.finished("space")
 
 
+def test_threads_that_the_run_decided_need_not_be_given_again() -> None:
+    decided = Settings().with_threads([3])
+    open_run(decided, Path("mine")).close()
+    with open_run(Settings(), Path("mine")) as run:
+        assert run.settings.targets[0].threads == 3
+    with pytest.raises(SettingsError, match="threads"):
+        open_run(Settings(threads=4), Path("mine"))
+
+
 def test_other_settings_are_refused_with_every_difference() -> None:
     open_run(Settings(seed=1), Path("mine")).close()
     with pytest.raises(SettingsError) as caught:

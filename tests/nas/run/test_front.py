@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from nas.result import FrontMember, Latency
+from nas.result import FrontMember, Latency, StockLatency
 from nas.run.compare import Compared, Comparison
 from nas.run.front import Front
 from nas.run.measure import _nothing_kept, unanswered, unlike_predicted, with_measured
@@ -141,12 +141,12 @@ def test_when_nothing_is_within_the_budgets_the_closest_is_told() -> None:
 def test_of_two_measurements_of_a_network_the_faster_counts(
     front: Front, again: float, counts: float
 ) -> None:
-    compared = Compared(0.5, (True, False), {"cpu": (again, True)})
+    compared = Compared(0.5, (True, False), {"cpu": StockLatency("cpu", again, True)})
     known = Comparison(2, {}, {"slow": compared}).applied(front)
     assert [one.latencies[0].measured_ms for one in known.members] == [1.0, counts, None]
 
 
 def test_a_prediction_made_at_the_end_replaces_no_measurement(front: Front) -> None:
-    compared = Compared(0.5, (True, False), {"cpu": (0.5, False)})
+    compared = Compared(0.5, (True, False), {"cpu": StockLatency("cpu", 0.5, False)})
     known = Comparison(2, {}, {"slow": compared, "best": compared}).applied(front)
     assert [one.latencies[0].measured_ms for one in known.members] == [1.0, 2.6, None]

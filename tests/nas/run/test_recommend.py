@@ -45,7 +45,9 @@ def finished(
         (member("a", 0.9, own_ms), member("b", 0.8, 2.0)), Budgets(((budget,),)), "accuracy"
     )
     found = {"a": Compared(ours / IMAGES, right(ours))}
-    stocks = {"lcnet": Compared(theirs / IMAGES, right(theirs), {"cpu": (ms, True)})}
+    stocks = {
+        "lcnet": Compared(theirs / IMAGES, right(theirs), {"cpu": StockLatency("cpu", ms, True)})
+    }
     comparison = Comparison(IMAGES, {}, {**found, **stocks})
     return Finished(
         Path("run"), front, {}, comparison, [stock(ms, theirs / IMAGES)], ["cpu"], 0.9, 200
@@ -100,6 +102,61 @@ def test_one_sentence_says_whether_the_search_paid(
     import re
 
     assert re.search(said, recommend(finished(ours, theirs, ms))[0].verdict)
+
+
+def test_a_retrained_network_that_was_not_compared_gets_no_verdict() -> None:
+    found = finished(90, 80, 8.0)
+    scores = Evaluation(0.95, 0.95, 0.1)
+    results = {"a": NetworkResult("a", scores, scores, True, 0, Recipe(epochs=1), [], 1.0)}
+    comparison = dataclasses.replace(
+        found.comparison,
+        shared={"a": Compared(0.6, right(60))},
+        networks={"lcnet": found.comparison.networks["lcnet"]},
+    )
+    known = dataclasses.replace(found, comparison=comparison)
+    assert recommend(known)[0].verdict.startswith("The search did not pay")  # with shared weights
+    assert recommend(dataclasses.replace(known, retrained=results))[0].verdict == ""
+
+
+def test_a_predicted_stock_network_keeps_a_budget_by_the_upper_end_as_ours_do() -> None:
+    found = finished(90, 60, 8.0)
+    predicted = StockLatency("cpu", 8.0, measured=False, high_ms=11.0)
+    stocks = [dataclasses.replace(found.stock[0], latencies=(predicted,))]
+    said = recommend(dataclasses.replace(found, stock=stocks))[0].verdict
+    assert said.startswith("No stock network that was tried keeps 10 ms: ") and "11 ms" in said
+
+
+def on_two(theirs: tuple[float, ...]) -> Finished:
+    """Ours takes 4 ms on a cpu and 40 ms on a phone; the stock network is known on the first."""
+    found = finished(90, 90, 1.0)
+    latencies = (Latency("cpu", 4.0, 3.0, 5.0, 4.0), Latency("phone", 40.0, 30.0, 50.0, 40.0))
+    ours = dataclasses.replace(found.front.members[0], latencies=latencies)
+    names = ["cpu", "phone"]
+    known = tuple(StockLatency(name, ms, True) for name, ms in zip(names, theirs, strict=False))
+    return dataclasses.replace(
+        found,
+        front=Front((ours,), Budgets(((5.0, 60.0),)), "accuracy"),
+        stock=[dataclasses.replace(found.stock[0], latencies=known)],
+        names=names,
+    )
+
+
+def test_on_several_targets_all_of_them_count() -> None:
+    assert recommend(on_two((4.5,)))[0].verdict == (
+        "Whether a stock network keeps 5 ms on cpu and 60 ms on phone is not known: nothing says "
+        "how long they take on phone."
+    )
+    said = recommend(on_two((5.0, 41.0)))[0].verdict
+    assert said.startswith("The search did not pay: no clear difference")
+    assert (
+        "hardly slower (4 ms instead of 5 ms on cpu and 40 ms instead of 41 ms on phone)" in said
+    )
+    assert "paid in time" in recommend(on_two((5.0, 50.0)))[0].verdict
+    said = recommend(on_two((7.0, 41.0)))[0].verdict
+    assert said.startswith(
+        "No stock network that was tried keeps 5 ms on cpu and 60 ms on phone: "
+    )
+    assert "the fastest on cpu" in said
 
 
 def test_nothing_is_said_without_stock_networks() -> None:

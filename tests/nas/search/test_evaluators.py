@@ -117,6 +117,17 @@ def test_an_error_about_all_of_them_ends_it_and_what_waits_is_dropped(problem, t
     assert len(begun) <= 8
 
 
+def test_a_search_that_goes_on_remembers_what_succeeded(problem, tmp_path):
+    path = tmp_path / "record.jsonl"
+    _search(problem, path, evaluations=8)
+
+    def evaluate(code):
+        raise ValueError("broken")
+
+    broken = dataclasses.replace(problem, evaluate=evaluate)
+    assert len(_search(broken, path, evaluations=20)) == 20
+
+
 def test_it_is_hopeless_if_the_first_ones_all_fail(problem, tmp_path):
     def evaluate(code):
         raise ValueError("broken")
