@@ -18,6 +18,7 @@ from nas.progress import Silent
 from nas.run.known_latencies import Known, feasibility_of
 from nas.search.objectives import Budgets
 from nas.settings import Settings
+from nas.units import format_ms
 from search_spaces import load_space
 from search_spaces.data_shape import DataShape
 
@@ -79,7 +80,7 @@ def test_a_budget_that_all_keep_does_not_bind_and_one_that_would_is_told(cache: 
 
 def test_a_budget_that_nothing_keeps_names_the_fastest(predictor: Predictor, cache: None) -> None:
     fastest = extremes_of(predictor, "a100").fastest.latency.high_ms
-    with pytest.raises(InfeasibleError, match=rf"up to {fastest:.3g} ms. Raise --budget"):
+    with pytest.raises(InfeasibleError, match=rf"up to {format_ms(fastest)}. Raise --budget"):
         _dry_run(budget_ms=0.99 * fastest)
     assert _dry_run(budget_ms=1.01 * fastest)["share_within"] < 0.01
 

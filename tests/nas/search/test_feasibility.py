@@ -24,8 +24,8 @@ def test_an_infeasible_latency_names_the_fastest_and_says_what_to_do(space):
             targets=["cpu (float32, batch 1, 2 threads)"],
         )
     assert str(caught.value) == (
-        "No architecture of 'formula' runs within 0.2 ms on cpu (float32, batch 1, 2 threads):\n"
-        "the fastest of 20,000 is predicted to take up to 0.451 ms. "
+        "No architecture of 'formula' runs within 200 us on cpu (float32, batch 1, 2 threads):\n"
+        "the fastest of 20,000 is predicted to take up to 451 us. "
         "Raise --budget, or choose a smaller space (`nas spaces`)."
     )
 
@@ -34,8 +34,8 @@ def test_infeasible_budgets_together_name_those_that_were_missed(space):
     with pytest.raises(InfeasibleError) as caught:
         check_feasible(space, Budgets(((0.6,),), max_params=50), space.measures, rng())
     assert str(caught.value) == (
-        "No architecture of 'the space' keeps within a latency of 0.6 ms and 50 parameters:\n"
-        "the nearest of 20,000 needs a latency of 0.451 ms and 100 parameters. "
+        "No architecture of 'the space' keeps within a latency of 600 us and 50 parameters:\n"
+        "the nearest of 20,000 needs a latency of 451 us and 100 parameters. "
         "Raise --max-params, or choose a smaller space (`nas spaces`)."
     )
 
@@ -43,7 +43,7 @@ def test_infeasible_budgets_together_name_those_that_were_missed(space):
 def test_of_several_budgets_those_that_nothing_keeps_are_named(space):
     budgets = Budgets(((0.2,), (0.3,), (4.0,)))
     with pytest.raises(
-        InfeasibleError, match=r"runs within 0.2 ms or 0.3 ms on cpu:\nthe fastest"
+        InfeasibleError, match=r"runs within 200 us or 300 us on cpu:\nthe fastest"
     ):
         check_feasible(space, budgets, space.measures, rng(), name="formula", targets=["cpu"])
 
