@@ -189,7 +189,8 @@ def retrain(
                     f"{member.id} was retrained before and stays as it is (--top N retrains more; "
                     f"delete {network_folder(work.path, member.id)} to train it anew)"
                 )
-        forget(work.path, [member.id for member in members if member.id not in done])
+        if waiting := [member.id for member in members if member.id not in done]:
+            forget(work.path, waiting)
         how = as_the_run(how, work.settings)
         retrain_all(work, members, lambda: supernet_of_run(work), how)
         _finish_retrained(work, front)

@@ -33,6 +33,7 @@ from nas.run.baselines import folder_of, normalisation_of, stock_model, timed_be
 from nas.run.evaluator import batch_size_at
 from nas.run.export import child
 from nas.run.front import Front
+from nas.run.inputs import measured_here
 from nas.run.measure import MachineOf
 from nas.run.supernets import TrainedSupernet
 from nas.run.threads import each_of
@@ -124,30 +125,39 @@ def compare(
     return read_comparison(work.path)
 
 
-def compare_also(work: Work, folders: Sequence[Path], machine_of: MachineOf | None = None) -> None:
+def compare_also(work: Work, folders: Sequence[Path]) -> None:
     """Add finished networks of ours to a comparison that was made before; else do nothing.
+
+    They are only measured where the run has measured: another machine is faster or slower.
 
     Args:
         work: The run.
         folders: Of the exported networks.
-        machine_of: As for `compare`.
     """
     path = work.path / "compared.json"
     if not (path.exists() and folders):
         return
-    document = read_document(path, SCHEMA)
-    document["networks"] |= _compared_now(work, list(map(_ours, folders)), [], machine_of)
+    here = measured_here(work)
+    if not here:
+        work.console.say(
+            "latencies are not measured again: this machine has other profiles than the run "
+            "began with"
+        )
+    document, finalists = read_document(path, SCHEMA), list(map(_ours, folders))
+    ms = _timed(work, finalists, None) if here else {}
+    document["networks"] |= _finalists(work, finalists, ms)
     atomic_write_json(path, document)
 
 
 def forget(run: Path, ids: Iterable[str]) -> None:
     """Take networks out of a run's comparison: their weights are about to change."""
     path = run / "compared.json"
-    if path.exists():
-        document = read_document(path, SCHEMA)
-        for id in ids:
-            document["networks"].pop(id, None)
-        atomic_write_json(path, document)
+    if not path.exists():
+        return
+    document = read_document(path, SCHEMA)
+    for id in document["networks"].keys() & set(ids):
+        del document["networks"][id]
+    atomic_write_json(path, document)
 
 
 def read_comparison(run: Path) -> Comparison:
@@ -192,17 +202,16 @@ def _document(
 
     said = each_of(front.members, with_shared_weights, context.device)
     shared = {member.id: each for member, each in zip(front.members, said, strict=True)}
-    networks = _compared_now(work, finalists, stock, machine_of)
+    ms = _timed(work, finalists, machine_of)
+    _undo_disturbed(work, ms, stock)
+    networks = _finalists(work, finalists, ms)
     return {"schema": SCHEMA, "test_images": len(test), "shared": shared, "networks": networks}
 
 
-def _compared_now(
-    work: Work,
-    finalists: Sequence[Finalist],
-    stock: Sequence[StockResult],
-    machine_of: MachineOf | None,
+def _finalists(
+    work: Work, finalists: Sequence[Finalist], ms: Mapping[str, list[dict[str, Any] | None]]
 ) -> dict[str, dict[str, Any]]:
-    """Score and measure finished networks by their files; the stock ones are the last of them."""
+    """Score finished networks by their files; `ms` are their latencies by target."""
     context = work.context
     test, own = context.dataset.open_test(), context.data.normalisation
     shown = EvalBatches(test, own)
@@ -213,8 +222,6 @@ def _compared_now(
         return _said(score(finalist.model.load(), images, side, batch_size_at(side)))
 
     scored = each_of(finalists, by_its_file, context.device)
-    ms = _timed(work, finalists, machine_of)
-    _undo_disturbed(work, ms, stock)
     return {
         each.key: {**found, "ms": {name: at[i] for name, at in ms.items() if at[i] is not None}}
         for i, (each, found) in enumerate(zip(finalists, scored, strict=True))

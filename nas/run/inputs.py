@@ -15,7 +15,14 @@ from typing import Any
 from nas.data.images import SearchData
 from nas.data.mirrored import loss_by_mirroring, sided_classes
 from nas.environment import version
-from nas.errors import CheckpointError, DataError, NasError, SpaceError, WeightsError
+from nas.errors import (
+    CheckpointError,
+    DataError,
+    NasError,
+    NotFittedError,
+    SpaceError,
+    WeightsError,
+)
 from nas.progress import Progress
 from nas.run.choosing import resolution_notes
 from nas.run.context import Context
@@ -100,9 +107,7 @@ def validation_images(run: Path) -> int:
 def check_profiles(work: Work, known: Known) -> None:
     """Say where latencies come from another profile than when the run began."""
     path = work.path / "inputs.json"
-    names = work.context.target_names
-    now = {name: each.id for name, each in zip(names, known.predictors, strict=True)}
-    before = _read(path)
+    now, before = _profiles(work, known), _read(path)
     if "profiles" not in before:
         return atomic_write_json(path, {**before, "profiles": now})
     for name, old in before["profiles"].items():
@@ -123,6 +128,21 @@ def known_before(work: Work) -> Known:
     known = known_of(work.context, work.console, measure=False)
     check_profiles(work, known)
     return known
+
+
+def measured_here(work: Work) -> bool:
+    """Whether this machine has the profiles that the run began with."""
+    try:
+        known = known_of(work.context, work.console, measure=False)
+    except NotFittedError:
+        return False
+    return _read(work.path / "inputs.json").get("profiles") == _profiles(work, known)
+
+
+def _profiles(work: Work, known: Known) -> dict[str, str]:
+    """What predicts the latencies of each target."""
+    names = work.context.target_names
+    return {name: each.id for name, each in zip(names, known.predictors, strict=True)}
 
 
 def _inputs(context: Context) -> dict[str, Any]:

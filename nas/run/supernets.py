@@ -31,6 +31,7 @@ from nas.run.start import start_from_donor
 from nas.run.supernet_teacher import teacher_of, teaching_key
 from nas.run.threads import HelpfulThreads, each_of
 from nas.run.work import Work
+from nas.search.front_file import read_supernet
 from nas.settings import Settings
 from nas.storage import atomic_write, atomic_write_json, cache_dir, lock, read_json
 from nas.units import format_count, format_size
@@ -117,11 +118,13 @@ def supernet_of_run(work: Work) -> TrainedSupernet:
     Raises:
         CheckpointError, SettingsError, TrialError: as `supernet_of`.
     """
-    path = work.path / KEY_FILE
-    known = str(read_json(path)["key"]) if path.exists() else None
+    path, front, known = work.path / KEY_FILE, work.path / "front.json", None
+    if path.exists():
+        known = str(read_json(path)["key"])
+    elif front.exists():  # of a run from before there was such a file
+        known = read_supernet(front)
     trained = supernet_of(work.context, work.console, work.cluster, known)
-    if known is None:
-        atomic_write_json(path, {"key": trained.key})
+    atomic_write_json(path, {"key": trained.key})
     return trained
 
 

@@ -193,6 +193,11 @@ def read_front(path: Path) -> list[FrontMember]:
     return [FrontMember.from_dict(member) for member in document["front"]]
 
 
+def read_supernet(path: Path) -> str:
+    """The id of the shared weights that gave the accuracies in a `front.json`; errors as above."""
+    return str(read_document(path, SCHEMA)["supernet"])
+
+
 def _measures(items: Sequence[Evaluated]) -> Measures:
     """Predictions and costs as arrays."""
     latencies = np.array(

@@ -15,7 +15,7 @@ from nas import pipeline
 from nas.baselines.result import StockResult
 from nas.cli.console import show_result
 from nas.commands import steps as commands
-from nas.errors import SettingsError, UnknownNameError
+from nas.errors import CheckpointError, SettingsError, UnknownNameError
 from nas.export.load import read_description
 from nas.latency import Effort, Plan, Target, predictor_for
 from nas.progress import Silent
@@ -186,6 +186,36 @@ def test_networks_that_are_retrained_later_are_exported_and_compared(
             exported = read_description(network_folder(run, member.id))
             assert exported.scores["test_accuracy"] == pytest.approx(found.accuracy)
     assert again.recommended[0].id in trained and again.recommended[0].verdict
+
+
+def test_a_run_that_moved_is_not_measured_on_the_other_machine(
+    result: RunResult, tmp_path: Path, heard: Any
+) -> None:
+    run = shutil.copytree(result.path, tmp_path / "run")
+    inputs = json.loads((run / "inputs.json").read_text()) | {"profiles": {"cpu": "another"}}
+    (run / "inputs.json").write_text(json.dumps(inputs))
+    shutil.rmtree(next(run.glob("networks/*/network.safetensors")).parent)
+    again = commands.retrain(run, top=1, how=Retraining(epochs=1), console=heard)
+    (id,) = [member.id for member in again.front if member.test_accuracy is not None]
+    assert read_comparison(run).networks[id].ms == {}
+    assert any("latencies are not measured again" in line for line in heard.said)
+
+
+def test_a_run_keeps_its_supernet_before_and_after_its_search(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pipeline.run(_settings(home), out=run, until="supernet")
+    key = json.loads((run / "supernet.json").read_text())["key"]
+    (run / "supernet.json").write_text('{"key": "0123"}')
+    with pytest.raises(CheckpointError, match="supernet of this run, 0123, is not in the cache"):
+        pipeline.resume(run)
+    (run / "supernet.json").write_text(json.dumps({"key": key}))
+    pipeline.run(_settings(home), out=run, until="search")
+    (run / "supernet.json").unlink()  # as in runs of earlier versions
+    front = json.loads((run / "front.json").read_text())
+    assert front["supernet"] == key
+    (run / "front.json").write_text(json.dumps(front | {"supernet": "0123"}))
+    with pytest.raises(CheckpointError, match="supernet of this run, 0123, is not in the cache"):
+        commands.export(run, formats=(), ids=(), all_of_them=True, console=Silent())
 
 
 @pytest.mark.parametrize(
