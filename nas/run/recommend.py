@@ -160,8 +160,8 @@ class _Times:
     """In words; empty where the stock network's times are not known."""
     faster: bool
     """Whether ours is clearly faster on each target."""
-    no_faster: bool
-    """Whether ours is faster on none."""
+    slower: str
+    """How the stock network's times are, in words, where ours is not faster."""
 
 
 def _times(ours: FrontMember, stock: StockNetwork, limited: Mapping[str, float]) -> _Times:
@@ -169,16 +169,19 @@ def _times(ours: FrontMember, stock: StockNetwork, limited: Mapping[str, float])
     theirs = {at.target: at.ms for at in stock.latencies}
     mine = {at.target: at.ms for at in ours.latencies if not limited or at.target in limited}
     if not all(name in theirs for name in mine):
-        return _Times("", faster=False, no_faster=False)
+        return _Times("", faster=False, slower="")
     words = (
         f"{format_ms(ms)} instead of {format_ms(theirs[name])}"
         f"{f' on {name}' if len(ours.latencies) > 1 else ''}"
         for name, ms in mine.items()
     )
+    slower = "hardly slower" if len(mine) == 1 else "not clearly slower on each of them"
+    if all(ms >= theirs[name] for name, ms in mine.items()):
+        slower = "no slower"
     return _Times(
         " and ".join(words),
         faster=all(ms <= FASTER * theirs[name] for name, ms in mine.items()),
-        no_faster=all(ms >= theirs[name] for name, ms in mine.items()),
+        slower=slower,
     )
 
 
@@ -202,8 +205,7 @@ def _sentence(gain: Difference, times: _Times, best: StockNetwork, budget: str) 
         return f"The search paid in time: {equal} {other}, in {times.instead}."
     if not times.instead:
         return f"The search did not pay: {equal} {other}."
-    slower = "no slower" if times.no_faster else "hardly slower"
-    return f"The search did not pay: {equal} {other}, which is {slower} ({times.instead})."
+    return f"The search did not pay: {equal} {other}, which is {times.slower} ({times.instead})."
 
 
 def _nothing_fits(
