@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from supernet.batches import TrainingData
 
-BATCHES = 8
-"""Batches of 64 images are as many as children of a supernet are calibrated on."""
+CALIBRATION_IMAGES = 512
+"""Training images for batch norms; `scripts/calibration_images.py` compares numbers."""
 
 
 @torch.no_grad()
@@ -41,5 +41,6 @@ def calibrate(network: nn.Module, images: Iterable[Tensor]) -> None:
 def calibrate_on(network: nn.Module, data: TrainingData, batch_size: int, side: int) -> None:
     """The same with the first batches of a training, on the network's device."""
     device = next(network.parameters()).device
-    numbers = range(min(BATCHES, data.steps_per_epoch(batch_size)))
+    enough = -(-CALIBRATION_IMAGES // batch_size)
+    numbers = range(min(enough, data.steps_per_epoch(batch_size)))
     calibrate(network, (data.batch(n, batch_size, side).images.to(device) for n in numbers))

@@ -105,7 +105,7 @@ class Normalisation:
         for start in range(0, len(images), _CHUNK):
             squares += np.square(images.pixels[start : start + _CHUNK] - mean).sum(axis=(0, 1, 2))
         std = np.sqrt(squares / (images.pixels.size / images.channels)) / scale
-        std[std <= 1e-6 * np.abs(mean / scale)] = 1.0  # of a channel that never changes
+        std[std <= 1e-7 * np.abs(mean / scale)] = 1.0  # of a channel that never changes
         if fit == "pad":
             mean = np.full_like(mean, MARGIN)
         return cls(tuple((mean / scale).tolist()), tuple(std.tolist()), scale)

@@ -24,6 +24,7 @@ from nas.environment import keep_to_usable_cpus
 from nas.errors import CheckpointError, RunError
 from search_spaces import Architecture, SearchSpace
 from search_spaces.data_shape import DataShape
+from supernet.calibration import CALIBRATION_IMAGES
 from supernet.scores import Evaluation
 from supernet.supernet import Supernet
 from supernet.training.checkpoint import from_bytes
@@ -37,8 +38,6 @@ PIXELS = 2**18
 """Of a batch on a processor: the maps of more do not fit in its caches. A child of `photo-mobile`
 takes 1.4 times as long at 64 px in batches of 256 images, and twice as long at 128 px
 (`scripts/evaluation_batches.py`)."""
-CALIBRATION_IMAGES = 512
-"""Training images for a child's batch norms; `scripts/calibration_images.py` compares numbers."""
 
 
 def batch_size_at(resolution: int) -> int:

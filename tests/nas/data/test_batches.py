@@ -122,6 +122,12 @@ def test_small_numbers_are_normalised_like_large_ones() -> None:
     assert normalisation.apply(pixels).std() == pytest.approx(1.0, rel=1e-3)
 
 
+def test_a_small_change_of_a_large_number_is_seen() -> None:
+    pixels = np.random.default_rng(0).normal(300, 2e-4, (9, 4, 4, 1))
+    images = Images(pixels.astype(np.float32), np.zeros(9, np.int64))
+    assert Normalisation.of(images).std[0] == pytest.approx(2e-4, rel=0.2)
+
+
 def test_plain_targets_are_one_hot() -> None:
     batch = _batches(_images(16)).batch(0, 16, 12)
     assert set(batch.targets.unique().tolist()) == {0.0, 1.0}

@@ -216,6 +216,11 @@ def test_a_budget_in_time_needs_a_device() -> None:
         _request(limits=Limits(latency_ms=1.0))
 
 
+def test_a_loss_is_no_error_to_compare() -> None:
+    with pytest.raises(SettingsError, match="choose --metric accuracy or balanced_accuracy"):
+        Request(Settings(space="hybrid-tiny", metric="loss"))
+
+
 def test_a_folder_of_another_evolution_is_refused_with_the_differences() -> None:
     evolve_space(_request(), 1, out=Path("out"), judge=FakeSupernet(kernels_help))
     with pytest.raises(SettingsError, match="evaluations: 60 -> 70"):
