@@ -4,8 +4,9 @@
 
 The supernet of `photo-mobile` is trained from its donor. Of 120 random children and the largest,
 the one with the least validation loss is taken within 100, 60, 45 and 35 % of the donor's latency.
-Its test accuracy is given as it is and after four epochs alone, beside that of the donor, which is
-fine-tuned alone for as many epochs as the supernet.
+Its test accuracy is given as it is, after four epochs alone with the labels, and after as many in
+which it also learns from the supernet's largest child (`nas retrain --teacher largest`). That of
+the donor, which is fine-tuned alone for as many epochs as the supernet, stands beside.
 
 Latencies are measured first, on one thread of the processor, and kept in
 `results/photographs/latencies-<side>px.json`: the least of several runs of one image, the networks
@@ -27,10 +28,11 @@ from kept_rows import Rows
 from photographs_ranking import FINE_TUNING
 from photographs_setup import Photographs
 
+from nas.retrain.stored_teacher import StoredTeacher, read, write
 from nas.retrain.trainer import retrain
 from nas.settings import Settings
 from search_spaces.architecture import Architecture
-from search_spaces.network import build_network
+from search_spaces.network import Network, build_network
 
 SHARES = (1.0, 0.6, 0.45, 0.35)
 ROUNDS = 30
@@ -51,7 +53,7 @@ def main() -> None:
     for seed in photographs_setup.seeds(asked):
         if not rows.has(seed=seed):
             _seed(asked, seed, times, rows)
-    columns = ("ms", "donor_ms", "donor", "child", "child_fine_tuned")
+    columns = ("ms", "donor_ms", "donor", "child", "child_fine_tuned", "child_taught")
     table = [
         {"share": share, "seeds": len(group)}
         | {k: round(float(np.mean([r[k] for r in group])), 4) for k in columns}
@@ -72,14 +74,17 @@ def _seed(asked: Any, seed: int, times: list[float], rows: Rows) -> None:
     losses = [context.judge(each, context.data.validation).loss for each in children]
     donor_ms, *children_ms = times
     donor_accuracy = context.judge(donor, test).accuracy
+    recipe = _epochs(4)
+    taught = _taught_by(context, children[0], batches, recipe)
     for share in SHARES:
         within = [i for i, ms in enumerate(children_ms) if ms <= share * donor_ms]
         if not within:
             print(f"no child within {share:.0%} of the donor's {donor_ms:.2f} ms")
             continue
         best = min(within, key=lambda i: losses[i])
-        alone = copy.deepcopy(children[best])
-        retrain(alone, batches, _epochs(4), seed=seed)
+        alone, pupil = copy.deepcopy(children[best]), copy.deepcopy(children[best])
+        retrain(alone, batches, recipe, seed=seed)
+        retrain(pupil, batches, recipe, seed=seed, supervision=taught)
         rows.add(
             {
                 "share": share,
@@ -89,8 +94,22 @@ def _seed(asked: Any, seed: int, times: list[float], rows: Rows) -> None:
                 "donor": donor_accuracy,
                 "child": context.judge(children[best], test).accuracy,
                 "child_fine_tuned": context.judge(alone, test).accuracy,
+                "child_taught": context.judge(pupil, test).accuracy,
             }
         )
+
+
+def _taught_by(context: Photographs, teacher: Network, batches: Any, recipe: Any) -> StoredTeacher:
+    """What a network says of the images of a training."""
+    written = write(
+        lambda images: teacher(images.to(context.device)),
+        batches,
+        resolution=teacher.architecture.resolution,
+        batch_size=recipe.batch_size,
+        steps=batches.steps_per_epoch(recipe.batch_size) * recipe.epochs,
+        key="largest",
+    )
+    return StoredTeacher(read(written, "largest"))
 
 
 def _context(asked: Any, seed: int) -> Photographs:
