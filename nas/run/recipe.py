@@ -43,6 +43,8 @@ DONOR_RECIPE: Mapping[str, RecipeValue] = {
 }
 """Of a supernet that starts from a donor; a higher rate would undo what the donor knows. As many
 steps of half the images take half the time."""
+DONOR_SUPERVISION: Mapping[str, RecipeValue] = {"feature_weight": 1.0}
+"""Options of its supervision, if that has them: the donor's features are worth keeping."""
 
 T = TypeVar("T")
 
@@ -100,7 +102,7 @@ def read_recipe(
         epochs_given="epochs" in own,
         augmentation={key: value for key, value in values.items() if key in varied},
         sampler=_choose(SAMPLERS, sampler, values),
-        supervision=_choose(SUPERVISIONS, supervision, values),
+        supervision=_choose(SUPERVISIONS, supervision, values, DONOR_SUPERVISION if donor else {}),
         own_children=_switch(OWN_CHILDREN, values),
         tensorboard=_switch(TENSORBOARD, values),
     )
@@ -116,10 +118,16 @@ def _method(
 
 
 def _choose(
-    registry: Registry[Method[T]], name: str, values: Mapping[str, RecipeValue]
+    registry: Registry[Method[T]],
+    name: str,
+    values: Mapping[str, RecipeValue],
+    usual: Mapping[str, RecipeValue] = {},
 ) -> Choice[T]:
+    """The method with the options of the values, and the usual ones that it has."""
     start = f"{registry.kind}."
-    options = {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
+    known = [option.name for option in dataclasses.fields(registry[name].options)]
+    options = {k: v for k, v in usual.items() if k in known}
+    options |= {k.removeprefix(start): v for k, v in values.items() if k.startswith(start)}
     try:
         return choose(registry, name, options)
     except ValidationError as error:

@@ -51,6 +51,10 @@ class Step(Protocol):
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
         ...
 
+    def features(self, child: Child) -> tuple[Tensor, Tensor]:
+        """The map (B, C, h, w) that a child's head reads, and the class scores in float32."""
+        ...
+
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
         """The output of each part of a child by its name, in order; the last is the scores."""
         ...

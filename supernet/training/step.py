@@ -63,8 +63,13 @@ class RunningStep:
 
     def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
-        *_, scores = self._run(child, images, _last).values()
+        (scores,) = self._run(child, images, partial(_last, 1)).values()
         return scores
+
+    def features(self, child: Child) -> tuple[Tensor, Tensor]:
+        """The map (B, C, h, w) that a child's head reads, and the class scores in float32."""
+        features, scores = self._run(child, None, partial(_last, 2)).values()
+        return features, scores
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
         """The output of each part of a child by its name, in order; the last is the scores."""
@@ -125,9 +130,9 @@ class RunningStep:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=cuda)
 
 
-def _last(maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """The scores alone; what comes before them is not kept in memory."""
-    return dict(deque(maps, maxlen=1))
+def _last(count: int, maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The last outputs, which end with the scores; what comes before is not kept in memory."""
+    return dict(deque(maps, maxlen=count))
 
 
 def _precise(scores: Tensor) -> Tensor:

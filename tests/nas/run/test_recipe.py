@@ -19,7 +19,17 @@ def test_an_empty_recipe_is_the_usual_one() -> None:
     assert read.recipe == Recipe(**USUAL) and not read.epochs_given
     assert read.change(Augmentation(shift=0.1)) == Augmentation(shift=0.1)
     assert str(read.sampler) == "sandwich, random_children=2, alike=0.5, alone=0.0, descent=0.0"
-    assert str(read.supervision) == "in-place, label_weight=0.5, teacher_every=1"
+    usual = "in-place, label_weight=0.5, teacher_every=1, feature_weight=0.0"
+    assert str(read.supervision) == usual
+
+
+def test_children_of_a_donor_keep_to_its_features_where_a_supervision_can() -> None:
+    def weight(values: dict[str, RecipeValue]) -> float:
+        options = read_recipe(values, donor=True).supervision.options
+        return getattr(options, "feature_weight", 0.0)
+
+    assert weight({}) == weight({"supervision": "alpha-divergence"}) == 1.0
+    assert weight({"supervision": "labels"}) == weight({"supervision.feature_weight": 0}) == 0.0
 
 
 def test_each_value_goes_where_it_belongs() -> None:
