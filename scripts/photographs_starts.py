@@ -3,12 +3,11 @@
     python scripts/photographs_starts.py --data folder:DIR --side 48 --epochs 3 --seeds 1
 
 Each way trains the supernet of the space. `pretrained` is the default; the other ways change one
-thing of it. Then test accuracy without retraining, statistics
-calibrated: the largest child (the donor, if there is one), the mean and the best of 8 random ones,
-the smallest; `healthy` counts the seeds in which they come in that order. `largest first` trains
-the largest alone for the first third of the steps, `curriculum` lets the other children come down
-from the largest over the first half. Rows are kept as they come, so that the script can be
-continued.
+thing of it. Then test accuracy without retraining, statistics calibrated: the largest child (the
+donor, if there is one), the mean and the best of 8 random ones, the smallest; `healthy` counts the
+seeds in which they come in that order. `largest first` trains the largest alone for the first
+third of the steps, `curriculum` lets the other children come down from the largest over the first
+half. Rows are kept as they come, so that the script can be continued.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from nas.settings import Settings
 CHILDREN = 8
 WAYS: dict[str, dict[str, Any]] = {
     "pretrained": {},
+    "without features": {"recipe": {"supervision.feature_weight": 0.0}},
     "random weights": {"start": False},
     "unsorted": {"in_order": False},
     "layer decay 0.8": {"recipe": {"layer_decay": 0.8}},

@@ -110,7 +110,7 @@ def test_drop_path_follows_the_callers_generator(space: SearchSpace) -> None:
 
 
 def test_downsamplings_of_a_slot_keep_once_what_they_have_in_common() -> None:
-    space = load_space("hybrid-tiny")
+    space = load_space("hybrid-cifar")
     supernet, slot = Supernet(space), "stages.1.downsampling"
     names: dict[str, set[str]] = {}
     for code in space.sample(60, np.random.default_rng(0)):

@@ -22,7 +22,7 @@ from supernet.training.parallel.workers import Alone
 from supernet.training.recipe import Recipe
 from supernet.training.step import RunningStep
 
-SPACE = load_space("hybrid-tiny")
+SPACE = load_space("hybrid-cifar")
 
 
 class Knows:
@@ -60,7 +60,7 @@ def _step() -> tuple[RunningStep, list[tuple[int, int]]]:
 def test_each_child_sees_its_images_and_those_without_labels(extra: int) -> None:
     step, seen = _step()
     losses = list(Teacher(TeacherOptions(), Knows(extra)).losses(step))
-    assert seen == [(4 + extra, 16), (4 + extra, 12)]
+    assert seen == [(4 + extra, 32), (4 + extra, 24)]
     for loss in losses:
         torch.testing.assert_close(loss, torch.log(torch.tensor(10.0)))
 

@@ -12,7 +12,7 @@ from search_spaces import load_space
 
 @pytest.fixture(scope="module")
 def space():
-    return load_space("hybrid-tiny")
+    return load_space("hybrid-cifar")
 
 
 def milliseconds(codes):

@@ -21,7 +21,7 @@ from search_spaces.data_shape import DataShape
 from supernet.batches import Batch
 from supernet.supernet import Supernet
 
-SPACE = load_space("hybrid-tiny")
+SPACE = load_space("hybrid-cifar")
 DEPTH = [gene.name for gene in SPACE.genes].index("stages.1.depth")
 RNG = np.random.default_rng(0)
 LOSS = [row - row.mean() for row in (RNG.normal(size=g.cardinality) for g in SPACE.genes)]
@@ -159,7 +159,7 @@ def test_a_block_that_does_nothing_has_no_saliency() -> None:
     supernet = Supernet(SPACE, DataShape(1, 2))
     with torch.no_grad():
         for name, parameter in supernet.named_parameters():
-            if name.startswith("stages.1.blocks.2") and name.endswith(".scale"):
+            if name.startswith("stages.1.blocks.3") and name.endswith(".scale"):
                 parameter.zero_()
 
     def images(step: int, batch_size: int, resolution: int) -> Batch:
