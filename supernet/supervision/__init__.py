@@ -52,7 +52,7 @@ class Step(Protocol):
         ...
 
     def features(self, child: Child) -> tuple[Tensor, Tensor]:
-        """The map (B, C, h, w) that a child's head reads, and the class scores in float32."""
+        """The map that a child's head reads, averaged over positions, (B, C), and the scores."""
         ...
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:

@@ -91,17 +91,17 @@ class InPlaceDistillation(Supervision):
 
 
 def distance(own: Tensor, taught: Tensor) -> Tensor:
-    """How far the means of maps are apart, in variances of the second over the images.
+    """How far features are apart, in variances of the second over the images.
 
     Args:
-        own: A child's map, (B, C, h, w).
-        taught: Its teacher's, (B, C', h', w'); channels that both have are compared.
+        own: A child's features, (B, C).
+        taught: Its teacher's, (B, C'); channels that both have are compared.
 
     Returns:
-        A scalar in float32: 0 for equal means, about 2 for those of other images.
+        A scalar: 0 for equal features, about 2 for those of other images.
     """
     common = min(own.shape[1], taught.shape[1])
-    own, taught = (each[:, :common].float().mean((2, 3)) for each in (own, taught))
+    own, taught = own[:, :common], taught[:, :common]
     variance = taught.var(0, correction=0)
     return ((own - taught).square() / (variance + LEAST_SHARE * variance.mean() + TINY)).mean()
 

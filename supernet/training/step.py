@@ -63,12 +63,12 @@ class RunningStep:
 
     def scores(self, child: Child, images: Tensor | None = None) -> Tensor:
         """Class scores (B, classes) in float32 of a child on its images, or on other ones."""
-        (scores,) = self._run(child, images, partial(_last, 1)).values()
+        *_, scores = self._run(child, images, _last).values()
         return scores
 
     def features(self, child: Child) -> tuple[Tensor, Tensor]:
-        """The map (B, C, h, w) that a child's head reads, and the class scores in float32."""
-        features, scores = self._run(child, None, partial(_last, 2)).values()
+        """The map that a child's head reads, averaged over positions, (B, C), and the scores."""
+        features, scores = self._run(child, None, _features).values()
         return features, scores
 
     def maps(self, child: Child, images: Tensor | None = None) -> dict[str, Tensor]:
@@ -130,11 +130,17 @@ class RunningStep:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=cuda)
 
 
-def _last(count: int, maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """The last outputs, which end with the scores; what comes before is not kept in memory."""
-    return dict(deque(maps, maxlen=count))
+def _last(maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The scores alone; what comes before them is not kept in memory."""
+    return dict(deque(maps, maxlen=1))
 
 
-def _precise(scores: Tensor) -> Tensor:
-    """Scores in float32, or in float64 where the network has it."""
-    return scores if scores.dtype == torch.float64 else scores.float()
+def _features(maps: Iterator[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The last map before the scores, averaged here so that workers exchange little."""
+    (_, last), (head, scores) = deque(maps, maxlen=2)
+    return {"features": _precise(last).mean((2, 3)), head: scores}
+
+
+def _precise(output: Tensor) -> Tensor:
+    """An output in float32, or in float64 where the network has it."""
+    return output if output.dtype == torch.float64 else output.float()

@@ -43,6 +43,7 @@ def _step() -> tuple[RunningStep, list[tuple[int, int]]]:
 
     def maps(images: Tensor, child: Architecture, wrap: Wrap):  # type: ignore[no-untyped-def]
         seen.append((len(images), images.shape[-1]))
+        yield "stages.0", torch.arange(8.0).reshape(1, 2, 2, 2).expand(len(images), -1, -1, -1)
         yield "head", torch.zeros(len(images), 10, requires_grad=True)
 
     def batch(side: int) -> Batch:
@@ -63,6 +64,13 @@ def test_each_child_sees_its_images_and_those_without_labels(extra: int) -> None
     assert seen == [(4 + extra, 32), (4 + extra, 24)]
     for loss in losses:
         torch.testing.assert_close(loss, torch.log(torch.tensor(10.0)))
+
+
+def test_features_are_means_of_the_map_before_the_scores() -> None:
+    step, _ = _step()
+    features, scores = step.features(step.children[0])
+    torch.testing.assert_close(features, torch.tensor([[1.5, 5.5]]).expand(4, 2))
+    assert scores.shape == (4, 10)
 
 
 def test_the_first_child_needs_the_whole_batch() -> None:
